@@ -1,0 +1,1 @@
+"""Compile PyTorch models into standalone, verified, vectorized C."""

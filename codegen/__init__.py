@@ -1,0 +1,1 @@
+"""Source emission from the loops level."""

@@ -1,0 +1,1 @@
+"""C emission: one rule per op."""

@@ -1,0 +1,1 @@
+"""Vectorizable elementary functions with stated error bounds, written as IR."""

@@ -1,0 +1,1 @@
+"""What a user calls: driver, options, runtime, verification, command line."""

@@ -1,0 +1,1 @@
+"""Build, cache, load and call compiled kernels."""

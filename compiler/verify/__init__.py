@@ -1,0 +1,1 @@
+"""Check kernels and models against float64 references."""

@@ -1,0 +1,1 @@
+"""What the compiler knows about hardware, and the models that predict cost."""

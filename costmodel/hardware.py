@@ -1,0 +1,30 @@
+"""What the compiler knows about a machine: vector units, registers, caches, cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Isa = Literal["scalar", "avx2", "avx512"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A code generation target. Sizes in bytes; `features` are archspec feature names, sorted.
+
+    `isa` selects the emission rules of vector ops; `vector_bytes` is 0 for scalar code.
+    """
+
+    name: str
+    isa: Isa
+    features: tuple[str, ...] = ()
+    vector_bytes: int = 0
+    vector_registers: int = 16
+    cores: int = 1
+    l1_bytes: int = 32 * 1024
+    l2_bytes: int = 1024 * 1024
+    l3_bytes: int = 32 * 1024 * 1024
+
+    def lanes(self, element_bytes: int) -> int:
+        """Elements of `element_bytes` in one vector register; 1 for scalar code."""
+        return max(1, self.vector_bytes // element_bytes)

@@ -1,0 +1,47 @@
+"""Every error tilecast raises on purpose; messages say expected, found, where, and what to do."""
+
+from __future__ import annotations
+
+
+class TilecastError(Exception):
+    """Base of all errors that a user can cause or cure."""
+
+
+class UnsupportedOperatorError(TilecastError):
+    """A model uses operators that cannot be imported; lists all of them."""
+
+
+class InvalidInputError(TilecastError):
+    """A file, model or call argument is not what was expected."""
+
+
+class OptionError(TilecastError):
+    """An option has an unknown name or a value out of range."""
+
+
+class CompilerNotFoundError(TilecastError):
+    """No working C compiler was found."""
+
+
+class BuildError(TilecastError):
+    """The C compiler refused generated code (a defect of tilecast: report it)."""
+
+
+class CacheError(TilecastError):
+    """The cache folder cannot be read or written."""
+
+
+class PackageError(TilecastError):
+    """A package cannot be written, or is damaged."""
+
+
+class IllegalScheduleError(TilecastError):
+    """A schedule step would break a dependence, or does not apply."""
+
+
+class LoweringError(TilecastError):
+    """A pass met IR that it has no rule for."""
+
+
+class VerifyFailure(TilecastError):
+    """Compiled results differ from the reference by more than the bound."""

@@ -1,0 +1,112 @@
+"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask.
+
+All vectors are one-dimensional. Syntax is the generic form of MLIR.
+"""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import IndexType, IntAttr, IntegerType, MemRefType, VectorType
+from xdsl.ir import Attribute, Dialect, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, Pure
+from xdsl.utils.exceptions import VerifyException
+
+
+def mask_type(lanes: int) -> VectorType[IntegerType]:
+    """vector<lanes x i1>."""
+    return VectorType(IntegerType(1), [lanes])
+
+
+@irdl_op_definition
+class GatherOp(IRDLOperation):
+    """result[l] = base[indices..., last + offsets[l]] where mask[l], else pass_through[l].
+
+    `offsets` counts elements of the flattened row-major memref from the element at `indices`.
+    """
+
+    name = "vector.gather"
+    base = operand_def(MemRefType)
+    indices = var_operand_def(IndexType)
+    offsets = operand_def(VectorType)
+    mask = operand_def(VectorType)
+    pass_through = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(MemoryReadEffect())
+
+    def __init__(
+        self,
+        base: SSAValue,
+        indices: list[SSAValue],
+        offsets: SSAValue,
+        mask: SSAValue,
+        pass_through: SSAValue,
+    ) -> None:
+        super().__init__(
+            operands=[base, indices, offsets, mask, pass_through],
+            result_types=[pass_through.type],
+        )
+
+
+@irdl_op_definition
+class ScatterOp(IRDLOperation):
+    """base[indices..., last + offsets[l]] = value[l] where mask[l]; offsets are distinct."""
+
+    name = "vector.scatter"
+    base = operand_def(MemRefType)
+    indices = var_operand_def(IndexType)
+    offsets = operand_def(VectorType)
+    mask = operand_def(VectorType)
+    value = operand_def(VectorType)
+    traits = traits_def(MemoryWriteEffect())
+
+    def __init__(
+        self,
+        base: SSAValue,
+        indices: list[SSAValue],
+        offsets: SSAValue,
+        mask: SSAValue,
+        value: SSAValue,
+    ) -> None:
+        super().__init__(operands=[base, indices, offsets, mask, value])
+
+
+@irdl_op_definition
+class StepOp(IRDLOperation):
+    """vector<W x index> [0, 1, ..., W - 1]."""
+
+    name = "vector.step"
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__(result_types=[VectorType(IndexType(), [lanes])])
+
+
+@irdl_op_definition
+class ConstantMaskOp(IRDLOperation):
+    """A mask whose first `count` lanes are set."""
+
+    name = "vector.constant_mask"
+    count = prop_def(IntAttr)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, count: int, lanes: int) -> None:
+        super().__init__(properties={"count": IntAttr(count)}, result_types=[mask_type(lanes)])
+
+    def verify_(self) -> None:
+        assert isinstance(self.result.type, VectorType)
+        lanes: Attribute | int = self.result.type.get_shape()[0]
+        if not isinstance(lanes, int) or not 0 <= self.count.data <= lanes:
+            raise VerifyException(f"vector.constant_mask: {self.count.data} not in 0..{lanes}")
+
+
+VectorExtension = Dialect("vector_extension", [GatherOp, ScatterOp, StepOp, ConstantMaskOp], [])

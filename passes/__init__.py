@@ -1,0 +1,1 @@
+"""Verbs: rewrites of the IR, in folders named by the level they rewrite."""

@@ -1,0 +1,1 @@
+"""Passes on `graph` and `linalg`: simplify, group into kernels, structure."""

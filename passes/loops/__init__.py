@@ -1,0 +1,1 @@
+"""Passes on loops: promotion to registers, clean-up, memory planning."""

@@ -1,0 +1,1 @@
+"""Passes on `poly`: extraction, dependences, schedule primitives, lowering to loops."""
