@@ -1,0 +1,39 @@
+"""The context every pass receives: dialects, the weight store, and the target machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.arith import Arith
+from xdsl.dialects.builtin import Builtin
+from xdsl.dialects.func import Func
+from xdsl.dialects.linalg import Linalg
+from xdsl.dialects.math import Math
+from xdsl.dialects.memref import MemRef
+from xdsl.dialects.scf import Scf
+from xdsl.dialects.tensor import Tensor
+from xdsl.dialects.vector import Vector
+
+from ..costmodel.hardware import Machine
+from ..dialects.graph import Graph
+from ..dialects.vector import VectorExtension
+from ..dialects.weights import WeightStore
+
+DIALECTS = (Builtin, Func, Arith, Math, Linalg, Tensor, MemRef, Scf, Vector, VectorExtension, Graph)
+
+
+@dataclass
+class CompileContext(Context):
+    """An xDSL context with all dialects loaded, plus what passes may read besides the IR.
+
+    `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
+    """
+
+    weights: WeightStore = field(default_factory=WeightStore)
+    machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for dialect in DIALECTS:
+            self.load_dialect(dialect)

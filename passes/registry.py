@@ -1,0 +1,36 @@
+"""Every pass by its command-line name, loaded on first use. One line each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from xdsl.passes import ModulePass
+
+from ..dialects.errors import OptionError
+
+PASSES: dict[str, str] = {
+    # graph -> graph
+    "canonicalize": "graph.canonicalize:CanonicalizePass",
+    "fold-constants": "graph.fold_constants:FoldConstantsPass",
+    "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
+    "fuse": "graph.fuse:FusePass",
+    "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",
+    # graph -> linalg
+    "convert-graph-to-linalg": "graph.convert_graph_to_linalg:ConvertGraphToLinalgPass",
+    # linalg -> poly -> loops
+    "extract-scop": "poly.extract_scop:ExtractScopPass",
+    "schedule": "poly.schedule:SchedulePass",
+    "lower-scop": "poly.lower_scop:LowerScopPass",
+    # loops -> loops
+    "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
+    "plan-memory": "loops.plan_memory:PlanMemoryPass",
+}
+
+
+def load_pass(name: str) -> type[ModulePass]:
+    """The pass class called `name`; OptionError with the known names otherwise."""
+    if name not in PASSES:
+        raise OptionError(f"no pass is called {name!r}; known passes: {', '.join(sorted(PASSES))}")
+    module, _, attribute = PASSES[name].partition(":")
+    loaded: type[ModulePass] = getattr(import_module(f".{module}", __package__), attribute)
+    return loaded
