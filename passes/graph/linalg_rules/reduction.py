@@ -126,7 +126,8 @@ def convert_norm(op: NormOp, b: KernelBuilder) -> SSAValue:
 
     def mean_of(total: SSAValue, body: Body) -> SSAValue:
         def scaled(s: ScalarBuilder, x: SSAValue) -> SSAValue:
-            return body(s, s.mul(x, s.like(1 / rows.row_length, x)))
+            # A division per row: 1 / length is not exact, which shows where the mean is large.
+            return body(s, s.div(x, s.like(rows.row_length, x)))
 
         return rows.per_row(b, total, scaled)
 
