@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
 from ...dialects.schedule import Band, Node, bands_of, parse_step
@@ -174,55 +175,61 @@ class LoopEmitter:
                 self._emit_band(node.mark_get_node())
             case isl.ast_node_type.block:
                 children = node.block_get_children()
-                band = self.band
                 for k in range(children.n_ast_node()):
-                    self.band = band
                     self.emit(children.get_at(k))
             case isl.ast_node_type.if_:
-                self._emit_if(node)
+                self._emit_if(node, self.emit)
             case isl.ast_node_type.for_:
                 self._emit_for(node)
             case isl.ast_node_type.user:
                 self._emit_user(node)
 
     def _emit_band(self, node: Any) -> None:
-        """The loops right below a band's mark; a band of one iteration has none."""
-        if node.get_type() in (
-            isl.ast_node_type.for_,
-            isl.ast_node_type.block,
-            isl.ast_node_type.if_,
-        ):
-            self.emit(node)
-            return
+        """What stands below a band's mark: its loops, or its body where it has one iteration.
+
+        Every other loop below has a mark of its own, so a bare loop belongs to this band.
+        """
         band = self.band
         assert band is not None
-        arrays = self.arrays
-        self.arrays = dict(arrays)
-        self._allocate(band.axis)
-        self.band = None
-        self.emit(node)
-        self.arrays = arrays
+        match node.get_type():
+            case isl.ast_node_type.for_:
+                self._emit_for(node)
+            case isl.ast_node_type.if_ if _has_bare_loop(node):
+                self._emit_if(node, self._emit_band)
+            case isl.ast_node_type.block if _has_bare_loop(node):
+                children = node.block_get_children()
+                for k in range(children.n_ast_node()):
+                    self.band = band
+                    self._emit_band(children.get_at(k))
+            case _:
+                arrays = self.arrays
+                self.arrays = dict(arrays)
+                self._allocate(band.axis)
+                self.band = None
+                self.emit(node)
+                self.arrays = arrays
 
-    def _emit_if(self, node: Any) -> None:
+    def _emit_if(self, node: Any, emit: Callable[[Any], None]) -> None:
         condition = self._index().condition(node.if_get_cond())
         has_else = node.if_has_else_node()
+        band = self.band
+
+        def branch(child: Any) -> None:
+            self.band = band
+            emit(child)
+
         if isinstance(condition, bool):
             if condition:
-                self.emit(node.if_get_then_node())
+                branch(node.if_get_then_node())
             elif has_else:
-                self.emit(node.if_get_else_node())
+                branch(node.if_get_else_node())
             return
         assert condition is not None
-        band = self.band
         self._branch(
             condition,
-            lambda: self.emit(node.if_get_then_node()),
-            (lambda: self._restore(band, node.if_get_else_node())) if has_else else None,
+            lambda: branch(node.if_get_then_node()),
+            (lambda: branch(node.if_get_else_node())) if has_else else None,
         )
-
-    def _restore(self, band: Band | None, node: Any) -> None:
-        self.band = band
-        self.emit(node)
 
     def _branch(
         self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None
@@ -310,7 +317,7 @@ class LoopEmitter:
         bounds = self._loop_operands(first, last, step)
         block = Block(arg_types=[IndexType()])
         block.args[0].name_hint = _loop_name(band, name)
-        self.block.add_op(scf.ParallelOp(*[[b] for b in bounds], Region(block)))
+        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
         iv = block.args[0]
         constant = first.is_constant and last.is_constant
         peeled = constant and self._peels(node, name, first.constant, last.constant, step)
@@ -398,12 +405,28 @@ class LoopEmitter:
         StatementEmitter(index, self.mask).emit(s, arrays, accesses, dims, self.arrays)
 
 
+def _has_bare_loop(node: Any) -> bool:
+    """Whether a loop stands below `node` without a mark of its own."""
+    match node.get_type():
+        case isl.ast_node_type.for_:
+            return True
+        case isl.ast_node_type.block:
+            children = node.block_get_children()
+            return any(_has_bare_loop(children.get_at(k)) for k in range(children.n_ast_node()))
+        case isl.ast_node_type.if_:
+            if _has_bare_loop(node.if_get_then_node()):
+                return True
+            return node.if_has_else_node() and _has_bare_loop(node.if_get_else_node())
+        case _:
+            return False
+
+
 def _loop_name(band: Band | None, iterator: str) -> str:
     return band.axis.replace(".", "_") if band is not None else iterator
 
 
 def lower_scop(scop: ScopOp) -> FuncOp:
-    """The loops of `scop` under its schedule; IllegalScheduleError where that breaks a dependence."""
+    """The loops of `scop` under its schedule; raises IllegalScheduleError for a broken dependence."""
     tree = scheduled_tree(scop)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
@@ -448,5 +471,4 @@ class LowerScopPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
             op.body.block.insert_op_before(lower_scop(scop), scop)
-            scop.detach()
-            scop.erase()
+            Rewriter.erase_op(scop)
