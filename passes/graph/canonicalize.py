@@ -4,7 +4,7 @@ before: %1 = graph.view %0 by (d0, d1) -> (d1, d0); %2 = graph.view %1 by (d0, d
 after:  uses of %2 read %0
 
 Rewrites keep every bit of every result. Equal ops become one; unused ops go away. The patterns are
-in `simplify_views.py`, `simplify_pointwise.py` and `flatten_rows.py`.
+in `simplify_*.py` and `flatten_rows.py`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ from .simplify_pointwise import (
     SimplifyCast,
     SimplifyFull,
 )
-from .simplify_views import DropBroadcast, IndexToView, SimplifyReshape, SimplifyView
+from .simplify_positions import DecideComparison, IndexToView, SingleIota
+from .simplify_views import DropBroadcast, SimplifyReshape, SimplifyView
 
 PATTERNS: tuple[type[RewritePattern], ...] = (
     SimplifyFull,
     SimplifyView,
     SimplifyReshape,
     IndexToView,
+    DecideComparison,
+    SingleIota,
     DropBroadcast,
     SimplifyCast,
     DropIdentity,

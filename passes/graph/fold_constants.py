@@ -4,36 +4,42 @@ before: %s = graph.pointwise "rsqrt" (graph.weight @var)
 after:  %s = graph.weight @var_folded
 
 Data must not grow: a result stays an op where it is larger than 64 KiB and than twice its weights,
-and a view that repeats elements stays a view of its folded source. Weights nobody reads any more
-stay in the store, for whoever still holds the IR before this pass.
+and a view that repeats elements stays a view of its folded source. Attention masks that turn out
+to keep everything, or a triangle, are dropped for the attribute `causal`. Weights nobody reads any
+more stay in the store, for whoever still holds the IR before this pass.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, TensorType, i1
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from ...dialects.graph import (
+    AttentionOp,
     FullOp,
     GraphOp,
     IotaOp,
     ViewOp,
     WeightOp,
+    element_of,
     shape_of,
 )
 from ...dialects.reference.graph import Evaluator
 from ..context import CompileContext
 from .canonicalize import drop_unused_ops
+from .replacement import type_of
 
 ALWAYS_SMALL = 64 * 1024
+LARGEST_MASK = 1 << 26
 SOURCES = (WeightOp, FullOp, IotaOp)
 
 
@@ -65,10 +71,31 @@ class _Folder:
             if isinstance(op, GraphOp) and all(v.owner in constants for v in op.operands):
                 constants.add(op)
         for op in list(block.ops):
+            if isinstance(op, AttentionOp) and op.mask is not None and op.mask.owner in constants:
+                self._fold_mask(op, op.mask)
+        for op in list(block.ops):
             read = any(use.operation not in constants for r in op.results for use in r.uses)
             if op in constants and read:
                 self._materialize(op)
         drop_unused_ops(block)
+
+    def _fold_mask(self, op: AttentionOp, mask: SSAValue) -> None:
+        """A mask that keeps everything goes away; one that keeps a triangle becomes `causal`."""
+        if element_of(mask) != i1 or math.prod(shape_of(mask)) > LARGEST_MASK:
+            return
+        assert isinstance(mask.owner, Operation)
+        kept = self._value(mask.owner)
+        triangle = bool((kept == (np.tri(*kept.shape[-2:]) != 0)).all())
+        if not kept.all() and not triangle:
+            return
+        causal = triangle or bool(op.causal.value.data)
+        type, scale = type_of(op), op.scale.value.data
+        new = AttentionOp(op.query, op.key, op.value, None, scale, causal, type)
+        new.attributes.update(op.attributes)
+        block = op.parent_block()
+        assert block is not None
+        block.insert_op_before(new, op)
+        op.result.replace_all_uses_with(new.result)
 
     def _materialize(self, op: Operation) -> None:
         """Replace `op` by its value, or where that would be too large, its operands by theirs."""

@@ -167,5 +167,5 @@ def _holds(wide: Attribute, narrow: Attribute) -> bool:
     if isinstance(wide, IntegerType) and isinstance(narrow, IntegerType):
         return bool(wide.width.data >= narrow.width.data)
     if isinstance(wide, AnyFloat) and isinstance(narrow, IntegerType):
-        return narrow.width.data <= {16: 8, 32: 16, 64: 32}[wide.bitwidth]
+        return bool(narrow.width.data <= {16: 8, 32: 16, 64: 32}[wide.bitwidth])
     return False

@@ -7,29 +7,21 @@ after:  uses of %2 read %0
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from xdsl.dialects.builtin import AffineMapAttr, IntegerType
-from xdsl.ir import Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
+from xdsl.dialects.builtin import AffineMapAttr
+from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
 from ...dialects.graph import (
-    CastOp,
-    EmbeddingOp,
-    FullOp,
-    IndexOp,
-    IotaOp,
     PointwiseOp,
     ReshapeOp,
     ViewOp,
     broadcast_shapes,
-    element_of,
     shape_of,
 )
-from ...dialects.reference.graph import attribute_value
 from .replacement import replace_with, type_of
-from .simplify_map import bounds, is_linear, is_reshape, reshape_map, simplify_map
+from .simplify_map import is_linear, is_reshape, reshape_map, simplify_map
 
 
 class SimplifyView(RewritePattern):
@@ -91,29 +83,6 @@ class DropBroadcast(RewritePattern):
             rewriter.notify_op_modified(op)
 
 
-class IndexToView(RewritePattern):
-    """Rows picked at known, regular positions are a view."""
-
-    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if isinstance(op, IndexOp):
-            source, indices = op.source, list(op.indices)
-        elif isinstance(op, EmbeddingOp):
-            source, indices = op.table, [op.indices]
-        else:
-            return
-        shape = shape_of(op.result)
-        exprs = []
-        for value, extent in zip(indices, shape_of(source), strict=False):
-            expr = _affine_value(value)
-            if expr is None or not _stays_below(expr, shape_of(value), extent):
-                return
-            exprs.append(expr)
-        first = len(shape_of(indices[0]))
-        exprs += [AffineExpr.dimension(d) for d in range(first, len(shape))]
-        map = simplify_map(AffineMap(len(shape), 0, tuple(exprs)), shape)
-        replace_with(op, ViewOp(source, AffineMapAttr(map), type_of(op)), rewriter)
-
-
 def _only_broadcasts(view: ViewOp) -> bool:
     source, map = shape_of(view.source), view.map.data
     lead = map.num_dims - len(source)
@@ -124,31 +93,6 @@ def _only_broadcasts(view: ViewOp) -> bool:
         if extent != 1 and extent != shape_of(view.result)[d]:
             return False
     return lead >= 0
-
-
-def _affine_value(value: SSAValue) -> AffineExpr | None:
-    """The element at (d0, d1, ...) of an integer tensor as an affine expression, if it is one."""
-    op = value.owner
-    if isinstance(op, FullOp):
-        return AffineConstantExpr(int(attribute_value(op.value)))
-    if isinstance(op, IotaOp):
-        return AffineExpr.dimension(0) * op.step.data + op.start.data
-    if isinstance(op, CastOp) and isinstance(element_of(op.source), IntegerType):
-        return _affine_value(op.source)
-    if isinstance(op, (ViewOp, ReshapeOp)):
-        inner = _affine_value(op.source)
-        if inner is None or 0 in shape_of(value):
-            return None
-        if isinstance(op, ViewOp):
-            return inner.compose(op.map.data)
-        return inner.compose(reshape_map(shape_of(op.source), shape_of(value)))
-    return None
-
-
-def _stays_below(expr: AffineExpr, shape: Sequence[int], extent: int) -> bool:
-    """Whether every position is inside the dim; a view must not read outside its source."""
-    low, high = bounds(expr, shape)
-    return low >= 0 and high < extent
 
 
 def _same_size(a: SSAValue, b: SSAValue) -> bool:
