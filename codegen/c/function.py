@@ -256,11 +256,11 @@ def argument_roles(func: FuncOp) -> list[str]:
 
 
 def _written_arguments(func: FuncOp) -> set[BlockArgument]:
-    """Arguments with role "out"; without roles, every argument that some op may write."""
+    """Arguments with role "out" or "scratch"; without roles, every one that some op may write."""
     arguments = func.body.block.args
     roles = argument_roles(func)
     if roles:
-        return {a for a, role in zip(arguments, roles, strict=True) if role == "out"}
+        return {a for a, role in zip(arguments, roles, strict=True) if role in ("out", "scratch")}
     stores = ("memref.store", "vector.store", "vector.maskedstore", "vector.scatter", "func.call")
     return {a for a in arguments if any(use.operation.name in stores for use in a.uses)}
 

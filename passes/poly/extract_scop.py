@@ -13,6 +13,7 @@ from typing import cast
 from xdsl.context import Context
 from xdsl.dialects import arith, linalg, memref, tensor
 from xdsl.dialects.builtin import (
+    AnyFloat,
     ArrayAttr,
     FloatAttr,
     IntegerAttr,

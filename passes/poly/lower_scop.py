@@ -34,7 +34,7 @@ from .index_expr import OP, Atom, IndexBuilder, Linear
 from .legality import check_schedule_is_legal
 from .primitives import apply_steps, original_tree
 from .sets import access_map, dim_aff, domain_set, isl
-from .storage import Place, place_arrays
+from .storage import KERNEL, Place, place_arrays
 from .tree_to_isl import AXIS_MARK, prefix_map, schedule_of
 
 
@@ -56,7 +56,7 @@ def scheduled_tree(scop: ScopOp) -> Node:
 def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
     """The access as a PwMultiAff into the array, or into its tile where it is contracted."""
     element = isl.PwMultiAff.from_map(access)
-    if place is None or place.axis is None:
+    if place is None or not place.path:
         return element
     prefix = isl.PwMultiAff.from_map(
         prefix_map(statement.sym_name.data, statement.rank, list(place.path))
@@ -153,7 +153,8 @@ class LoopEmitter:
         emit()
         self.block, self.arrays = outer, arrays
 
-    def _allocate(self, axis: str) -> None:
+    def allocate(self, axis: str) -> None:
+        """Append the local arrays that live in the body of `axis`."""
         for array, place in self.places.items():
             if place.axis != axis:
                 continue
@@ -204,7 +205,7 @@ class LoopEmitter:
             case _:
                 arrays = self.arrays
                 self.arrays = dict(arrays)
-                self._allocate(band.axis)
+                self.allocate(band.axis)
                 self.band = None
                 self.emit(node)
                 self.arrays = arrays
@@ -255,7 +256,7 @@ class LoopEmitter:
         arrays = self.arrays
         self.arrays = dict(arrays)
         if band is not None:
-            self._allocate(band.axis)
+            self.allocate(band.axis)
         self.band = None
         self.emit(node.for_get_body())
         self.arrays = arrays
@@ -426,7 +427,7 @@ def _loop_name(band: Band | None, iterator: str) -> str:
 
 
 def lower_scop(scop: ScopOp) -> FuncOp:
-    """The loops of `scop` under its schedule; raises IllegalScheduleError for a broken dependence."""
+    """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence."""
     tree = scheduled_tree(scop)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
@@ -446,7 +447,9 @@ def lower_scop(scop: ScopOp) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    LoopEmitter(block, bands, places, maker.instances, arrays).emit(ast)
+    emitter = LoopEmitter(block, bands, places, maker.instances, arrays)
+    emitter.allocate(KERNEL)
+    emitter.emit(ast)
     block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
         [*scop.roles, *(type(scop.roles.data[0])("scratch") for _ in scratch)]

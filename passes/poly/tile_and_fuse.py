@@ -328,7 +328,7 @@ def _tile(
         fused = list(order)
         rest = [c for c, _ in plan.left[n] if c not in fused and c != rows]
         row = [rows] if is_tiled_outside and rows is not None else []
-        leftover = {c: b for c, b in plan.left[n]}
+        leftover = dict(plan.left[n])
         bands = [leftover[c] for c in (*fused, *rest)] + [leftover[c] for c in row] + inside[n]
         _reorder_bands(plan, bands)
         plan.left[n] = [(c, leftover[c]) for c in (*fused, *rest, *row)]
