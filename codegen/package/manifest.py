@@ -35,6 +35,10 @@ def build_manifest(
             {"symbol": symbol, "dtype": array.dtype.name, "shape": list(array.shape)}
             for symbol, array in content.weights.items()
         ],
+        "check": [
+            {"absolute": output.absolute, "relative": output.relative}
+            for output in content.check.outputs
+        ],
         "kernels": list(content.kernels),
         "facts": dict(content.facts),
         "calling": dict(content.calling),
