@@ -145,7 +145,7 @@ def test_a_really_full_disk(content: PackageContent) -> None:
         write_package("/dev/full/out", content)
 
 
-@pytest.mark.parametrize("name", ["Affine", "1st", "a-b", "int", "", "a/../b"])
+@pytest.mark.parametrize("name", ["1st", "a-b", "int", "", "a/../b"])
 def test_names_must_be_c_identifiers(tmp_path: Path, content: PackageContent, name: str) -> None:
     with pytest.raises(PackageError, match="C identifier"):
         write_package(tmp_path / "out", replace(content, name=name))
