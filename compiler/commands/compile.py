@@ -27,9 +27,6 @@ def compile_command(
 
     With --stop-after the IR of that stage is printed instead.
     """
-    from ..driver import compile as compile_model
-    from ..driver import emit
-
     options = given_options(flags)
     if emit_only and output is None:
         raise click.UsageError("--emit-only needs -o DIR")
@@ -38,12 +35,15 @@ def compile_command(
         raise PackageError(f"{output} exists and is not a folder; choose another path")
     start = time.perf_counter()
     loaded = load_model(model)
+    from ..driver import compile as compile_model  # imports torch: not before arguments are right
+    from ..driver import emit
+
     if emit_only:
         emit(loaded.model, loaded.example_inputs, output, **options)
     else:
         compiled = compile_model(loaded.model, loaded.example_inputs, **options)
         if options.get("stop_after") not in (None, "build"):
-            click.echo(str(compiled))
+            click.echo(stage_text(compiled))
             return
         if output is not None:
             compiled.save(output)
@@ -53,3 +53,10 @@ def compile_command(
         return
     where = f"saved to {output}" if output is not None else "not saved (no -o)"
     click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
+
+
+def stage_text(result: Any) -> str:
+    """What `stop_after` returns, as text: an IR module, or C files by name."""
+    if isinstance(result, dict):
+        return "\n".join(f"/* {name} */\n{text}" for name, text in result.items())
+    return str(result)
