@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 from xdsl.traits import is_side_effect_free
 
 from ...dialects.vector import GatherOp, ScatterOp
@@ -77,8 +78,7 @@ def _run(block: Block, pure: dict[Hashable, Operation], loads: dict[Hashable, Op
             continue
         for old, new in zip(op.results, earlier.results, strict=True):
             old.replace_all_uses_with(new)
-        op.detach()
-        op.erase()
+        Rewriter.erase_op(op)
 
 
 def _erase_dead(block: Block) -> None:
@@ -90,8 +90,7 @@ def _erase_dead(block: Block) -> None:
                 _erase_dead(inner)
         unused = op.results and not any(r.uses for r in op.results) and not op.regions
         if unused and (isinstance(op, LOADS) or is_side_effect_free(op)):
-            op.detach()
-            op.erase()
+            Rewriter.erase_op(op)
         op = before
 
 

@@ -24,6 +24,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from ...dialects.vector import ConstantMaskOp
 
@@ -154,7 +155,7 @@ class _Promotion:
         if slot not in self.state:
             type = self.buffers[slot[0]][slot[1]]
             element = type.element_type if isinstance(type, VectorType) else type
-            attr: FloatAttr | IntegerAttr  # type: ignore[type-arg]
+            attr: FloatAttr | IntegerAttr
             if isinstance(element, AnyFloat):
                 attr = FloatAttr(0.0, element)
             else:
@@ -218,8 +219,7 @@ class _Promotion:
                 if exact:
                     value = self._select(op.mask, value, self.current(slot, op), op)
                 self.state[slot] = value
-        op.detach()
-        op.erase()
+        Rewriter.erase_op(op)
 
     def run(self, block: Block) -> None:
         """Rewrite `block` from `state`, which afterwards holds the values at its end."""
@@ -252,8 +252,7 @@ class _Promotion:
         terminator = body.last_op
         assert isinstance(terminator, scf.YieldOp)
         values = [*terminator.arguments, *(self.state[s] for s in slots)]
-        terminator.detach()
-        terminator.erase()
+        Rewriter.erase_op(terminator)
         body.add_op(scf.YieldOp(*values))
         self.state = outer
         if not slots:
@@ -267,8 +266,7 @@ class _Promotion:
         for old, result in zip(op.results, new.results, strict=False):
             old.replace_all_uses_with(result)
         self.state.update(zip(slots, new.results[len(op.results) :], strict=True))
-        op.detach()
-        op.erase()
+        Rewriter.erase_op(op)
 
     def branch(self, op: scf.IfOp) -> None:
         """Return the slots stored in either branch as results."""
@@ -292,8 +290,7 @@ class _Promotion:
                 last = new.block.last_op
                 assert last is not None
                 extra = [*last.operands, *end]
-                last.detach()
-                last.erase()
+                Rewriter.erase_op(last)
             else:
                 new.add_block(Block())
                 extra = end
@@ -307,8 +304,7 @@ class _Promotion:
         for old, result in zip(op.results, replacement.results, strict=False):
             old.replace_all_uses_with(result)
         self.state.update(zip(slots, replacement.results[len(op.results) :], strict=True))
-        op.detach()
-        op.erase()
+        Rewriter.erase_op(op)
 
 
 def _allocas(op: Operation) -> Iterator[memref.AllocaOp]:
@@ -333,8 +329,7 @@ def promote_buffers(func: Operation) -> None:
         for block in region.blocks:
             promotion.run(block)
     for alloca in allocas:
-        alloca.detach()
-        alloca.erase()
+        Rewriter.erase_op(alloca)
 
 
 @dataclass(frozen=True)

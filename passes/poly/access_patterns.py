@@ -89,7 +89,7 @@ def _factors(statement: StatementOp) -> tuple[int, int] | None:
     """The two sources whose product is summed, as source numbers."""
     if statement.reduction is None or statement.reduction.data != "add":
         return None
-    args = list(statement.body.block.args)
+    args: list[SSAValue] = list(statement.body.block.args)
     product = next((o.owner for o in combining_op(statement).operands if o is not args[0]), None)
     if not isinstance(product, arith.MulfOp | arith.MuliOp):
         return None
@@ -122,10 +122,13 @@ def contraction_of(statement: StatementOp) -> Contraction | None:
 
 
 def _score(statement: StatementOp, dim: int) -> int:
-    """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost."""
-    score = 0
+    """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost.
+
+    A reduction writes less often than it reads, so its write counts less.
+    """
+    weight = 4 if statement.reduction is None else 1
     write = stride(statement.target, statement.write.data, dim)
-    score += {1: 4, 0: 0}.get(-1 if write is None else write, -4)
+    score = {1: weight, 0: 0}.get(-1 if write is None else write, -weight)
     for array, access in zip(statement.sources, statement.read_maps, strict=True):
         if array is statement.target:
             continue

@@ -37,7 +37,8 @@ INTEGER_KINDS = {
 def element_type(array: SSAValue) -> Attribute:
     """The element type of a memref value."""
     assert isinstance(array.type, MemRefType)
-    return array.type.element_type
+    element: Attribute = array.type.element_type
+    return element
 
 
 @dataclass
@@ -217,7 +218,7 @@ class StatementEmitter:
             vector.ReductionOp.build(
                 operands=[values, []],
                 result_types=[element],
-                properties={"kind": vector.CombiningKindAttr([kinds[kind]])},
+                properties={"kind": vector.CombiningKindAttr(kinds[kind])},
             )
         )
 
@@ -298,4 +299,5 @@ class StatementEmitter:
         operands = [mapping[product.lhs], mapping[product.rhs], mapping[accumulator]]
         if any(isinstance(o.type, VectorType) for o in operands):
             return self.index.add(vector.FMAOp(*[self._widen(o) for o in operands]))
-        return self.index.add(math.FmaOp(*operands))
+        a, b, c = operands
+        return self.index.add(math.FmaOp(a, b, c))

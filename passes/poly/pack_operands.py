@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from xdsl.dialects.builtin import ArrayAttr, AffineMapAttr, MemRefType
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType
 from xdsl.ir import Block, BlockArgument, Region
 from xdsl.ir.affine import AffineExpr, AffineMap
 

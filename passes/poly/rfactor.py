@@ -96,7 +96,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
         update.reduction.data if update.reduction is not None else None,
     )
     scop.body.block.insert_op_after(combine, update)
-    init.detach()
+    scop.body.block.detach_op(init)
     scop.body.block.insert_op_before(init, combine)
 
     update.operands[0] = array.result

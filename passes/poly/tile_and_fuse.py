@@ -1,4 +1,4 @@
-"""The default schedule, by rules: fuse what shares loops, tile for registers, vectorize, parallelize.
+"""The default schedule, by rules: fuse shared loops, tile for registers, vectorize, parallelize.
 
 It writes schedule steps only; a search may replace any of them. Statements are grouped by *classes*
 of dims: dims of different statements that index the same dim of a temporary belong together.
@@ -250,28 +250,18 @@ def _row_tile(plan: Plan, group: Sequence[str], rows: int) -> int:
 
 def _partition(plan: Plan, group: Sequence[str], inner: tuple[int, ...]) -> None:
     """Cut `group` into runs that share further loops, and schedule each."""
-    targets = {plan.statements[n].target: n for n in group if n in plan.contractions}
-    runs: list[tuple[str | None, list[str]]] = []
-    for n in group:
-        key = targets.get(plan.statements[n].target)
-        if key is None and runs and runs[-1][0] is not None:
-            owner = runs[-1][0]
-            cls = plan.class_of[owner, plan.contractions[owner].vector_dim]
-            done = owner in runs[-1][1]
-            if done and plan.vector_class(n) == cls and plan.is_parallel(n, cls):
-                key = owner
-        if (
-            runs
-            and runs[-1][0] == key
-            and (key is not None or inner or _joins(plan, runs[-1][1], n))
-        ):
-            runs[-1][1].append(n)
-        else:
-            runs.append((key, [n]))
-    if len(runs) == 1 and len(group) > 1 and not inner and runs[0][0] is None:
-        runs = [(None, [n]) for n in group] if not _shared(plan, group) else runs
-    for key, run in runs:
-        if key is not None or not inner:
+    if not inner:
+        runs: list[list[str]] = []
+        for n in group:
+            if runs and _shared(plan, [*runs[-1], n]):
+                runs[-1].append(n)
+            else:
+                runs.append([n])
+        for run in runs:
+            _group(plan, run, ())
+        return
+    for owner, run in _row_runs(plan, group):
+        if owner is not None:
             _group(plan, run, inner)
             continue
         for cls in inner:
@@ -283,8 +273,24 @@ def _partition(plan: Plan, group: Sequence[str], inner: tuple[int, ...]) -> None
         _partition(plan, run, ())
 
 
-def _joins(plan: Plan, run: Sequence[str], n: str) -> bool:
-    return bool(_shared(plan, [*run, n]))
+def _row_runs(plan: Plan, group: Sequence[str]) -> list[tuple[str | None, list[str]]]:
+    """Runs inside a block of rows: a contraction with its initializer and what consumes it in the
+    same lanes, or statements that go row by row (owner None)."""
+    targets = {plan.statements[n].target: n for n in group if n in plan.contractions}
+    runs: list[tuple[str | None, list[str]]] = []
+    for n in group:
+        owner = targets.get(plan.statements[n].target)
+        if owner is None and runs and runs[-1][0] in runs[-1][1]:
+            before = runs[-1][0]
+            assert before is not None
+            cls = plan.class_of[before, plan.contractions[before].vector_dim]
+            if plan.vector_class(n) == cls and plan.is_parallel(n, cls):
+                owner = before
+        if runs and runs[-1][0] == owner:
+            runs[-1][1].append(n)
+        else:
+            runs.append((owner, [n]))
+    return runs
 
 
 def _tile(
@@ -319,10 +325,10 @@ def _tile(
     inside: dict[str, list[str]] = {}
     for n in group:
         inside[n] = _split_tile(plan, n, vector, None if is_tiled_outside else rows, tile)
-        fused = [c for c in order]
+        fused = list(order)
         rest = [c for c, _ in plan.left[n] if c not in fused and c != rows]
         row = [rows] if is_tiled_outside and rows is not None else []
-        leftover = {c: b for c, b in plan.left[n]}
+        leftover = dict(plan.left[n])
         bands = [leftover[c] for c in (*fused, *rest)] + [leftover[c] for c in row] + inside[n]
         _reorder_bands(plan, bands)
         plan.left[n] = [(c, leftover[c]) for c in (*fused, *rest, *row)]
