@@ -140,7 +140,13 @@ def test_keyword_inputs_of_an_exported_program_are_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "arguments",
-    [("compile",), ("nonsense",), ("compile", "m", "--nonsense"), ("compile", "m", "--emit-only")],
+    [
+        ("compile",),
+        ("nonsense",),
+        ("compile", "m", "--nonsense"),
+        ("compile", "m", "--emit-only"),
+        ("compile", "m", "-o", "out", "--emit-only", "--inline-weights"),
+    ],
 )
 def test_usage_errors_exit_with_two(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
