@@ -106,6 +106,9 @@ def check_content(content: PackageContent) -> None:
     references = tuple(output.reference for output in content.check.outputs)
     _check_arrays("check output", content.outputs, references)
     for symbol, array in content.weights.items():
+        if symbol.startswith("__") or any(ord(c) < 0x20 for c in symbol):
+            # safetensors keeps __metadata__, alignment fillers are called __fill_N.
+            raise PackageError(f"weight name {symbol!r} starts with '__' or is not printable")
         element_type(array.dtype.name, f"weight {symbol}")
 
 

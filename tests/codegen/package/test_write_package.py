@@ -173,6 +173,14 @@ def test_weights_of_unknown_type_are_refused(tmp_path: Path, content: PackageCon
         write_package(tmp_path / "out", replace(content, weights={"w": np.zeros(2, np.complex64)}))
 
 
+@pytest.mark.parametrize("symbol", ["__metadata__", "__fill_0", "a\nb"])
+def test_reserved_weight_names_are_refused(
+    tmp_path: Path, content: PackageContent, symbol: str
+) -> None:
+    with pytest.raises(PackageError, match="weight name"):
+        write_package(tmp_path / "out", replace(content, weights={symbol: np.zeros(2)}))
+
+
 def test_facts_must_be_json(tmp_path: Path, content: PackageContent) -> None:
     with pytest.raises(PackageError, match="JSON"):
         write_package(tmp_path / "out", replace(content, facts={"x": object()}))
