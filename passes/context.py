@@ -17,10 +17,24 @@ from xdsl.dialects.vector import Vector
 
 from ..costmodel.hardware import Machine
 from ..dialects.graph import Graph
+from ..dialects.poly import Poly
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
 
-DIALECTS = (Builtin, Func, Arith, Math, Linalg, Tensor, MemRef, Scf, Vector, VectorExtension, Graph)
+DIALECTS = (
+    Builtin,
+    Func,
+    Arith,
+    Math,
+    Linalg,
+    Tensor,
+    MemRef,
+    Scf,
+    Vector,
+    VectorExtension,
+    Graph,
+    Poly,
+)
 
 
 @dataclass

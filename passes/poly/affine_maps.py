@@ -1,0 +1,121 @@
+"""Affine maps of views: reshape as a map, composition, and clean results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
+
+
+def linear(terms: Sequence[tuple[AffineExpr, int]]) -> AffineExpr:
+    """Sum of expr * coefficient, without zeros and ones."""
+    total: AffineExpr | None = None
+    for expr, coefficient in terms:
+        if coefficient == 0 or (isinstance(expr, AffineConstantExpr) and expr.value == 0):
+            continue
+        term = expr if coefficient == 1 else expr * coefficient
+        total = term if total is None else total + term
+    return AffineExpr.constant(0) if total is None else total
+
+
+def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
+    """result index -> source index of a row-major reshape.
+
+    Dims are matched in groups of equal product, so that splitting a dim stays affine.
+    """
+    results: list[AffineExpr] = []
+    s = r = 0
+    while s < len(source) or r < len(result):
+        s_end, r_end = s, r
+        s_size = r_size = 1
+        if s_end < len(source):
+            s_size, s_end = source[s_end], s_end + 1
+        if r_end < len(result):
+            r_size, r_end = result[r_end], r_end + 1
+        while s_size != r_size:
+            if s_size < r_size:
+                s_size, s_end = s_size * source[s_end], s_end + 1
+            else:
+                r_size, r_end = r_size * result[r_end], r_end + 1
+        group = [(d, result[d]) for d in range(r, r_end) if result[d] != 1]
+        flat = linear(
+            [
+                (AffineExpr.dimension(d), prod(n for _, n in group[k + 1 :]))
+                for k, (d, _) in enumerate(group)
+            ]
+        )
+        remaining = s_size
+        for d in range(s, s_end):
+            extent, outer = source[d], remaining
+            remaining //= extent
+            index = flat
+            if extent == 1:
+                index = AffineExpr.constant(0)
+            else:
+                if outer != s_size:
+                    index = index % outer
+                if remaining != 1:
+                    index = index // remaining
+            results.append(index)
+        s, r = s_end, r_end
+    return AffineMap(len(result), 0, tuple(results))
+
+
+def simplify(expr: AffineExpr) -> AffineExpr:
+    """Fold constants, zeros and ones; keeps floordiv and mod otherwise."""
+    if not isinstance(expr, AffineBinaryOpExpr):
+        return expr
+    lhs, rhs = simplify(expr.lhs), simplify(expr.rhs)
+    left = lhs.value if isinstance(lhs, AffineConstantExpr) else None
+    right = rhs.value if isinstance(rhs, AffineConstantExpr) else None
+    match expr.kind:
+        case AffineBinaryOpKind.Add:
+            if left is not None and right is not None:
+                return AffineExpr.constant(left + right)
+            if left == 0:
+                return rhs
+            return lhs if right == 0 else AffineBinaryOpExpr(expr.kind, lhs, rhs)
+        case AffineBinaryOpKind.Mul:
+            if left is not None and right is not None:
+                return AffineExpr.constant(left * right)
+            if left == 0 or right == 0:
+                return AffineExpr.constant(0)
+            if left == 1:
+                return rhs
+            if left is not None:
+                lhs, rhs = rhs, lhs
+            return lhs if right == 1 else AffineBinaryOpExpr(expr.kind, lhs, rhs)
+        case AffineBinaryOpKind.FloorDiv:
+            if left is not None and right is not None:
+                return AffineExpr.constant(left // right)
+            return lhs if right == 1 else AffineBinaryOpExpr(expr.kind, lhs, rhs)
+        case AffineBinaryOpKind.Mod:
+            if left is not None and right is not None:
+                return AffineExpr.constant(left % right)
+            return AffineExpr.constant(0) if right == 1 else AffineBinaryOpExpr(expr.kind, lhs, rhs)
+        case _:
+            return AffineBinaryOpExpr(expr.kind, lhs, rhs)
+
+
+def compose(outer: AffineMap, inner: AffineMap) -> AffineMap:
+    """i -> outer(inner(i)), simplified."""
+    composed = outer.compose(inner)
+    return AffineMap(inner.num_dims, 0, tuple(simplify(e) for e in composed.results))
+
+
+def plain_dim(expr: AffineExpr) -> int | None:
+    """The dim that `expr` is, or None."""
+    return expr.position if isinstance(expr, AffineDimExpr) else None
+
+
+def substitute(map: AffineMap, dims: Sequence[AffineExpr], num_dims: int) -> AffineMap:
+    """`map` with its dims replaced by expressions over `num_dims` new dims."""
+    return compose(map, AffineMap(num_dims, 0, tuple(dims)))

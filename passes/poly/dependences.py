@@ -1,0 +1,117 @@
+"""Flow, anti and output dependences of a scop, by isl dataflow on the original program order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.ir import SSAValue
+
+from ...dialects.poly import ScopOp, StatementOp
+from .collapse_dims import arrays_of, is_indirect
+from .sets import UnionMap, access_map, dims, domain_set, isl, union_map
+
+
+@dataclass(frozen=True)
+class Dependences:
+    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator."""
+
+    flow: UnionMap
+    anti: UnionMap
+    output: UnionMap
+    reduction: UnionMap
+
+    @property
+    def order(self) -> UnionMap:
+        """Every pair whose order a schedule must keep (reductions may be reassociated)."""
+        return self.flow.union(self.anti).union(self.output).subtract(self.reduction)
+
+
+def array_names(scop: ScopOp) -> dict[SSAValue, str]:
+    """A distinct name per array, from name hints."""
+    names: dict[SSAValue, str] = {}
+    taken: set[str] = set()
+    for array in arrays_of(scop):
+        base = name = array.name_hint or "t"
+        serial = 0
+        while name in taken:
+            serial += 1
+            name = f"{base}_{serial}"
+        taken.add(name)
+        names[array] = name
+    return names
+
+
+def original_schedule(scop: ScopOp) -> UnionMap:
+    """statement -> [position, i0, i1, ..., 0 ...]: one nest per statement, in order."""
+    statements = scop.statements
+    depth = max((s.rank for s in statements), default=0)
+    maps = []
+    for position, s in enumerate(statements):
+        names = dims(s.rank)
+        time = ", ".join([str(position), *names, *["0"] * (depth - s.rank)])
+        maps.append(isl.Map(f"{{ {s.sym_name.data}[{', '.join(names)}] -> [{time}] }}"))
+    return union_map(maps)
+
+
+def domains_of(scop: ScopOp) -> UnionMap:
+    """The union of all statement domains."""
+    union = isl.UnionSet("{ }")
+    for s in scop.statements:
+        union = union.union(isl.UnionSet(domain_set(s.domain.data, s.sym_name.data)))
+    return union
+
+
+def indirect_reads(statement: StatementOp) -> list[SSAValue]:
+    """Arrays that the body of `statement` loads at computed indices."""
+    found = []
+    for op in statement.body.block.ops:
+        found.extend(o for o in op.operands if op.name == "memref.load" and is_indirect(o))
+    return [a for a in found if a.type.__class__.__name__ == "MemRefType"]
+
+
+def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:
+    """(reads, writes) as relations from instances to elements."""
+    names = array_names(scop)
+    reads, writes = [], []
+    for s in scop.statements:
+        label = s.sym_name.data
+        domain = domain_set(s.domain.data, label)
+        writes.append(access_map(s.write.data, label, names[s.target]).intersect_domain(domain))
+        for array, access in zip(s.sources, s.read_maps, strict=True):
+            reads.append(access_map(access, label, names[array]).intersect_domain(domain))
+        for array in indirect_reads(s):
+            rank = len(array.type.get_shape())  # type: ignore[attr-defined]
+            element = ", ".join(f"o{k}" for k in range(rank))
+            instance = ", ".join(dims(s.rank))
+            everything = isl.Map(f"{{ {label}[{instance}] -> {names[array]}[{element}] }}")
+            reads.append(everything.intersect_domain(domain))
+    return union_map(reads), union_map(writes)
+
+
+def _flow(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Value-based: the last write before each read."""
+    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
+    return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
+
+
+def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Memory-based: every earlier access to the same element."""
+    info = isl.UnionAccessInfo.from_sink(sink).set_may_source(source)
+    return info.set_schedule_map(schedule).compute_flow().get_may_dependence()
+
+
+def dependences_of(scop: ScopOp) -> Dependences:
+    """The dependences of `scop`: value-based flow, memory-based anti and output."""
+    schedule = original_schedule(scop).intersect_domain(domains_of(scop))
+    reads, writes = accesses_of(scop)
+    flow = _flow(reads, writes, schedule)
+    anti = _memory(writes, reads, schedule)
+    output = _memory(writes, writes, schedule)
+    reduction = isl.UnionMap("{ }")
+    for s in scop.statements:
+        if s.reduction is None:
+            continue
+        one = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
+        pairs = flow.union(anti).union(output).intersect_domain(one).intersect_range(one)
+        reduction = reduction.union(pairs)
+    return Dependences(flow, anti, output, reduction)

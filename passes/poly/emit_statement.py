@@ -1,0 +1,306 @@
+"""One statement instance, or a vector of instances, as loops-level ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from xdsl.dialects import arith, math, memref, vector
+from xdsl.dialects.builtin import AnyFloat, IntegerType, MemRefType, VectorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from ...dialects.errors import LoweringError
+from ...dialects.poly import IndexOp, StatementOp, YieldOp
+from ...dialects.vector import GatherOp, ScatterOp
+from .index_expr import IndexBuilder, Linear
+
+Kind = vector.CombiningKindFlag
+FLOAT_KINDS = {"add": Kind.ADD, "mul": Kind.MUL, "max": Kind.MAXIMUMF, "min": Kind.MINIMUMF}
+INTEGER_KINDS = {
+    "add": Kind.ADD,
+    "mul": Kind.MUL,
+    "max": Kind.MAXSI,
+    "min": Kind.MINSI,
+    "and": Kind.AND,
+    "or": Kind.OR,
+}
+
+
+def element_type(array: SSAValue) -> Attribute:
+    """The element type of a memref value."""
+    assert isinstance(array.type, MemRefType)
+    return array.type.element_type
+
+
+def row_major_strides(shape: Sequence[int]) -> list[int]:
+    """Elements between neighbours along each dim."""
+    strides, size = [], 1
+    for extent in reversed(shape):
+        strides.append(size)
+        size *= extent
+    return strides[::-1]
+
+
+@dataclass
+class StatementEmitter:
+    """Emits instances at the end of `index.block`.
+
+    In a vector loop `index.lanes` is its length and `mask` (None: all lanes) says which are alive.
+    """
+
+    index: IndexBuilder
+    mask: SSAValue | None = None
+    linear: dict[SSAValue, Linear] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> int:
+        """Vector length; 0 for scalar code."""
+        return self.index.lanes
+
+    def _all_lanes(self) -> SSAValue:
+        if self.mask is not None:
+            return self.mask
+        true = self.index.add(arith.ConstantOp.from_int_and_width(1, 1))
+        return self.index.splat(true)
+
+    def _zeros(self, element: Attribute) -> SSAValue:
+        if isinstance(element, AnyFloat):
+            return self.index.splat(self.index.add(arith.ConstantOp.from_float(0.0, element)))  # type: ignore[attr-defined]
+        return self.index.splat(self.index.add(arith.ConstantOp.from_int_and_width(0, element)))  # type: ignore[arg-type]
+
+    def _is_contiguous(self, access: Sequence[Linear]) -> bool:
+        strides = [e.lane_stride for e in access]
+        return bool(strides) and strides[-1] == 1 and not any(strides[:-1])
+
+    def _offsets(
+        self, array: SSAValue, access: Sequence[Linear]
+    ) -> tuple[list[SSAValue], SSAValue]:
+        """Indices of the uniform part, and the flattened offset of each lane from there."""
+        assert isinstance(array.type, MemRefType)
+        offset = Linear()
+        for expr, stride in zip(access, row_major_strides(array.type.get_shape()), strict=True):
+            offset = offset + expr.varying_part().times(stride)
+        indices = [self.index.materialize(e.uniform_part()) for e in access]
+        return indices, self.index.vector(offset)
+
+    def load(self, array: SSAValue, access: Sequence[Linear]) -> SSAValue:
+        """The element, or one element per lane."""
+        if not any(e.varies for e in access):
+            return self.index.add(
+                memref.LoadOp.get(array, [self.index.materialize(e) for e in access])
+            )
+        element = element_type(array)
+        if self._is_contiguous(access):
+            indices = [self.index.materialize(e.uniform_part()) for e in access]
+            type = VectorType(element, [self.lanes])
+            if self.mask is None:
+                return self.index.add(vector.LoadOp(array, indices, type))
+            zeros = self._zeros(element)
+            return self.index.add(vector.MaskedLoadOp(array, indices, self.mask, zeros))
+        indices, offsets = self._offsets(array, access)
+        return self.index.add(
+            GatherOp(array, indices, offsets, self._all_lanes(), self._zeros(element))
+        )
+
+    def store(self, value: SSAValue, array: SSAValue, access: Sequence[Linear]) -> None:
+        """Write one element, or one per lane."""
+        block = self.index.block
+        assert block is not None
+        if not any(e.varies for e in access):
+            indices = [self.index.materialize(e) for e in access]
+            block.add_op(memref.StoreOp.get(value, array, indices))
+            return
+        value = self._widen(value)
+        if self._is_contiguous(access):
+            indices = [self.index.materialize(e.uniform_part()) for e in access]
+            if self.mask is None:
+                block.add_op(vector.StoreOp(value, array, indices))
+            else:
+                block.add_op(vector.MaskedStoreOp(array, indices, self.mask, value))
+            return
+        indices, offsets = self._offsets(array, access)
+        block.add_op(ScatterOp(array, indices, offsets, self._all_lanes(), value))
+
+    def _widen(self, value: SSAValue) -> SSAValue:
+        return value if isinstance(value.type, VectorType) else self.index.splat(value)
+
+    def _indirect_load(self, op: memref.LoadOp, mapping: dict[SSAValue, SSAValue]) -> SSAValue:
+        """A load at computed indices: known linear ones keep their form, others are opaque."""
+        array = mapping.get(op.memref, op.memref)
+        indices = [mapping[i] for i in op.indices]
+        if not any(isinstance(i.type, VectorType) for i in indices):
+            return self.index.add(memref.LoadOp.get(array, indices))
+        *outer, last = indices
+        known = self.linear.get(last)
+        element = element_type(array)
+        uniform_rows = not any(isinstance(i.type, VectorType) for i in outer)
+        if known is not None and known.lane_stride == 1 and uniform_rows:
+            at = [*outer, self.index.materialize(known.uniform_part())]
+            type = VectorType(element, [self.lanes])
+            if self.mask is None:
+                return self.index.add(vector.LoadOp(array, at, type))
+            return self.index.add(vector.MaskedLoadOp(array, at, self.mask, self._zeros(element)))
+        assert isinstance(array.type, MemRefType)
+        strides = row_major_strides(array.type.get_shape())
+        offsets: SSAValue | None = None
+        for value, stride in zip(indices, strides, strict=True):
+            term = self._widen(value)
+            if stride != 1:
+                factor = self.index.splat(self.index.constant(stride))
+                term = self.index.add(arith.MuliOp(term, factor))
+            offsets = term if offsets is None else self.index.add(arith.AddiOp(offsets, term))
+        assert offsets is not None
+        origin = [self.index.constant(0) for _ in indices]
+        return self.index.add(
+            GatherOp(array, origin, offsets, self._all_lanes(), self._zeros(element))
+        )
+
+    def _apply(self, op: Operation, operands: list[SSAValue]) -> Operation:
+        """`op` on `operands`, widened to vectors where one of them is a vector."""
+        types = list(op.result_types)
+        if any(isinstance(o.type, VectorType) for o in operands):
+            operands = [self._widen(o) for o in operands]
+            types = [VectorType(t, [self.lanes]) for t in types]
+        clone = type(op).create(
+            operands=operands,
+            result_types=types,
+            properties=dict(op.properties),
+            attributes=dict(op.attributes),
+        )
+        assert self.index.block is not None
+        self.index.block.add_op(clone)
+        return clone
+
+    def _evaluate(
+        self,
+        statement: StatementOp,
+        reads: dict[SSAValue, SSAValue],
+        dims: Sequence[Linear],
+        skipped: Sequence[Operation] = (),
+    ) -> dict[SSAValue, SSAValue]:
+        """Emit the body, but for `skipped` ops, on the values read; body value -> emitted value."""
+        mapping = dict(reads)
+        for op in statement.body.block.ops:
+            if isinstance(op, YieldOp) or op in skipped:
+                continue
+            match op:
+                case IndexOp():
+                    expr = dims[op.dim.data]
+                    mapping[op.result] = self.index.value(expr)
+                    self.linear[mapping[op.result]] = expr
+                case memref.LoadOp():
+                    mapping[op.res] = self._indirect_load(op, mapping)
+                case _:
+                    clone = self._apply(op, [mapping[o] for o in op.operands])
+                    mapping.update(zip(op.results, clone.results, strict=True))
+        return mapping
+
+    def _combine(self, statement: StatementOp, accumulator: SSAValue, value: SSAValue) -> SSAValue:
+        """accumulator (+) value by the statement's own combining op."""
+        combiner = _combining_op(statement)
+        return self._apply(combiner, [accumulator, value]).results[0]
+
+    def _horizontal(self, statement: StatementOp, values: SSAValue) -> SSAValue:
+        """All live lanes of `values` reduced in a fixed tree."""
+        assert statement.reduction is not None
+        element = values.type.element_type  # type: ignore[attr-defined]
+        kinds = FLOAT_KINDS if isinstance(element, AnyFloat) else INTEGER_KINDS
+        kind = statement.reduction.data
+        if self.mask is not None:
+            neutral = self._widen(self._neutral(kind, element))
+            values = self.index.add(arith.SelectOp(self.mask, values, neutral))
+        return self.index.add(
+            vector.ReductionOp.build(
+                operands=[values, []],
+                result_types=[element],
+                properties={"kind": vector.CombiningKindAttr([kinds[kind]])},
+            )
+        )
+
+    def _neutral(self, kind: str, element: Attribute) -> SSAValue:
+        if isinstance(element, AnyFloat):
+            value = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}[kind]
+            return self.index.add(arith.ConstantOp.from_float(value, element))  # type: ignore[attr-defined]
+        assert isinstance(element, IntegerType)
+        width = element.width.data
+        top = 2 ** (width - 1) - 1 if width > 1 else 1
+        low = -top - 1 if width > 1 else 0
+        number = {"add": 0, "mul": 1, "max": low, "min": top, "and": -1, "or": 0}[kind]
+        if width == 1:
+            number &= 1
+        return self.index.add(arith.ConstantOp.from_int_and_width(number, element))
+
+    def emit(
+        self,
+        statement: StatementOp,
+        arrays: Sequence[SSAValue],
+        accesses: Sequence[Sequence[Linear]],
+        dims: Sequence[Linear],
+        outside: dict[SSAValue, SSAValue],
+    ) -> None:
+        """One instance (or one per lane): `arrays` and `accesses` are target, then sources.
+
+        `outside` maps arrays that bodies load from directly to their memrefs.
+        """
+        block = self.index.block
+        assert block is not None
+        args = statement.body.block.args
+        across = (
+            statement.reduction is not None
+            and self.lanes > 0
+            and not any(e.varies for e in accesses[0])
+        )
+        reads = dict(outside)
+        first = 1 if across else 0
+        for k in range(first, len(args)):
+            reads[args[k]] = self.load(arrays[k + 1], accesses[k + 1])
+        if across:
+            term = self._term(statement, reads, dims)
+            accumulator = self.load(arrays[0], accesses[0])
+            value = self._combine(statement, accumulator, self._horizontal(statement, term))
+        else:
+            fused = self._fused_multiply_add(statement, reads, dims)
+            value = fused if fused is not None else self._yielded(statement, reads, dims)
+        self.store(value, arrays[0], accesses[0])
+
+    def _yielded(
+        self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
+    ) -> SSAValue:
+        terminator = statement.body.block.last_op
+        assert isinstance(terminator, YieldOp)
+        return self._evaluate(statement, reads, dims)[terminator.value]
+
+    def _term(
+        self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
+    ) -> SSAValue:
+        """The values, one per lane, that a reduction combines into its accumulator."""
+        combiner = _combining_op(statement)
+        accumulator = statement.body.block.args[0]
+        term = next(o for o in combiner.operands if o is not accumulator)
+        return self._widen(self._evaluate(statement, reads, dims, [combiner])[term])
+
+    def _fused_multiply_add(
+        self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
+    ) -> SSAValue | None:
+        """acc + a * b with one rounding, for float sums of products; None for anything else."""
+        if statement.reduction is None or statement.reduction.data != "add":
+            return None
+        combiner = _combining_op(statement)
+        accumulator = statement.body.block.args[0]
+        product = next(o for o in combiner.operands if o is not accumulator).owner
+        if not isinstance(combiner, arith.AddfOp) or not isinstance(product, arith.MulfOp):
+            return None
+        mapping = self._evaluate(statement, reads, dims, [combiner, product])
+        operands = [mapping[product.lhs], mapping[product.rhs], mapping[accumulator]]
+        if any(isinstance(o.type, VectorType) for o in operands):
+            return self.index.add(vector.FMAOp(*[self._widen(o) for o in operands]))
+        return self.index.add(math.FmaOp(*operands))
+
+
+def _combining_op(statement: StatementOp) -> Operation:
+    terminator = statement.body.block.last_op
+    assert isinstance(terminator, YieldOp)
+    combiner = terminator.value.owner
+    if not isinstance(combiner, Operation):
+        raise LoweringError(f"{statement.sym_name.data}: a reduction yields its combining op")
+    return combiner

@@ -1,0 +1,108 @@
+"""Every isl idiom of the project: affine maps and domains of the IR as isl objects.
+
+isl objects live in the default context; dimension order is that of the statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import islpy
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
+
+isl: Any = islpy  # its stubs are incomplete; typed loosely in this one place
+
+IslSet = Any
+IslMap = Any
+UnionMap = Any
+UnionSet = Any
+PwAff = Any
+
+
+def dims(rank: int) -> list[str]:
+    """Names of `rank` iteration dimensions."""
+    return [f"i{d}" for d in range(rank)]
+
+
+def box_text(extents: Sequence[int]) -> str:
+    """The domain text of the box 0 <= i_d < extents[d]."""
+    names = dims(len(extents))
+    bounds = " and ".join(f"0 <= {i} < {n}" for i, n in zip(names, extents, strict=True))
+    return f"{{ [{', '.join(names)}] : {bounds} }}" if extents else "{ [] }"
+
+
+def domain_set(text: str, name: str) -> IslSet:
+    """The isl set of a domain text, its tuple called `name`."""
+    return isl.Set(text).set_tuple_name(name)
+
+
+def box_extents(domain: IslSet | str) -> tuple[int, ...] | None:
+    """Extents of a domain that is a box at the origin; None for any other domain."""
+    domain = isl.Set(domain) if isinstance(domain, str) else domain.reset_tuple_id()
+    rank = domain.dim(isl.dim_type.set)
+    extents = []
+    for d in range(rank):
+        top = domain.dim_max_val(d)
+        if not top.is_int():
+            return None
+        extents.append(top.to_python() + 1)
+    if not domain.is_equal(isl.Set(box_text(extents))):
+        return None
+    return tuple(extents)
+
+
+def expr_text(expr: AffineExpr) -> str:
+    """An affine expression (floordiv and mod by constants allowed) in isl syntax."""
+    if isinstance(expr, AffineDimExpr):
+        return f"i{expr.position}"
+    if isinstance(expr, AffineConstantExpr):
+        return str(expr.value)
+    assert isinstance(expr, AffineBinaryOpExpr), expr
+    lhs, rhs = expr_text(expr.lhs), expr_text(expr.rhs)
+    match expr.kind:
+        case AffineBinaryOpKind.Add:
+            return f"({lhs} + {rhs})"
+        case AffineBinaryOpKind.Mul:
+            return f"({lhs} * {rhs})"
+        case AffineBinaryOpKind.FloorDiv:
+            return f"floor(({lhs}) / {rhs})"
+        case AffineBinaryOpKind.CeilDiv:
+            return f"(-floor((-{lhs}) / {rhs}))"
+        case AffineBinaryOpKind.Mod:
+            return f"(({lhs}) mod {rhs})"
+
+
+def access_map(access: AffineMap, statement: str, array: str) -> IslMap:
+    """The access relation statement[i] -> array[access(i)]."""
+    source = ", ".join(dims(access.num_dims))
+    target = ", ".join(expr_text(e) for e in access.results)
+    return isl.Map(f"{{ {statement}[{source}] -> {array}[{target}] }}")
+
+
+def dim_aff(statement: str, rank: int, text: str) -> PwAff:
+    """The quasi-affine expression `text` over the dims of `statement`, as a PwAff."""
+    return isl.PwAff(f"{{ {statement}[{', '.join(dims(rank))}] -> [{text}] }}")
+
+
+def union_map(maps: Sequence[IslMap]) -> UnionMap:
+    """The union of `maps`; empty for none."""
+    union = isl.UnionMap("{ }")
+    for one in maps:
+        union = union.union(isl.UnionMap(one))
+    return union
+
+
+def union_set(sets: Sequence[IslSet]) -> UnionSet:
+    """The union of `sets`; empty for none."""
+    union = isl.UnionSet("{ }")
+    for one in sets:
+        union = union.union(isl.UnionSet(one))
+    return union

@@ -1,0 +1,128 @@
+"""Where temporaries live: contracted to what one iteration of their innermost common loop touches.
+
+before: t : 128 x 384, written and read inside one iteration of loops (io, jo) of 13 x 32 tiles
+after:  t : 13 x 32, local to the body of jo, indexed relative to the tile
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from xdsl.dialects.builtin import FixedBitwidthType, MemRefType
+from xdsl.ir import SSAValue
+
+from ...dialects.poly import ArrayOp, ScopOp, StatementOp
+from ...dialects.schedule import Band, Node
+from .collapse_dims import is_indirect
+from .dependences import Dependences, array_names
+from .sets import access_map, domain_set, isl
+from .tree_to_isl import common_path, prefix_map
+
+LOCAL_BYTES = 512 * 1024  # stacks are small; larger temporaries become scratch arguments
+
+
+@dataclass(frozen=True)
+class Place:
+    """A temporary is stored in the body of loop `axis`, or in a scratch argument (axis None).
+
+    Its element e is at e - base, where `base` are PwAffs over the loops `path`.
+    """
+
+    axis: str | None
+    path: tuple[Band, ...]
+    shape: tuple[int, ...]
+    base: tuple[Any, ...]
+
+
+def element_bytes(array: SSAValue) -> int:
+    """Bytes of one element in memory; index and i1 count 8 and 1."""
+    assert isinstance(array.type, MemRefType)
+    element = array.type.element_type
+    return max(1, element.bitwidth // 8) if isinstance(element, FixedBitwidthType) else 8
+
+
+def _accesses(scop: ScopOp, array: SSAValue) -> list[tuple[StatementOp, Any, bool]]:
+    """(statement, relation, is write) of every access to `array`."""
+    name = array_names(scop)[array]
+    found = []
+    for s in scop.statements:
+        label = s.sym_name.data
+        domain = domain_set(s.domain.data, label)
+        if s.target is array:
+            found.append((s, access_map(s.write.data, label, name).intersect_domain(domain), True))
+        for source, access in zip(s.sources, s.read_maps, strict=True):
+            if source is array:
+                found.append((s, access_map(access, label, name).intersect_domain(domain), False))
+    return found
+
+
+def _stays_inside(
+    accesses: list[tuple[StatementOp, Any, bool]], path: list[Band], flow: Any
+) -> bool:
+    """Whether every value of the array is read in the iteration of `path` that wrote it."""
+    for writer, wrote, is_write in accesses:
+        if not is_write:
+            continue
+        before = prefix_map(writer.sym_name.data, writer.rank, path)
+        for reader, read, reads in accesses:
+            if reads:
+                continue
+            pairs = isl.UnionMap(wrote.apply_range(read.reverse())).intersect(flow)
+            after = prefix_map(reader.sym_name.data, reader.rank, path)
+            same = isl.UnionMap(before.apply_range(after.reverse()))
+            if not pairs.is_subset(same):
+                return False
+    return True
+
+
+def _tile(
+    accesses: list[tuple[StatementOp, Any, bool]], path: list[Band], rank: int
+) -> tuple[tuple[int, ...], tuple[Any, ...]] | None:
+    """Extents and lower corner of what one iteration of `path` touches."""
+    footprint: Any = None
+    for s, access, _ in accesses:
+        one = prefix_map(s.sym_name.data, s.rank, path).reverse().apply_range(access)
+        footprint = one if footprint is None else footprint.union(one)
+    shape, base = [], []
+    for d in range(rank):
+        low, high = footprint.dim_min(d), footprint.dim_max(d)
+        extent = high.sub(low).max_val()
+        if low.n_piece() != 1 or not extent.is_int():
+            return None
+        count = extent.to_python() + 1
+        shape.append(count)
+        base.append(low)
+    return tuple(shape), tuple(base)
+
+
+def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependences) -> Place:
+    """The innermost loop body that can hold `array`, and its tile there."""
+    assert isinstance(array.type, MemRefType)
+    full = array.type.get_shape()
+    scratch = Place(None, (), full, ())
+    if is_indirect(array):
+        return scratch
+    accesses = _accesses(scop, array)
+    path = common_path(tree, {s.sym_name.data for s, _, _ in accesses})
+    for k, band in enumerate(path):
+        if band.kind == "vector":
+            path = path[:k]
+            break
+    while path:
+        if _stays_inside(accesses, path, dependences.flow):
+            tile = _tile(accesses, path, len(full))
+            if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
+                return Place(path[-1].axis, tuple(path), *tile)
+        path = path[:-1]
+    return scratch
+
+
+def place_arrays(scop: ScopOp, tree: Node, dependences: Dependences) -> dict[SSAValue, Place]:
+    """A place for every temporary."""
+    return {
+        op.result: place_array(scop, op.result, tree, dependences)
+        for op in scop.body.block.ops
+        if isinstance(op, ArrayOp)
+    }
