@@ -1,0 +1,50 @@
+"""`pow`: multiplications and roots for the exponents that models use, math.powf otherwise."""
+
+from __future__ import annotations
+
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr
+from xdsl.ir import SSAValue
+
+from .scalar_builder import ScalarBuilder, is_float
+from .scalar_functions import scalar
+
+# Longer chains of products drift from the correctly rounded power.
+LARGEST_PRODUCT_CHAIN = 4
+
+
+def _constant_of(value: SSAValue) -> float | int | None:
+    owner = value.owner
+    if not isinstance(owner, arith.ConstantOp):
+        return None
+    assert isinstance(owner.value, FloatAttr | IntegerAttr)
+    return owner.value.value.data
+
+
+def _product(s: ScalarBuilder, x: SSAValue, count: int) -> SSAValue:
+    """x multiplied `count` times, by squaring."""
+    if count == 1:
+        return x
+    half = _product(s, x, count // 2)
+    squared = s.mul(half, half)
+    return s.mul(squared, x) if count % 2 else squared
+
+
+@scalar("pow")
+def _pow(s: ScalarBuilder, x: SSAValue, exponent: SSAValue) -> SSAValue:
+    constant = _constant_of(exponent)
+    if constant == 0:
+        return s.like(1, x)
+    if constant is not None and float(constant).is_integer():
+        count = abs(int(constant))
+        if constant > 0 and (count <= LARGEST_PRODUCT_CHAIN or not is_float(x.type)):
+            return _product(s, x, count)
+        if is_float(x.type) and count <= 2:
+            return s.div(s.like(1, x), _product(s, x, count))
+    if not is_float(x.type):
+        return s.insert(math.IPowIOp(x, exponent))
+    if constant == 0.5:
+        return s.sqrt(x)
+    if constant == -0.5:
+        return s.div(s.like(1, x), s.sqrt(x))
+    return s.insert(math.PowFOp(x, exponent))
