@@ -1,1 +1,13 @@
 """torch.export programs in, `graph` IR out."""
+
+from .export import export_model, load_exported
+from .program import ImportedModel, OutputSpec, TensorSpec, import_program
+
+__all__ = [
+    "ImportedModel",
+    "OutputSpec",
+    "TensorSpec",
+    "export_model",
+    "import_program",
+    "load_exported",
+]

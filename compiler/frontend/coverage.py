@@ -1,0 +1,106 @@
+"""What a program needs beyond the import rules: decompositions to run, operators to refuse."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from ...dialects.errors import UnsupportedOperatorError
+from .location import module_path, source_line
+from .rules import RULES
+
+ROUNDS = 4  # decompositions may give operators that need decomposing themselves
+
+
+@dataclass
+class Gap:
+    """One operator without a usable rule: how often, where first, and why."""
+
+    operator: str
+    count: int = 0
+    place: str = ""
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Gaps:
+    """Everything a program uses that cannot be imported."""
+
+    by_operator: dict[str, Gap] = field(default_factory=dict)
+
+    def add(self, node: Node, reason: str = "") -> None:
+        """Note that `node` cannot be imported."""
+        name = operator_name(node)
+        gap = self.by_operator.setdefault(name, Gap(name))
+        gap.count += 1
+        gap.place = gap.place or f"{module_path(node) or 'the model'} @ {source_line(node)}"
+        if reason and reason not in gap.reasons:
+            gap.reasons.append(reason)
+
+    def check(self) -> None:
+        """Raise one UnsupportedOperatorError that lists all gaps, if there are any."""
+        if not self.by_operator:
+            return
+        lines = [f"{len(self.by_operator)} operators of the model are not supported:"]
+        for gap in self.by_operator.values():
+            lines.append(f"  {gap.operator} ({gap.count}x), first at {gap.place}")
+            lines += [f"    {reason}" for reason in gap.reasons]
+            if not gap.reasons:
+                near = difflib.get_close_matches(gap.operator, RULES, 3, 0.75)
+                if near:
+                    lines.append(f"    similar supported operators: {', '.join(near)}")
+        raise UnsupportedOperatorError("\n".join(lines))
+
+
+def operator_name(node: Node) -> str:
+    """The overload a call node names, e.g. "aten.linear.default"."""
+    return str(node.target).removeprefix("torch.ops.")
+
+
+def calls(program: ExportedProgram) -> Iterable[Node]:
+    """Operator calls of the graph, without the picking of tuple elements."""
+    for node in program.graph.nodes:
+        if node.op == "call_function" and "getitem" not in str(node.target):
+            yield node
+
+
+def decompose_missing(program: ExportedProgram) -> ExportedProgram:
+    """Functionalize, and decompose the operators that have no rule and for which torch has one."""
+    for _ in range(ROUNDS):
+        missing = {node.target for node in calls(program) if operator_name(node) not in RULES}
+        table = {op: found for op in missing if (found := _decomposition(op)) is not None}
+        in_place = any(_is_in_place(node) for node in calls(program))
+        if not table and not in_place:
+            break
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = program.run_decompositions(table)
+    return program
+
+
+def _is_in_place(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def _decomposition(op: Any) -> Callable[..., Any] | None:
+    """torch's rule for `op`: from the table of export, else any registered decomposition."""
+    from torch._decomp import decomposition_table
+
+    if not isinstance(op, torch._ops.OpOverload):
+        return None
+    found: Callable[..., Any] | None = _default_decompositions().get(op)
+    return found or decomposition_table.get(op)
+
+
+@lru_cache(maxsize=1)
+def _default_decompositions() -> dict[Any, Callable[..., Any]]:
+    return dict(torch.export.default_decompositions().items())  # type: ignore[no-untyped-call]

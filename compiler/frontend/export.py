@@ -1,0 +1,65 @@
+"""Models and `.pt2` files to `torch.export.ExportedProgram`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from ...dialects.errors import InvalidInputError
+
+
+def export_model(
+    module: nn.Module, example_inputs: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+) -> ExportedProgram:
+    """Trace `module` in evaluation mode; its own mode is restored afterwards."""
+    if not isinstance(module, nn.Module):
+        raise InvalidInputError(
+            f"expected a torch.nn.Module, found {type(module).__name__}; "
+            "wrap a plain function in a module with a forward method"
+        )
+    if isinstance(example_inputs, torch.Tensor):
+        raise InvalidInputError(
+            "expected a tuple of example inputs, found one tensor; write (x,) instead of x"
+        )
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, tuple(example_inputs), dict(kwargs or {}))
+    except Exception as error:
+        raise InvalidInputError(
+            f"torch.export cannot trace this model: {_first_lines(error)}\n"
+            "hint: the model must run on the example inputs, and its control flow must not depend "
+            "on tensor values; torch.export.draft_export(model, inputs) explains what to change"
+        ) from error
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def load_exported(path: str | Path) -> ExportedProgram:
+    """Read a `.pt2` file written by `torch.export.save`. Load only files that you trust."""
+    file = Path(path)
+    if not file.is_file():
+        raise InvalidInputError(f"no such file: {file}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.load(file)
+    except Exception as error:
+        raise InvalidInputError(
+            f"{file} is no exported program: {_first_lines(error)}\n"
+            "hint: write it with torch.export.save(torch.export.export(model, inputs), path)"
+        ) from error
+
+
+def _first_lines(error: Exception, limit: int = 3) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return "\n".join(lines[:limit]) or type(error).__name__

@@ -1,0 +1,276 @@
+"""Elementwise operators: table rows onto `dialects/scalar.py`, and the few that need more."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import i1
+from xdsl.ir import SSAValue
+
+from ...dialects.graph import element_of
+from .builder import Builder, Operand, Scalar, is_float
+from .rules import rule
+
+# ATen name -> scalar function, computed in the element type of the result
+UNARY = {
+    "neg": "neg",
+    "abs": "abs",
+    "sign": "sign",
+    "sgn": "sign",
+    "reciprocal": "reciprocal",
+    "sqrt": "sqrt",
+    "rsqrt": "rsqrt",
+    "exp": "exp",
+    "exp2": "exp2",
+    "expm1": "expm1",
+    "log": "log",
+    "log2": "log2",
+    "log10": "log10",
+    "log1p": "log1p",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "erf": "erf",
+    "special_erf": "erf",
+    "sigmoid": "sigmoid",
+    "relu": "relu",
+    "silu": "silu",
+    "bitwise_not": "not",
+}
+ROUNDING = {"floor": "floor", "ceil": "ceil", "round": "round", "trunc": "trunc", "fix": "trunc"}
+BINARY = {
+    "mul": "mul",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "atan2": "atan2",
+    "arctan2": "atan2",
+    "floor_divide": "floor_div",
+    "remainder": "remainder",
+    "fmod": "fmod",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+    "__and__": "and",
+    "__or__": "or",
+    "__xor__": "xor",
+}
+COMPARISON = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")} | {
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+}
+LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
+ON_BOOLEANS = {"mul": "and", "add": "or", "maximum": "or", "minimum": "and"}
+
+
+def _unary(name: str, fn: str) -> None:
+    @rule(f"aten.{name}.default")
+    def unary(b: Builder, source: SSAValue) -> SSAValue:
+        return b.pointwise(fn, b.cast(source, b.out_element))
+
+
+def _rounding(name: str, fn: str) -> None:
+    @rule(f"aten.{name}.default")
+    def rounding(b: Builder, source: SSAValue) -> SSAValue:
+        return b.pointwise(fn, source) if is_float(source) else source
+
+
+def _binary(name: str, fn: str) -> None:
+    @rule(*(f"aten.{name}.{overload}" for overload in ("default", "Tensor", "Scalar")))
+    def binary(b: Builder, x: Operand, y: Operand) -> SSAValue:
+        return arithmetic(b, fn, x, y)
+
+
+def _comparison(name: str, fn: str) -> None:
+    @rule(*(f"aten.{name}.{overload}" for overload in ("Tensor", "Scalar")))
+    def comparison(b: Builder, x: Operand, y: Operand) -> SSAValue:
+        element = b.common_element(x, y)
+        return b.pointwise(fn, b.operand(x, element), b.operand(y, element))
+
+
+def _logical(name: str, fn: str) -> None:
+    @rule(f"aten.{name}.default")
+    def logical(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:
+        return b.pointwise(fn, b.cast(x, i1), b.cast(y, i1))
+
+
+for _name, _fn in UNARY.items():
+    _unary(_name, _fn)
+for _name, _fn in ROUNDING.items():
+    _rounding(_name, _fn)
+for _name, _fn in BINARY.items():
+    _binary(_name, _fn)
+for _name, _fn in COMPARISON.items():
+    _comparison(_name, _fn)
+for _name, _fn in LOGICAL.items():
+    _logical(_name, _fn)
+
+
+def arithmetic(b: Builder, fn: str, x: Operand, y: Operand) -> SSAValue:
+    """A binary function in the element type of the result; booleans become logic."""
+    element = b.out_element
+    if element == i1:
+        fn = ON_BOOLEANS.get(fn, fn)
+    return b.pointwise(fn, b.operand(x, element), b.operand(y, element))
+
+
+@rule("aten.add.Tensor", "aten.add.Scalar")
+def add(b: Builder, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
+    """x + alpha * y."""
+    if alpha != 1:
+        y = b.pointwise("mul", b.operand(y, b.out_element), alpha)
+    return arithmetic(b, "add", x, y)
+
+
+@rule("aten.sub.Tensor", "aten.sub.Scalar")
+def sub(b: Builder, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
+    """x - alpha * y."""
+    if alpha != 1:
+        y = b.pointwise("mul", b.operand(y, b.out_element), alpha)
+    return arithmetic(b, "sub", x, y)
+
+
+@rule("aten.rsub.Tensor", "aten.rsub.Scalar")
+def rsub(b: Builder, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
+    """y - alpha * x."""
+    return sub(b, y, x, alpha)
+
+
+@rule("aten.div.Tensor", "aten.div.Scalar", "aten.true_divide.Tensor", "aten.divide.Tensor")
+def div(b: Builder, x: Operand, y: Operand) -> SSAValue:
+    """True division: the result type of integers is a float already."""
+    return arithmetic(b, "div", x, y)
+
+
+@rule("aten.div.Tensor_mode", "aten.div.Scalar_mode")
+def div_mode(b: Builder, x: Operand, y: Operand, mode: str | None) -> SSAValue:
+    """Division rounded down ("floor"), towards zero ("trunc"), or not."""
+    return arithmetic(b, {None: "div", "floor": "floor_div", "trunc": "trunc_div"}[mode], x, y)
+
+
+@rule("aten.pow.Tensor_Scalar")
+def pow_scalar(b: Builder, x: SSAValue, exponent: Scalar) -> SSAValue:
+    """Small exponents as the products and roots that torch itself uses."""
+    x = b.cast(x, b.out_element)
+    if exponent == 1:
+        return x
+    if exponent == 2:
+        return b.pointwise("mul", x, x)
+    if exponent == 3:
+        return b.pointwise("mul", b.pointwise("mul", x, x), x)
+    if is_float(x) and exponent in (0.5, -0.5, -1, -2):
+        if exponent == -2:
+            return b.pointwise("reciprocal", b.pointwise("mul", x, x))
+        return b.pointwise({0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}[exponent], x)
+    if exponent == 0:
+        return b.full(1, b.out_element, b.out.get_shape())
+    return b.pointwise("pow", x, b.full(exponent, b.out_element))
+
+
+@rule("aten.pow.Tensor_Tensor", "aten.pow.Scalar")
+def pow_tensor(b: Builder, x: Operand, exponent: Operand) -> SSAValue:
+    """x to a tensor power."""
+    return arithmetic(b, "pow", x, exponent)
+
+
+@rule("aten.square.default")
+def square(b: Builder, x: SSAValue) -> SSAValue:
+    """x * x."""
+    return arithmetic(b, "mul", x, x)
+
+
+@rule("aten.logical_not.default")
+def logical_not(b: Builder, x: SSAValue) -> SSAValue:
+    """True where x is zero."""
+    return b.pointwise("not", b.cast(x, i1))
+
+
+@rule("aten.isnan.default")
+def isnan(b: Builder, x: SSAValue) -> SSAValue:
+    """True at NaNs; integers have none."""
+    return b.pointwise("isnan", x) if is_float(x) else b.pointwise("ne", x, x)
+
+
+@rule("aten.isinf.default")
+def isinf(b: Builder, x: SSAValue) -> SSAValue:
+    """True at infinities; integers have none."""
+    return b.pointwise("isinf", x) if is_float(x) else b.pointwise("ne", x, x)
+
+
+@rule("aten.isfinite.default")
+def isfinite(b: Builder, x: SSAValue) -> SSAValue:
+    """True at numbers that are neither NaN nor infinite."""
+    if not is_float(x):
+        return b.pointwise("eq", x, x)
+    return b.pointwise("not", b.pointwise("or", b.pointwise("isnan", x), b.pointwise("isinf", x)))
+
+
+@rule(
+    "aten.clamp.default",
+    "aten.clamp.Tensor",
+    "aten.clip.default",
+    "aten.hardtanh.default",
+)
+def clamp(b: Builder, x: SSAValue, low: Operand | None, high: Operand | None) -> SSAValue:
+    """min(max(x, low), high), NaN kept."""
+    x = b.cast(x, b.out_element)
+    if low is not None:
+        x = b.pointwise("maximum", x, b.operand(low, b.out_element))
+    if high is not None:
+        x = b.pointwise("minimum", x, b.operand(high, b.out_element))
+    return x
+
+
+@rule("aten.clamp_min.default", "aten.clamp_min.Tensor")
+def clamp_min(b: Builder, x: SSAValue, low: Operand) -> SSAValue:
+    """max(x, low)."""
+    return clamp(b, x, low, None)
+
+
+@rule("aten.clamp_max.default", "aten.clamp_max.Tensor")
+def clamp_max(b: Builder, x: SSAValue, high: Operand) -> SSAValue:
+    """min(x, high)."""
+    return clamp(b, x, None, high)
+
+
+@rule("aten.where.self", "aten.where.ScalarSelf", "aten.where.ScalarOther", "aten.where.Scalar")
+def where(b: Builder, condition: SSAValue, x: Operand, y: Operand) -> SSAValue:
+    """x where the condition holds, else y."""
+    element = b.out_element
+    return b.pointwise("where", b.cast(condition, i1), b.operand(x, element), b.operand(y, element))
+
+
+@rule("aten.masked_fill.Scalar", "aten.masked_fill.Tensor")
+def masked_fill(b: Builder, x: SSAValue, mask: SSAValue, value: Operand) -> SSAValue:
+    """`value` where the mask holds, else x."""
+    return where(b, mask, value, x)
+
+
+@rule("aten.addcmul.default")
+def addcmul(b: Builder, x: SSAValue, y: SSAValue, z: SSAValue, value: Scalar) -> SSAValue:
+    """x + value * y * z."""
+    product = arithmetic(b, "mul", y, z)
+    return add(b, x, product, value)
+
+
+@rule("aten.addcdiv.default")
+def addcdiv(b: Builder, x: SSAValue, y: SSAValue, z: SSAValue, value: Scalar) -> SSAValue:
+    """x + value * y / z."""
+    return add(b, x, arithmetic(b, "div", y, z), value)
+
+
+@rule("aten.lerp.Scalar", "aten.lerp.Tensor")
+def lerp(b: Builder, x: SSAValue, y: SSAValue, weight: Operand) -> SSAValue:
+    """x + weight * (y - x), from the nearer end as torch does."""
+    element = element_of(x)
+    w = b.operand(weight, element)
+    span = b.pointwise("sub", y, x)
+    near = b.pointwise("add", x, b.pointwise("mul", w, span))
+    far = b.pointwise("sub", y, b.pointwise("mul", span, b.pointwise("sub", 1.0, w)))
+    return b.pointwise("where", b.pointwise("lt", b.pointwise("abs", w), 0.5), near, far)

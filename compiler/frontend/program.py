@@ -1,0 +1,265 @@
+"""An ExportedProgram to a `graph` module, its weights, and what its inputs and outputs are."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.fx import Node
+from torch.utils._pytree import TreeSpec
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, BlockArgument, Region, SSAValue
+
+from ...dialects.errors import LoweringError, UnsupportedOperatorError
+from ...dialects.graph import Tensor
+from ...dialects.weights import WeightStore
+from .builder import Builder
+from .coverage import Gaps, calls, decompose_missing, operator_name
+from .location import location
+from .rules import RULES, UnsupportedUse, bind, load_rules
+from .tensor_types import c_identifier, tensor_type, to_numpy, unique
+
+STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor input of the model: its name as a C identifier, type and shape."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One leaf of the model's output.
+
+    kind "result": result `index` of main; "input": tensor input `index`, passed through;
+    "constant": the Python value `constant`.
+    """
+
+    kind: Literal["result", "input", "constant"]
+    index: int = 0
+    constant: int | float | bool | str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model as IR. `main` takes `inputs` in order and returns the "result" outputs.
+
+    `in_spec` describes (args, kwargs); `input_positions` are the flattened positions there of
+    the tensors in `inputs` (Python constants make up the rest).
+    """
+
+    module: ModuleOp
+    weights: WeightStore
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    in_spec: TreeSpec
+    out_spec: TreeSpec
+    input_positions: tuple[int, ...]
+
+
+def import_program(program: ExportedProgram) -> ImportedModel:
+    """Import `program`; UnsupportedOperatorError lists all that cannot be."""
+    load_rules()
+    _check_is_static(program)
+    program = decompose_missing(program)
+    gaps = Gaps()
+    for node in calls(program):
+        if operator_name(node) not in RULES:
+            gaps.add(node)
+    _check_is_pure(program)
+    importer = _Importer(program, gaps)
+    importer.run()
+    gaps.check()
+    return importer.model()
+
+
+def _check_is_static(program: ExportedProgram) -> None:
+    if program.range_constraints:
+        symbols = ", ".join(map(str, program.range_constraints))
+        raise UnsupportedOperatorError(
+            f"the program has dynamic dimensions ({symbols}), which are not supported yet; "
+            "export it with fixed shapes"
+        )
+
+
+def _check_is_pure(program: ExportedProgram) -> None:
+    changed = {
+        **program.graph_signature.buffers_to_mutate,
+        **program.graph_signature.user_inputs_to_mutate,
+    }
+    if changed:
+        names = ", ".join(sorted(changed.values()))
+        raise UnsupportedOperatorError(
+            f"the model changes its buffers or inputs in place ({names}), which is not supported; "
+            "return the new values instead"
+        )
+
+
+class _Importer:
+    """Walks the fx graph once, with a value for every node."""
+
+    def __init__(self, program: ExportedProgram, gaps: Gaps) -> None:
+        self.program = program
+        self.gaps = gaps
+        self.weights = WeightStore()
+        self.block = Block()
+        self.builder = Builder(self.block, self.weights)
+        self.values: dict[Node, Any] = {}
+        self.inputs: list[TensorSpec] = []
+        self.positions: list[int] = []
+        self.outputs: list[OutputSpec] = []
+        self.results: list[SSAValue] = []
+
+    def run(self) -> None:
+        self._import_placeholders()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function":
+                self.values[node] = self._import_call(node)
+        self._import_outputs()
+
+    def model(self) -> ImportedModel:
+        arguments = [argument.type for argument in self.block.args]
+        results = [value.type for value in self.results]
+        self.block.add_op(ReturnOp(*self.results))
+        main = FuncOp("main", (arguments, results), Region(self.block))
+        module = ModuleOp([main])
+        module.verify()
+        spec = self.program.call_spec
+        assert spec.in_spec is not None
+        assert spec.out_spec is not None
+        return ImportedModel(
+            module,
+            self.weights,
+            tuple(self.inputs),
+            tuple(self.outputs),
+            spec.in_spec,
+            spec.out_spec,
+            tuple(self.positions),
+        )
+
+    def _import_placeholders(self) -> None:
+        """User tensors become arguments of main, stored tensors become weights."""
+        nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
+        taken: set[str] = set()
+        stored: dict[tuple[object, ...], SSAValue] = {}
+        position = 0
+        for spec in self.program.graph_signature.input_specs:
+            node = nodes[spec.arg.name]
+            if spec.kind in STORED:
+                assert spec.target is not None
+                self.values[node] = self._stored(spec.target, stored)
+                continue
+            if spec.kind is not InputKind.USER_INPUT:
+                raise UnsupportedOperatorError(f"input {spec.arg.name} of kind {spec.kind.name}")
+            if isinstance(spec.arg, ConstantArgument):
+                self.values[node] = spec.arg.value
+            else:
+                self._add_argument(node, position, taken)
+            position += 1
+
+    def _add_argument(self, node: Node, position: int, taken: set[str]) -> None:
+        fake = node.meta["val"]
+        name = unique(c_identifier(node.name), taken)
+        argument = self.block.insert_arg(tensor_type(fake), len(self.block.args))
+        argument.name_hint = name
+        self.values[node] = argument
+        self.inputs.append(TensorSpec(name, fake.dtype, tuple(fake.shape)))
+        self.positions.append(position)
+
+    def _stored(self, target: str, stored: dict[tuple[object, ...], SSAValue]) -> SSAValue:
+        """A weight; tensors that share memory share one symbol (tied embeddings)."""
+        tensor = self.program.state_dict.get(target)
+        if tensor is None:
+            tensor = self.program.constants[target]
+        key = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        if tensor.numel() == 0 or key not in stored:
+            stored[key] = self.builder.constant(target, to_numpy(tensor))
+        return stored[key]
+
+    def _import_call(self, node: Node) -> Any:
+        if node.target is operator.getitem:
+            source, index = node.args
+            assert isinstance(source, Node)
+            value = self.values[source][index]
+            if value is None and node.users:
+                self.gaps.add(source, f"its result {index} is not computed")
+                return self._stand_in(node.meta["val"])
+            return value
+        fakes = node.meta.get("val")
+        rule = RULES.get(operator_name(node))
+        if rule is None:
+            return self._stand_in(fakes)
+        builder = self.builder
+        builder.loc = location(node)
+        try:
+            builder.outs = tuple(tensor_type(f) for f in _leaves(fakes))
+            arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
+            value = rule(builder, *(self._translate(a) for a in arguments))
+        except (UnsupportedUse, UnsupportedOperatorError) as error:
+            self.gaps.add(node, str(error))
+            return self._stand_in(fakes)
+        _check_types(node, value, builder.outs)
+        return value
+
+    def _stand_in(self, fakes: Any) -> Any:
+        """Zeros for a result that cannot be computed, so that later gaps are found too."""
+        leaves = []
+        for fake in _leaves(fakes):
+            try:
+                type = tensor_type(fake)
+            except UnsupportedOperatorError:
+                type = tensor_type(torch.empty(fake.shape, device="meta"))
+            leaves.append(self.builder.full(0, type.element_type, type.get_shape()))
+        return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
+
+    def _translate(self, argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return self.values[argument]
+        if isinstance(argument, (list, tuple)):
+            return [self._translate(a) for a in argument]
+        return argument
+
+    def _import_outputs(self) -> None:
+        (output,) = [node for node in self.program.graph.nodes if node.op == "output"]
+        index_of: dict[SSAValue, int] = {}
+        specs = self.program.graph_signature.output_specs
+        for spec, leaf in zip(specs, output.args[0], strict=True):
+            if spec.kind is not OutputKind.USER_OUTPUT:
+                raise UnsupportedOperatorError(f"output {spec.arg} of kind {spec.kind.name}")
+            value = self._translate(leaf)
+            if not isinstance(value, SSAValue):
+                self.outputs.append(OutputSpec("constant", constant=value))
+            elif isinstance(value, BlockArgument):
+                self.outputs.append(OutputSpec("input", value.index))
+            else:
+                if value not in index_of:
+                    index_of[value] = len(self.results)
+                    self.results.append(value)
+                self.outputs.append(OutputSpec("result", index_of[value]))
+
+
+def _leaves(fakes: Any) -> Sequence[Any]:
+    """The tensors among the results of a node."""
+    listed = fakes if isinstance(fakes, (list, tuple)) else [fakes]
+    return [fake for fake in listed if isinstance(fake, torch.Tensor)]
+
+
+def _check_types(node: Node, value: Any, expected: Sequence[Tensor]) -> None:
+    """A rule that gives another type than torch is a defect; find it here, not in C."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    for result, type in zip(values, expected, strict=False):
+        if result is not None and result.type != type:
+            raise LoweringError(
+                f"import rule of {operator_name(node)}: torch gives {type}, "
+                f"the rule gives {result.type} (at {location(node)})"
+            )

@@ -1,0 +1,111 @@
+"""Types across the border: torch dtypes, IR element types, numpy arrays and C identifiers."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from xdsl.dialects.builtin import TensorType, f16, f32, f64, i1, i8, i16, i32, i64
+from xdsl.ir import Attribute
+
+from ...dialects.errors import UnsupportedOperatorError
+from ...dialects.graph import Tensor
+
+ELEMENTS: dict[torch.dtype, Attribute] = {
+    torch.float16: f16,
+    torch.float32: f32,
+    torch.float64: f64,
+    torch.bool: i1,
+    torch.int8: i8,
+    torch.int16: i16,
+    torch.int32: i32,
+    torch.int64: i64,
+}
+DTYPES: dict[Attribute, torch.dtype] = {element: dtype for dtype, element in ELEMENTS.items()}
+FLOATS = (f16, f32, f64)
+
+# what an argument of a C function cannot be called
+C_KEYWORDS = frozenset(
+    (
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "main",
+    )
+)
+
+
+def element_type(dtype: torch.dtype) -> Attribute:
+    """The IR element type of `dtype`; UnsupportedOperatorError where there is none yet."""
+    if dtype not in ELEMENTS:
+        known = ", ".join(str(d).removeprefix("torch.") for d in ELEMENTS)
+        raise UnsupportedOperatorError(
+            f"element type {str(dtype).removeprefix('torch.')} is not supported yet "
+            f"(supported: {known}); convert the model first, for example with model.float()"
+        )
+    return ELEMENTS[dtype]
+
+
+def tensor_type(fake: Any) -> Tensor:
+    """The IR type of a torch tensor (fake or real) with a static shape."""
+    return TensorType(element_type(fake.dtype), [int(extent) for extent in fake.shape])
+
+
+def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
+    """A contiguous numpy copy or view of a parameter, buffer or constant."""
+    element_type(tensor.dtype)
+    array: npt.NDArray[np.generic] = tensor.detach().cpu().contiguous().numpy()
+    return array
+
+
+def c_identifier(name: str) -> str:
+    """`name` with everything that C does not allow in an identifier replaced by `_`."""
+    cleaned = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
+    if cleaned[0].isdigit() or cleaned in C_KEYWORDS or keyword.iskeyword(cleaned):
+        cleaned = f"_{cleaned}"
+    return cleaned
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """`name`, or `name_1`, ... where it is taken already; the answer is added to `taken`."""
+    candidate, serial = name, 0
+    while candidate in taken:
+        serial += 1
+        candidate = f"{name}_{serial}"
+    taken.add(candidate)
+    return candidate
