@@ -1,0 +1,55 @@
+"""`tilecast compile MODEL -o DIR`: compile, verify and save a standalone package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...dialects.errors import PackageError
+from .model_argument import load_model
+from .option_flags import given_options, option_flags
+from .output import json_flag, print_json
+
+
+@click.command("compile")
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the package.")
+@click.option("--emit-only", is_flag=True, help="Write the sources without building them.")
+@option_flags()
+@json_flag
+def compile_command(
+    model: str, output: Path | None, emit_only: bool, as_json: bool, **flags: Any
+) -> None:
+    """Compile MODEL (a .pt2 file, or package.module:callable) and save it with -o.
+
+    With --stop-after the IR of that stage is printed instead.
+    """
+    from ..driver import compile as compile_model
+    from ..driver import emit
+
+    options = given_options(flags)
+    if emit_only and output is None:
+        raise click.UsageError("--emit-only needs -o DIR")
+    if output is not None and output.exists() and not output.is_dir():
+        # Said before minutes of work, not after.
+        raise PackageError(f"{output} exists and is not a folder; choose another path")
+    start = time.perf_counter()
+    loaded = load_model(model)
+    if emit_only:
+        emit(loaded.model, loaded.example_inputs, output, **options)
+    else:
+        compiled = compile_model(loaded.model, loaded.example_inputs, **options)
+        if options.get("stop_after") not in (None, "build"):
+            click.echo(str(compiled))
+            return
+        if output is not None:
+            compiled.save(output)
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({"model": model, "output": output and str(output), "seconds": seconds})
+        return
+    where = f"saved to {output}" if output is not None else "not saved (no -o)"
+    click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
