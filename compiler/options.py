@@ -18,7 +18,20 @@ from typing import Any, Literal
 from ..dialects.errors import OptionError
 
 Kind = Literal["str", "int", "bool", "path"]
-STAGES = ("import", "simplify", "fuse", "structure", "schedule", "loops", "program", "emit", "build")
+STAGES = (
+    "import",
+    "simplify",
+    "fuse",
+    "structure",
+    "schedule",
+    "loops",
+    "program",
+    "emit",
+    "build",
+)
+
+
+TYPES: dict[Kind, Any] = {"str": str, "int": int, "bool": bool, "path": str | Path}
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,9 @@ OPTIONS: tuple[OptionSpec, ...] = (
     OptionSpec("target", "str", "native", "machine: native, an x86-64 level, a CPU name, or c99"),
     OptionSpec("threads", "int", None, "OpenMP threads; default: physical cores of this process"),
     OptionSpec("name", "str", "model", "prefix of the C functions and files"),
-    OptionSpec("verify", "bool", True, "check kernels and the model against float64 after building"),
+    OptionSpec(
+        "verify", "bool", True, "check kernels and the model against float64 after building"
+    ),
     OptionSpec("stop_after", "str", None, "return the IR after this stage", STAGES),
     OptionSpec("dump_dir", "path", None, "write the IR text after each stage into this folder"),
     OptionSpec("progress", "bool", False, "show the stages on stderr while compiling"),
@@ -147,13 +162,7 @@ def checked(spec: OptionSpec, value: Any, source: str) -> Any:
         )
     if value is None and spec.default is None:
         return None
-    types: dict[Kind, tuple[type, ...]] = {
-        "str": (str,),
-        "int": (int,),
-        "bool": (bool,),
-        "path": (str, Path),
-    }
-    if not isinstance(value, types[spec.kind]) or (spec.kind == "int" and isinstance(value, bool)):
+    if not isinstance(value, TYPES[spec.kind]) or (spec.kind == "int" and isinstance(value, bool)):
         raise OptionError(
             f"option {spec.name} ({source}): expected {spec.kind}, got {value!r} "
             f"of type {type(value).__name__}"
@@ -166,7 +175,9 @@ def checked(spec: OptionSpec, value: Any, source: str) -> Any:
     if spec.name == "threads" and not 1 <= value <= 1024:
         raise OptionError(f"option threads ({source}): expected 1 to 1024, got {value}")
     if spec.name == "name" and not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-        raise OptionError(f"option name ({source}): expected a C identifier in lower case, got {value!r}")
+        raise OptionError(
+            f"option name ({source}): expected a C identifier in lower case, got {value!r}"
+        )
     return Path(value) if spec.kind == "path" else value
 
 

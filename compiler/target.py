@@ -16,7 +16,11 @@ from ..dialects.errors import OptionError
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
-GENERIC_CACHES = {"l1_bytes": 32 * 1024, "l2_bytes": 1024 * 1024, "l3_bytes": 32 * 1024 * 1024}
+GENERIC_CACHES: dict[str, Any] = {
+    "l1_bytes": 32 * 1024,
+    "l2_bytes": 1024 * 1024,
+    "l3_bytes": 32 * 1024 * 1024,
+}
 
 
 def resolve_target(name: str) -> Machine:
@@ -53,10 +57,12 @@ def native_machine() -> Machine:
     cpu = archspec.cpu.host()
     if not is_x86(cpu):
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
-    return machine_of(cpu, name=str(cpu.name), cores=physical_cores(), **cache_sizes())
+    return machine_of(cpu, str(cpu.name), physical_cores(), cache_sizes())
 
 
-def machine_of(cpu: Any, name: str, cores: int = 1, **caches: int) -> Machine:
+def machine_of(
+    cpu: Any, name: str, cores: int = 1, caches: dict[str, Any] | None = None
+) -> Machine:
     """A machine with the vector unit that the features of `cpu` allow."""
     features = frozenset(str(f) for f in cpu.features)
     isa: Isa = "avx512" if features >= AVX512 else "avx2" if features >= AVX2 else "scalar"
@@ -67,7 +73,7 @@ def machine_of(cpu: Any, name: str, cores: int = 1, **caches: int) -> Machine:
         vector_bytes={"avx512": 64, "avx2": 32, "scalar": 0}[isa],
         vector_registers=32 if isa == "avx512" else 16,
         cores=cores,
-        **{**GENERIC_CACHES, **caches},
+        **(GENERIC_CACHES | (caches or {})),
     )
 
 
@@ -101,9 +107,9 @@ def physical_cores() -> int:
     return len(cores) or os.cpu_count() or 1
 
 
-def cache_sizes() -> dict[str, int]:
+def cache_sizes() -> dict[str, Any]:
     """L1 data, L2 and L3 bytes of the machine at hand, as far as the system tells."""
-    sizes: dict[str, int] = {}
+    sizes: dict[str, Any] = {}
     for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
             level = (entry / "level").read_text().strip()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch.utils._pytree import TreeSpec
 
 from ...costmodel.hardware import Machine
 from ..verify.report import VerifyReport
@@ -38,7 +39,8 @@ class Artifact:
 
     `weights` are packed and in the order of the program's weight argument; `sources` maps file
     names to C text; `ir` maps stage file names ("00-import.mlir") to text; `arena_lower_bound` is
-    the peak of live intermediate bytes, which no memory plan can go below.
+    the peak of live intermediate bytes, which no memory plan can go below; `reduction_length` the
+    longest sum in any kernel, which decides how far results may be off.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Artifact:
     weights: Mapping[str, Array]
     ir: Mapping[str, str]
     kernels: tuple[KernelFacts, ...]
+    reduction_length: int
     compiler: str
     flags: tuple[str, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Artifact:
             "arena_bytes": self.arena_bytes,
             "arena_lower_bound": self.arena_lower_bound,
             "kernels": [asdict(kernel) for kernel in self.kernels],
+            "reduction_length": self.reduction_length,
             "compiler": self.compiler,
             "flags": list(self.flags),
             "seconds": dict(self.seconds),
@@ -83,39 +87,40 @@ class Artifact:
         }
 
     @staticmethod
-    def from_entry(entry: Entry, live: Signature | None = None) -> Artifact | None:
+    def from_entry(
+        entry: Entry, in_spec: TreeSpec, out_spec: TreeSpec, leaves: Sequence[Any]
+    ) -> Artifact | None:
         """The artifact of a cache entry; None where a file of it is damaged.
 
-        `live` supplies the pytrees, which need not be storable.
+        The pytrees and the compiled-in constants (among the flat `leaves` of the example) come
+        from the program at hand: they need not be storable.
         """
         blob, text = entry.read_aligned(WEIGHTS), entry.read(DESCRIPTION)
         if blob is None or text is None or entry.read(LIBRARY) is None:
             return None
         data: dict[str, Any] = json.loads(text)
         machine = data["machine"] | {"features": tuple(data["machine"]["features"])}
-        specs = (live.in_spec, live.out_spec) if live else (None, None)
+        signature = Signature.from_json(data["signature"], in_spec, out_spec)
+        constants = {position: leaves[position] for position in signature.constants}
         report = data["report"]
         return Artifact(
             name=data["name"],
             machine=Machine(**machine),
             threads=data["threads"],
-            signature=Signature.from_json(data["signature"], *specs),
+            signature=replace(signature, constants=constants),
             arena_bytes=data["arena_bytes"],
             arena_lower_bound=data["arena_lower_bound"],
             sources=data["sources"],
             weights=unpack_weights(blob, data["weights"]),
             ir=data["ir"],
             kernels=tuple(kernel_from_json(item) for item in data["kernels"]),
+            reduction_length=data["reduction_length"],
             compiler=data["compiler"],
             flags=tuple(data["flags"]),
             seconds=data["seconds"],
             report=None if report is None else VerifyReport.from_json(report),
             library=entry.path / LIBRARY,
         )
-
-    def at(self, library: Path) -> Artifact:
-        """This artifact with its library at a path."""
-        return replace(self, library=library)
 
 
 def kernel_from_json(item: Mapping[str, Any]) -> KernelFacts:

@@ -55,7 +55,7 @@ class Entry:
         content = aligned_bytes(int(self.files[name]["bytes"]))
         try:
             with (self.path / name).open("rb") as file:
-                count = file.readinto(memoryview(content))
+                count = file.readinto(content.data)
                 complete = count == content.size and not file.read(1)
         except OSError:
             complete = False
@@ -132,6 +132,14 @@ class Store:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock"):
             yield
+
+    @contextlib.contextmanager
+    def scratch_file(self, content: bytes) -> Iterator[Path]:
+        """`content` in a file of its own for the time of the block."""
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.root) as folder:
+            path = Path(folder) / "content"
+            path.write_bytes(content)
+            yield path
 
     def drop_damaged(self, entry: Entry) -> None:
         """Remove an entry whose bytes are not those that were written."""
@@ -221,7 +229,8 @@ def temporary_root() -> Path:
 
 def digest(content: bytes | npt.NDArray[np.uint8]) -> str:
     """BLAKE2b of the bytes."""
-    return hashlib.blake2b(memoryview(content), digest_size=20).hexdigest()
+    view = content if isinstance(content, bytes) else content.data
+    return hashlib.blake2b(view, digest_size=20).hexdigest()
 
 
 def canonical(data: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ The parts are kept apart so that a miss can say which of them changed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def weights_digest(program: ExportedProgram) -> str:
             continue
         dense = value.detach().cpu().contiguous()
         state.update(f"{name} {dense.dtype} {list(dense.shape)}\n".encode())
-        state.update(memoryview(dense.reshape(-1).view(torch.uint8).numpy()))
+        state.update(dense.reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 
@@ -104,7 +104,7 @@ def sources_digest() -> str:
     return state.hexdigest()
 
 
-def digest_lines(lines: Iterator[str]) -> str:
+def digest_lines(lines: Iterable[str]) -> str:
     """BLAKE2b of the lines."""
     state = hashlib.blake2b(digest_size=20)
     for line in lines:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from ...dialects.errors import BuildError
 
@@ -66,6 +67,17 @@ class Library:
         pointers = [array.ctypes.data for array in self._weights]
         self.weights = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
         self.threads = ctypes.c_int(threads)
+
+    def run_program(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], arena: Array, threads: int
+    ) -> None:
+        """Call the program on dense tensors; `arena` starts at a multiple of 64."""
+        pointers = [
+            (ctypes.c_void_p * max(1, len(tensors)))(*(t.data_ptr() for t in tensors))
+            for tensors in (inputs, outputs)
+        ]
+        place = ctypes.c_void_p(arena.ctypes.data)
+        self.program(*pointers, self.weights, place, ctypes.c_int(threads))
 
     def run_kernel(self, name: str, arrays: Sequence[Array]) -> None:
         """Call one kernel by itself on contiguous arrays, outputs last."""

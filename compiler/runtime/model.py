@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .library import Library
 from .pool import OutputPool
 from .signature import TensorSpec, dtype_name
 
+STRIDED = torch.strided
+
 
 class Frame:
     """Arena and argument arrays of one running call; calls at the same time have one each."""
@@ -34,7 +36,7 @@ class Frame:
 class CompiledModel:
     """A model compiled to C. Calls are thread-safe and never record gradients.
 
-    `program` and `example` (args, kwargs), kept for `verify` and `save`, are absent where the
+    `program` and `example` (the flat leaves of its arguments), kept for `verify` and `save`, are absent where the
     model came from a package.
     """
 
@@ -42,7 +44,7 @@ class CompiledModel:
         self,
         artifact: Artifact,
         program: ExportedProgram | None = None,
-        example: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+        example: Sequence[Any] | None = None,
     ) -> None:
         assert artifact.library is not None, "the artifact has not been built"
         signature = artifact.signature
@@ -72,27 +74,29 @@ class CompiledModel:
             leaves: list[Any] | tuple[Any, ...] = args
         else:
             leaves = self._flatten(args, kwargs)
-        frame = self._frames.pop() if self._frames else self._new_frame()
-        pointers = frame.inputs
-        copies = []  # keeps contiguous copies alive during the call
-        for k, position, spec, dtype, shape in self._specs:
-            tensor = leaves[position]
-            if not isinstance(tensor, Tensor) or tensor.dtype is not dtype:
-                raise mismatch(spec, tensor)
-            if tensor.shape != shape or not tensor.is_cpu or tensor.layout is not torch.strided:
-                raise mismatch(spec, tensor)
-            if not tensor.is_contiguous() or tensor.is_neg():
-                tensor = tensor.detach().resolve_neg().contiguous()
-                copies.append(tensor)
-            pointers[k] = tensor.data_ptr()
         if self._constants:
             self._check_constants(leaves)
-        results = [pool.take() for pool in self._pools]
-        for k, result in enumerate(results):
-            frame.outputs[k] = result.data_ptr()
-        library = self._library
-        self._call(pointers, frame.outputs, library.weights, frame.arena, library.threads)
-        self._frames.append(frame)
+        frame = self._frames.pop() if self._frames else self._new_frame()
+        try:
+            pointers = frame.inputs
+            copies = []  # keeps contiguous copies alive during the call
+            for k, position, spec, dtype, shape in self._specs:
+                tensor = leaves[position]
+                if not isinstance(tensor, Tensor) or tensor.dtype is not dtype:
+                    raise mismatch(spec, tensor)
+                if tensor.shape != shape or not tensor.is_cpu or tensor.layout is not STRIDED:
+                    raise mismatch(spec, tensor)
+                if not tensor.is_contiguous() or tensor.is_neg():
+                    tensor = tensor.detach().resolve_neg().contiguous()
+                    copies.append(tensor)
+                pointers[k] = tensor.data_ptr()
+            results = [pool.take() for pool in self._pools]
+            for k, result in enumerate(results):
+                frame.outputs[k] = result.data_ptr()
+            library = self._library
+            self._call(pointers, frame.outputs, library.weights, frame.arena, library.threads)
+        finally:
+            self._frames.append(frame)
         if self._single:
             return results[0]
         return self._unflatten(results, leaves)
@@ -104,7 +108,7 @@ class CompiledModel:
     def _flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         spec = self.artifact.signature.in_spec
         ordered = kwargs
-        wanted = spec.children_specs[1].context if spec.num_children == 2 else []
+        wanted = spec.child(1).context if spec.num_children == 2 else []
         if list(kwargs) != wanted and set(kwargs) == set(wanted):
             ordered = {name: kwargs[name] for name in wanted}
         leaves, found = tree_flatten((args, ordered))
@@ -150,7 +154,7 @@ class CompiledModel:
 
     def verify(self, seed: int = 0) -> VerifyReport:
         """Check every kernel and the whole model again; VerifyFailure on a mismatch."""
-        from ..verify import verify_artifact  # needs the IR packages, calls do not
+        from ..verify.artifact import verify_artifact  # needs the IR packages, calls do not
 
         if self._program is None or self._example is None:
             raise PackageError("a model without its original can only be checked by `make check`")
@@ -160,11 +164,11 @@ class CompiledModel:
 
     def save(self, directory: str | Path, **options: Any) -> Path:
         """Write the standalone source package; PackageError where that fails."""
-        from .package import save_model  # needs the package writer, calls do not
+        from .save import save_artifact  # needs the package writer, calls do not
 
         if self._program is None or self._example is None:
             raise PackageError("a loaded package cannot be saved again; copy its folder")
-        return save_model(self.artifact, directory, self._program, self._example, **options)
+        return save_artifact(self.artifact, directory, self._program, self._example, **options)
 
     def __repr__(self) -> str:
         signature = self.artifact.signature
@@ -177,8 +181,8 @@ def is_flat_positional(spec: Any) -> bool:
     """Whether the arguments are a plain sequence of leaves without keywords."""
     if spec.num_children != 2:
         return False
-    args, kwargs = spec.children_specs
-    return kwargs.num_leaves == 0 and all(child.is_leaf() for child in args.children_specs)
+    args, kwargs = spec.children()
+    return kwargs.num_leaves == 0 and all(child.is_leaf() for child in args.children())
 
 
 def mismatch(spec: TensorSpec, found: Any) -> InvalidInputError:

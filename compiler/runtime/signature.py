@@ -87,9 +87,7 @@ class Signature:
             "results": [asdict(spec) for spec in self.results],
             "leaves": [asdict(leaf) for leaf in self.leaves],
             "positions": list(self.positions),
-            "constants": {
-                str(k): v if is_plain(v) else repr(v) for k, v in self.constants.items()
-            },
+            "constants": {str(k): v if is_plain(v) else repr(v) for k, v in self.constants.items()},
             "in_spec": dump_spec(self.in_spec),
             "out_spec": dump_spec(self.out_spec),
         }

@@ -136,7 +136,7 @@ def build_library(
         with ThreadPoolExecutor(max_workers=physical_cores()) as pool:
             objects = list(
                 pool.map(
-                    lambda item: build_object(*item, toolchain, flags, store, folder),
+                    lambda item: build_object(item[0], item[1], toolchain, flags, store, folder),
                     sorted(units.items()),
                 )
             )

@@ -45,11 +45,9 @@ def compare(
     special = ~np.isfinite(rounded.reshape(-1))
     error = absolute_error(got, want, rounded.astype(np.float64).reshape(-1), special)
     eager_error = absolute_error(native, want, rounded.astype(np.float64).reshape(-1), special)
-    finite_eager = eager_error[np.isfinite(eager_error)]
-    eager_max = float(finite_eager.max(initial=0.0))
-    allowed = np.maximum(
-        EAGER_FACTOR * eager_max, type_bound(want, special, found.dtype, reduction_length)
-    )
+    eager_max = float(eager_error[np.isfinite(eager_error)].max(initial=0.0))
+    absolute, relative = allowed_error(reference, eager.astype(found.dtype), reduction_length)
+    allowed = np.maximum(absolute, relative * np.where(special, 0.0, np.abs(want)))
     with np.errstate(invalid="ignore"):
         margin = np.where(error == 0.0, 0.0, error / allowed)
     # An element where eager itself differs in kind (overflows earlier, say) decides nothing.
@@ -67,21 +65,22 @@ def absolute_error(got: Floats, want: Floats, rounded: Floats, special: npt.NDAr
     return result
 
 
-def type_bound(
-    want: Floats, special: npt.NDArray[Any], dtype: np.dtype[Any], reduction_length: int
-) -> Floats:
-    """What rounding explains: units of the type, relative to the element or the typical element.
+def allowed_error(reference: Array, eager: Array, reduction_length: int) -> tuple[float, float]:
+    """(absolute, relative): an element may be off by max(absolute, relative * |reference|).
 
     Sums cancel, so an element may be much smaller than its terms; the root mean square of the
     output stands for the size of the terms.
     """
-    ordinary = want[~special]
-    typical = float(np.sqrt(np.mean(np.square(ordinary)))) if ordinary.size else 0.0
-    info = np.finfo(dtype)
-    roundings = CONSTANT_ROUNDINGS + SUM_ROUNDINGS * np.sqrt(float(reduction_length))
-    scale = np.maximum(np.where(special, 0.0, np.abs(want)), typical)
-    bound: Floats = roundings * float(info.eps) * scale + float(info.smallest_subnormal)
-    return bound
+    info: Any = np.finfo(eager.dtype)  # type: ignore[type-var]  # a float type, as callers check
+    with np.errstate(over="ignore", invalid="ignore"):
+        ordinary = np.isfinite(reference.astype(eager.dtype)) & np.isfinite(eager)
+    want = reference[ordinary].astype(np.float64)
+    typical = float(np.sqrt(np.mean(np.square(want)))) if want.size else 0.0
+    eager_max = float(np.abs(eager[ordinary].astype(np.float64) - want).max(initial=0.0))
+    roundings = CONSTANT_ROUNDINGS + SUM_ROUNDINGS * float(np.sqrt(reduction_length))
+    relative = roundings * float(info.eps)
+    floor = float(info.smallest_subnormal)
+    return max(EAGER_FACTOR * eager_max, relative * typical + floor), relative
 
 
 def compare_exact(

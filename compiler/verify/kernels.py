@@ -5,28 +5,24 @@ Inputs are fresh random numbers away from zero, outputs are poisoned before the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects import linalg, tensor
-from xdsl.dialects.builtin import (
-    AnyFloat,
-    ModuleOp,
-    TensorType,
-    i1,
-)
+from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, i1
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
+from xdsl.ir import Attribute, BlockArgument, SSAValue
 
-from ...dialects.element_types import numpy_dtype
-from ...dialects.packing import pack_array
-from ...dialects.poly import PackAttr
 from ...dialects.reference.linalg import evaluate_kernel
+from ...dialects.reference.number_types import numpy_type
+from ...passes.loops.pack_weights import pack_array
+from ...passes.loops.plan_memory import KernelInterface
 from ..runtime.library import Library
 from .compare import compare
 from .poison import poison
+from .reduction_length import reduction_length
 from .report import CheckResult
 
 Array = npt.NDArray[np.generic]
@@ -60,36 +56,40 @@ def check_kernel(
     inputs = [random_argument(argument, rng) for argument in func.body.block.args]
     references = evaluate_kernel(func, inputs, dtype=np.float64)
     natives = evaluate_kernel(func, inputs, dtype=np.float32)
-    outputs = [
-        poison(tensor_shape(type), numpy_dtype(tensor_element(type)))
-        for type in func.function_type.outputs
-    ]
-    library.run_kernel(func.sym_name.data, [*packed_arguments(compiled, inputs), *outputs])
-    length = reduction_length(func)
-    name = func.sym_name.data
+    interface = KernelInterface(compiled)
+    arrays: dict[int, Array] = {}
+    for position, array in zip(interface.read, inputs, strict=True):
+        arrays[position] = packed_argument(interface, position, array)
+    for position in (*interface.written, *interface.scratch):
+        type = interface.type_of(position)
+        arrays[position] = poison(tuple(type.get_shape()), storage_type(type.element_type))
+    library.run_kernel(func.sym_name.data, [arrays[k] for k in range(len(arrays))])
+    outputs = [arrays[position] for position in interface.written]
+    name, length = func.sym_name.data, reduction_length(func)
     return [
-        compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *arrays, length)
-        for k, arrays in enumerate(zip(outputs, references, natives, strict=True))
+        compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *versions, length)
+        for k, versions in enumerate(zip(outputs, references, natives, strict=True))
     ]
 
 
-def packed_arguments(compiled: FuncOp, inputs: Sequence[Array]) -> list[Array]:
-    """`inputs` as the compiled kernel reads them."""
-    attributes = compiled.arg_attrs.data if compiled.arg_attrs is not None else ()
-    packed: list[Array] = []
-    for position, array in enumerate(inputs):
-        pack = attributes[position].data.get("tilecast.pack") if attributes else None
-        if isinstance(pack, PackAttr):
-            argument = compiled.body.block.args[position]
-            array = pack_array(array, pack, static_shape(argument))
-        packed.append(np.ascontiguousarray(array))
-    return packed
+def packed_argument(interface: KernelInterface, position: int, array: Array) -> Array:
+    """`array` as the compiled kernel reads it."""
+    pack = interface.packs.get(position)
+    if pack is not None:
+        array = pack_array(array, pack, interface.type_of(position).get_shape())
+    return np.ascontiguousarray(array).reshape(interface.type_of(position).get_shape())
+
+
+def storage_type(element: Attribute) -> np.dtype[Any]:
+    """The numpy type of an element in memory."""
+    width = element.bitwidth // 8 if isinstance(element, AnyFloat) else 8
+    return numpy_type(element, f"f{width}")
 
 
 def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
     """Random values for a kernel argument: non-zero floats, integers that are valid indices."""
     shape, element = tensor_shape(argument.type), tensor_element(argument.type)
-    dtype = numpy_dtype(element)
+    dtype = storage_type(element)
     if isinstance(element, AnyFloat):
         magnitude = rng.uniform(0.1, 2.0, shape)
         sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)
@@ -97,7 +97,7 @@ def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
     if element == i1:
         # Mostly true, so that a mask leaves something in every row.
         return rng.random(shape) < 0.8
-    limits = [limit for limit in index_limits(argument)]
+    limits = list(index_limits(argument))
     high = min(limits, default=8)
     return rng.integers(0 if limits else 1, max(1, high), shape, dtype=dtype, endpoint=not limits)
 
@@ -128,33 +128,6 @@ def index_limits(argument: SSAValue) -> Iterator[int]:
                 assert parent is not None
                 pending.append(parent.results[use.index])
             pending += op.results if not isinstance(op, linalg.GenericOp) else ()
-
-
-def reduction_length(func: FuncOp) -> int:
-    """The longest sum in the kernel: largest product of reduction extents of one generic."""
-    longest = 1
-    for op in func.walk():
-        if isinstance(op, linalg.GenericOp):
-            longest = max(longest, math.prod(reduction_extents(op)))
-    return longest
-
-
-def reduction_extents(op: linalg.GenericOp) -> list[int]:
-    """Extents of the reduction loops, read off the operands whose maps name them plainly."""
-    extents: dict[int, int] = {}
-    for operand, attribute in zip(op.operands, op.indexing_maps, strict=True):
-        if not isinstance(operand.type, TensorType):
-            continue
-        for extent, result in zip(tensor_shape(operand.type), attribute.data.results, strict=True):
-            dims = result.used_dims()
-            if len(dims) == 1 and str(result) == f"d{next(iter(dims))}":
-                extents[next(iter(dims))] = extent
-    kinds = [iterator.data for iterator in op.iterator_types]
-    return [
-        extents.get(dim, 1)
-        for dim, kind in enumerate(kinds)
-        if kind == linalg.IteratorType.REDUCTION
-    ]
 
 
 def tensor_shape(type: Attribute) -> tuple[int, ...]:

@@ -63,8 +63,8 @@ class VerifyReport:
             return
         worst = max(failed, key=lambda r: r.margin if r.margin == r.margin else float("inf"))
         raise VerifyFailure(
-            f"{len(failed)} of {len(self.results)} checks failed. Worst: {worst.kind} {worst.name}, "
-            f"element {list(worst.index)}: found {worst.found!r}, expected {worst.expected!r} "
+            f"{len(failed)} of {len(self.results)} checks failed. "
+            f"Worst: {worst.kind} {worst.name}, element {list(worst.index)}: found {worst.found!r}, expected {worst.expected!r} "
             f"({worst.margin:.3g} times the allowed error; seed {self.seed})"
         )
 
@@ -85,7 +85,9 @@ class VerifyReport:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> VerifyReport:
         """Back from `to_json`."""
-        results = (CheckResult(**item | {"index": tuple(item["index"])}) for item in data["results"])
+        results = (
+            CheckResult(**item | {"index": tuple(item["index"])}) for item in data["results"]
+        )
         return VerifyReport(tuple(results), data["seed"])
 
 
