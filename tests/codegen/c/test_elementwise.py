@@ -135,7 +135,9 @@ def _cases() -> list[Case]:
             "true",
         ].index(predicate)
         cases += _compare("cmpf", predicate, number, text, F)
-    for number, predicate in enumerate(["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"]):
+    for number, predicate in enumerate(
+        ["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"]
+    ):
         text = f"arith.cmpi {predicate}, {{0}}, {{1}} : {{t0}}"
         cases += _compare("cmpi", predicate, number, text, I)
     for element in (*F, *I):
