@@ -68,7 +68,7 @@ class ShrinkFullOperand(RewritePattern):
             if not any(shape_of(v) == shape for v in op.operands_ if v is not value):
                 continue
             scalar = _scalar(full)
-            rewriter.insert_op(scalar)
+            rewriter.insert(scalar)
             op.operands[i] = scalar.result
             rewriter.notify_op_modified(op)
 
@@ -84,7 +84,7 @@ class DropIdentity(RewritePattern):
         if kept is None or element_of(kept) != element_of(op.result):
             return
         if kept.type == op.result.type:
-            rewriter.replace_op(op, [], [kept])
+            rewriter.replace(op, [], [kept])
         else:
             map = broadcast_map(shape_of(kept), shape_of(op.result))
             replace_with(op, ViewOp(kept, AffineMapAttr(map), type_of(op)), rewriter)
@@ -113,13 +113,13 @@ class SimplifyCast(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: CastOp, rewriter: PatternRewriter) -> None:
         if op.source.type == op.result.type:
-            rewriter.replace_op(op, [], [op.source])
+            rewriter.replace(op, [], [op.source])
             return
         producer = op.source.owner
         if not isinstance(producer, CastOp) or producer.source.type != op.result.type:
             return
         if _holds(element_of(op.source), element_of(op.result)):
-            rewriter.replace_op(op, [], [producer.source])
+            rewriter.replace(op, [], [producer.source])
 
 
 class DropSingleParts(RewritePattern):
@@ -129,7 +129,7 @@ class DropSingleParts(RewritePattern):
         if not isinstance(op, (CatOp, PadOp)) or len(op.operands) != 1:
             return
         if op.operands[0].type == op.result.type:
-            rewriter.replace_op(op, [], [op.operands[0]])
+            rewriter.replace(op, [], [op.operands[0]])
 
 
 def broadcast_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
