@@ -7,13 +7,11 @@ after:  uses of %1 read %x
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import AffineMapAttr, AnyFloat, IntegerType, TensorType, i1
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
 from ...dialects.graph import (
@@ -30,6 +28,7 @@ from ...dialects.graph import (
 )
 from ...dialects.reference.graph import Evaluator, attribute_value
 from .replacement import replace_with, type_of
+from .simplify_map import broadcast_map
 
 
 class SimplifyFull(RewritePattern):
@@ -130,15 +129,6 @@ class DropSingleParts(RewritePattern):
             return
         if op.operands[0].type == op.result.type:
             rewriter.replace(op, [], [op.operands[0]])
-
-
-def broadcast_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
-    """The map of NumPy broadcasting."""
-    lead = len(result) - len(source)
-    exprs: list[AffineExpr] = [
-        AffineConstantExpr(0) if n == 1 else AffineDimExpr(lead + d) for d, n in enumerate(source)
-    ]
-    return AffineMap(len(result), 0, tuple(exprs))
 
 
 def _scalar(full: FullOp) -> FullOp:

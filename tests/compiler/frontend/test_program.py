@@ -168,6 +168,15 @@ def test_unsupported_element_type_is_reported_with_the_operator() -> None:
         imported(Wrapped(lambda x: x.bfloat16() * 2), X)
 
 
+def test_shapes_that_depend_on_data_are_reported_where_they_arise() -> None:
+    with pytest.raises(UnsupportedOperatorError) as caught:
+        imported(Wrapped(lambda x: x[x > 0].exp().sum() + x.nonzero().sum()), X)
+    text = str(caught.value)
+    assert "2 operators" in text
+    assert "aten.index.Tensor" in text
+    assert "aten.nonzero" in text
+
+
 class Counting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
