@@ -24,7 +24,10 @@ from ...dialects.graph import (
     CastOp,
     CatOp,
     ConvOp,
+    EmbeddingOp,
+    GatherOp,
     GraphOp,
+    IndexOp,
     LinearOp,
     MatmulOp,
     PointwiseOp,
@@ -39,6 +42,7 @@ from .layout_access import Access
 from .row_space import Shape, accesses, reads_own_element, reads_own_row, rows_of
 
 ANCHORS = LinearOp | MatmulOp | ConvOp | PoolOp
+ELEMENTWISE = PointwiseOp | CastOp | EmbeddingOp | GatherOp | IndexOp
 # More ops in one kernel cost compile time and registers, and save nothing more.
 LARGEST_GROUP = 96
 
@@ -90,14 +94,14 @@ class _Walk:
             self.join(op, [], Draft([], shape_of(op.result), is_anchored=True))
         elif isinstance(op, AttentionOp):
             mask = [] if op.mask is None else [op.mask]
-            self.join(op, self.sole_producers(op, sources, mask), Draft([], None))
+            self.join(op, [self.take_sole_producers(op, mask)], Draft([], None))
         elif isinstance(op, CatOp):
-            self.join(op, self.sole_producers(op, sources, op.operands), Draft([], None))
+            self.join(op, [self.take_sole_producers(op, op.operands)], Draft([], None))
         elif (rows := rows_of(op)) is not None:
             self.place_row_op(op, rows, sources)
         elif isinstance(op, SoftmaxOp | ReduceOp):
-            absorbed = self.sole_producers(op, sources, [op.source])
-            self.join(op, absorbed, Draft([], shape_of(op.result), is_anchored=True))
+            taken = self.take_sole_producers(op, [op.source])
+            self.join(op, [taken], Draft([], shape_of(op.result), is_anchored=True))
         else:
             self.join(op, [], Draft([], None))
 
@@ -186,20 +190,27 @@ class _Walk:
         """The group that computes `value`; None for arguments, weights and constants."""
         return self.home.get(value.owner) if isinstance(value.owner, Operation) else None
 
-    def sole_producers(
-        self, op: GraphOp, sources: Sequence[Draft], values: Iterable[SSAValue]
-    ) -> list[Draft]:
-        """Pointwise groups that compute just what `op` reads through `values`."""
-        read_here = {self.home[p] for p in producers(op, self.position, values)}
-        return [
-            draft
-            for draft in sources
-            if draft in read_here
-            and draft.rows is not None
-            and not draft.is_anchored
-            and not draft.reduces
-            and self.is_needed_only_by(draft, op)
-        ]
+    def take_sole_producers(self, op: GraphOp, values: Iterable[SSAValue]) -> Draft:
+        """Move the pointwise ops that compute just what `op` reads through `values`, and that
+        nobody else reads, out of their groups into one of their own.
+        """
+        taken: list[GraphOp] = []
+        readers: set[Operation] = {op}
+        pending = producers(op, self.position, values)
+        while pending:
+            # Latest first, so that all readers of an op are decided before the op is.
+            producer = max(pending, key=self.position.__getitem__)
+            pending = [other for other in pending if other is not producer]
+            draft = self.home[producer]
+            if not isinstance(producer, ELEMENTWISE) or draft.is_anchored:
+                continue
+            if self.consumers[producer] <= readers:
+                taken.append(producer)
+                readers.add(producer)
+                pending += producers(producer, self.position)
+        for member in taken:
+            self.home[member].ops.remove(member)
+        return Draft(taken, None)
 
     def is_needed_only_by(self, draft: Draft, op: GraphOp) -> bool:
         """Whether nothing outside of `draft` but `op` reads it."""

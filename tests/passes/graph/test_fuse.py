@@ -305,6 +305,32 @@ def test_what_only_a_mask_needs_is_computed_in_attention() -> None:
     check_results_stay(module, {})
 
 
+def test_a_masked_mean_over_rows_reads_its_mask_in_the_sum() -> None:
+    m = Main(tensor(6, 4), tensor(6, 1))
+    x, mask = m.inputs
+    kept = m.fn("neg", mask)
+    total = m(graph.ReduceOp("sum", m.fn("mul", x, kept), [0], tensor(4)))
+    count = m(graph.ReduceOp("sum", kept, [0], tensor(1)))
+    module = m.module(m.fn("div", total, count))
+    assert sorted(kernels(fused(module.clone()))) == ["mul_sum_div", "neg", "sum"]
+    check_results_stay(module, {})
+
+
+def test_convolution_takes_its_residual_and_activation_along() -> None:
+    m = Main(tensor(1, 2, 6, 6))
+    x = m.inputs[0]
+    y = m(
+        graph.ConvOp(
+            x, m.weight(2, 2, 3, 3), m.weight(2), [1, 1], [1, 1], [1, 1], 1, tensor(1, 2, 6, 6)
+        )
+    )
+    y = m.fn("relu", m.fn("add", y, x))
+    pooled = graph.PoolOp("max", y, [2, 2], [2, 2], [0, 0], [0, 0], [1, 1], tensor(1, 2, 3, 3))
+    module = m.module(m(pooled))
+    assert kernels(fused(module.clone())) == ["conv_add_relu", "pool"]
+    check_results_stay(module, m.random_weights())
+
+
 def test_cat_computes_what_only_it_reads() -> None:
     m = Main(tensor(3, 5), tensor(2, 5))
     a, b = m.fn("exp", m.inputs[0]), m.fn("neg", m.inputs[1])
