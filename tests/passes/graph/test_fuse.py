@@ -270,11 +270,29 @@ def test_a_norm_written_out_is_one_kernel() -> None:
     check_results_stay(module, m.random_weights())
 
 
-def test_a_full_reduction_and_its_use_at_every_element_are_two_kernels() -> None:
-    m = Main(tensor(8, 5))
-    total = m(graph.ReduceOp("sum", m.fn("exp", m.inputs[0]), [0, 1], tensor()))
-    module = fused(m.module(m.fn("div", m.inputs[0], total)))
-    assert kernels(module) == ["exp_sum", "div"]
+def test_a_full_reduction_and_its_use_at_every_element_are_two_kernels_if_large() -> None:
+    for rows, expected in ((512, ["exp_sum", "div"]), (8, ["exp_sum_div"])):
+        m = Main(tensor(rows, 128))
+        total = m(graph.ReduceOp("sum", m.fn("exp", m.inputs[0]), [0, 1], tensor()))
+        module = fused(m.module(m.fn("div", m.inputs[0], total)))
+        assert kernels(module) == expected
+
+
+def test_unit_dims_do_not_separate_an_epilogue_from_its_anchor() -> None:
+    m = Main(tensor(4, 8), tensor(1, 4, 6))
+    y = m.reshape(m.linear(m.inputs[0], 6), 1, 4, 6)
+    module = m.module(m.fn("add", y, m.inputs[1]))
+    assert kernels(fused(module.clone())) == ["linear_add"]
+    check_results_stay(module, m.random_weights())
+
+
+def test_gates_read_their_part_of_a_sum_in_its_kernel() -> None:
+    m = Main(tensor(4, 12), tensor(4, 12))
+    gates = m.fn("add", *m.inputs)
+    parts = [m.view(gates, (4, 6), lambda i, j, k=k: (i, j + k)) for k in (0, 6)]
+    module = m.module(m.fn("mul", m.fn("sigmoid", parts[0]), m.fn("tanh", parts[1])))
+    assert kernels(fused(module.clone())) == ["add_sigmoid_tanh_mul"]
+    check_results_stay(module, {})
 
 
 def test_a_transposed_read_is_no_reason_to_fuse() -> None:
