@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr
+from xdsl.dialects import math
 from xdsl.ir import SSAValue
 
-from .scalar_builder import ScalarBuilder, is_float
+from .scalar_builder import ScalarBuilder, constant_of, is_float
 from .scalar_functions import scalar
 
 # Longer chains of products drift from the correctly rounded power.
 LARGEST_PRODUCT_CHAIN = 4
-
-
-def _constant_of(value: SSAValue) -> float | int | None:
-    owner = value.owner
-    if not isinstance(owner, arith.ConstantOp):
-        return None
-    assert isinstance(owner.value, FloatAttr | IntegerAttr)
-    return owner.value.value.data
 
 
 def _product(s: ScalarBuilder, x: SSAValue, count: int) -> SSAValue:
@@ -32,7 +23,7 @@ def _product(s: ScalarBuilder, x: SSAValue, count: int) -> SSAValue:
 
 @scalar("pow")
 def _pow(s: ScalarBuilder, x: SSAValue, exponent: SSAValue) -> SSAValue:
-    constant = _constant_of(exponent)
+    constant = constant_of(exponent)
     if constant == 0:
         return s.like(1, x)
     if constant is not None and float(constant).is_integer():

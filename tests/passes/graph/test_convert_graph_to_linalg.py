@@ -17,6 +17,7 @@ from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPa
 from tilecast.passes.graph.linalg_rules import RULES
 from tilecast.passes.graph.linalg_rules.scalar_functions import SCALAR_RULES
 from xdsl.builder import Builder
+from xdsl.dialects.arith import DivSIOp, RemSIOp, SelectOp
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     FloatAttr,
@@ -244,6 +245,28 @@ def test_integer_functions_are_exact(fn: str, dtype: torch.dtype) -> None:
     a = torch.arange(-7, 8, dtype=dtype)[:, None]
     b = torch.tensor([-5, -3, -2, -1, 1, 2, 3, 7], dtype=dtype)
     close(run([a, b], pointwise(fn)), BINARY[fn](a, b))
+
+
+def test_integer_divisions_never_trap() -> None:
+    """By zero torch raises; compiled code must not end the process."""
+    least = -(2**63)
+    a, b = torch.tensor([5, least, least]), torch.tensor([0, -1, 3])
+    for fn in ("floor_div", "trunc_div", "remainder", "fmod"):
+        func = kernel([a, b], pointwise(fn))
+        for op in func.walk():
+            if isinstance(op, DivSIOp | RemSIOp):
+                guard = op.rhs.owner
+                assert isinstance(guard, SelectOp)
+        got = run([a, b], pointwise(fn))
+        assert got[2].item() == BINARY[fn](a[2], b[2]).item()
+    assert run([a, b], pointwise("remainder"))[1].item() == 0
+    by_constant = kernel([a], _divided_by_three)
+    assert not any(isinstance(op, SelectOp) for op in by_constant.walk())
+
+
+def _divided_by_three(insert: Callable[..., SSAValue], x: SSAValue) -> SSAValue:
+    three = insert(graph.FullOp(3, tensor([], i64)))
+    return insert(graph.PointwiseOp("trunc_div", [x, three], x.type))
 
 
 @pytest.mark.parametrize("fn", ["and", "or", "xor", "eq", "lt", "maximum", "minimum"])
