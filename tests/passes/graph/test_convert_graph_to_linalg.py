@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tilecast.dialects import graph
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.reference.linalg import evaluate_kernel
@@ -292,6 +294,14 @@ def test_constant_exponents(exponent: float) -> None:
     close(run([x], build), torch.pow(x, exponent), 1e-12)
 
 
+def test_integer_powers_are_exact() -> None:
+    x = torch.arange(-3, 4)[:, None]
+    exponents = torch.tensor([-2, -1, 0, 1, 2, 5, 13, 64])
+    wrapped = (x.abs() > 1) & (exponents > 63)
+    got = run([x, exponents], pointwise("pow"))
+    close(got.masked_fill(wrapped, 0), torch.pow(x, exponents).masked_fill(wrapped, 0))
+
+
 def test_uniform_operands_touch_no_memory() -> None:
     def build(insert: Callable[..., SSAValue], x: SSAValue) -> SSAValue:
         two = insert(graph.FullOp(2.0, tensor([3, 1])))
@@ -419,6 +429,35 @@ def test_softmax(log: bool, dim: int) -> None:
         return insert(graph.SoftmaxOp(v, dim, log))
 
     close(run([x], build), F.log_softmax(x, dim) if log else F.softmax(x, dim), 1e-12)
+
+
+def test_softmax_of_a_row_of_minus_infinity_is_nan() -> None:
+    x = torch.full((2, 3), -INF)
+    x[1, 1] = 2.0
+
+    def build(insert: Callable[..., SSAValue], v: SSAValue) -> SSAValue:
+        return insert(graph.SoftmaxOp(v, -1))
+
+    close(run([x], build), F.softmax(x, -1))
+
+
+EXTENT = st.sampled_from([1, 2, 3, 5, 7, 8, 13])
+
+
+@settings(max_examples=40, deadline=None)
+@given(EXTENT, EXTENT, EXTENT, EXTENT)
+def test_contractions_and_row_ops_of_any_shape(b: int, m: int, n: int, k: int) -> None:
+    x, w, y = normal(b, m, k), normal(n, k), normal(b, k, n)
+
+    def build(insert: Callable[..., SSAValue], *v: SSAValue) -> SSAValue:
+        linear = insert(graph.LinearOp(v[0], v[1], None, tensor([b, m, n])))
+        product = insert(graph.MatmulOp(v[0], v[2], tensor([b, m, n])))
+        total = insert(graph.PointwiseOp("add", [linear, product], tensor([b, m, n])))
+        rows = insert(graph.SoftmaxOp(total, 2))
+        return insert(graph.ReduceOp("sum", rows, [0, 1], tensor([n])))
+
+    want = F.softmax(F.linear(x, w).double() + (x @ y).double(), 2).sum((0, 1))
+    close(run([x, w, y], build), want, 1e-5)
 
 
 @pytest.mark.parametrize("rank", [1, 2])
