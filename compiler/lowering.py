@@ -78,7 +78,7 @@ class Lowered:
         return main, [op for op in functions if op is not main]
 
     def emit(self, name: str) -> None:
-        """Fill `sources`: one file per kernel, so that they compile in parallel, and the program."""
+        """Fill `sources`: one file per kernel (they compile in parallel), and the program."""
         main, kernels = self.functions()
         for kernel in kernels:
             kernel_name = kernel.sym_name.data
