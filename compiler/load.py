@@ -21,7 +21,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from ..codegen.package import StoredPackage, TensorSignature, read_package
-from ..dialects.errors import InvalidInputError, PackageError, VerifyFailure
+from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
 from .runtime.cache import open_store
 from .runtime.signature import DTYPES, Signature
 from .runtime.toolchain import Toolchain, find_toolchain
@@ -211,9 +211,12 @@ def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
 
 
 def _compile(stored: StoredPackage, toolchain: Toolchain, flags: Sequence[str]) -> bytes:
-    folder = Path(tempfile.mkdtemp(prefix="tilecast-load-"))
-    glue = folder / "tilecast_glue.c"
-    glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="tilecast-load-"))
+        glue = folder / "tilecast_glue.c"
+        glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"no temporary folder to build package {stored.name}: {error}") from error
     include = f"-I{stored.directory / 'include'}"
     objects = []
     for source in (*stored.sources, glue):

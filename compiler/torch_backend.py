@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -72,6 +73,7 @@ class CompiledGraph:
         self._static = [i for i, value in enumerate(example_inputs) if is_static(value)]
         static = set(self._static)
         self._dynamic = [i for i in range(len(example_inputs)) if i not in static]
+        self._numbers = number_inputs(gm)
         self._refreezes = 0
         self._eager = False
         self.forget()
@@ -96,18 +98,20 @@ class CompiledGraph:
                     return self._fall_back("its parameters keep changing")(*inputs)
             self.forget()
             self._stamp = stamp
-        arguments = tuple(inputs[i] for i in self._dynamic)
-        key = tuple(
-            (tuple(a.shape), a.dtype) if isinstance(a, torch.Tensor) else a for a in arguments
-        )
+        key = tuple(_key(inputs[i], by_value=i in self._numbers) for i in self._dynamic)
         program = self._programs.get(key)
         if program is None:
             program = self._compile(inputs)
             if self._eager:
                 return program(*inputs)
             self._programs[key] = program
-        result = program(*(a for a in arguments if isinstance(a, torch.Tensor)))
+        result = program(*self._tensors(inputs))
         return result if isinstance(result, tuple | list) else (result,)
+
+    def _tensors(self, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+        """What a program takes: the tensors that are neither parameters nor wrapped numbers."""
+        values = ((i, inputs[i]) for i in self._dynamic if i not in self._numbers)
+        return tuple(value for _, value in values if isinstance(value, torch.Tensor))
 
     def _run_eager(self, inputs: Sequence[Any]) -> Outputs:
         result: Outputs = self._gm(*inputs)
@@ -129,8 +133,8 @@ class CompiledGraph:
 
         if len(self._programs) >= MAX_SHAPES:
             return self._fall_back(f"it was called with more than {MAX_SHAPES} input shapes")
-        frozen = FrozenGraph(self._gm, inputs, self._static)
-        arguments = tuple(inputs[i] for i in self._dynamic if isinstance(inputs[i], torch.Tensor))
+        frozen = FrozenGraph(self._gm, inputs, self._static, self._numbers)
+        arguments = self._tensors(inputs)
         try:
             if any(value.device.type != "cpu" for value in arguments):
                 raise TilecastError("an input is not on the CPU")
@@ -146,7 +150,11 @@ class FrozenGraph(torch.nn.Module):
     """A dynamo graph as a module of its tensor inputs: parameters and numbers are held inside."""
 
     def __init__(
-        self, gm: torch.fx.GraphModule, inputs: Sequence[Any], static: Sequence[int]
+        self,
+        gm: torch.fx.GraphModule,
+        inputs: Sequence[Any],
+        static: Sequence[int],
+        numbers: frozenset[int],
     ) -> None:
         super().__init__()
         self._inner = gm
@@ -156,6 +164,8 @@ class FrozenGraph(torch.nn.Module):
                 name = f"p{index}"
                 self.register_buffer(name, value.detach())
                 self._slots.append(name)
+            elif index in numbers:
+                self._slots.append((Number(value.item()),))
             elif isinstance(value, torch.Tensor):
                 self._slots.append(None)
             else:
@@ -175,11 +185,38 @@ class FrozenGraph(torch.nn.Module):
         return self._inner(*values)
 
 
+@dataclass(frozen=True)
+class Number:
+    """Stands for a zero-dimensional tensor that a graph only asks for its value."""
+
+    value: float
+
+    def item(self) -> float:
+        """The value, as a constant of the trace."""
+        return self.value
+
+
+def number_inputs(gm: torch.fx.GraphModule) -> frozenset[int]:
+    """Inputs by which dynamo passes Python floats: tensors that are used by `.item()` alone."""
+    placeholders = [node for node in gm.graph.nodes if node.op == "placeholder"]
+    return frozenset(
+        index
+        for index, node in enumerate(placeholders)
+        if node.users and all(u.op == "call_method" and u.target == "item" for u in node.users)
+    )
+
+
 def is_static(value: Any) -> bool:
     """Whether dynamo lifted `value` out of a module: a parameter or a buffer."""
     return isinstance(value, torch.nn.Parameter) or (
         isinstance(value, torch.Tensor) and hasattr(value, "_dynamo_static_input_type")
     )
+
+
+def _key(value: Any, by_value: bool) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.item() if by_value else (tuple(value.shape), value.dtype)
 
 
 def _stamp(value: torch.Tensor) -> tuple[int, int]:

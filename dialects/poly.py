@@ -25,7 +25,6 @@ from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
     opt_prop_def,
-    param_def,
     prop_def,
     region_def,
     result_def,
@@ -46,8 +45,8 @@ class PackAttr(ParametrizedAttribute):
     """
 
     name = "poly.pack"
-    map: AffineMapAttr = param_def(AffineMapAttr)
-    source_shape: ArrayAttr[IntAttr] = param_def(ArrayAttr[IntAttr])
+    map: AffineMapAttr
+    source_shape: ArrayAttr[IntAttr]
 
     @staticmethod
     def of(map: AffineMap, source_shape: Sequence[int]) -> PackAttr:

@@ -19,6 +19,8 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, Pure
 from xdsl.utils.exceptions import VerifyException
 
+from .vector_arith import VECTOR_FORMS
+
 
 def mask_type(lanes: int) -> VectorType[IntegerType]:
     """vector<lanes x i1>."""
@@ -109,4 +111,8 @@ class ConstantMaskOp(IRDLOperation):
             raise VerifyException(f"vector.constant_mask: {self.count.data} not in 0..{lanes}")
 
 
-VectorExtension = Dialect("vector_extension", [GatherOp, ScatterOp, StepOp, ConstantMaskOp], [])
+VectorExtension = Dialect(
+    "vector_extension",
+    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, *VECTOR_FORMS.values()],
+    [],
+)

@@ -19,10 +19,15 @@ PASSES: dict[str, str] = {
     "convert-graph-to-linalg": "graph.convert_graph_to_linalg:ConvertGraphToLinalgPass",
     # linalg -> poly -> loops
     "extract-scop": "poly.extract_scop:ExtractScopPass",
+    "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
+    "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
+    "eliminate-common-subexpressions": (
+        "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
+    ),
     "plan-memory": "loops.plan_memory:PlanMemoryPass",
 }
 

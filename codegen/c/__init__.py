@@ -1,1 +1,42 @@
 """C emission: one rule per op."""
+
+from . import (
+    cast_rules,
+    compare_rules,
+    constants,
+    control_rules,
+    float_rules,
+    gather_rules,
+    integer_rules,
+    math_rules,
+    memory_rules,
+    reduction_rules,
+    vector_rules,
+)
+from .program import emit_program, program_weight_symbols
+from .registry import check_emissible
+from .unit import emit_kernel, emit_prototypes, emit_unit
+
+__all__ = [
+    "check_emissible",
+    "emit_kernel",
+    "emit_program",
+    "emit_prototypes",
+    "emit_unit",
+    "program_weight_symbols",
+]
+
+_RULES = (
+    cast_rules,
+    compare_rules,
+    constants,
+    control_rules,
+    float_rules,
+    gather_rules,
+    integer_rules,
+    math_rules,
+    memory_rules,
+    reduction_rules,
+    vector_rules,
+)
+"""The modules that register emission rules when imported."""

@@ -91,10 +91,8 @@ class PackageContent:
 def check_content(content: PackageContent) -> None:
     """PackageError where `content` does not fit together, before anything is written."""
     name = content.name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or C_KEYWORD.fullmatch(name):
-        raise PackageError(
-            f"package name {name!r}: expected a C identifier in lower case such as 'minilm'"
-        )
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or C_KEYWORD.fullmatch(name):
+        raise PackageError(f"package name {name!r}: expected a C identifier such as 'minilm'")
     reserved = {f"{name}_api.c", f"{name}_weights.c", f"{name}_private.h"}
     for file in content.sources:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.[ch]", file) or file in reserved:
@@ -108,6 +106,9 @@ def check_content(content: PackageContent) -> None:
     references = tuple(output.reference for output in content.check.outputs)
     _check_arrays("check output", content.outputs, references)
     for symbol, array in content.weights.items():
+        if symbol.startswith("__") or any(ord(c) < 0x20 for c in symbol):
+            # safetensors keeps __metadata__, alignment fillers are called __fill_N.
+            raise PackageError(f"weight name {symbol!r} starts with '__' or is not printable")
         element_type(array.dtype.name, f"weight {symbol}")
 
 

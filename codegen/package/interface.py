@@ -12,6 +12,11 @@ from .element_types import element_type
 from .inline_weights import inline_weights_source
 
 TEMPLATES = Path(__file__).with_name("templates")
+# Asks the compiler on the machine where the package is built.
+DETECT_OPENMP = (
+    "$(shell echo 'int main(void) { return 0; }' | "
+    "$(CC) -fopenmp -x c - -o /dev/null 2>/dev/null && echo -fopenmp)"
+)
 PLACEHOLDER = re.compile(r"@([A-Za-z_]+)@")
 
 
@@ -83,6 +88,7 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
             "arena_static.c" if content.static_arena else "arena_heap.c",
             {"name": name, "NAME": upper},
         ),
+        "openmp": DETECT_OPENMP if content.standard != "c99" else "",
         "arch_flags": " ".join(content.arch_flags),
         "source_list": " ".join(f"src/{f}" for f in sorted(c_files(content))),
         "cmake_sources": "\n".join(f"  src/{f}" for f in sorted(c_files(content))),

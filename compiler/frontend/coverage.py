@@ -74,12 +74,15 @@ def calls(program: ExportedProgram) -> Iterable[Node]:
 
 def decompose_missing(program: ExportedProgram) -> ExportedProgram:
     """Functionalize, and decompose the operators that have no rule and for which torch has one."""
+    before: set[Any] | None = None
     for _ in range(ROUNDS):
         missing = {node.target for node in calls(program) if operator_name(node) not in RULES}
-        table = {op: found for op in missing if (found := _decomposition(op)) is not None}
-        in_place = any(_is_in_place(node) for node in calls(program))
-        if not table and not in_place:
+        in_place = {node.target for node in calls(program) if _is_in_place(node)}
+        if missing | in_place in (set(), before):
             break
+        before = missing | in_place
+        table = {op: found for op in missing if (found := _decomposition(op)) is not None}
+        # even an empty table helps: functionalization itself takes apart operators that alias
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = program.run_decompositions(table)

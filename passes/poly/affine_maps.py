@@ -119,3 +119,12 @@ def plain_dim(expr: AffineExpr) -> int | None:
 def substitute(map: AffineMap, dims: Sequence[AffineExpr], num_dims: int) -> AffineMap:
     """`map` with its dims replaced by expressions over `num_dims` new dims."""
     return compose(map, AffineMap(num_dims, 0, tuple(dims)))
+
+
+def row_major_strides(shape: Sequence[int]) -> list[int]:
+    """Elements between neighbours along each dim."""
+    strides, size = [], 1
+    for extent in reversed(shape):
+        strides.append(size)
+        size *= extent
+    return strides[::-1]

@@ -63,7 +63,7 @@ def domains_of(scop: ScopOp) -> UnionMap:
 
 def indirect_reads(statement: StatementOp) -> list[SSAValue]:
     """Arrays that the body of `statement` loads at computed indices."""
-    found = []
+    found: list[SSAValue] = []
     for op in statement.body.block.ops:
         found.extend(o for o in op.operands if op.name == "memref.load" and is_indirect(o))
     return [a for a in found if a.type.__class__.__name__ == "MemRefType"]

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith, math, memref, vector
-from xdsl.dialects.builtin import AnyFloat, IntegerType, MemRefType, VectorType
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    MemRefType,
+    VectorType,
+)
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from ...dialects.errors import LoweringError
 from ...dialects.poly import IndexOp, StatementOp, YieldOp
 from ...dialects.vector import GatherOp, ScatterOp
+from .access_patterns import combining_op
+from .affine_maps import row_major_strides
 from .index_expr import IndexBuilder, Linear
 
 Kind = vector.CombiningKindFlag
@@ -29,16 +37,8 @@ INTEGER_KINDS = {
 def element_type(array: SSAValue) -> Attribute:
     """The element type of a memref value."""
     assert isinstance(array.type, MemRefType)
-    return array.type.element_type
-
-
-def row_major_strides(shape: Sequence[int]) -> list[int]:
-    """Elements between neighbours along each dim."""
-    strides, size = [], 1
-    for extent in reversed(shape):
-        strides.append(size)
-        size *= extent
-    return strides[::-1]
+    element: Attribute = array.type.element_type
+    return element
 
 
 @dataclass
@@ -63,10 +63,15 @@ class StatementEmitter:
         true = self.index.add(arith.ConstantOp.from_int_and_width(1, 1))
         return self.index.splat(true)
 
-    def _zeros(self, element: Attribute) -> SSAValue:
+    def _scalar(self, value: float, element: Attribute) -> SSAValue:
+        """A constant of type `element`."""
         if isinstance(element, AnyFloat):
-            return self.index.splat(self.index.add(arith.ConstantOp.from_float(0.0, element)))  # type: ignore[attr-defined]
-        return self.index.splat(self.index.add(arith.ConstantOp.from_int_and_width(0, element)))  # type: ignore[arg-type]
+            return self.index.add(arith.ConstantOp(FloatAttr(value, element)))
+        assert isinstance(element, IntegerType)
+        return self.index.add(arith.ConstantOp(IntegerAttr(int(value), element)))
+
+    def _zeros(self, element: Attribute) -> SSAValue:
+        return self.index.splat(self._scalar(0, element))
 
     def _is_contiguous(self, access: Sequence[Linear]) -> bool:
         strides = [e.lane_stride for e in access]
@@ -197,7 +202,7 @@ class StatementEmitter:
 
     def _combine(self, statement: StatementOp, accumulator: SSAValue, value: SSAValue) -> SSAValue:
         """accumulator (+) value by the statement's own combining op."""
-        combiner = _combining_op(statement)
+        combiner = combining_op(statement)
         return self._apply(combiner, [accumulator, value]).results[0]
 
     def _horizontal(self, statement: StatementOp, values: SSAValue) -> SSAValue:
@@ -213,14 +218,14 @@ class StatementEmitter:
             vector.ReductionOp.build(
                 operands=[values, []],
                 result_types=[element],
-                properties={"kind": vector.CombiningKindAttr([kinds[kind]])},
+                properties={"kind": vector.CombiningKindAttr(kinds[kind])},
             )
         )
 
     def _neutral(self, kind: str, element: Attribute) -> SSAValue:
         if isinstance(element, AnyFloat):
             value = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf")}[kind]
-            return self.index.add(arith.ConstantOp.from_float(value, element))  # type: ignore[attr-defined]
+            return self._scalar(value, element)
         assert isinstance(element, IntegerType)
         width = element.width.data
         top = 2 ** (width - 1) - 1 if width > 1 else 1
@@ -228,7 +233,7 @@ class StatementEmitter:
         number = {"add": 0, "mul": 1, "max": low, "min": top, "and": -1, "or": 0}[kind]
         if width == 1:
             number &= 1
-        return self.index.add(arith.ConstantOp.from_int_and_width(number, element))
+        return self._scalar(number, element)
 
     def emit(
         self,
@@ -274,7 +279,7 @@ class StatementEmitter:
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
     ) -> SSAValue:
         """The values, one per lane, that a reduction combines into its accumulator."""
-        combiner = _combining_op(statement)
+        combiner = combining_op(statement)
         accumulator = statement.body.block.args[0]
         term = next(o for o in combiner.operands if o is not accumulator)
         return self._widen(self._evaluate(statement, reads, dims, [combiner])[term])
@@ -285,7 +290,7 @@ class StatementEmitter:
         """acc + a * b with one rounding, for float sums of products; None for anything else."""
         if statement.reduction is None or statement.reduction.data != "add":
             return None
-        combiner = _combining_op(statement)
+        combiner = combining_op(statement)
         accumulator = statement.body.block.args[0]
         product = next(o for o in combiner.operands if o is not accumulator).owner
         if not isinstance(combiner, arith.AddfOp) or not isinstance(product, arith.MulfOp):
@@ -294,13 +299,5 @@ class StatementEmitter:
         operands = [mapping[product.lhs], mapping[product.rhs], mapping[accumulator]]
         if any(isinstance(o.type, VectorType) for o in operands):
             return self.index.add(vector.FMAOp(*[self._widen(o) for o in operands]))
-        return self.index.add(math.FmaOp(*operands))
-
-
-def _combining_op(statement: StatementOp) -> Operation:
-    terminator = statement.body.block.last_op
-    assert isinstance(terminator, YieldOp)
-    combiner = terminator.value.owner
-    if not isinstance(combiner, Operation):
-        raise LoweringError(f"{statement.sym_name.data}: a reduction yields its combining op")
-    return combiner
+        a, b, c = operands
+        return self.index.add(math.FmaOp(a, b, c))

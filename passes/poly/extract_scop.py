@@ -13,9 +13,11 @@ from typing import cast
 from xdsl.context import Context
 from xdsl.dialects import arith, linalg, memref, tensor
 from xdsl.dialects.builtin import (
+    AnyFloat,
     ArrayAttr,
     FloatAttr,
     IntegerAttr,
+    IntegerType,
     MemRefType,
     ModuleOp,
     TensorType,
@@ -25,6 +27,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from ...dialects.errors import LoweringError
 from ...dialects.graph import CatOp, PadOp, ReshapeOp, ViewOp
@@ -101,7 +104,9 @@ class ScopBuilder:
         )
         self.serial += 1
 
-    def constant(self, target: SSAValue, extents: Sequence[int], value: Attribute) -> None:
+    def constant(
+        self, target: SSAValue, extents: Sequence[int], value: FloatAttr | IntegerAttr
+    ) -> None:
         """target[i] = value over the box."""
         body = Block()
         constant = arith.ConstantOp(value)
@@ -155,7 +160,7 @@ def _extents(op: linalg.GenericOp) -> tuple[int, ...]:
 def _clone_body(
     builder: ScopBuilder, op: linalg.GenericOp, kept: Sequence[int], out: int
 ) -> Region:
-    """The body of `op` as a statement body over the block arguments `kept`, yielding result `out`."""
+    """The body of `op` over its block arguments `kept`, yielding result `out`."""
     old = op.body.block
     new = Block(arg_types=[old.args[k].type for k in kept])
     mapping: dict[SSAValue, SSAValue] = {
@@ -235,6 +240,7 @@ def _extract_generic(builder: ScopBuilder, op: linalg.GenericOp) -> None:
                 raise LoweringError("extract-scop: a reduction is not initialised by linalg.fill")
             owner = builder.fills[init].owner
             assert isinstance(owner, arith.ConstantOp)
+            assert isinstance(owner.value, FloatAttr | IntegerAttr)
             builder.constant(target, _shape(result), owner.value)
         else:
             kind = None
@@ -269,12 +275,14 @@ def _extract_pad(builder: ScopBuilder, op: PadOp) -> None:
     target = builder.array(memref_of(op.result.type))
     shape = _shape(op.source)
     element = cast(TensorType[Attribute], op.result.type).element_type
-    number = cast(FloatAttr | IntegerAttr, op.value).value.data  # type: ignore[type-arg]
-    value: Attribute = (
-        IntegerAttr(int(number), element)  # type: ignore[arg-type]
-        if isinstance(op.value, IntegerAttr)
-        else FloatAttr(number, element)  # type: ignore[arg-type]
-    )
+    value: FloatAttr | IntegerAttr
+    if isinstance(element, AnyFloat):
+        assert isinstance(op.value, FloatAttr)
+        value = FloatAttr(op.value.value.data, element)
+    else:
+        assert isinstance(op.value, IntegerAttr)
+        assert isinstance(element, IntegerType)
+        value = IntegerAttr(op.value.value.data, element)
     builder.constant(target, _shape(op.result), value)
     write = tuple(
         AffineExpr.dimension(d) + low.data if low.data else AffineExpr.dimension(d)
@@ -314,7 +322,7 @@ def _writers(block: Block, array: SSAValue) -> list[StatementOp]:
 def _store_results(
     builder: ScopBuilder, results: Sequence[SSAValue], outs: Sequence[SSAValue]
 ) -> None:
-    """Make each result land in its output array: in place where no reduction builds it, else copied."""
+    """Make each result land in its output array: in place, or copied from an accumulator."""
     for result, out in zip(results, outs, strict=True):
         source = builder.read(result)
         writers = _writers(builder.block, source.array)
@@ -328,8 +336,7 @@ def _store_results(
             array = source.array.owner
             source.array.replace_all_uses_with(out)
             assert isinstance(array, ArrayOp)
-            array.detach()
-            array.erase()
+            Rewriter.erase_op(array)
             for other in builder.sources.values():
                 if other.array is array.result:
                     other.array = out
@@ -378,5 +385,4 @@ class ExtractScopPass(ModulePass):
                 continue
             scop = extract_scop(func)
             op.body.block.insert_op_before(scop, func)
-            func.detach()
-            func.erase()
+            Rewriter.erase_op(func)

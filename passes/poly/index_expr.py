@@ -264,7 +264,8 @@ class IndexBuilder:
                 return None
             total = open_parts[0]
             for part in open_parts[1:]:
-                assert isinstance(total, SSAValue) and isinstance(part, SSAValue)
+                assert isinstance(total, SSAValue)
+                assert isinstance(part, SSAValue)
                 total = self.add(
                     arith.OrIOp(total, part) if absorbing else arith.AndIOp(total, part)
                 )

@@ -22,6 +22,7 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
 from .affine_maps import plain_dim, substitute
@@ -129,7 +130,7 @@ class _Fusion:
         mapping: dict[SSAValue, SSAValue],
         dims: list[AffineExpr] | None,
     ) -> SSAValue:
-        """Append the ops of `body`; `dims` replaces its iteration dims. Returns the yielded value."""
+        """Append `body`, its iteration dims replaced by `dims`; returns the yielded value."""
         for op in body.ops:
             if isinstance(op, YieldOp):
                 return mapping[op.value]
@@ -161,7 +162,7 @@ def inline_into(producer: StatementOp, consumer: StatementOp) -> StatementOp:
             dim = plain_dim(expr)
             assert dim is not None
             dims[dim] = access.results[position]
-        inner = {
+        inner: dict[SSAValue, SSAValue] = {
             a: fusion.read(source, substitute(m, dims, rank))
             for a, source, m in zip(
                 producer.body.block.args, producer.sources, producer.read_maps, strict=True
@@ -193,13 +194,10 @@ def inline_statements(scop: ScopOp) -> None:
             assert isinstance(consumer, StatementOp)
             fused = inline_into(producer, consumer)
             scop.body.block.insert_op_before(fused, consumer)
-            consumer.detach()
-            consumer.erase()
-        producer.detach()
-        producer.erase()
+            Rewriter.erase_op(consumer)
+        Rewriter.erase_op(producer)
         assert isinstance(array, ArrayOp)
-        array.detach()
-        array.erase()
+        Rewriter.erase_op(array)
 
 
 @dataclass(frozen=True)

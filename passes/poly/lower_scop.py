@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
 from ...dialects.schedule import Band, Node, bands_of, parse_step
@@ -33,7 +34,7 @@ from .index_expr import OP, Atom, IndexBuilder, Linear
 from .legality import check_schedule_is_legal
 from .primitives import apply_steps, original_tree
 from .sets import access_map, dim_aff, domain_set, isl
-from .storage import Place, place_arrays
+from .storage import KERNEL, Place, place_arrays
 from .tree_to_isl import AXIS_MARK, prefix_map, schedule_of
 
 
@@ -55,7 +56,7 @@ def scheduled_tree(scop: ScopOp) -> Node:
 def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
     """The access as a PwMultiAff into the array, or into its tile where it is contracted."""
     element = isl.PwMultiAff.from_map(access)
-    if place is None or place.axis is None:
+    if place is None or not place.path:
         return element
     prefix = isl.PwMultiAff.from_map(
         prefix_map(statement.sym_name.data, statement.rank, list(place.path))
@@ -141,18 +142,30 @@ class LoopEmitter:
     band: Band | None = None
     lanes: int = 0
     mask: SSAValue | None = None
+    open_axes: frozenset[str] = frozenset()
 
     def _index(self) -> IndexBuilder:
         return IndexBuilder(self.block, self.env, lanes=self.lanes)
 
     def _inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
-        outer, arrays = self.block, self.arrays
-        self.block, self.arrays = block, dict(arrays)
-        emit()
-        self.block, self.arrays = outer, arrays
+        outer = self.block
+        self.block = block
+        self._scoped(emit)
+        self.block = outer
 
-    def _allocate(self, axis: str) -> None:
+    def _scoped(self, emit: Callable[[], None]) -> None:
+        """Run `emit`; locals made inside are forgotten after."""
+        arrays, axes = self.arrays, self.open_axes
+        self.arrays = dict(arrays)
+        emit()
+        self.arrays, self.open_axes = arrays, axes
+
+    def allocate(self, axis: str) -> None:
+        """Append the local arrays that live in the body of `axis`, once per scope."""
+        if axis in self.open_axes:
+            return
+        self.open_axes |= {axis}
         for array, place in self.places.items():
             if place.axis != axis:
                 continue
@@ -174,55 +187,58 @@ class LoopEmitter:
                 self._emit_band(node.mark_get_node())
             case isl.ast_node_type.block:
                 children = node.block_get_children()
-                band = self.band
                 for k in range(children.n_ast_node()):
-                    self.band = band
                     self.emit(children.get_at(k))
             case isl.ast_node_type.if_:
-                self._emit_if(node)
+                self._emit_if(node, self.emit)
             case isl.ast_node_type.for_:
                 self._emit_for(node)
             case isl.ast_node_type.user:
                 self._emit_user(node)
 
     def _emit_band(self, node: Any) -> None:
-        """The loops right below a band's mark; a band of one iteration has none."""
-        if node.get_type() in (
-            isl.ast_node_type.for_,
-            isl.ast_node_type.block,
-            isl.ast_node_type.if_,
-        ):
-            self.emit(node)
-            return
+        """What stands below a band's mark: its loops, or its body where it has one iteration.
+
+        Every other loop below has a mark of its own, so a bare loop belongs to this band.
+        """
         band = self.band
         assert band is not None
-        arrays = self.arrays
-        self.arrays = dict(arrays)
-        self._allocate(band.axis)
-        self.band = None
-        self.emit(node)
-        self.arrays = arrays
+        match node.get_type():
+            case isl.ast_node_type.for_:
+                self._emit_for(node)
+            case isl.ast_node_type.if_ if _has_bare_loop(node):
+                self._emit_if(node, self._emit_band)
+            case isl.ast_node_type.block if _has_bare_loop(node):
+                children = node.block_get_children()
+                for k in range(children.n_ast_node()):
+                    self.band = band
+                    self._emit_band(children.get_at(k))
+            case _:  # one iteration: isl may cut its body in pieces, which share the locals
+                self.allocate(band.axis)
+                self.band = None
+                self.emit(node)
 
-    def _emit_if(self, node: Any) -> None:
+    def _emit_if(self, node: Any, emit: Callable[[Any], None]) -> None:
         condition = self._index().condition(node.if_get_cond())
         has_else = node.if_has_else_node()
+        band = self.band
+
+        def branch(child: Any) -> None:
+            self.band = band
+            emit(child)
+
         if isinstance(condition, bool):
             if condition:
-                self.emit(node.if_get_then_node())
+                branch(node.if_get_then_node())
             elif has_else:
-                self.emit(node.if_get_else_node())
+                branch(node.if_get_else_node())
             return
         assert condition is not None
-        band = self.band
         self._branch(
             condition,
-            lambda: self.emit(node.if_get_then_node()),
-            (lambda: self._restore(band, node.if_get_else_node())) if has_else else None,
+            lambda: branch(node.if_get_then_node()),
+            (lambda: branch(node.if_get_else_node())) if has_else else None,
         )
-
-    def _restore(self, band: Band | None, node: Any) -> None:
-        self.band = band
-        self.emit(node)
 
     def _branch(
         self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None
@@ -245,13 +261,14 @@ class LoopEmitter:
         return first, last, node.for_get_inc().get_val().to_python()
 
     def _body(self, node: Any, band: Band | None) -> None:
-        arrays = self.arrays
-        self.arrays = dict(arrays)
-        if band is not None:
-            self._allocate(band.axis)
-        self.band = None
-        self.emit(node.for_get_body())
-        self.arrays = arrays
+        def emit() -> None:
+            if band is not None:
+                self.open_axes -= {band.axis}
+                self.allocate(band.axis)
+            self.band = None
+            self.emit(node.for_get_body())
+
+        self._scoped(emit)
 
     def _emit_for(self, node: Any) -> None:
         band, self.band = self.band, None
@@ -310,7 +327,7 @@ class LoopEmitter:
         bounds = self._loop_operands(first, last, step)
         block = Block(arg_types=[IndexType()])
         block.args[0].name_hint = _loop_name(band, name)
-        self.block.add_op(scf.ParallelOp(*[[b] for b in bounds], Region(block)))
+        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
         iv = block.args[0]
         constant = first.is_constant and last.is_constant
         peeled = constant and self._peels(node, name, first.constant, last.constant, step)
@@ -398,12 +415,28 @@ class LoopEmitter:
         StatementEmitter(index, self.mask).emit(s, arrays, accesses, dims, self.arrays)
 
 
+def _has_bare_loop(node: Any) -> bool:
+    """Whether a loop stands below `node` without a mark of its own."""
+    match node.get_type():
+        case isl.ast_node_type.for_:
+            return True
+        case isl.ast_node_type.block:
+            children = node.block_get_children()
+            return any(_has_bare_loop(children.get_at(k)) for k in range(children.n_ast_node()))
+        case isl.ast_node_type.if_:
+            if _has_bare_loop(node.if_get_then_node()):
+                return True
+            return node.if_has_else_node() and _has_bare_loop(node.if_get_else_node())
+        case _:
+            return False
+
+
 def _loop_name(band: Band | None, iterator: str) -> str:
     return band.axis.replace(".", "_") if band is not None else iterator
 
 
 def lower_scop(scop: ScopOp) -> FuncOp:
-    """The loops of `scop` under its schedule; IllegalScheduleError where that breaks a dependence."""
+    """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence."""
     tree = scheduled_tree(scop)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
@@ -423,7 +456,9 @@ def lower_scop(scop: ScopOp) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    LoopEmitter(block, bands, places, maker.instances, arrays).emit(ast)
+    emitter = LoopEmitter(block, bands, places, maker.instances, arrays)
+    emitter.allocate(KERNEL)
+    emitter.emit(ast)
     block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
         [*scop.roles, *(type(scop.roles.data[0])("scratch") for _ in scratch)]
@@ -448,5 +483,4 @@ class LowerScopPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
             op.body.block.insert_op_before(lower_scop(scop), scop)
-            scop.detach()
-            scop.erase()
+            Rewriter.erase_op(scop)

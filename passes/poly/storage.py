@@ -21,11 +21,15 @@ from .sets import access_map, domain_set, isl
 from .tree_to_isl import common_path, prefix_map
 
 LOCAL_BYTES = 512 * 1024  # stacks are small; larger temporaries become scratch arguments
+SHARED_BYTES = 16 * 1024  # temporaries of the whole kernel, on the stack of the calling thread
+KERNEL = ""  # the axis of what lives as long as the kernel runs
 
 
 @dataclass(frozen=True)
 class Place:
-    """A temporary is stored in the body of loop `axis`, or in a scratch argument (axis None).
+    """A temporary is stored in the body of loop `axis`, in the kernel, or in a scratch argument.
+
+    `axis` is None for a scratch argument.
 
     Its element e is at e - base, where `base` are PwAffs over the loops `path`.
     """
@@ -101,9 +105,10 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
     """The innermost loop body that can hold `array`, and its tile there."""
     assert isinstance(array.type, MemRefType)
     full = array.type.get_shape()
-    scratch = Place(None, (), full, ())
+    bytes = prod(full) * element_bytes(array)
+    whole = Place(KERNEL if bytes <= SHARED_BYTES else None, (), full, ())
     if is_indirect(array):
-        return scratch
+        return whole
     accesses = _accesses(scop, array)
     path = common_path(tree, {s.sym_name.data for s, _, _ in accesses})
     for k, band in enumerate(path):
@@ -116,7 +121,7 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
             if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
                 return Place(path[-1].axis, tuple(path), *tile)
         path = path[:-1]
-    return scratch
+    return whole
 
 
 def place_arrays(scop: ScopOp, tree: Node, dependences: Dependences) -> dict[SSAValue, Place]:

@@ -145,7 +145,7 @@ def test_a_really_full_disk(content: PackageContent) -> None:
         write_package("/dev/full/out", content)
 
 
-@pytest.mark.parametrize("name", ["Affine", "1st", "a-b", "int", "", "a/../b"])
+@pytest.mark.parametrize("name", ["1st", "a-b", "int", "", "a/../b"])
 def test_names_must_be_c_identifiers(tmp_path: Path, content: PackageContent, name: str) -> None:
     with pytest.raises(PackageError, match="C identifier"):
         write_package(tmp_path / "out", replace(content, name=name))
@@ -171,6 +171,14 @@ def test_check_data_must_fit_the_signatures(tmp_path: Path, content: PackageCont
 def test_weights_of_unknown_type_are_refused(tmp_path: Path, content: PackageContent) -> None:
     with pytest.raises(PackageError, match="weight w: element type complex64"):
         write_package(tmp_path / "out", replace(content, weights={"w": np.zeros(2, np.complex64)}))
+
+
+@pytest.mark.parametrize("symbol", ["__metadata__", "__fill_0", "a\nb"])
+def test_reserved_weight_names_are_refused(
+    tmp_path: Path, content: PackageContent, symbol: str
+) -> None:
+    with pytest.raises(PackageError, match="weight name"):
+        write_package(tmp_path / "out", replace(content, weights={symbol: np.zeros(2)}))
 
 
 def test_facts_must_be_json(tmp_path: Path, content: PackageContent) -> None:

@@ -1,0 +1,104 @@
+"""C types and literals of scalar IR types.
+
+An i1 is `bool` in a register and one byte (0 or 1) in memory; an index is `int64_t`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    Float32Type,
+    Float64Type,
+    IndexType,
+    IntegerType,
+    MemRefType,
+    NoneAttr,
+)
+from xdsl.ir import Attribute
+
+from ...dialects.errors import LoweringError
+from .expression import ATOM, UNARY, Expr, cast, integer
+
+C_TYPES = {
+    "f32": "float",
+    "f64": "double",
+    "i1": "bool",
+    "i8": "int8_t",
+    "i16": "int16_t",
+    "i32": "int32_t",
+    "i64": "int64_t",
+    "index": "int64_t",
+}
+BYTES = {"f32": 4, "f64": 8, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "index": 8}
+
+
+def element_name(type: Attribute) -> str:
+    """f32, i8, index, ...: the key of the tables above; LoweringError for any other type."""
+    if isinstance(type, Float32Type):
+        return "f32"
+    if isinstance(type, Float64Type):
+        return "f64"
+    if isinstance(type, IndexType):
+        return "index"
+    if isinstance(type, IntegerType) and f"i{type.width.data}" in C_TYPES:
+        return f"i{type.width.data}"
+    raise LoweringError(f"no C type for {type}; expected f32, f64, i1, i8, i16, i32, i64 or index")
+
+
+def scalar_type(type: Attribute) -> str:
+    """The C type of a scalar in a register."""
+    return C_TYPES[element_name(type)]
+
+
+def storage_type(type: Attribute) -> str:
+    """The C type of a scalar in memory."""
+    name = element_name(type)
+    return "unsigned char" if name == "i1" else C_TYPES[name]
+
+
+def unsigned_type(name: str) -> str:
+    """The unsigned C type as wide as integer element `name`."""
+    return "uint64_t" if name == "index" else f"uint{name[1:]}_t"
+
+
+def row_major_strides(type: MemRefType[Any]) -> list[int]:
+    """Element strides of a static row-major memref; LoweringError for any other layout."""
+    shape = type.get_shape()
+    if not isinstance(type.layout, NoneAttr) or any(n < 0 for n in shape):
+        raise LoweringError(f"expected a static row-major memref, got {type}")
+    return [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+
+
+def float_literal(value: float, name: str) -> Expr:
+    """The shortest decimal literal that reads back as the same number."""
+    if math.isnan(value):
+        return Expr("NAN") if name == "f32" else cast("double", Expr("NAN"))
+    if math.isinf(value):
+        text = "INFINITY" if name == "f32" else "(double)INFINITY"
+        return Expr(text) if value > 0 else Expr(f"-{text}", UNARY)
+    text = str(np.float32(value)) if name == "f32" else repr(float(value))
+    if "e" not in text and "." not in text:
+        text += ".0"
+    suffix = "f" if name == "f32" else ""
+    return Expr(text + suffix, UNARY if text.startswith("-") else ATOM)
+
+
+def scalar_literal(value: float | int, type: Attribute) -> Expr:
+    """A literal of `type`; i8 and i16 literals are of type int as in C."""
+    name = element_name(type)
+    if name in ("f32", "f64"):
+        return float_literal(float(value), name)
+    if name == "i1":
+        return Expr("true" if value else "false")
+    number = int(value)
+    if name != "index":
+        width = int(name[1:])
+        number = (number + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))
+    if name == "i32" and number == -(1 << 31):
+        return Expr("INT32_MIN")
+    if name == "i64" and -(1 << 31) < number < (1 << 31):
+        return Expr(f"INT64_C({number})", value=number)
+    return integer(number)

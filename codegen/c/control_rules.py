@@ -1,0 +1,163 @@
+"""Rules of loops, branches and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects import func, scf
+from xdsl.dialects.builtin import IndexType
+from xdsl.ir import Operation, SSAValue
+
+from ...dialects.errors import LoweringError
+from .expression import Expr
+from .function import FunctionEmitter
+from .registry import emits
+
+
+@emits(scf.ForOp)
+def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
+    """A counted loop; carried values are variables declared before it."""
+    assert isinstance(op, scf.ForOp)
+    index, *carried = op.body.block.args
+    names = []
+    for position, (argument, init) in enumerate(zip(carried, op.iter_args, strict=True)):
+        name = _shared_variable(emitter, op, position)
+        if name is None:
+            value = emitter.expr(init)
+            name = emitter.declare_variable(argument)
+            emitter.line(f"{emitter.c_type(argument.type)} {name} = {value.text};")
+        else:
+            emitter.expr(init)
+            emitter.set_variable(argument, name)
+        names.append(name)
+    bounds = [_bound(emitter, v) for v in (op.lb, op.ub, op.step)]
+    emitter.flush()
+    outer = emitter.scope
+    emitter.open(_header(emitter, index, bounds))
+    emitter.block(op.body.block, names)
+    emitter.close()
+    assert emitter.scope is outer
+    for result, name in zip(op.results, names, strict=True):
+        emitter.set_variable(result, name)
+
+
+def _shared_variable(emitter: FunctionEmitter, op: scf.ForOp, position: int) -> str | None:
+    """The enclosing loop's variable, where this loop merely continues it.
+
+    True if the initial value is a variable used for nothing else, and the result is only yielded
+    back into that same variable.
+    """
+    init, result = op.iter_args[position], op.results[position]
+    if not emitter.is_variable(init) or not init.has_one_use():
+        return None
+    name = emitter.expr(init).text
+    user = result.get_user_of_unique_use()
+    if not isinstance(user, scf.YieldOp) or user.parent is not op.parent:
+        return None
+    targets = emitter.assign_to[-1]
+    (use,) = result.uses
+    if use.index >= len(targets) or targets[use.index] != name:
+        return None
+    return name
+
+
+def _bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
+    """A loop bound: evaluated once, so a name or a literal where it is not a cheap expression."""
+    expression = emitter.expr(value)
+    if expression.reads or expression.identifiers & {"tc_floor_div_index", "tc_ceil_div_index"}:
+        return emitter.atom(value)
+    return expression
+
+
+def _header(emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr]) -> str:
+    lower, upper, step = bounds
+    ctype = "int64_t" if isinstance(index.type, IndexType) else emitter.c_type(index.type)
+    name = emitter.declare_loop_index(index)
+    advance = f"++{name}" if step.value == 1 else f"{name} += {step.text}"
+    return f"for ({ctype} {name} = {lower.text}; {name} < {upper.at(5)}; {advance}) {{"
+
+
+@emits(scf.ParallelOp)
+def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
+    """A worksharing loop where OpenMP is on, else a plain loop."""
+    assert isinstance(op, scf.ParallelOp)
+    if len(op.lowerBound) != 1 or op.initVals:
+        raise LoweringError(
+            "scf.parallel: expected one dimension and no results, got "
+            f"{len(op.lowerBound)} dimensions and {len(op.initVals)} results"
+        )
+    bounds = [_bound(emitter, v) for v in (op.lowerBound[0], op.upperBound[0], op.step[0])]
+    emitter.flush()
+    emitter.directive("#ifdef _OPENMP")
+    emitter.directive("#pragma omp parallel for schedule(static)")
+    emitter.directive("#endif")
+    (index,) = op.body.block.args
+    emitter.open(_header(emitter, index, bounds))
+    emitter.block(op.body.block)
+    emitter.close()
+
+
+@emits(scf.IfOp)
+def emit_if(emitter: FunctionEmitter, op: Operation) -> None:
+    """A branch; results are variables that each side assigns."""
+    assert isinstance(op, scf.IfOp)
+    condition = emitter.expr(op.cond)
+    names = []
+    for result in op.results:
+        name = emitter.declare_variable(result)
+        emitter.line(f"{emitter.c_type(result.type)} {name};")
+        names.append(name)
+    emitter.flush()
+    emitter.open(f"if ({condition.text}) {{")
+    emitter.block(op.true_region.block, names)
+    if op.false_region.blocks and (names or _has_body(op)):
+        emitter.close("} else {")
+        emitter.reopen()
+        emitter.block(op.false_region.block, names)
+    emitter.close()
+
+
+def _has_body(op: scf.IfOp) -> bool:
+    first = op.false_region.block.first_op
+    return first is not None and not isinstance(first, scf.YieldOp)
+
+
+@emits(scf.YieldOp)
+def emit_yield(emitter: FunctionEmitter, op: Operation) -> None:
+    """Assign the carried variables at once: a value that reads an assigned one is saved first."""
+    pairs = [
+        (name, emitter.expr(value))
+        for name, value in zip(emitter.assign_to[-1], op.operands, strict=True)
+    ]
+    pairs = [(name, value) for name, value in pairs if value.text != name]
+    saved: dict[str, str] = {}
+    for position, (name, _) in enumerate(pairs):
+        if any(name in later.identifiers for _, later in pairs[position + 1 :]):
+            saved[name] = emitter.scope.claim(f"{name}_next")
+    for name, value in pairs:
+        if name in saved:
+            ctype = emitter.c_type(op.operands[emitter.assign_to[-1].index(name)].type)
+            emitter.line(f"const {ctype} {saved[name]} = {value.text};")
+    for name, value in pairs:
+        if name not in saved:
+            emitter.line(f"{name} = {value.text};")
+    for name, copy in saved.items():
+        emitter.line(f"{name} = {copy};")
+
+
+@emits(scf.ReduceOp)
+def emit_reduce(emitter: FunctionEmitter, op: Operation) -> None:
+    """The end of a parallel loop: nothing to do."""
+
+
+@emits(func.ReturnOp)
+def emit_return(emitter: FunctionEmitter, op: Operation) -> None:
+    """Return the value, if there is one."""
+    if op.operands:
+        emitter.line(f"return {emitter.expr(op.operands[0]).text};")
+
+
+@emits(func.FuncOp)
+def emit_function(emitter: FunctionEmitter, op: Operation) -> None:
+    """Functions are emitted by `emit_unit`, never inside one another."""
+    raise LoweringError("a function inside a function cannot be emitted")

@@ -1,0 +1,19 @@
+"""Functions of `codegen/mathlib` as C helpers of a translation unit."""
+
+from __future__ import annotations
+
+from ..mathlib import build_function
+from .function import FunctionEmitter
+from .prelude import Prelude
+
+
+def elementary_function(prelude: Prelude, op: str, element: str, lanes: int) -> str | None:
+    """Define the function that mathlib has for `op` ("math.exp"); returns its name, None if none.
+
+    `lanes` is 1 for the scalar function; vectors must fill a register.
+    """
+    func = build_function(op.removeprefix("math."), element, lanes)
+    if func is None:
+        return None
+    name = func.sym_name.data
+    return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit("static inline "))

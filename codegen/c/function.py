@@ -1,0 +1,276 @@
+"""One function of the loops level as C text.
+
+Pure values with one use in their own block become part of the expression that uses them; all others
+become named locals. A load stays part of an expression only until something may write memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, VectorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.traits import is_side_effect_free
+
+from ...dialects.errors import LoweringError
+from .c_types import scalar_type, storage_type
+from .expression import Expr
+from .prelude import Prelude
+from .registry import LANES, STATEMENTS, has_rule
+from .scope import Scope
+
+_INLINE_WIDTH = 64
+_LOOP_NAMES = "ijklmnpq"
+
+
+class FunctionEmitter:
+    """State of the emission of one function: lines, names and the C meaning of each SSA value."""
+
+    def __init__(self, func: FuncOp, prelude: Prelude) -> None:
+        self.func = func
+        self.prelude = prelude
+        self.scope = Scope()
+        self.assign_to: list[list[str]] = []
+        self._lines: list[str] = []
+        self._depth = 0
+        self._loop_depth = 0
+        self._values: dict[SSAValue, Expr] = {}
+        self._pending: list[SSAValue] = []
+        self._repeatable: set[SSAValue] = set()
+        self._variables: set[SSAValue] = set()
+
+    # --- text ---------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        """Append a line that neither reads nor writes memory by itself."""
+        self._lines.append("    " * self._depth + text)
+
+    def directive(self, text: str) -> None:
+        """Append a preprocessor line."""
+        self._lines.append(text)
+
+    def effect(self, text: str) -> None:
+        """Append a statement that may write memory, after the loads that came before it."""
+        self.flush()
+        self.line(text)
+
+    def flush(self) -> None:
+        """Give every load that is still to be placed a local of its own."""
+        for value in list(self._pending):
+            if value in self._pending:
+                self._materialize(value)
+
+    def open(self, header: str) -> None:
+        """Start a C block."""
+        self.line(header)
+        self._depth += 1
+        self.scope = Scope(self.scope)
+
+    def close(self, footer: str = "}") -> None:
+        """End a C block."""
+        assert self.scope.parent is not None
+        self._depth -= 1
+        self.scope = self.scope.parent
+        self.line(footer)
+
+    def reopen(self) -> None:
+        """Start the next C block of a chain whose header `close` has written."""
+        self._depth += 1
+        self.scope = Scope(self.scope)
+
+    # --- values -------------------------------------------------------------------------------
+
+    def expr(self, value: SSAValue) -> Expr:
+        """The C expression of `value`; a pending load counts as placed by the caller."""
+        if value in self._pending:
+            self._pending.remove(value)
+        return self._values[value]
+
+    def atom(self, value: SSAValue) -> Expr:
+        """The C expression of `value` as a name or literal, which may be written repeatedly."""
+        if not self._values[value].is_atom and value not in self._repeatable:
+            self._materialize(value)
+        return self._values[value]
+
+    def set(self, value: SSAValue, expression: Expr) -> None:
+        """Let `value` mean an expression that is free to repeat anywhere."""
+        self._repeatable.add(value)
+        self._values[value] = expression
+
+    def bind(self, value: SSAValue, expression: Expr) -> None:
+        """Let `value` mean a pure expression: in place if used once nearby, else a local."""
+        if not value.uses:
+            return
+        if expression.is_atom:
+            self._values[value] = expression
+            return
+        self._values[value] = expression
+        if expression.reads:
+            self._pending.append(value)
+        user = value.get_user_of_unique_use()
+        if (
+            user is None
+            or user.parent is not value.owner.parent
+            or user.regions
+            or len(expression.text) > _INLINE_WIDTH
+        ):
+            self._materialize(value)
+
+    def _materialize(self, value: SSAValue) -> None:
+        expression = self.expr(value)
+        name = self.declare(value)
+        self.line(f"const {self.c_type(value.type)} {name} = {expression.text};")
+
+    def declare(self, value: SSAValue) -> str:
+        """Claim a name for `value` in the current block and let it mean that name."""
+        name = self.scope.claim(value.name_hint or _default_name(value.type))
+        self._values[value] = Expr(name)
+        return name
+
+    def declare_variable(self, value: SSAValue) -> str:
+        """As `declare`, for a local that is assigned more than once."""
+        self._variables.add(value)
+        return self.declare(value)
+
+    def set_variable(self, value: SSAValue, name: str) -> None:
+        """Let `value` mean a local that is assigned more than once."""
+        self._variables.add(value)
+        self._values[value] = Expr(name)
+
+    def is_variable(self, value: SSAValue) -> bool:
+        """True if the local of `value` is assigned more than once."""
+        return value in self._variables
+
+    def declare_loop_index(self, value: SSAValue) -> str:
+        """Claim a name for a loop index: its hint, or i, j, k by depth."""
+        hint = value.name_hint or _LOOP_NAMES[self._loop_depth % len(_LOOP_NAMES)]
+        name = self.scope.claim(hint)
+        self._values[value] = Expr(name)
+        return name
+
+    def c_type(self, type: Attribute) -> str:
+        """The C type of a local."""
+        if isinstance(type, VectorType):
+            return self.prelude.shape(type).c_type
+        if scalar_type(type) == "bool":
+            self.prelude.include("<stdbool.h>")
+        return scalar_type(type)
+
+    # --- blocks -------------------------------------------------------------------------------
+
+    def block(self, block: Block, assign_to: Sequence[str] = ()) -> None:
+        """Emit the ops of a loop or branch body; `scf.yield` assigns to `assign_to`."""
+        self.assign_to.append(list(assign_to))
+        self._loop_depth += 1
+        self.ops(block.ops)
+        self._loop_depth -= 1
+        self.assign_to.pop()
+
+    def ops(self, ops: Iterable[Operation]) -> None:
+        """Emit `ops` in order, leaving out pure ops without uses."""
+        for op in ops:
+            if not has_rule(op):
+                raise LoweringError(f"no C emission rule for {op.name}")
+            if _is_pure(op) and not any(r.uses for r in op.results):
+                continue
+            if type(op) in STATEMENTS:
+                STATEMENTS[type(op)](self, op)
+            else:
+                from .lanes import emit_elementwise
+
+                emit_elementwise(self, op, LANES[type(op)])
+
+    # --- the function -------------------------------------------------------------------------
+
+    def prototype(self) -> str:
+        """The declaration without `;`, claiming the argument names."""
+        results = self.func.function_type.outputs.data
+        if len(results) > 1:
+            raise LoweringError(f"@{self.func.sym_name.data}: at most one result can be emitted")
+        returns = self.c_type(results[0]) if results else "void"
+        written = _written_arguments(self.func)
+        parameters = []
+        for index, argument in enumerate(self.func.body.block.args):
+            name = self.scope.claim(argument.name_hint or f"arg{index}")
+            self._values[argument] = Expr(name)
+            if isinstance(argument.type, MemRefType):
+                qualifier = "" if argument in written else "const "
+                ctype = storage_type(argument.type.get_element_type())
+                parameters.append(f"{qualifier}{ctype} *restrict {name}")
+            else:
+                parameters.append(f"{self.c_type(argument.type)} {name}")
+        return f"{returns} {self.func.sym_name.data}({', '.join(parameters) or 'void'})"
+
+    def emit(self, prefix: str = "") -> str:
+        """The definition; `prefix` is e.g. "static "."""
+        head = prefix + self.prototype()
+        self.line(head)
+        self.line("{")
+        self._depth += 1
+        for argument in self.func.body.block.args:
+            if not argument.uses:
+                self.line(f"(void){self._values[argument].text};")
+        self.ops(self.func.body.block.ops)
+        self._depth -= 1
+        self.line("}")
+        return "\n".join(self._lines) + "\n"
+
+
+_READS = frozenset(
+    ("memref.load", "vector.load", "vector.maskedload", "vector.gather", "vector.create_mask")
+)
+
+
+def _is_pure(op: Operation) -> bool:
+    """True if `op` may be left out where its results are not used."""
+    return op.name in _READS or (bool(op.results) and is_side_effect_free(op))
+
+
+def signature_comment(func: FuncOp) -> str:
+    """The kernel's IR signature as a comment: names, types and roles of its arguments."""
+    roles = argument_roles(func)
+    parts = []
+    for index, argument in enumerate(func.body.block.args):
+        role = f" ({roles[index]})" if index < len(roles) else ""
+        parts.append(f"{argument.name_hint or f'arg{index}'}: {_short(argument.type)}{role}")
+    text = f"/* {func.sym_name.data}"
+    for part in parts:
+        text += f"\n * {part}"
+    return text + (" */\n" if not parts else "\n */\n")
+
+
+def _short(type: Attribute) -> str:
+    if not isinstance(type, MemRefType):
+        return str(type)
+    extents = "".join(f"[{n}]" for n in type.get_shape())
+    return f"{type.get_element_type()}{extents}"
+
+
+def argument_roles(func: FuncOp) -> list[str]:
+    """The attribute `tilecast.roles`, empty where `func` has none."""
+    roles = func.attributes.get("tilecast.roles")
+    if not isinstance(roles, ArrayAttr):
+        return []
+    return [role.data for role in roles if isinstance(role, StringAttr)]
+
+
+def _written_arguments(func: FuncOp) -> set[BlockArgument]:
+    """Arguments with role "out" or "scratch"; without roles, every one that some op may write."""
+    arguments = func.body.block.args
+    roles = argument_roles(func)
+    if roles:
+        return {a for a, role in zip(arguments, roles, strict=True) if role in ("out", "scratch")}
+    stores = ("memref.store", "vector.store", "vector.maskedstore", "vector.scatter", "func.call")
+    return {a for a in arguments if any(use.operation.name in stores for use in a.uses)}
+
+
+def _default_name(type: Attribute) -> str:
+    if not isinstance(type, VectorType):
+        return "t"
+    return "m" if scalar_mask(type) else "v"
+
+
+def scalar_mask(type: VectorType[Attribute]) -> bool:
+    """True for vectors of i1."""
+    return str(type.element_type) == "i1"

@@ -1,0 +1,156 @@
+"""Elementwise ops on vectors: one instruction where the ISA has it, else a loop over the lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from xdsl.dialects.builtin import VectorType
+from xdsl.ir import Operation, SSAValue
+
+from .c_types import scalar_type
+from .expression import Expr, call
+from .function import FunctionEmitter
+from .prelude import Prelude
+from .registry import SIMD, LaneForm
+from .vector_types import VectorShape
+
+Operand = VectorShape | str
+"""A vector operand, or the C type of a scalar one."""
+
+
+def emit_elementwise(emitter: FunctionEmitter, op: Operation, form: LaneForm) -> None:
+    """Bind the result of an elementwise op on scalars or vectors."""
+    prelude = emitter.prelude
+    (result,) = op.results
+    if not isinstance(result.type, VectorType):
+        read = emitter.atom if form.repeats else emitter.expr
+        emitter.bind(result, form.rule(prelude, op, [read(v) for v in op.operands]))
+        return
+    arguments = [emitter.expr(v) for v in op.operands]
+    emitter.bind(result, vector_expression(prelude, op, form, arguments))
+
+
+def vector_expression(
+    prelude: Prelude, op: Operation, form: LaneForm, arguments: list[Expr]
+) -> Expr:
+    """The C expression of a vector op."""
+    (result,) = op.results
+    shapes = [operand_shape(prelude, v) for v in op.operands]
+    target = prelude.shape(result.type)
+    vectors = [s for s in (*shapes, target) if isinstance(s, VectorShape)]
+    if type(op) in SIMD and all(s.is_native for s in vectors):
+        first = next((s for s in shapes if isinstance(s, VectorShape)), target)
+        native = SIMD[type(op)](prelude, op, first, arguments)
+        if native is not None:
+            return native
+    attributes = [str(a) for a in _discriminators(op)]
+    parts = [op.name.replace(".", "_"), *attributes]
+    parts += dict.fromkeys(s.name for s in vectors)
+    name = lane_function(
+        prelude,
+        "tc_" + "_".join(parts),
+        shapes,
+        target,
+        lambda lanes: form.rule(prelude, op, lanes),
+    )
+    return call(name, *arguments)
+
+
+def _discriminators(op: Operation) -> Sequence[int]:
+    predicate = op.properties.get("predicate")
+    return [] if predicate is None else [predicate.value.data]  # type: ignore[attr-defined]
+
+
+def operand_shape(prelude: Prelude, value: SSAValue) -> Operand:
+    """The shape of a vector value, or the C type of a scalar one."""
+    if isinstance(value.type, VectorType):
+        return prelude.shape(value.type)
+    return scalar_type(value.type)
+
+
+def lane_function(
+    prelude: Prelude,
+    name: str,
+    operands: Sequence[Operand],
+    result: VectorShape,
+    body: Callable[[list[Expr]], Expr],
+) -> str:
+    """Define a function that computes each lane of `result` by `body`; returns its name."""
+
+    def text() -> str:
+        parameters, lines, lanes = [], [], []
+        for index, operand in enumerate(operands):
+            letter = "abcdefgh"[index]
+            if isinstance(operand, str):
+                parameters.append(f"{operand} {letter}")
+                lanes.append(Expr(letter))
+                continue
+            parameters.append(f"{operand.c_type} {letter}")
+            lines += unpack(prelude, operand, letter, f"{letter}_lane")
+            lane = Expr(f"{letter}_lane[l]")
+            lanes.append(Expr(f"({lane.text} != 0)") if operand.is_mask else lane)
+        value = body(lanes).text
+        lines.append(f"{result.lane_type} lane[{result.lanes}];")
+        lines.append(f"for (int l = 0; l < {result.lanes}; ++l) {{")
+        lines.append(f"    lane[l] = {_narrowed(result, value)};")
+        lines.append("}")
+        lines += pack(prelude, result, "lane", "result")
+        lines.append("return result;")
+        body_text = "".join(f"    {line}\n" for line in lines)
+        head = f"static inline {result.c_type} {name}({', '.join(parameters)})"
+        return f"{head}\n{{\n{body_text}}}\n"
+
+    return prelude.define(name, text)
+
+
+def _narrowed(result: VectorShape, value: str) -> str:
+    if result.is_mask or result.element in ("i8", "i16"):
+        return f"({result.lane_type})({value})"
+    return value
+
+
+def unpack(prelude: Prelude, shape: VectorShape, value: str, array: str) -> list[str]:
+    """Statements that declare `array` and copy the lanes of `value` into it."""
+    loop = f"for (int l = 0; l < {shape.lanes}; ++l) {{"
+    if shape.is_mask and shape.is_native and shape.isa == "avx512":
+        return [
+            f"unsigned char {array}[{shape.lanes}];",
+            loop,
+            f"    {array}[l] = (unsigned char)((uint64_t){value} >> l & 1);",
+            "}",
+        ]
+    prelude.include("<string.h>")
+    lane = _mask_lane_type(shape) if shape.is_mask and shape.is_native else shape.lane_type
+    return [
+        f"{lane} {array}[{shape.lanes}];",
+        f"memcpy({array}, &{value}, sizeof {array});",
+    ]
+
+
+def pack(prelude: Prelude, shape: VectorShape, array: str, value: str) -> list[str]:
+    """Statements that declare `value` and fill its lanes from `array` (of `shape.lane_type`)."""
+    loop = f"for (int l = 0; l < {shape.lanes}; ++l) {{"
+    if shape.is_mask and shape.is_native and shape.isa == "avx512":
+        return [
+            "uint64_t bits = 0;",
+            loop,
+            f"    bits |= (uint64_t)({array}[l] != 0) << l;",
+            "}",
+            f"const {shape.c_type} {value} = ({shape.c_type})bits;",
+        ]
+    prelude.include("<string.h>")
+    copy = [f"{shape.c_type} {value};", f"memcpy(&{value}, {array}, sizeof {value});"]
+    if shape.is_mask and shape.is_native:
+        lane = _mask_lane_type(shape)
+        widen = [
+            f"{lane} wide[{shape.lanes}];",
+            loop,
+            f"    wide[l] = ({lane})-({array}[l] != 0);",
+            "}",
+        ]
+        return [*widen, copy[0], f"memcpy(&{value}, wide, sizeof {value});"]
+    return copy
+
+
+def _mask_lane_type(shape: VectorShape) -> str:
+    return f"int{shape.mask_lane_bits}_t"

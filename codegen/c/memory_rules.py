@@ -1,0 +1,268 @@
+"""Rules of scalar and vector access to row-major memrefs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects import memref, vector
+from xdsl.dialects.builtin import MemRefType
+from xdsl.ir import Operation, SSAValue
+
+from ...dialects.errors import LoweringError
+from .c_types import element_name, row_major_strides, storage_type
+from .compare_rules import blend
+from .constants import splat_value
+from .expression import Expr, add, binary, call, cast, integer, multiply
+from .function import FunctionEmitter
+from .lanes import pack, unpack
+from .masks import mask_for
+from .prelude import Prelude
+from .registry import emits
+from .vector_types import VectorShape
+
+
+def offset(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
+    """The flat element index, constant strides folded."""
+    assert isinstance(base.type, MemRefType)
+    flat = integer(0)
+    for index, stride in zip(indices, row_major_strides(base.type), strict=True):
+        flat = add(flat, multiply(emitter.expr(index), integer(stride)))
+    return flat
+
+
+def element(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
+    """base[offset] as an lvalue."""
+    at = offset(emitter, base, indices)
+    return Expr(f"{emitter.expr(base).text}[{at.text}]", reads=True)
+
+
+def address(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
+    """&base[offset]; an address reads memory only if the offset does."""
+    at = offset(emitter, base, indices)
+    pointer = emitter.expr(base)
+    if at.value == 0:
+        return pointer
+    return Expr(f"&{pointer.text}[{at.text}]", 8, at.reads)
+
+
+def is_bool(base: SSAValue) -> bool:
+    """True for memrefs of i1, which are bytes in memory."""
+    assert isinstance(base.type, MemRefType)
+    return element_name(base.type.get_element_type()) == "i1"
+
+
+@emits(memref.LoadOp)
+def emit_load(emitter: FunctionEmitter, op: Operation) -> None:
+    """One element."""
+    assert isinstance(op, memref.LoadOp)
+    value = element(emitter, op.memref, op.indices)
+    emitter.bind(op.res, binary(value, "!=", integer(0)) if is_bool(op.memref) else value)
+
+
+@emits(memref.StoreOp)
+def emit_store(emitter: FunctionEmitter, op: Operation) -> None:
+    """One element."""
+    assert isinstance(op, memref.StoreOp)
+    target = element(emitter, op.memref, op.indices)
+    value = emitter.expr(op.value)
+    text = cast("unsigned char", value).text if is_bool(op.memref) else value.text
+    emitter.effect(f"{target.text} = {text};")
+
+
+@emits(memref.AllocaOp)
+def emit_alloca(emitter: FunctionEmitter, op: Operation) -> None:
+    """A local array aligned to a cache line."""
+    assert isinstance(op, memref.AllocaOp)
+    type = op.memref.type
+    if op.dynamic_sizes:
+        raise LoweringError(f"memref.alloca: expected a static size, got {type}")
+    size = 1
+    for extent in type.get_shape():
+        size *= extent
+    name = emitter.declare(op.memref)
+    ctype = storage_type(type.get_element_type())
+    emitter.line(f"_Alignas(64) {ctype} {name}[{max(1, size)}];")
+
+
+@emits(memref.CastOp)
+def emit_cast(emitter: FunctionEmitter, op: Operation) -> None:
+    """The same pointer."""
+    assert isinstance(op, memref.CastOp)
+    emitter.set(op.dest, emitter.expr(op.source))
+
+
+@emits(vector.LoadOp)
+def emit_vector_load(emitter: FunctionEmitter, op: Operation) -> None:
+    """Consecutive elements, unaligned."""
+    assert isinstance(op, vector.LoadOp)
+    shape = emitter.prelude.shape(op.result.type)
+    at = address(emitter, op.base, op.indices)
+    value = _load(emitter.prelude, shape, at)
+    emitter.bind(op.result, Expr(value.text, value.level, reads=True))
+
+
+def _load(prelude: Prelude, shape: VectorShape, at: Expr) -> Expr:
+    if shape.is_mask or not shape.is_native:
+        return call(_define_lane_load(prelude, shape), at)
+    if shape.element in ("f32", "f64"):
+        return shape.intrinsic("loadu", at)
+    return call(f"{shape.prefix}_loadu_{shape.whole}", cast("const void *", at))
+
+
+def _define_lane_load(prelude: Prelude, shape: VectorShape) -> str:
+    """Bytes to a mask (the register form where there is one), or elements to a struct."""
+    name = f"tc_load_{shape.name}"
+
+    def text() -> str:
+        if not shape.is_mask or not shape.is_native:
+            prelude.include("<string.h>")
+            body = [f"{shape.c_type} v;", "memcpy(&v, p, sizeof v);", "return v;"]
+        elif shape.isa == "avx512" and shape.lanes >= 16:
+            prefix = {16: "_mm", 32: "_mm256", 64: "_mm512"}[shape.lanes]
+            whole = f"si{8 * shape.lanes}"
+            body = [
+                f"const __m{8 * shape.lanes}i v = {prefix}_loadu_{whole}((const void *)p);",
+                f"return {prefix}_test_epi8_mask(v, v);",
+            ]
+        else:
+            body = [*pack(prelude, shape, "p", "v"), "return v;"]
+        lines = "".join(f"    {line}\n" for line in body)
+        head = f"static inline {shape.c_type} {name}(const {shape.lane_type} *p)"
+        return f"{head}\n{{\n{lines}}}\n"
+
+    return prelude.define(name, text)
+
+
+@emits(vector.StoreOp)
+def emit_vector_store(emitter: FunctionEmitter, op: Operation) -> None:
+    """Consecutive elements, unaligned."""
+    assert isinstance(op, vector.StoreOp)
+    shape = emitter.prelude.shape(op.vector.type)
+    at = address(emitter, op.base, op.indices)
+    value = emitter.expr(op.vector)
+    if shape.is_mask or not shape.is_native:
+        statement = call(_define_lane_store(emitter.prelude, shape), at, value)
+    elif shape.element in ("f32", "f64"):
+        statement = shape.intrinsic("storeu", at, value)
+    else:
+        statement = call(f"{shape.prefix}_storeu_{shape.whole}", cast("void *", at), value)
+    emitter.effect(f"{statement.text};")
+
+
+def _define_lane_store(prelude: Prelude, shape: VectorShape) -> str:
+    name = f"tc_store_{shape.name}"
+
+    def text() -> str:
+        prelude.include("<string.h>")
+        if not shape.is_mask or not shape.is_native:
+            body = ["memcpy(p, &v, sizeof v);"]
+        elif shape.isa == "avx512" and shape.lanes >= 16:
+            prefix = {16: "_mm", 32: "_mm256", 64: "_mm512"}[shape.lanes]
+            body = [
+                f"{prefix}_storeu_si{8 * shape.lanes}((void *)p, {prefix}_maskz_set1_epi8(v, 1));"
+            ]
+        else:
+            body = [*unpack(prelude, shape, "v", "lane")]
+            body.append(f"for (int l = 0; l < {shape.lanes}; ++l) {{")
+            body += ["    p[l] = (unsigned char)(lane[l] != 0);", "}"]
+        lines = "".join(f"    {line}\n" for line in body)
+        head = f"static inline void {name}({shape.lane_type} *p, {shape.c_type} v)"
+        return f"{head}\n{{\n{lines}}}\n"
+
+    return prelude.define(name, text)
+
+
+def _has_masked_access(shape: VectorShape) -> bool:
+    if not shape.is_native or shape.is_mask:
+        return False
+    return shape.isa == "avx512" or shape.element in ("f32", "f64", "i32", "i64")
+
+
+@emits(vector.MaskedLoadOp)
+def emit_masked_load(emitter: FunctionEmitter, op: Operation) -> None:
+    """Lanes outside the mask are not read."""
+    assert isinstance(op, vector.MaskedLoadOp)
+    prelude = emitter.prelude
+    shape = prelude.shape(op.result.type)
+    prelude.shape(op.mask.type)
+    at = address(emitter, op.base, op.indices)
+    mask, default = emitter.expr(op.mask), emitter.expr(op.pass_thru)
+    zero = splat_value(op.pass_thru) == 0
+    if not _has_masked_access(shape):
+        value = call(_define_lane_masked_load(prelude, shape), at, mask, default)
+    elif shape.isa == "avx512":
+        source = at if shape.element in ("f32", "f64") else cast("const void *", at)
+        if zero:
+            value = shape.intrinsic("maskz_loadu", mask, source)
+        else:
+            value = shape.intrinsic("mask_loadu", default, mask, source)
+    else:
+        lanes = mask_for(prelude, shape, mask)
+        # The instruction wants `long long *`, which int64_t need not be.
+        source = cast("const long long *", at) if shape.element == "i64" else at
+        value = shape.intrinsic("maskload", source, lanes)
+        if not zero:
+            value = blend(prelude, shape, mask, value, default)
+    emitter.bind(op.result, Expr(value.text, value.level, reads=True))
+
+
+def _define_lane_masked_load(prelude: Prelude, shape: VectorShape) -> str:
+    name = f"tc_masked_load_{shape.name}"
+
+    def text() -> str:
+        body = unpack(prelude, shape.mask, "m", "on")
+        body += unpack(prelude, shape, "v", "lane")
+        if shape.is_mask:
+            body += [f"unsigned char byte[{shape.lanes}];"]
+        target = "byte" if shape.is_mask else "lane"
+        other = "(unsigned char)(lane[l] != 0)" if shape.is_mask else "lane[l]"
+        body.append(f"for (int l = 0; l < {shape.lanes}; ++l) {{")
+        body += [f"    {target}[l] = on[l] ? p[l] : {other};", "}"]
+        body += [*pack(prelude, shape, target, "result"), "return result;"]
+        lines = "".join(f"    {line}\n" for line in body)
+        head = (
+            f"static inline {shape.c_type} {name}(const {shape.lane_type} *p, "
+            f"{shape.mask.c_type} m, {shape.c_type} v)"
+        )
+        return f"{head}\n{{\n{lines}}}\n"
+
+    return prelude.define(name, text)
+
+
+@emits(vector.MaskedStoreOp)
+def emit_masked_store(emitter: FunctionEmitter, op: Operation) -> None:
+    """Lanes outside the mask are not written."""
+    assert isinstance(op, vector.MaskedStoreOp)
+    prelude = emitter.prelude
+    shape = prelude.shape(op.value_to_store.type)
+    prelude.shape(op.mask.type)
+    at = address(emitter, op.base, op.indices)
+    mask, value = emitter.expr(op.mask), emitter.expr(op.value_to_store)
+    if not _has_masked_access(shape):
+        statement = call(_define_lane_masked_store(prelude, shape), at, mask, value)
+    elif shape.isa == "avx512":
+        target = at if shape.element in ("f32", "f64") else cast("void *", at)
+        statement = shape.intrinsic("mask_storeu", target, mask, value)
+    else:
+        target = cast("long long *", at) if shape.element == "i64" else at
+        statement = shape.intrinsic("maskstore", target, mask_for(prelude, shape, mask), value)
+    emitter.effect(f"{statement.text};")
+
+
+def _define_lane_masked_store(prelude: Prelude, shape: VectorShape) -> str:
+    name = f"tc_masked_store_{shape.name}"
+
+    def text() -> str:
+        body = unpack(prelude, shape.mask, "m", "on")
+        body += unpack(prelude, shape, "v", "lane")
+        value = "(unsigned char)(lane[l] != 0)" if shape.is_mask else "lane[l]"
+        body.append(f"for (int l = 0; l < {shape.lanes}; ++l) {{")
+        body += ["    if (on[l]) {", f"        p[l] = {value};", "    }", "}"]
+        lines = "".join(f"    {line}\n" for line in body)
+        head = (
+            f"static inline void {name}({shape.lane_type} *p, {shape.mask.c_type} m, "
+            f"{shape.c_type} v)"
+        )
+        return f"{head}\n{{\n{lines}}}\n"
+
+    return prelude.define(name, text)

@@ -1,0 +1,189 @@
+"""The program level as one C function that calls kernels over the arena.
+
+in:  func.func @main(inputs..., outputs..., %arena : memref<Nxi8>) of memref.view,
+     memref.get_global, memref.reinterpret_cast, memref.cast, memref.copy and func.call
+out: void NAME_program(const void *const *inputs, void *const *outputs,
+                       const void *const *weights, unsigned char *arena)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.dialects import arith, func, memref
+from xdsl.dialects.builtin import MemRefType, SymbolRefAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+
+from ...dialects.errors import LoweringError
+from .c_types import BYTES, element_name, storage_type
+from .constants import splat_value
+from .function import argument_roles
+from .scope import Scope
+from .unit import emit_prototypes
+
+
+def program_weight_symbols(main: FuncOp) -> list[str]:
+    """The symbols behind `weights[0]`, `weights[1]`, ...: in order of first use in `main`."""
+    symbols: dict[str, None] = {}
+    for op in main.walk():
+        if isinstance(op, memref.GetGlobalOp):
+            symbols[_symbol(op.name_)] = None
+    return list(symbols)
+
+
+def emit_program(main: FuncOp, kernels: Sequence[FuncOp], name: str) -> str:
+    """A C file with the prototypes of `kernels` and the function `NAME_program`."""
+    return _ProgramEmitter(main, kernels).emit(name)
+
+
+def argument_kinds(main: FuncOp, kernels: Sequence[FuncOp]) -> list[str]:
+    """ "in", "out" or "arena" for each argument of `main`.
+
+    Read from `tilecast.roles` where `main` has it; else outputs are the arguments that some kernel
+    or copy writes, and a last memref of i8 that is viewed is the arena.
+    """
+    roles = argument_roles(main)
+    if roles:
+        return roles
+    by_name = {kernel.sym_name.data: kernel for kernel in kernels}
+    arguments: list[SSAValue] = list(main.body.block.args)
+    kinds = ["in"] * len(arguments)
+    if arguments and any(isinstance(u.operation, memref.ViewOp) for u in arguments[-1].uses):
+        kinds[-1] = "arena"
+    for op in main.walk():
+        for value in _written(op, by_name):
+            origin = _origin(value)
+            if origin in arguments and kinds[arguments.index(origin)] == "in":
+                kinds[arguments.index(origin)] = "out"
+    return kinds
+
+
+def _written(op: Operation, kernels: dict[str, FuncOp]) -> list[SSAValue]:
+    if isinstance(op, memref.CopyOp):
+        return [op.destination]
+    if not isinstance(op, func.CallOp):
+        return []
+    callee = kernels.get(_symbol(op.callee))
+    if callee is None:
+        raise LoweringError(f"program calls @{_symbol(op.callee)}, which is no kernel here")
+    pairs = zip(argument_roles(callee), op.arguments, strict=True)
+    return [value for role, value in pairs if role == "out"]
+
+
+def _symbol(reference: SymbolRefAttr) -> str:
+    return reference.root_reference.data
+
+
+def _origin(value: SSAValue) -> SSAValue:
+    while isinstance(value.owner, (memref.ReinterpretCastOp, memref.CastOp)):
+        value = value.owner.source
+    return value
+
+
+class _ProgramEmitter:
+    """Lines and pointer names of the program function."""
+
+    def __init__(self, main: FuncOp, kernels: Sequence[FuncOp]) -> None:
+        self.main = main
+        self.kernels = kernels
+        self.scope = Scope()
+        self.lines: list[str] = []
+        self.names: dict[SSAValue, str] = {}
+        self.is_const: dict[SSAValue, bool] = {}
+        self.weights = {s: k for k, s in enumerate(program_weight_symbols(main))}
+        self.uses_memcpy = False
+
+    def emit(self, name: str) -> str:
+        """The whole file."""
+        for reserved in ("inputs", "outputs", "weights", "arena"):
+            self.scope.claim(reserved)
+        used: set[str] = set()
+        self._arguments(used)
+        for op in self.main.body.block.ops:
+            self._op(op)
+        used |= {"weights"} if self.weights else set()
+        unused = [
+            f"    (void){parameter};\n"
+            for parameter in ("inputs", "outputs", "weights", "arena")
+            if parameter not in used
+        ]
+        includes = "#include <stdint.h>\n" + ("#include <string.h>\n" if self.uses_memcpy else "")
+        head = (
+            f"void {name}_program(const void *const *inputs, void *const *outputs,\n"
+            f"    const void *const *weights, unsigned char *arena)"
+        )
+        body = "".join(unused) + "".join(f"    {line}\n" for line in self.lines)
+        parts = [includes, emit_prototypes(self.kernels), f"{head};\n", f"{head}\n{{\n{body}}}\n"]
+        return "\n".join(part for part in parts if part)
+
+    def _arguments(self, used: set[str]) -> None:
+        counts = {"in": 0, "out": 0}
+        kinds = argument_kinds(self.main, self.kernels)
+        for argument, kind in zip(self.main.body.block.args, kinds, strict=True):
+            if kind == "arena":
+                used.add("arena")
+                self.names[argument], self.is_const[argument] = "arena", False
+                continue
+            array = "inputs" if kind == "in" else "outputs"
+            source = f"{array}[{counts[kind]}]"
+            counts[kind] += 1
+            if argument.uses:
+                used.add(array)
+                self._declare(argument, source, const=kind == "in", cast=False)
+
+    def _declare(self, value: SSAValue, source: str, *, const: bool, cast: bool = True) -> None:
+        assert isinstance(value.type, MemRefType)
+        pointer = ("const " if const else "") + storage_type(value.type.get_element_type()) + " *"
+        name = self.scope.claim(value.name_hint or "t")
+        self.names[value], self.is_const[value] = name, const
+        conversion = f"({pointer})" if cast else ""
+        self.lines.append(f"{pointer}{name} = {conversion}{source};")
+
+    def _op(self, op: Operation) -> None:
+        if isinstance(op, (func.ReturnOp, arith.ConstantOp)):
+            return
+        if op.results and not any(r.uses for r in op.results):
+            return
+        if isinstance(op, memref.ViewOp):
+            shift = splat_value(op.byte_shift)
+            if shift is None:
+                raise LoweringError("memref.view: expected a constant offset into the arena")
+            self._declare(op.result, f"({self.names[op.source]} + {shift})", const=False)
+        elif isinstance(op, memref.GetGlobalOp):
+            index = self.weights[_symbol(op.name_)]
+            self._declare(op.memref, f"weights[{index}]", const=True, cast=False)
+        elif isinstance(op, memref.ReinterpretCastOp):
+            self._alias(op.result, op.source, _static_offset(op))
+        elif isinstance(op, memref.CastOp):
+            self._alias(op.dest, op.source, 0)
+        elif isinstance(op, memref.CopyOp):
+            self._copy(op)
+        elif isinstance(op, func.CallOp):
+            arguments = ", ".join(self.names[value] for value in op.arguments)
+            self.lines.append(f"{_symbol(op.callee)}({arguments});")
+        else:
+            raise LoweringError(f"no C emission rule for {op.name} at the program level")
+
+    def _alias(self, result: SSAValue, source: SSAValue, offset: int) -> None:
+        if offset == 0:
+            self.names[result] = self.names[source]
+        else:
+            self.names[result] = f"{self.names[source]} + {offset}"
+        self.is_const[result] = self.is_const[source]
+
+    def _copy(self, op: memref.CopyOp) -> None:
+        type = op.source.type
+        assert isinstance(type, MemRefType)
+        self.uses_memcpy = True
+        size = prod(type.get_shape()) * BYTES[element_name(type.get_element_type())]
+        target, source = self.names[op.destination], self.names[op.source]
+        self.lines.append(f"memcpy({target}, {source}, {size});")
+
+
+def _static_offset(op: memref.ReinterpretCastOp) -> int:
+    (offset,) = op.static_offsets.get_values()
+    if op.offsets or offset < 0:
+        raise LoweringError("memref.reinterpret_cast: expected a constant offset")
+    return int(offset)

@@ -1,0 +1,39 @@
+"""Kernels of the loops level as a C translation unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.func import FuncOp
+
+from ...costmodel.hardware import Machine
+from .function import FunctionEmitter, signature_comment
+from .prelude import Prelude
+
+
+def emit_kernel(func: FuncOp, machine: Machine) -> str:
+    """The C text of one kernel function, without what must come before it."""
+    return _kernel(func, Prelude(machine), "")
+
+
+def emit_unit(funcs: Sequence[FuncOp], machine: Machine, *, static: bool = False) -> str:
+    """A C file: what the kernels need, their prototypes (unless `static`), the kernels.
+
+    Compile it as C11 with -ffp-contract=off and, on avx2 and avx512, with -march=x86-64-v3 or
+    -march=x86-64-v4 (or better); the file refuses to compile otherwise.
+    """
+    prelude = Prelude(machine)
+    kernels = [_kernel(func, prelude, "static " if static else "") for func in funcs]
+    prototypes = "" if static else emit_prototypes(funcs)
+    return "\n".join(part for part in (prelude.text(), prototypes, *kernels) if part)
+
+
+def emit_prototypes(funcs: Sequence[FuncOp]) -> str:
+    """The declarations of kernels, one per line."""
+    # A prototype of a kernel names scalar and pointer types only, so any machine will do.
+    prelude = Prelude(Machine("scalar", "scalar"))
+    return "".join(f"{FunctionEmitter(func, prelude).prototype()};\n" for func in funcs)
+
+
+def _kernel(func: FuncOp, prelude: Prelude, prefix: str) -> str:
+    return signature_comment(func) + FunctionEmitter(func, prelude).emit(prefix)

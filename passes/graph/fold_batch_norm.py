@@ -1,0 +1,145 @@
+"""Fold per-channel scales and shifts into the layer before them.
+
+before: graph.pointwise "add" (graph.pointwise "mul" (graph.conv %x, @w, @b), @scale), @shift
+after:  graph.conv %x, @w_scaled, @b_scaled      with w * scale, b * scale + shift
+
+Works on `graph.conv` and `graph.linear` with stored weights, after `fold-constants` has turned
+scale and shift into stored weights. Products are rounded once, from float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from ...dialects.graph import (
+    ConvOp,
+    FullOp,
+    LinearOp,
+    PointwiseOp,
+    WeightOp,
+    element_of,
+    shape_of,
+)
+from ...dialects.reference.graph import attribute_value
+from ...dialects.weights import WeightStore
+from ..context import CompileContext
+from .canonicalize import drop_unused_ops
+
+Array = npt.NDArray[Any]
+
+
+class FoldIntoLayer(RewritePattern):
+    """layer * scale, layer + shift, layer - shift, for constants that vary by channel only."""
+
+    def __init__(self, weights: WeightStore) -> None:
+        self.weights = weights
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: PointwiseOp, rewriter: PatternRewriter) -> None:
+        if op.fn.data not in ("mul", "add", "sub"):
+            return
+        layer, other = op.operands_[0].owner, op.operands_[1]
+        if not isinstance(layer, (ConvOp, LinearOp)) and op.fn.data != "sub":
+            layer, other = op.operands_[1].owner, op.operands_[0]
+        if not isinstance(layer, (ConvOp, LinearOp)) or layer.result.type != op.result.type:
+            return
+        if len(list(layer.result.uses)) != 1:
+            return
+        weight = self._stored(layer.weight)
+        bias = None if layer.bias is None else self._stored(layer.bias)
+        factor = self._per_channel(layer, other)
+        if weight is None or factor is None or (layer.bias is not None and bias is None):
+            return
+        channels = weight.shape[0]
+        bias = np.zeros(channels) if bias is None else bias
+        if op.fn.data == "mul":
+            weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+            bias = bias * factor
+        else:
+            bias = bias + factor if op.fn.data == "add" else bias - factor
+        self._rebuild(op, layer, weight, bias, rewriter)
+
+    def _stored(self, value: SSAValue) -> Array | None:
+        """The stored weight `value`, in float64."""
+        if not isinstance(value.owner, WeightOp):
+            return None
+        return self.weights[value.owner.symbol.root_reference.data].astype(np.float64)
+
+    def _per_channel(self, layer: ConvOp | LinearOp, value: SSAValue) -> Array | None:
+        """One number per output channel; None where `value` varies otherwise."""
+        rank = len(shape_of(layer.result))
+        dim = 1 if isinstance(layer, ConvOp) else rank - 1
+        channels = shape_of(layer.result)[dim]
+        if isinstance(value.owner, FullOp):
+            return np.full(channels, float(attribute_value(value.owner.value)))
+        array = self._stored(value)
+        if array is None or array.ndim > rank:
+            return None
+        aligned = array.reshape(*[1] * (rank - array.ndim), *array.shape)
+        if any(n != 1 for d, n in enumerate(aligned.shape) if d != dim):
+            return None
+        return np.broadcast_to(aligned.reshape(-1), (channels,)).astype(np.float64)
+
+    def _rebuild(
+        self,
+        op: PointwiseOp,
+        layer: ConvOp | LinearOp,
+        weight: Array,
+        bias: Array,
+        rewriter: PatternRewriter,
+    ) -> None:
+        assert isinstance(layer.weight.owner, WeightOp)
+        assert isinstance(op.result.type, TensorType)
+        symbol = layer.weight.owner.symbol.root_reference.data
+        dtype = self.weights[symbol].dtype
+        stored = []
+        for name, array in ((symbol, weight), (f"{symbol}_bias", bias)):
+            name = name if name.endswith("_scaled") else f"{name}_scaled"
+            symbol_used = self.weights.add(name, array.astype(dtype))
+            type = TensorType(element_of(layer.weight), array.shape)
+            stored.append(WeightOp(symbol_used, type))
+        values = layer.source, stored[0].result, stored[1].result
+        new: ConvOp | LinearOp
+        if isinstance(layer, LinearOp):
+            new = LinearOp(*values, op.result.type)
+        else:
+            new = ConvOp(
+                *values,
+                [v.data for v in layer.stride],
+                [v.data for v in layer.padding],
+                [v.data for v in layer.dilation],
+                layer.groups.data,
+                op.result.type,
+            )
+        if "loc" in layer.attributes:
+            new.attributes["loc"] = layer.attributes["loc"]
+        rewriter.replace_op(op, [*stored, new])
+
+
+@dataclass(frozen=True)
+class FoldBatchNormPass(ModulePass):
+    """Fold until no layer is followed by a per-channel constant."""
+
+    name = "fold-batch-norm"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        PatternRewriteWalker(FoldIntoLayer(ctx.weights)).rewrite_module(op)
+        for function in op.body.block.ops:
+            for region in function.regions:
+                for block in region.blocks:
+                    drop_unused_ops(block)

@@ -1,0 +1,47 @@
+"""Divide main into kernels.
+
+before: main computes with graph ops
+after:  main holds graph.weight, graph.reshape and graph.launch; every other op is in a kernel
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+from xdsl.transforms.dead_code_elimination import region_dce
+
+from ...dialects.graph import LaunchOp
+from ..context import CompileContext
+from .fusion_rules import RuleGrouping
+from .groups import Grouping, check_groups_are_legal, ordered_groups
+from .outline import Outliner
+
+
+def fuse(module: ModuleOp, main: FuncOp, grouping: Grouping, threads: int) -> None:
+    """Outline the groups that `grouping` chooses; LoweringError if they are not legal.
+
+    A main that launches kernels already is left alone.
+    """
+    if any(isinstance(op, LaunchOp) for op in main.body.block.ops):
+        return
+    region_dce(main.body)
+    groups = grouping.groups(main, threads)
+    check_groups_are_legal(groups, main)
+    Outliner(module, main).outline(ordered_groups(groups, main))
+
+
+@dataclass(frozen=True)
+class FusePass(ModulePass):
+    """Group the ops of `@main` into kernels by fixed rules."""
+
+    name = "fuse"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        threads = ctx.threads if isinstance(ctx, CompileContext) else 1
+        for func in list(op.ops):
+            if isinstance(func, FuncOp) and func.sym_name.data == "main":
+                fuse(op, func, RuleGrouping(), threads)

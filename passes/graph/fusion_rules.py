@@ -1,0 +1,257 @@
+"""Rule-based grouping: the first answer to the question which ops share a kernel.
+
+- A linear, matmul, conv, attention or pool is the anchor of its kernel; there is one per kernel.
+- Pointwise ops with the shape of an anchor's result are its epilogue (not of attention).
+- Pointwise ops, embeddings, softmax, norms and reductions that work over the same rows share a
+  kernel (see `row_space.py`).
+- A stored view belongs to the op whose result it permutes; what only a mask of attention, a cat
+  or a reduction over leading dims reads is computed in their kernel.
+
+A group may have several results: what others need is written, nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+
+from ...dialects.graph import (
+    AttentionOp,
+    CastOp,
+    CatOp,
+    ConvOp,
+    GraphOp,
+    LinearOp,
+    MatmulOp,
+    PointwiseOp,
+    PoolOp,
+    ReduceOp,
+    SoftmaxOp,
+    ViewOp,
+    shape_of,
+)
+from .groups import Group, computed_ops, consumers, producers
+from .layout_access import Access
+from .row_space import Shape, accesses, reads_own_element, reads_own_row, rows_of
+
+ANCHORS = LinearOp | MatmulOp | ConvOp | PoolOp
+# More ops in one kernel cost compile time and registers, and save nothing more.
+LARGEST_GROUP = 96
+
+
+@dataclass(eq=False)
+class Draft:
+    """A group while it grows.
+
+    `rows` is the space over which all its ops work independently; None where nothing may join.
+    `is_anchored` groups take only pointwise ops over exactly `rows`; `reduces` says that some op
+    reduces over what follows `rows`.
+    """
+
+    ops: list[GraphOp]
+    rows: Shape | None
+    is_anchored: bool = False
+    reduces: bool = False
+
+
+class RuleGrouping:
+    """Walks main once; each op joins the groups that it can extend, or starts one."""
+
+    def groups(self, main: FuncOp, threads: int) -> list[Group]:
+        """The rules do not depend on the number of threads."""
+        return _Walk(main).run()
+
+
+class _Walk:
+    def __init__(self, main: FuncOp) -> None:
+        self.computed = computed_ops(main)
+        self.position: dict[Operation, int] = {op: i for i, op in enumerate(self.computed)}
+        self.consumers = consumers(self.computed, main)
+        self.home: dict[Operation, Draft] = {}
+
+    def run(self) -> list[Group]:
+        for op in self.computed:
+            self.place(op)
+        drafts = dict.fromkeys(self.home[op] for op in self.computed)
+        return [Group(tuple(sorted(d.ops, key=self.position.__getitem__))) for d in drafts]
+
+    def place(self, op: GraphOp) -> None:
+        """Put `op` into a group."""
+        sources = [self.home[p] for p in producers(op, self.position)]
+        # The latest producer first: joining it saves the most, its result is still near.
+        sources = sorted(set(sources), key=self.last_position, reverse=True)
+        if isinstance(op, ViewOp):
+            self.place_stored_view(op)
+        elif isinstance(op, ANCHORS):
+            self.join(op, [], Draft([], shape_of(op.result), is_anchored=True))
+        elif isinstance(op, AttentionOp):
+            mask = [] if op.mask is None else [op.mask]
+            self.join(op, self.sole_producers(op, sources, mask), Draft([], None))
+        elif isinstance(op, CatOp):
+            self.join(op, self.sole_producers(op, sources, op.operands), Draft([], None))
+        elif (rows := rows_of(op)) is not None:
+            self.place_row_op(op, rows, sources)
+        elif isinstance(op, SoftmaxOp | ReduceOp):
+            absorbed = self.sole_producers(op, sources, [op.source])
+            self.join(op, absorbed, Draft([], shape_of(op.result), is_anchored=True))
+        else:
+            self.join(op, [], Draft([], None))
+
+    def place_stored_view(self, op: ViewOp) -> None:
+        """Let the producer write the permuted result, if nobody else needs the plain one."""
+        found = producers(op, self.position)
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        if not is_sole or prod(shape_of(op.result)) > prod(shape_of(found[0].results[0])):
+            self.join(op, [], Draft([], None))
+            return
+        self.join(op, [self.home[found[0]]], Draft([], None))
+
+    def place_row_op(self, op: GraphOp, rows: Shape, sources: Sequence[Draft]) -> None:
+        """Pointwise, indirect, softmax, norm and reduce ops."""
+        reads = accesses(op, self.position)
+        reduces = rows != shape_of(op.result) or isinstance(op, ReduceOp)
+        if isinstance(op, PointwiseOp | CastOp):
+            for anchor in sources:
+                if self.is_epilogue(op, anchor, reads) and self.may_join(op, [anchor]):
+                    self.join_epilogue(op, anchor, sources, reads)
+                    return
+        merged: list[Draft] = []
+        common = rows
+        for draft in sources:
+            shared = self.shared_rows(draft, op, common, reads, reduces)
+            if shared is None or not all(_can_coarsen(other, shared) for other in merged):
+                continue
+            if self.may_join(op, [*merged, draft]):
+                merged.append(draft)
+                common = shared
+        reduces = reduces or common != rows or any(draft.reduces for draft in merged)
+        self.join(op, merged, Draft([], common, reduces=reduces))
+
+    def is_epilogue(self, op: GraphOp, anchor: Draft, reads: Sequence[Access]) -> bool:
+        """Whether `op` works on just the elements that the anchor's kernel has at hand."""
+        shape = shape_of(op.result)
+        if not anchor.is_anchored or anchor.rows != shape:
+            return False
+        return all(reads_own_element(read, shape) for read in self.reads_of(anchor, reads))
+
+    def join_epilogue(
+        self, op: GraphOp, anchor: Draft, sources: Sequence[Draft], reads: Sequence[Access]
+    ) -> None:
+        """Join `anchor`, together with side inputs that nobody else needs."""
+        shape = shape_of(op.result)
+        merged = [anchor]
+        for draft in sources:
+            is_side_input = (
+                draft.rows == shape
+                and not draft.is_anchored
+                and not draft.reduces
+                and self.is_needed_only_by(draft, op)
+                and all(reads_own_element(read, shape) for read in self.reads_of(draft, reads))
+            )
+            if is_side_input and self.may_join(op, [*merged, draft]):
+                merged.append(draft)
+        self.join(op, merged, Draft([], shape, is_anchored=True))
+
+    def shared_rows(
+        self, draft: Draft, op: GraphOp, rows: Shape, reads: Sequence[Access], reduces: bool
+    ) -> Shape | None:
+        """The rows over which `op` (so far over `rows`) and `draft` can work together."""
+        if draft.is_anchored or draft.rows is None:
+            return None
+        candidates = [draft.rows]
+        if not draft.reduces:
+            # One value per row: the trailing unit dims are what the reader broadcasts over.
+            candidates.append(_without_trailing_units(draft.rows))
+        if reduces or len(rows) < len(draft.rows):
+            candidates = [rows]
+        for shared in candidates:
+            fits = rows[: len(shared)] == shared and (not reduces or rows == shared)
+            # A kernel whose only row is everything has nothing to divide among threads.
+            is_divisible = shared != () or reduces or shape_of(op.result) == ()
+            if not (fits and is_divisible and _can_coarsen(draft, shared)):
+                continue
+            if all(reads_own_row(read, shared) for read in self.reads_of(draft, reads)):
+                return shared
+        return None
+
+    def reads_of(self, draft: Draft, reads: Iterable[Access]) -> list[Access]:
+        """Those of `reads` that read a result of `draft`."""
+        return [r for r in reads if self.draft_of(r.source) is draft]
+
+    def draft_of(self, value: SSAValue) -> Draft | None:
+        """The group that computes `value`; None for arguments, weights and constants."""
+        return self.home.get(value.owner) if isinstance(value.owner, Operation) else None
+
+    def sole_producers(
+        self, op: GraphOp, sources: Sequence[Draft], values: Iterable[SSAValue]
+    ) -> list[Draft]:
+        """Pointwise groups that compute just what `op` reads through `values`."""
+        read_here = {self.home[p] for p in producers(op, self.position, values)}
+        return [
+            draft
+            for draft in sources
+            if draft in read_here
+            and draft.rows is not None
+            and not draft.is_anchored
+            and not draft.reduces
+            and self.is_needed_only_by(draft, op)
+        ]
+
+    def is_needed_only_by(self, draft: Draft, op: GraphOp) -> bool:
+        """Whether nothing outside of `draft` but `op` reads it."""
+        inside = {*draft.ops, op}
+        return all(self.consumers[member] <= inside for member in draft.ops)
+
+    def may_join(self, op: GraphOp, merged: Sequence[Draft]) -> bool:
+        """Whether `merged` and `op` make one group of bearable size that no path leaves and
+        enters again.
+        """
+        if sum(len(draft.ops) for draft in merged) >= LARGEST_GROUP:
+            return False
+        inside = set(merged)
+        first = min(self.first_position(draft) for draft in merged)
+        members = [op, *(member for draft in merged for member in draft.ops)]
+        pending = [self.home[p] for m in members for p in producers(m, self.position) if m is not p]
+        seen = set(inside)
+        while pending:
+            draft = pending.pop()
+            # What ends before the group starts cannot depend on it.
+            if draft in seen or self.last_position(draft) < first:
+                continue
+            seen.add(draft)
+            before = {self.home[p] for m in draft.ops for p in producers(m, self.position)}
+            if before & inside:
+                return False
+            pending += before
+        return True
+
+    def join(self, op: GraphOp, merged: Sequence[Draft], result: Draft) -> None:
+        """Make `op` and all of `merged` the group `result`."""
+        result.ops = [member for draft in merged for member in draft.ops] + [op]
+        for member in result.ops:
+            self.home[member] = result
+
+    def first_position(self, draft: Draft) -> int:
+        """Where in main the draft starts."""
+        return min(self.position[op] for op in draft.ops)
+
+    def last_position(self, draft: Draft) -> int:
+        """Where in main the draft ends."""
+        return max(self.position[op] for op in draft.ops)
+
+
+def _can_coarsen(draft: Draft, rows: Shape) -> bool:
+    """Whether `draft` works independently over `rows` too."""
+    if draft.rows is None or draft.rows[: len(rows)] != rows:
+        return False
+    return draft.rows == rows or not draft.reduces
+
+
+def _without_trailing_units(shape: Shape) -> Shape:
+    while shape[-1:] == (1,):
+        shape = shape[:-1]
+    return shape

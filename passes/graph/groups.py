@@ -1,0 +1,170 @@
+"""Groups of graph ops that become one kernel each, and what makes a group legal."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Protocol
+
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+
+from ...dialects.errors import LoweringError
+from ...dialects.graph import (
+    FullOp,
+    GraphOp,
+    IotaOp,
+    ReshapeOp,
+    ViewOp,
+    WeightOp,
+    shape_of,
+)
+from .layout_access import merges_innermost, under_reshapes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ops of one kernel in program order. Layout and constant ops are not listed: each kernel
+    gets its own copy of those it reads through.
+    """
+
+    ops: tuple[GraphOp, ...]
+
+
+class Grouping(Protocol):
+    """A way to divide the ops of `main` that must be computed into kernels."""
+
+    def groups(self, main: FuncOp, threads: int) -> list[Group]:
+        """Legal groups that cover `computed_ops(main)`, each op in exactly one."""
+        ...
+
+
+def computed_ops(main: FuncOp) -> list[GraphOp]:
+    """The ops whose result some kernel has to write or use as an own step, in program order.
+
+    Views, reshapes and constants cost nothing where they are read, so they count only where their
+    result must exist in memory: returned from main, or a permuting view under a merging reshape.
+    """
+    stored = {under_reshapes(value) for value in _returned(main)}
+    for op in main.body.block.ops:
+        if isinstance(op, ReshapeOp) and merges_innermost(op):
+            stored.add(under_reshapes(op.source))
+    free = ViewOp | FullOp | IotaOp
+    return [
+        op
+        for op in main.body.block.ops
+        if isinstance(op, GraphOp)
+        and not isinstance(op, WeightOp | ReshapeOp)
+        and (not isinstance(op, free) or (op.result in stored and not _is_uniform_step(op, main)))
+    ]
+
+
+def _is_uniform_step(op: GraphOp, main: FuncOp) -> bool:
+    """A constant under a merging reshape stays a constant; only a returned one is stored."""
+    if not isinstance(op, FullOp | IotaOp):
+        return False
+    return op.result not in {under_reshapes(value) for value in _returned(main)}
+
+
+def _returned(main: FuncOp) -> Sequence[SSAValue]:
+    terminator = main.body.block.last_op
+    assert isinstance(terminator, ReturnOp)
+    return terminator.arguments
+
+
+def producers(
+    op: Operation, computed: Container[Operation], values: Iterable[SSAValue] | None = None
+) -> list[Operation]:
+    """The computed ops that `op` reads, directly or through layout ops; with repetitions.
+
+    Only reads through `values` count where these are given.
+    """
+    found: list[Operation] = []
+    pending = list(op.operands if values is None else values)
+    while pending:
+        owner = pending.pop(0).owner
+        if not isinstance(owner, Operation):
+            continue
+        if owner in computed:
+            found.append(owner)
+        elif isinstance(owner, ViewOp | ReshapeOp):
+            pending.append(owner.source)
+    return found
+
+
+def consumers(computed: Iterable[GraphOp], main: FuncOp) -> dict[Operation, set[Operation]]:
+    """Who reads each computed op, directly or through layout ops; the return counts as a reader."""
+    known: dict[Operation, set[Operation]] = {op: set() for op in computed}
+    terminator = main.body.block.last_op
+    assert terminator is not None
+    for op in [*known, terminator]:
+        for producer in producers(op, known):
+            known[producer].add(op)
+    return known
+
+
+def ordered_groups(groups: Iterable[Group], main: FuncOp) -> list[Group]:
+    """`groups` so that each comes after those it reads; LoweringError where they form a cycle."""
+    remaining = list(groups)
+    home: dict[Operation, Group] = {op: group for group in remaining for op in group.ops}
+    position = {op: i for i, op in enumerate(main.body.block.ops)}
+    remaining.sort(key=lambda group: position[group.ops[0]])
+    needs = {
+        group: {home[p] for op in group.ops for p in producers(op, home)} - {group}
+        for group in remaining
+    }
+    readers: dict[Group, list[Group]] = {group: [] for group in remaining}
+    for group, read in needs.items():
+        for other in read:
+            readers[other].append(group)
+    rank = {group: i for i, group in enumerate(remaining)}
+    missing = {group: len(read) for group, read in needs.items()}
+    ready = [rank[group] for group in remaining if not missing[group]]
+    ordered: list[Group] = []
+    while ready:
+        group = remaining[heappop(ready)]
+        ordered.append(group)
+        for reader in readers[group]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heappush(ready, rank[reader])
+    if len(ordered) < len(remaining):
+        stuck = next(group for group in remaining if missing[group])
+        names = ", ".join(op.name for op in stuck.ops)
+        raise LoweringError(f"groups of ops depend on each other in a cycle: [{names}] ...")
+    return ordered
+
+
+def check_groups_are_legal(groups: Sequence[Group], main: FuncOp) -> None:
+    """Each computed op in exactly one group; no cycle between groups, so that all are convex."""
+    seen: set[Operation] = set()
+    for group in groups:
+        for op in group.ops:
+            if op in seen:
+                raise LoweringError(f"{op.name} is in two groups")
+            seen.add(op)
+    missing = [op for op in computed_ops(main) if op not in seen]
+    if missing:
+        raise LoweringError(f"{missing[0].name} of shape {shape_of(missing[0].result)} in no group")
+    ordered_groups(groups, main)
+
+
+def check_group_is_legal(group: Group) -> None:
+    """No path may leave the group and come back: all that it reads is known before it starts."""
+    inside = set(group.ops)
+    if not inside:
+        raise LoweringError("a group has no ops")
+    block = group.ops[0].parent_block()
+    assert block is not None
+    steps = {op for op in block.ops if op in inside or not isinstance(op, ViewOp | ReshapeOp)}
+    depends: set[Operation] = set()
+    for op in block.ops:
+        if op not in steps:
+            continue
+        reads = set(producers(op, steps)) if isinstance(op, GraphOp) else set()
+        if op in inside:
+            if reads & depends:
+                raise LoweringError(f"a path leaves the group of {op.name} and comes back to it")
+        elif reads & (inside | depends):
+            depends.add(op)

@@ -1,0 +1,122 @@
+"""Patterns on integers that are affine in their position: what they pick and how they compare.
+
+before: %i = graph.iota 0, 1; %m = graph.pointwise "lt" %i, 0; %r = graph.index %x[%i]
+after:  %m = graph.full false; %r = graph.view %x by (d0) -> (d0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import AffineMapAttr, IntegerType
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
+from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
+
+from ...dialects.graph import (
+    CastOp,
+    EmbeddingOp,
+    FullOp,
+    IndexOp,
+    IotaOp,
+    PointwiseOp,
+    ReshapeOp,
+    ViewOp,
+    element_of,
+    shape_of,
+)
+from ...dialects.reference.graph import attribute_value
+from .replacement import replace_with, type_of
+from .simplify_map import bounds, reshape_map, simplify_map
+
+
+class IndexToView(RewritePattern):
+    """Rows picked at known, regular positions are a view."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if isinstance(op, IndexOp):
+            source, indices = op.source, list(op.indices)
+        elif isinstance(op, EmbeddingOp):
+            source, indices = op.table, [op.indices]
+        else:
+            return
+        shape = shape_of(op.result)
+        exprs = []
+        for value, extent in zip(indices, shape_of(source), strict=False):
+            expr = affine_value(value)
+            if expr is None or not _is_inside(expr, shape_of(value), extent):
+                return
+            exprs.append(expr)
+        first = len(shape_of(indices[0]))
+        exprs += [AffineExpr.dimension(d) for d in range(first, len(shape))]
+        map = simplify_map(AffineMap(len(shape), 0, tuple(exprs)), shape)
+        replace_with(op, ViewOp(source, AffineMapAttr(map), type_of(op)), rewriter)
+
+
+class DecideComparison(RewritePattern):
+    """A comparison whose sides have ranges that do not overlap is known."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: PointwiseOp, rewriter: PatternRewriter) -> None:
+        if op.fn.data not in ("lt", "le", "gt", "ge") or 0 in shape_of(op.result):
+            return
+        ranges = []
+        for value in op.operands_:
+            expr = affine_value(value)
+            if expr is None:
+                return
+            ranges.append(bounds(expr, shape_of(value)))
+        left, right = ranges if op.fn.data in ("lt", "le") else reversed(ranges)
+        strict = op.fn.data in ("lt", "gt")
+        if left[1] < right[0] or (not strict and left[1] == right[0]):
+            replace_with(op, FullOp(True, type_of(op)), rewriter)
+        elif left[0] > right[1] or (strict and left[0] == right[1]):
+            replace_with(op, FullOp(False, type_of(op)), rewriter)
+
+
+class SingleIota(RewritePattern):
+    """A range of one number is a constant."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: IotaOp, rewriter: PatternRewriter) -> None:
+        if shape_of(op.result) == (1,):
+            replace_with(op, FullOp(op.start.data, type_of(op)), rewriter)
+
+
+def affine_value(value: SSAValue) -> AffineExpr | None:
+    """The element at (d0, d1, ...) of an integer tensor as an affine expression, if it is one."""
+    op = value.owner
+    if not isinstance(element_of(value), IntegerType):
+        return None
+    if isinstance(op, FullOp):
+        return AffineConstantExpr(int(attribute_value(op.value)))
+    if isinstance(op, IotaOp):
+        position: AffineExpr = AffineExpr.dimension(0) * op.step.data + op.start.data
+        return position
+    if isinstance(op, CastOp) and _widens(element_of(op.source), element_of(value)):
+        return affine_value(op.source)
+    if isinstance(op, (ViewOp, ReshapeOp)):
+        inner = affine_value(op.source)
+        if inner is None or 0 in shape_of(value):
+            return None
+        if isinstance(op, ViewOp):
+            return _composed(inner, op.map.data)
+        return _composed(inner, reshape_map(shape_of(op.source), shape_of(value)))
+    return None
+
+
+def _is_inside(expr: AffineExpr, shape: Sequence[int], extent: int) -> bool:
+    """Whether every position is inside the dim; a view must not read outside its source."""
+    low, high = bounds(expr, shape)
+    return low >= 0 and high < extent
+
+
+def _widens(before: Attribute, after: Attribute) -> bool:
+    if not isinstance(before, IntegerType) or not isinstance(after, IntegerType):
+        return False
+    return bool(before.width.data <= after.width.data)
+
+
+def _composed(expr: AffineExpr, map: AffineMap) -> AffineExpr:
+    result: AffineExpr = expr.compose(map)
+    return result

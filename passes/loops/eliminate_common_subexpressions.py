@@ -1,0 +1,107 @@
+"""One op per distinct value: pure ops anywhere above, loads until the next store.
+
+before: %a = memref.load %x[%i] ; %b = memref.load %x[%i]
+after:  %a = memref.load %x[%i]        (uses of %b read %a)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import memref, vector
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl.traits import is_side_effect_free
+
+from ...dialects.vector import GatherOp, ScatterOp
+
+LOADS = (memref.LoadOp, vector.LoadOp, vector.MaskedLoadOp, GatherOp)
+STORES = (memref.StoreOp, vector.StoreOp, vector.MaskedStoreOp, ScatterOp)
+
+
+def _key(op: Operation) -> Hashable:
+    return (
+        type(op),
+        tuple(op.operands),
+        tuple(sorted((k, str(v)) for k, v in op.properties.items()))
+        if not hasattr(op, "value") or len(op.properties) != 1
+        else op.properties["value"],
+        tuple(op.result_types),
+    )
+
+
+def _loaded(op: Operation) -> SSAValue:
+    return op.operands[0]
+
+
+def _stored(op: Operation) -> SSAValue:
+    match op:
+        case memref.StoreOp():
+            return op.memref
+        case vector.StoreOp() | vector.MaskedStoreOp() | ScatterOp():
+            return op.base
+    raise AssertionError(op.name)
+
+
+def _stores_inside(op: Operation) -> set[SSAValue]:
+    return {_stored(inner) for inner in op.walk() if isinstance(inner, STORES)}
+
+
+def _run(block: Block, pure: dict[Hashable, Operation], loads: dict[Hashable, Operation]) -> None:
+    for op in list(block.ops):
+        if op.regions:
+            touched = _stores_inside(op)
+            loads = {k: v for k, v in loads.items() if _loaded(v) not in touched}
+            for region in op.regions:
+                for inner in region.blocks:
+                    _run(inner, dict(pure), dict(loads))
+            continue
+        if isinstance(op, STORES):
+            target = _stored(op)
+            loads = {k: v for k, v in loads.items() if _loaded(v) is not target}
+            continue
+        if isinstance(op, LOADS):
+            known = loads
+        elif op.results and is_side_effect_free(op):
+            known = pure
+        else:
+            continue
+        key = _key(op)
+        earlier = known.get(key)
+        if earlier is None:
+            known[key] = op
+            continue
+        for old, new in zip(op.results, earlier.results, strict=True):
+            old.replace_all_uses_with(new)
+        Rewriter.erase_op(op)
+
+
+def _erase_dead(block: Block) -> None:
+    op = block.last_op
+    while op is not None:
+        before = op.prev_op
+        for region in op.regions:
+            for inner in region.blocks:
+                _erase_dead(inner)
+        unused = op.results and not any(r.uses for r in op.results) and not op.regions
+        if unused and (isinstance(op, LOADS) or is_side_effect_free(op)):
+            Rewriter.erase_op(op)
+        op = before
+
+
+@dataclass(frozen=True)
+class EliminateCommonSubexpressionsPass(ModulePass):
+    """Share equal values in every kernel and drop unused ones."""
+
+    name = "eliminate-common-subexpressions"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for func in op.ops:
+            if isinstance(func, FuncOp) and func.body.blocks:
+                _run(func.body.block, {}, {})
+                _erase_dead(func.body.block)

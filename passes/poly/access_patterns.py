@@ -1,0 +1,149 @@
+"""What a statement's accesses say about it: strides, the dim to vectorize, contractions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import MemRefType
+from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
+
+from ...dialects.poly import StatementOp, YieldOp
+from .affine_maps import row_major_strides
+
+
+def coefficient(expr: AffineExpr, dim: int) -> int | None:
+    """d expr / d dim where `expr` is affine in it; None where dim is under floordiv or mod."""
+    match expr:
+        case AffineDimExpr():
+            return int(expr.position == dim)
+        case AffineConstantExpr():
+            return 0
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Add):
+            lhs, rhs = coefficient(expr.lhs, dim), coefficient(expr.rhs, dim)
+            return None if lhs is None or rhs is None else lhs + rhs
+        case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mul):
+            lhs = coefficient(expr.lhs, dim)
+            if lhs is None or not isinstance(expr.rhs, AffineConstantExpr):
+                return None
+            return lhs * expr.rhs.value
+        case _:
+            return 0 if dim not in expr.used_dims() else None
+
+
+def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
+    """Elements between the accesses of neighbouring iterations of `dim`; None if not constant."""
+    assert isinstance(array.type, MemRefType)
+    total = 0
+    for expr, step in zip(access.results, row_major_strides(array.type.get_shape()), strict=True):
+        c = coefficient(expr, dim)
+        if c is None:
+            return None
+        total += c * step
+    return total
+
+
+def parallel_dims(statement: StatementOp) -> list[int]:
+    """Dims of the written element, which no reduction runs over."""
+    return sorted(statement.write.data.used_dims())
+
+
+def reduction_dims(statement: StatementOp) -> list[int]:
+    """Dims that do not occur in the written element."""
+    used = statement.write.data.used_dims()
+    return [d for d in range(statement.rank) if d not in used]
+
+
+def combining_op(statement: StatementOp) -> Operation:
+    """The op that combines a reduction's accumulator with the next value."""
+    terminator = statement.body.block.last_op
+    assert isinstance(terminator, YieldOp)
+    owner = terminator.value.owner
+    assert isinstance(owner, Operation)  # extraction makes no other reductions
+    return owner
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A sum of products: `wide` is the source indexed by the vector dim, `narrow` the other.
+
+    `rows` are parallel dims that `wide` does not depend on: its loads are shared between them.
+    """
+
+    wide: int
+    narrow: int
+    vector_dim: int
+    rows: tuple[int, ...]
+
+
+def _factors(statement: StatementOp) -> tuple[int, int] | None:
+    """The two sources whose product is summed, as source numbers."""
+    if statement.reduction is None or statement.reduction.data != "add":
+        return None
+    args: list[SSAValue] = list(statement.body.block.args)
+    product = next((o.owner for o in combining_op(statement).operands if o is not args[0]), None)
+    if not isinstance(product, arith.MulfOp | arith.MuliOp):
+        return None
+    found = [args.index(o) for o in product.operands if o in args]
+    if len(found) != 2 or found[0] == found[1]:
+        return None
+    return found[0], found[1]
+
+
+def contraction_of(statement: StatementOp) -> Contraction | None:
+    """How to compute `statement` as a register-tiled contraction; None where it is none."""
+    factors = _factors(statement)
+    if factors is None:
+        return None
+    maps, write = statement.read_maps, statement.write.data
+    for dim in sorted(
+        parallel_dims(statement), key=lambda d: stride(statement.target, write, d) != 1
+    ):
+        for wide, narrow in (factors, factors[::-1]):
+            if dim in maps[wide].used_dims() and dim not in maps[narrow].used_dims():
+                rows = tuple(
+                    d
+                    for d in parallel_dims(statement)
+                    if d not in maps[wide].used_dims() and d in maps[narrow].used_dims()
+                )
+                return Contraction(wide, narrow, dim, rows)
+        if stride(statement.target, write, dim) == 1:
+            break
+    return None
+
+
+def _score(statement: StatementOp, dim: int) -> int:
+    """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost.
+
+    A reduction writes less often than it reads, so its write counts less.
+    """
+    weight = 4 if statement.reduction is None else 1
+    write = stride(statement.target, statement.write.data, dim)
+    score = {1: weight, 0: 0}.get(-1 if write is None else write, -weight)
+    for array, access in zip(statement.sources, statement.read_maps, strict=True):
+        if array is statement.target:
+            continue
+        step = stride(array, access, dim)
+        score += {1: 2, 0: 0}.get(-1 if step is None else step, -2)
+    return score
+
+
+def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
+    """The dim whose iterations become vector lanes; None where there is none worth it."""
+    contraction = contraction_of(statement)
+    if contraction is not None:
+        return contraction.vector_dim
+    candidates = [d for d in range(statement.rank) if extents[d] > 1]
+    if not candidates:
+        return None
+    parallel = parallel_dims(statement)
+    return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))

@@ -1,0 +1,90 @@
+"""Choose a schedule for every scop: rewrite its statements for the machine, then pick steps.
+
+before: poly.scop in original order
+after:  the same scop with lanes, panels and a `schedule` property
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FixedBitwidthType, MemRefType, ModuleOp, StringAttr
+from xdsl.passes import ModulePass
+
+from ...costmodel.hardware import Machine
+from ...dialects.errors import IllegalScheduleError
+from ...dialects.poly import ScopOp
+from ..context import CompileContext
+from .access_patterns import contraction_of, reduction_dims, vector_dim
+from .collapse_dims import arrays_of, collapse_dims
+from .dependences import dependences_of
+from .inline_statements import inline_statements
+from .legality import check_schedule_is_legal
+from .pack_operands import pack_wide_operand
+from .primitives import apply_steps, original_tree
+from .rfactor import rfactor
+from .sets import box_extents
+from .tile_and_fuse import register_tile, tile_and_fuse
+
+
+def lanes_for(scop: ScopOp, machine: Machine) -> int:
+    """Vector lanes that suit the widest floating or integer element computed on."""
+    widths = [4]
+    for array in arrays_of(scop):
+        assert isinstance(array.type, MemRefType)
+        element = array.type.element_type
+        is_data = any(use.operation.name == "poly.statement" for use in array.uses)
+        if isinstance(element, FixedBitwidthType) and is_data:
+            widths.append(element.bitwidth // 8)
+    return machine.lanes(max(widths))
+
+
+def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
+    """Rewrite statements: collapse, inline, pack wide operands, factor reductions into lanes."""
+    collapse_dims(scop)
+    inline_statements(scop)
+    for s in scop.statements:
+        extents = box_extents(s.domain.data)
+        contraction = contraction_of(s)
+        if extents is None or s.reduction is None:
+            continue
+        if contraction is not None:
+            rows = max((extents[d] for d in contraction.rows), default=1)
+            columns = extents[contraction.vector_dim]
+            tile = register_tile(machine, lanes, rows, columns)
+            pack_wide_operand(scop, s, tile.vectors * lanes, pack_inputs=lanes > 1 and rows > 1)
+        elif lanes > 1:
+            dim = vector_dim(s, extents)
+            if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:
+                rfactor(scop, s, dim, lanes)
+
+
+def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
+    """Set the `schedule` property; the original order where the rules do not apply."""
+    lanes = lanes_for(scop, machine)
+    if any(box_extents(s.domain.data) is None for s in scop.statements):
+        scop.properties["schedule"] = StringAttr("")
+        return
+    prepare(scop, machine, lanes)
+    steps = tile_and_fuse(scop, machine, threads, lanes)
+    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    try:
+        tree = apply_steps(original_tree(scop), steps)
+        check_schedule_is_legal(tree, dependences_of(scop), ranks)
+    except IllegalScheduleError:
+        steps = []  # the original order is always legal
+    scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
+
+
+@dataclass(frozen=True)
+class SchedulePass(ModulePass):
+    """Choose a schedule for every scop."""
+
+    name = "schedule"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        for scop in op.ops:
+            if isinstance(scop, ScopOp):
+                choose_schedule(scop, ctx.machine, ctx.threads)
