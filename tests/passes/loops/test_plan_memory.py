@@ -221,7 +221,8 @@ def test_unused_result_has_memory_while_it_is_written():
 
 PACKED = """
   func.func @packed(%0: memref<2x4xf32>,
-      %1: memref<2x2x3xf32> {"tilecast.pack" = #poly.pack<PACK, [#builtin.int<2>, #builtin.int<4>]>},
+      %1: memref<2x2x3xf32>
+        {"tilecast.pack" = #poly.pack<PACK, [#builtin.int<2>, #builtin.int<4>]>},
       %2: memref<2x4xf32>) attributes {"tilecast.roles" = ["in", "weight", "out"]} { func.return }
 """
 
