@@ -317,7 +317,7 @@ def _convert_unsigned(op: Operation, value: Any) -> Any:
 @_means(arith.TruncIOp, vector_arith.TruncIOp)
 def _truncate(op: Operation, value: Any) -> Any:
     dtype = dtype_of(op.results[0].type)
-    return (np.asarray(value) & 1) != 0 if dtype == bool else np.asarray(value).astype(dtype)
+    return (np.asarray(value) & 1) != 0 if dtype.kind == "b" else np.asarray(value).astype(dtype)
 
 
 @_means(arith.FPToSIOp, vector_arith.FPToSIOp)
@@ -326,7 +326,7 @@ def _to_integer(op: Operation, value: Any) -> Any:
     if dtype.itemsize >= 4:
         return np.asarray(value).astype(dtype)
     whole = np.asarray(value).astype(np.int32)
-    return (whole & 1) != 0 if dtype == bool else whole.astype(dtype)
+    return (whole & 1) != 0 if dtype.kind == "b" else whole.astype(dtype)
 
 
 @_means(arith.FPToUIOp)

@@ -12,7 +12,7 @@ from tilecast.passes.context import CompileContext
 from xdsl.parser import Parser
 
 N = 64
-SCALAR_ONLY = "scalar"
+INTEGER_PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 F = ("f32", "f64")
 I = ("i8", "i16", "i32", "i64")  # noqa: E741
 LANES = {"f32": (4, 8, 16, 32), "f64": (2, 4, 8, 16), "i8": (16, 32, 8), "i16": (8, 16, 32),
@@ -135,7 +135,7 @@ def _cases() -> list[Case]:
             "true",
         ].index(predicate)
         cases += _compare("cmpf", predicate, number, text, F)
-    for number, predicate in enumerate(["eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"]):
+    for number, predicate in enumerate(INTEGER_PREDICATES):
         text = f"arith.cmpi {predicate}, {{0}}, {{1}} : {{t0}}"
         cases += _compare("cmpi", predicate, number, text, I)
     for element in (*F, *I):

@@ -62,7 +62,41 @@ SPECIAL = torch.tensor(
     [0.0, -0.0, 1.5, -2.5, 0.5, math.inf, -math.inf, math.nan, 3e-39, 80.0, -80.0]
 )
 
-UNARY = ["abs", "neg", "sign", "sgn", "reciprocal", "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh", "erf", "sigmoid", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite", "square", "logical_not", "relu"]
+UNARY = [
+    "abs",
+    "neg",
+    "sign",
+    "sgn",
+    "reciprocal",
+    "sqrt",
+    "rsqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "square",
+    "logical_not",
+    "relu",
+]
 
 
 @pytest.mark.parametrize("name", UNARY)
