@@ -76,4 +76,4 @@ def dump_pass(name: str, module: ModuleOp, seconds: float) -> None:
         return
     folder = Path(chosen)
     serial = len(list(folder.glob("*.mlir"))) if folder.is_dir() else 0
-    write_text(folder, f"{serial:03d}-{name}.mlir", f"// {seconds * 1e3:.1f} ms\n{module}\n")
+    write_text(folder, f"{serial:03d}-{name}.mlir", f"// {seconds * 1e3:.1f} ms\n{module!s}\n")

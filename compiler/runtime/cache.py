@@ -77,7 +77,7 @@ class Store:
     root: Path
 
     def find(self, kind: str, key: str) -> Entry | None:
-        """The entry, None where there is none or its description is damaged (then it is removed)."""
+        """The entry; None where there is none, or its description is damaged (it is removed)."""
         path = self.root / kind / key
         try:
             data = json.loads((path / "entry.json").read_text(encoding="utf-8"))

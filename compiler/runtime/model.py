@@ -36,8 +36,7 @@ class Frame:
 class CompiledModel:
     """A model compiled to C. Calls are thread-safe and never record gradients.
 
-    `program` and `example` (the flat leaves of its arguments), kept for `verify` and `save`, are absent where the
-    model came from a package.
+    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`.
     """
 
     def __init__(
@@ -194,6 +193,6 @@ def mismatch(spec: TensorSpec, found: Any) -> InvalidInputError:
         text += "" if found.is_cpu else f" on {found.device}"
         text += "" if found.layout is torch.strided else f" with layout {found.layout}"
     return InvalidInputError(
-        f"input {spec.name!r}: expected a dense CPU tensor {spec}, found {text}. The compiled model "
+        f"input {spec.name!r}: expected a dense CPU tensor {spec}, found {text}. A compiled model "
         "takes exactly the types and shapes it was compiled for"
     )

@@ -6,7 +6,7 @@ Fresh memory for a large result costs one page fault per 4 KiB; a reused buffer 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from sys import getrefcount
 
 import torch
 from torch import Tensor
@@ -16,26 +16,40 @@ from .signature import TensorSpec
 # Below this size the allocator hands out warm memory anyway.
 POOLED_BYTES = 64 * 1024
 MAX_BUFFERS = 4
-# The pool's own tensor and the one just made.
-IDLE_REFERENCES = 2
 
 use_count: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 
 
-@dataclass(frozen=True)
 class Buffer:
-    """A tensor the pool keeps, where its data was when made, and its storage's identity."""
+    """A tensor the pool keeps, and how many references its storage has while nobody uses it.
 
-    tensor: Tensor
-    address: int
-    storage: int
+    The Python object of a storage may be kept by a caller without adding to the storage's own
+    count, so its references are counted too.
+    """
+
+    def __init__(self, tensor: Tensor, count: Callable[[int], int]) -> None:
+        self.tensor = tensor
+        self.address = tensor.data_ptr()
+        self.storage = tensor.untyped_storage()
+        self.identity = self.storage._cdata
+        self.count = count
+        self.idle_references = getrefcount(self.storage)
+        # One more is the alias that is made before the count is read.
+        self.idle_uses = count(self.identity) + 1
+
+    def is_idle(self) -> bool:
+        """Whether only the pool, and one alias just made, refer to the storage."""
+        return (
+            self.count(self.identity) == self.idle_uses
+            and getrefcount(self.storage) == self.idle_references
+        )
 
 
 class OutputPool:
     """Hands out tensors of one type and shape.
 
     Every alias of a result (views, numpy arrays, DLPack capsules, saved tensors) holds a reference
-    to its storage, so a storage with no reference besides the pool's is free. The alias for the
+    to its storage, so a storage with no more references than the pool's is free. The alias for the
     caller is made before the count is read: of two threads that race for a buffer at most one
     sees the idle count, and nobody ever gets a buffer that is in use.
     """
@@ -50,10 +64,9 @@ class OutputPool:
         """A contiguous tensor with arbitrary content that nobody else sees."""
         if not self.pooled:
             return torch.empty(self.shape, dtype=self.dtype)
-        assert use_count is not None
         for buffer in self.buffers:
             tensor = buffer.tensor.detach()
-            if use_count(buffer.storage) != IDLE_REFERENCES:
+            if not buffer.is_idle():
                 continue
             if tensor.data_ptr() == buffer.address:
                 return tensor
@@ -66,8 +79,9 @@ class OutputPool:
         # A tensor made in inference mode could never be used outside of it.
         with torch.inference_mode(False):
             tensor = torch.empty(self.shape, dtype=self.dtype)
-        if len(self.buffers) < MAX_BUFFERS:
-            storage = tensor.untyped_storage()._cdata
-            self.buffers = [*self.buffers, Buffer(tensor, tensor.data_ptr(), storage)]
-            return tensor.detach()
-        return tensor
+        if use_count is None or len(self.buffers) >= MAX_BUFFERS:
+            return tensor
+        buffer = Buffer(tensor, use_count)
+        result = tensor.detach()  # before other threads can see the buffer
+        self.buffers = [*self.buffers, buffer]
+        return result

@@ -71,7 +71,8 @@ def allowed_error(reference: Array, eager: Array, reduction_length: int) -> tupl
     Sums cancel, so an element may be much smaller than its terms; the root mean square of the
     output stands for the size of the terms.
     """
-    info: Any = np.finfo(eager.dtype)  # type: ignore[type-var]  # a float type, as callers check
+    dtype: Any = eager.dtype
+    info = np.finfo(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         ordinary = np.isfinite(reference.astype(eager.dtype)) & np.isfinite(eager)
     want = reference[ordinary].astype(np.float64)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects import linalg, tensor
+from xdsl.dialects import tensor
 from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, i1
 from xdsl.dialects.func import FuncOp
+from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
 from ...dialects.reference.linalg import evaluate_kernel
@@ -121,13 +122,13 @@ def index_limits(argument: SSAValue) -> Iterator[int]:
                 if use.index >= 1:
                     yield tensor_shape(op.tensor.type)[use.index - 1]
                 continue
-            if isinstance(op, linalg.GenericOp):
+            if isinstance(op, GenericOp):
                 pending.append(op.body.block.args[use.index])
-            elif isinstance(op, linalg.YieldOp):
+            elif isinstance(op, YieldOp):
                 parent = op.parent_op()
                 assert parent is not None
                 pending.append(parent.results[use.index])
-            pending += op.results if not isinstance(op, linalg.GenericOp) else ()
+            pending += op.results if not isinstance(op, GenericOp) else ()
 
 
 def tensor_shape(type: Attribute) -> tuple[int, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from xdsl.dialects import linalg
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
+from xdsl.dialects.linalg.attrs import IteratorType
+from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir.affine import AffineDimExpr
 
 
@@ -14,12 +15,12 @@ def reduction_length(func: FuncOp) -> int:
     """The longest sum in the kernel: largest product of reduction extents of one generic."""
     longest = 1
     for op in func.walk():
-        if isinstance(op, linalg.GenericOp):
+        if isinstance(op, GenericOp):
             longest = max(longest, math.prod(reduction_extents(op)))
     return longest
 
 
-def reduction_extents(op: linalg.GenericOp) -> list[int]:
+def reduction_extents(op: GenericOp) -> list[int]:
     """Extents of the reduction loops, read off the operands whose maps name them plainly."""
     extents: dict[int, int] = {}
     for operand, attribute in zip(op.operands, op.indexing_maps, strict=True):
@@ -33,5 +34,5 @@ def reduction_extents(op: linalg.GenericOp) -> list[int]:
     return [
         extents.get(dim, 1)
         for dim, kind in enumerate(kinds)
-        if kind == linalg.IteratorType.REDUCTION
+        if kind == IteratorType.REDUCTION
     ]

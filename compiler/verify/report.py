@@ -64,7 +64,8 @@ class VerifyReport:
         worst = max(failed, key=lambda r: r.margin if r.margin == r.margin else float("inf"))
         raise VerifyFailure(
             f"{len(failed)} of {len(self.results)} checks failed. "
-            f"Worst: {worst.kind} {worst.name}, element {list(worst.index)}: found {worst.found!r}, expected {worst.expected!r} "
+            f"Worst: {worst.kind} {worst.name}, element {list(worst.index)}: "
+            f"found {worst.found!r}, expected {worst.expected!r} "
             f"({worst.margin:.3g} times the allowed error; seed {self.seed})"
         )
 
