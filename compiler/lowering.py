@@ -52,7 +52,7 @@ class Lowered:
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
         name = ir_file_name(stage)
-        self.ir[name] = f"{self.module}\n"
+        self.ir[name] = str(self.module) + "\n"
         if dump_dir is not None:
             write_text(dump_dir, name, self.ir[name])
         if stage in {"structure", "loops"}:
