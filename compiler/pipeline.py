@@ -30,7 +30,7 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("fuse", ("fuse", "deduplicate-kernels")),
     Stage("structure", ("convert-graph-to-linalg",)),
     Stage("schedule", ("extract-scop", "schedule")),
-    Stage("loops", ("lower-scop", "promote-buffers")),
+    Stage("loops", ("lower-scop", "promote-buffers", "eliminate-common-subexpressions")),
     Stage("program", ("plan-memory",)),
 )
 

@@ -208,11 +208,14 @@ class ProgramWriter:
             arguments[position] = self.arena_view(offset, interface.type_of(position))
         ordered = [arguments[position] for position in range(len(arguments))]
         for position, argument in enumerate(ordered):
-            if argument.type != interface.type_of(position):
+            expected, found = interface.type_of(position), argument.type
+            assert isinstance(found, MemRefType)
+            if math.prod(expected.get_shape()) != math.prod(found.get_shape()):
                 raise LoweringError(
                     f"kernel {interface.func.sym_name.data}, argument {position}: expected "
-                    f"{interface.type_of(position)}, the program has {argument.type}"
+                    f"{expected}, the program has {found}"
                 )
+            ordered[position] = self.reshaped(argument, expected)  # kernels collapse dims
         self.block.add_op(CallOp(interface.func.sym_name.data, ordered, []))
 
     def place_of(self, value: SSAValue) -> SSAValue:
