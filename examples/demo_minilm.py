@@ -22,7 +22,7 @@ from examples.minilm import SENTENCES, model, tokenize
 
 OUTPUT = Path(__file__).resolve().parents[1] / "build" / "minilm"
 REQUIRED_COSINE = 0.99999
-ROUNDS = 8
+ROUNDS = 6
 
 
 @contextmanager
