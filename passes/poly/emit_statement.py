@@ -46,10 +46,12 @@ class StatementEmitter:
     """Emits instances at the end of `index.block`.
 
     In a vector loop `index.lanes` is its length and `mask` (None: all lanes) says which are alive.
+    With `fma`, sums of products round once.
     """
 
     index: IndexBuilder
     mask: SSAValue | None = None
+    fma: bool = True
     linear: dict[SSAValue, Linear] = field(default_factory=dict)
 
     @property
@@ -288,7 +290,7 @@ class StatementEmitter:
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
     ) -> SSAValue | None:
         """acc + a * b with one rounding, for float sums of products; None for anything else."""
-        if statement.reduction is None or statement.reduction.data != "add":
+        if not self.fma or statement.reduction is None or statement.reduction.data != "add":
             return None
         combiner = combining_op(statement)
         accumulator = statement.body.block.args[0]
