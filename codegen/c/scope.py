@@ -9,8 +9,13 @@ _KEYWORDS = (
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while asm bool true false"
 )
-_LIBRARY = "main y0 y1 yn j0 j1 jn gamma"
+_LIBRARY = (
+    "main memcpy acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf exp exp2 "
+    "expm1 fabs floor fma log log10 log1p log2 pow rint round sin sinh sqrt tan tanh trunc "
+    "y0 y1 yn j0 j1 jn gamma NAN INFINITY"
+)
 _RESERVED = frozenset((_KEYWORDS + " " + _LIBRARY).split())
+_RESERVED |= {f"{name}f" for name in _LIBRARY.split()}
 
 
 def identifier(hint: str) -> str:

@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 
-Builder = Callable[[str, int], FuncOp]
-"""(element, lanes) to a function on that type."""
+from . import exponentials, logarithms
+from .error_function import erf
+from .formula import Formula, define
 
-FUNCTIONS: dict[tuple[str, str], Builder] = {}
+FUNCTIONS: dict[str, Callable[[Formula, SSAValue], SSAValue]] = {
+    "erf": erf,
+    "exp": exponentials.exp,
+    "exp2": exponentials.exp2,
+    "expm1": exponentials.expm1,
+    "log": logarithms.log,
+    "log10": logarithms.log10,
+    "log1p": logarithms.log1p,
+    "log2": logarithms.log2,
+    "tanh": exponentials.tanh,
+}
+"""f32 functions of one argument, by the name of their `math` op."""
 
 
 def build_function(name: str, element: str, lanes: int) -> FuncOp | None:
-    """`func.func @tc_exp_f32_v16` and alike; None where mathlib has no such function."""
-    builder = FUNCTIONS.get((name, element))
-    return None if builder is None else builder(element, lanes)
+    """`func.func @tc_exp_f32_v16` (`@tc_exp_f32` for one lane); None where mathlib has none.
+
+    The scalar and every vector variant compute the same numbers.
+    """
+    formula = FUNCTIONS.get(name)
+    if formula is None or element != "f32":
+        return None
+    return define(name, lanes, formula)

@@ -31,6 +31,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
+from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 from xdsl.rewriter import InsertPoint
@@ -562,6 +563,36 @@ def test_index_counts_negative_indices_from_the_end() -> None:
         return insert(graph.IndexOp(s, indices, tensor([2, 2, 3])))
 
     close(run([source, i, j], build), source[i, j])
+
+
+def test_indirect_reads_through_views_compute_the_position_in_memory() -> None:
+    source, indices = normal(4, 5, 3), torch.tensor([4, 0, 2])
+    turn = AffineMapAttr(AffineMap.from_callable(lambda i, j: (i * -1 + 3, j, 1)))
+    parts = AffineMapAttr(
+        AffineMap(2, 0, ((AffineDimExpr(0) + 5) // 5, AffineDimExpr(0) % 5, AffineDimExpr(1)))
+    )
+
+    def turned(insert: Callable[..., SSAValue], s: SSAValue, i: SSAValue) -> SSAValue:
+        view = insert(graph.ViewOp(s, turn, tensor([4, 5])))
+        swap = AffineMapAttr(AffineMap.from_callable(lambda i, j: (j, i)))
+        table = insert(graph.ViewOp(view, swap, tensor([5, 4])))
+        return insert(graph.EmbeddingOp(table, i, tensor([3, 4])))
+
+    def divided(insert: Callable[..., SSAValue], s: SSAValue, i: SSAValue) -> SSAValue:
+        table = insert(graph.ViewOp(s, parts, tensor([15, 3])))
+        return insert(graph.IndexOp(table, [i], tensor([3, 3])))
+
+    def merged(insert: Callable[..., SSAValue], s: SSAValue, i: SSAValue) -> SSAValue:
+        return insert(
+            graph.EmbeddingOp(insert(graph.ReshapeOp(s, tensor([20, 3]))), i, tensor([3, 3]))
+        )
+
+    close(run([source, indices], turned), source[:, :, 1].flip(0).T[indices])
+    close(run([source, indices], divided), source[1:].reshape(15, 3)[indices])
+    close(run([source, indices], merged), source.reshape(20, 3)[indices])
+    for op in kernel([source, indices], turned).walk():
+        if isinstance(op, ExtractOp):
+            assert not isinstance(op.tensor.owner, graph.ViewOp)
 
 
 def test_views_cats_and_pads_are_kept() -> None:
