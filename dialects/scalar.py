@@ -45,6 +45,11 @@ def _sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
+def _sign(x: Any) -> Any:
+    # NaN compares false both ways, so its sign is 0, as in torch
+    return (np.greater(x, 0).astype(np.int8) - np.less(x, 0).astype(np.int8)).astype(x.dtype)
+
+
 def _floor_divide(x: Any, y: Any) -> Any:
     return np.floor_divide(x, y)
 
@@ -74,7 +79,7 @@ _row("not", 1, np.invert)
 _row("where", 3, np.where)
 _row("neg", 1, np.negative)
 _row("abs", 1, np.abs)
-_row("sign", 1, np.sign)
+_row("sign", 1, _sign)
 _row("reciprocal", 1, np.reciprocal)
 _row("sqrt", 1, np.sqrt)
 _row("rsqrt", 1, lambda x: 1 / np.sqrt(x))

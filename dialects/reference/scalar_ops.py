@@ -36,6 +36,11 @@ def _fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
     """a * b + c with the error of the product and of the sum carried along (Dekker, Knuth)."""
     if a.dtype != np.float64:
         return np.asarray(a.astype(np.float64) * b + c).astype(a.dtype)
+    with np.errstate(all="ignore"):
+        return _error_carrying_fma(a, b, c)
+
+
+def _error_carrying_fma(a: Array, b: Array, c: Array) -> Array:
     product = a * b
     (a1, a2), (b1, b2) = _split(a), _split(b)
     product_error = ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2

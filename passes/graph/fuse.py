@@ -14,6 +14,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
+from ...dialects.graph import LaunchOp
 from ..context import CompileContext
 from .fusion_rules import RuleGrouping
 from .groups import Grouping, check_groups_are_legal, ordered_groups
@@ -21,7 +22,12 @@ from .outline import Outliner
 
 
 def fuse(module: ModuleOp, main: FuncOp, grouping: Grouping, threads: int) -> None:
-    """Outline the groups that `grouping` chooses; LoweringError if they are not legal."""
+    """Outline the groups that `grouping` chooses; LoweringError if they are not legal.
+
+    A main that launches kernels already is left alone.
+    """
+    if any(isinstance(op, LaunchOp) for op in main.body.block.ops):
+        return
     region_dce(main.body)
     groups = grouping.groups(main, threads)
     check_groups_are_legal(groups, main)

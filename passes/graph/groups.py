@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Protocol
 
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -110,27 +111,35 @@ def ordered_groups(groups: Iterable[Group], main: FuncOp) -> list[Group]:
     position = {op: i for i, op in enumerate(main.body.block.ops)}
     remaining.sort(key=lambda group: position[group.ops[0]])
     needs = {
-        group: {home[p] for op in group.ops for p in producers(op, set(home))} - {group}
+        group: {home[p] for op in group.ops for p in producers(op, home)} - {group}
         for group in remaining
     }
+    readers: dict[Group, list[Group]] = {group: [] for group in remaining}
+    for group, read in needs.items():
+        for other in read:
+            readers[other].append(group)
+    rank = {group: i for i, group in enumerate(remaining)}
+    missing = {group: len(read) for group, read in needs.items()}
+    ready = [rank[group] for group in remaining if not missing[group]]
     ordered: list[Group] = []
-    done: set[Group] = set()
-    while remaining:
-        ready = [group for group in remaining if needs[group] <= done]
-        if not ready:
-            names = ", ".join(op.name for op in remaining[0].ops)
-            raise LoweringError(f"groups of ops depend on each other in a cycle: [{names}] ...")
-        ordered.append(ready[0])
-        done.add(ready[0])
-        remaining.remove(ready[0])
+    while ready:
+        group = remaining[heappop(ready)]
+        ordered.append(group)
+        for reader in readers[group]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heappush(ready, rank[reader])
+    if len(ordered) < len(remaining):
+        stuck = next(group for group in remaining if missing[group])
+        names = ", ".join(op.name for op in stuck.ops)
+        raise LoweringError(f"groups of ops depend on each other in a cycle: [{names}] ...")
     return ordered
 
 
 def check_groups_are_legal(groups: Sequence[Group], main: FuncOp) -> None:
-    """Each computed op in exactly one group; groups convex (no cycle between them)."""
+    """Each computed op in exactly one group; no cycle between groups, so that all are convex."""
     seen: set[Operation] = set()
     for group in groups:
-        check_group_is_legal(group)
         for op in group.ops:
             if op in seen:
                 raise LoweringError(f"{op.name} is in two groups")

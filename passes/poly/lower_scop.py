@@ -142,19 +142,30 @@ class LoopEmitter:
     band: Band | None = None
     lanes: int = 0
     mask: SSAValue | None = None
+    open_axes: frozenset[str] = frozenset()
 
     def _index(self) -> IndexBuilder:
         return IndexBuilder(self.block, self.env, lanes=self.lanes)
 
     def _inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
-        outer, arrays = self.block, self.arrays
-        self.block, self.arrays = block, dict(arrays)
+        outer = self.block
+        self.block = block
+        self._scoped(emit)
+        self.block = outer
+
+    def _scoped(self, emit: Callable[[], None]) -> None:
+        """Run `emit`; locals made inside are forgotten after."""
+        arrays, axes = self.arrays, self.open_axes
+        self.arrays = dict(arrays)
         emit()
-        self.block, self.arrays = outer, arrays
+        self.arrays, self.open_axes = arrays, axes
 
     def allocate(self, axis: str) -> None:
-        """Append the local arrays that live in the body of `axis`."""
+        """Append the local arrays that live in the body of `axis`, once per scope."""
+        if axis in self.open_axes:
+            return
+        self.open_axes |= {axis}
         for array, place in self.places.items():
             if place.axis != axis:
                 continue
@@ -202,13 +213,10 @@ class LoopEmitter:
                 for k in range(children.n_ast_node()):
                     self.band = band
                     self._emit_band(children.get_at(k))
-            case _:
-                arrays = self.arrays
-                self.arrays = dict(arrays)
+            case _:  # one iteration: isl may cut its body in pieces, which share the locals
                 self.allocate(band.axis)
                 self.band = None
                 self.emit(node)
-                self.arrays = arrays
 
     def _emit_if(self, node: Any, emit: Callable[[Any], None]) -> None:
         condition = self._index().condition(node.if_get_cond())
@@ -253,13 +261,14 @@ class LoopEmitter:
         return first, last, node.for_get_inc().get_val().to_python()
 
     def _body(self, node: Any, band: Band | None) -> None:
-        arrays = self.arrays
-        self.arrays = dict(arrays)
-        if band is not None:
-            self.allocate(band.axis)
-        self.band = None
-        self.emit(node.for_get_body())
-        self.arrays = arrays
+        def emit() -> None:
+            if band is not None:
+                self.open_axes -= {band.axis}
+                self.allocate(band.axis)
+            self.band = None
+            self.emit(node.for_get_body())
+
+        self._scoped(emit)
 
     def _emit_for(self, node: Any) -> None:
         band, self.band = self.band, None

@@ -9,17 +9,19 @@ after:  acc[m, n] += x[m, k] * wp[n / NR, k, n mod NR]
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType
 from xdsl.ir import Block, BlockArgument, Region
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ...dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
-from .access_patterns import contraction_of, stride
-from .affine_maps import plain_dim
+from .access_patterns import contraction_of, parallel_dims, stride
+from .affine_maps import plain_dim, substitute
 from .collapse_dims import set_shape
-from .sets import box_text
+from .sets import box_extents, box_text
+
+MOST_COPIES = 2  # a panel may repeat elements of its operand at most this often
 
 
 def _panel(access: AffineMap, position: int, width: int) -> AffineMap:
@@ -36,67 +38,104 @@ def _panel_source(rank: int, position: int, width: int) -> AffineMap:
     return AffineMap(rank + 1, 0, (*others[:position], wide, *others[position:]))
 
 
-def pack_wide_operand(scop: ScopOp, update: StatementOp, width: int, pack_inputs: bool) -> bool:
-    """Pack the wide operand of contraction `update` in panels of `width`; False where it stays."""
+def _pack_weight(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, width: int) -> bool:
+    """Repack a stored weight whose wide dim is one plain index of its only access."""
+    array, access = update.sources[k], update.read_maps[k]
+    assert isinstance(array, BlockArgument)
+    assert isinstance(array.type, MemRefType)
+    shape = array.type.get_shape()
+    users = [p for p, e in enumerate(access.results) if vector_dim in e.used_dims()]
+    if len(users) != 1 or plain_dim(access.results[users[0]]) is None:
+        return False
+    if len(list(array.uses)) != 1 or scop.packs is None:
+        return False
+    position = users[0]
+    packs = list(scop.packs.data)
+    packs[array.index] = PackAttr.of(_panel_source(len(shape), position, width), shape)
+    scop.properties["packs"] = ArrayAttr(packs)
+    others = [n for p, n in enumerate(shape) if p != position]
+    set_shape(array, [ceil(shape[position] / width), *others, width])
+    _set_read(update, k, _panel(access, position, width))
+    return True
+
+
+def _copy_to_panel(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, width: int) -> bool:
+    """Insert a statement that copies what `update` reads into [parallel.., tile, rest.., lane]."""
+    array, access = update.sources[k], update.read_maps[k]
+    assert isinstance(array.type, MemRefType)
+    extents = box_extents(update.domain.data)
+    assert extents is not None
+    used = sorted(access.used_dims())
+    outer = [d for d in used if d in parallel_dims(update) and d != vector_dim]
+    inner = [d for d in used if d not in outer and d != vector_dim]
+    if prod(extents[d] for d in used) > MOST_COPIES * prod(array.type.get_shape()):
+        return False
+
+    def panel_index(dims: dict[int, AffineExpr], rank: int) -> AffineMap:
+        wide = dims[vector_dim]
+        return AffineMap(
+            rank,
+            0,
+            (
+                *(dims[d] for d in outer),
+                wide // width,
+                *(dims[d] for d in inner),
+                wide % width,
+            ),
+        )
+
+    element = array.type.element_type
+    tiles = ceil(extents[vector_dim] / width)
+    shape = [*(extents[d] for d in outer), tiles, *(extents[d] for d in inner), width]
+    panel = ArrayOp(MemRefType(element, shape), (array.name_hint or "t") + "_panel")
+    body = Block(arg_types=[element])
+    body.add_op(YieldOp(body.args[0]))
+    order = [*outer, *inner, vector_dim]
+    new_dims = {d: AffineExpr.dimension(p) for p, d in enumerate(order)}
+    old_dims: list[AffineExpr] = [
+        new_dims.get(d, AffineExpr.constant(0)) for d in range(update.rank)
+    ]
+    copy = StatementOp(
+        f"{update.sym_name.data}p",
+        box_text([extents[d] for d in order]),
+        panel.result,
+        panel_index(new_dims, len(order)),
+        [array],
+        [substitute(access, old_dims, len(order))],
+        Region(body),
+    )
+    block = scop.body.block
+    writers = [s for s in scop.statements if s.target is array]
+    if writers:
+        block.insert_op_after(panel, writers[-1])
+    else:
+        assert block.first_op is not None
+        block.insert_op_before(panel, block.first_op)
+    block.insert_op_after(copy, panel)
+    update.operands[1 + k] = panel.result
+    here = {d: AffineExpr.dimension(d) for d in used}
+    _set_read(update, k, panel_index(here, update.rank))
+    return True
+
+
+def _set_read(update: StatementOp, k: int, access: AffineMap) -> None:
+    reads = list(update.reads.data)
+    reads[k] = AffineMapAttr(access)
+    update.properties["reads"] = ArrayAttr(reads)
+
+
+def pack_wide_operand(scop: ScopOp, update: StatementOp, width: int, copies: bool) -> bool:
+    """Pack the wide operand of contraction `update` in panels of `width`; False where it stays.
+
+    `copies` allows a copy at run time, for operands whose vectors are not contiguous.
+    """
     contraction = contraction_of(update)
     if contraction is None:
         return False
-    k = contraction.wide
-    array, access = update.sources[k], update.read_maps[k]
-    assert isinstance(array.type, MemRefType)
-    shape = array.type.get_shape()
-    positions = [p for p, e in enumerate(access.results) if plain_dim(e) == contraction.vector_dim]
-    plain = all(
-        contraction.vector_dim not in e.used_dims()
-        for p, e in enumerate(access.results)
-        if p not in positions
-    )
-    if len(positions) != 1 or not plain:
-        return False
-    position = positions[0]
-    packed_shape = (
-        ceil(shape[position] / width),
-        *(n for p, n in enumerate(shape) if p != position),
-        width,
-    )
-    source = _panel_source(len(shape), position, width)
-    new_access = _panel(access, position, width)
+    k, vector_dim = contraction.wide, contraction.vector_dim
+    array = update.sources[k]
     if isinstance(array, BlockArgument) and scop.roles.data[array.index].data == "weight":
-        if len(list(array.uses)) != 1:
-            return False
-        assert scop.packs is not None
-        packs = list(scop.packs.data)
-        packs[array.index] = PackAttr.of(source, shape)
-        scop.properties["packs"] = ArrayAttr(packs)
-        set_shape(array, packed_shape)
-    else:
-        if not pack_inputs or stride(array, access, contraction.vector_dim) == 1:
-            return False
-        element = array.type.element_type
-        panel = ArrayOp(MemRefType(element, packed_shape), (array.name_hint or "t") + "_panel")
-        body = Block(arg_types=[element])
-        body.add_op(YieldOp(body.args[0]))
-        everywhere = AffineMap.identity(len(shape))
-        copy = StatementOp(
-            f"{update.sym_name.data}p",
-            box_text(shape),
-            panel.result,
-            _panel(everywhere, position, width),
-            [array],
-            [everywhere],
-            Region(body),
-        )
-        writers = [s for s in scop.statements if s.target is array]
-        if writers:
-            scop.body.block.insert_op_after(panel, writers[-1])
-            scop.body.block.insert_op_after(copy, panel)
-        else:
-            first = scop.body.block.first_op
-            assert first is not None
-            scop.body.block.insert_op_before(panel, first)
-            scop.body.block.insert_op_after(copy, panel)
-        update.operands[1 + k] = panel.result
-    reads = list(update.reads.data)
-    reads[k] = AffineMapAttr(new_access)
-    update.properties["reads"] = ArrayAttr(reads)
-    return True
+        return _pack_weight(scop, update, k, vector_dim, width)
+    if not copies or stride(array, update.read_maps[k], vector_dim) == 1:
+        return False
+    return _copy_to_panel(scop, update, k, vector_dim, width)

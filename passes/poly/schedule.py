@@ -9,15 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import FixedBitwidthType, MemRefType, ModuleOp, StringAttr
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    FixedBitwidthType,
+    MemRefType,
+    ModuleOp,
+    StringAttr,
+)
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ..context import CompileContext
-from .access_patterns import contraction_of, reduction_dims, vector_dim
-from .collapse_dims import arrays_of, collapse_dims
+from .access_patterns import contraction_of, reduction_dims, stride, vector_dim
+from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
 from .legality import check_schedule_is_legal
@@ -28,22 +35,33 @@ from .sets import box_extents
 from .tile_and_fuse import register_tile, tile_and_fuse
 
 
+def _bytes(array: SSAValue) -> int:
+    assert isinstance(array.type, MemRefType)
+    element = array.type.element_type
+    return element.bitwidth // 8 if isinstance(element, FixedBitwidthType) else 8
+
+
 def lanes_for(scop: ScopOp, machine: Machine) -> int:
-    """Vector lanes that suit the widest floating or integer element computed on."""
+    """Vector lanes that suit the widest element that differs between lanes."""
     widths = [4]
-    for array in arrays_of(scop):
-        assert isinstance(array.type, MemRefType)
-        element = array.type.element_type
-        is_data = any(use.operation.name == "poly.statement" for use in array.uses)
-        if isinstance(element, FixedBitwidthType) and is_data:
-            widths.append(element.bitwidth // 8)
+    for s in scop.statements:
+        extents = box_extents(s.domain.data)
+        dim = vector_dim(s, extents) if extents is not None else None
+        if dim is None:
+            continue
+        accesses = zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True)
+        widths += [_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
+        widths += [
+            result.bitwidth // 8
+            for op in s.body.block.ops
+            for result in op.result_types
+            if isinstance(result, FixedBitwidthType) and isinstance(result, AnyFloat)
+        ]
     return machine.lanes(max(widths))
 
 
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
-    """Rewrite statements: collapse, inline, pack wide operands, factor reductions into lanes."""
-    collapse_dims(scop)
-    inline_statements(scop)
+    """Rewrite statements: pack wide operands, factor reductions into lanes."""
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         contraction = contraction_of(s)
@@ -53,7 +71,7 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             rows = max((extents[d] for d in contraction.rows), default=1)
             columns = extents[contraction.vector_dim]
             tile = register_tile(machine, lanes, rows, columns)
-            pack_wide_operand(scop, s, tile.vectors * lanes, pack_inputs=lanes > 1 and rows > 1)
+            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > 1)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:
@@ -62,10 +80,12 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
 
 def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     """Set the `schedule` property; the original order where the rules do not apply."""
-    lanes = lanes_for(scop, machine)
     if any(box_extents(s.domain.data) is None for s in scop.statements):
         scop.properties["schedule"] = StringAttr("")
         return
+    collapse_dims(scop)
+    inline_statements(scop)
+    lanes = lanes_for(scop, machine)
     prepare(scop, machine, lanes)
     steps = tile_and_fuse(scop, machine, threads, lanes)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}

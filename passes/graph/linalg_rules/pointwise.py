@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, f32
+from xdsl.dialects.builtin import AnyFloat, IntegerType, f32
 from xdsl.ir import Attribute, SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import CastOp, FullOp, IotaOp, PointwiseOp, element_of, shape_of
-from .kernel_builder import KernelBuilder
+from .kernel_builder import KernelBuilder, uniform_number
 from .rule import converts
 from .scalar_builder import ScalarBuilder, is_truth
 from .scalar_functions import SCALAR_RULES
@@ -59,9 +59,10 @@ def convert_cast(op: CastOp, b: KernelBuilder) -> SSAValue:
 
 @converts(FullOp)
 def convert_full(op: FullOp, b: KernelBuilder) -> SSAValue:
-    """A filled tensor; disappears again where generics read the number itself."""
-    assert isinstance(op.value, FloatAttr | IntegerAttr)
-    return b.filled(op.value.value.data, shape_of(op.result), element_of(op.result))
+    """out[i] = value; disappears again where generics read the number itself."""
+    element, number = element_of(op.result), uniform_number(op.result)
+    assert number is not None
+    return b.map([], shape_of(op.result), element, lambda s: s.constant(number, element))
 
 
 @converts(IotaOp)

@@ -1,0 +1,1 @@
+"""Speed of tilecast next to its peers: `python -m benchmarks.compare`."""

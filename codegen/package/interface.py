@@ -1,0 +1,163 @@
+"""The fixed parts of a package: templates filled with a model's name, tables and sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...dialects.errors import PackageError
+from .content import PackageContent, TensorSignature
+from .element_types import element_type
+from .inline_weights import inline_weights_source
+
+TEMPLATES = Path(__file__).with_name("templates")
+# Asks the compiler on the machine where the package is built.
+DETECT_OPENMP = (
+    "$(shell echo 'int main(void) { return 0; }' | "
+    "$(CC) -fopenmp -x c - -o /dev/null 2>/dev/null && echo -fopenmp)"
+)
+PLACEHOLDER = re.compile(r"@([A-Za-z_]+)@")
+
+
+def fill_template(file: str, values: Mapping[str, str]) -> str:
+    """The text of a template with every `@word@` replaced; PackageError for an unknown word."""
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise PackageError(f"template {file}: no value for @{match[1]}@")
+        return values[match[1]]
+
+    return PLACEHOLDER.sub(value_of, (TEMPLATES / file).read_text(encoding="utf-8"))
+
+
+def c_string(text: str) -> str:
+    """A C string literal holding the UTF-8 bytes of `text`."""
+    escaped = []
+    for byte in text.encode():
+        char = chr(byte)
+        if char in '"\\?':
+            escaped.append(f"\\{char}")
+        elif 0x20 <= byte < 0x7F:
+            escaped.append(char)
+        else:
+            escaped.append(f"\\{byte:03o}")
+    return '"' + "".join(escaped) + '"'
+
+
+def template_values(content: PackageContent, version: str) -> dict[str, str]:
+    """What each `@word@` of the templates stands for."""
+    name, upper = content.name, content.name.upper()
+    signatures = (*content.inputs, *content.outputs)
+    has_file = bool(content.weights) and not content.inline_weights
+    return {
+        "name": name,
+        "NAME": upper,
+        "underline": "=" * len(name),
+        "version": version,
+        "target": content.target,
+        "std": content.standard,
+        "std_number": content.standard.removeprefix("c"),
+        "num_inputs": str(len(content.inputs)),
+        "num_outputs": str(len(content.outputs)),
+        "num_weights": str(len(content.weights)),
+        # ISO C has no arrays without elements, so empty tables keep one unused slot.
+        "input_slots": str(max(1, len(content.inputs))),
+        "output_slots": str(max(1, len(content.outputs))),
+        "weight_slots": str(max(1, len(content.weights))),
+        "arena_bytes": str(content.arena_bytes),
+        "max_rank": str(max([1, *(len(s.shape) for s in signatures)])),
+        "input_table": _tensor_table(content.inputs, upper),
+        "output_table": _tensor_table(content.outputs, upper),
+        "tolerance_table": _tolerance_table(content),
+        "weight_table": _weight_table(content),
+        "weight_rank": str(max([1, *(a.ndim for a in content.weights.values())])),
+        "weight_name_bytes": str(max([1, *(len(s.encode()) + 1 for s in content.weights)])),
+        "weights_use": (
+            "map the weights file at `weights_path`, allocate the arena"
+            if has_file
+            else "allocate the arena; the weights are compiled in and `weights_path` is not used"
+        ),
+        "weights_line": (
+            "weights.safetensors   the weights, packed as the kernels read them"
+            if has_file
+            else f"src/{name}_weights.c    the weights, as constant arrays"
+        ),
+        "signature": _signature_text(content),
+        "arena_functions": fill_template(
+            "arena_static.c" if content.static_arena else "arena_heap.c",
+            {"name": name, "NAME": upper},
+        ),
+        "openmp": DETECT_OPENMP if content.standard != "c99" else "",
+        "arch_flags": " ".join(content.arch_flags),
+        "source_list": " ".join(f"src/{f}" for f in sorted(c_files(content))),
+        "cmake_sources": "\n".join(f"  src/{f}" for f in sorted(c_files(content))),
+    }
+
+
+def c_files(content: PackageContent) -> list[str]:
+    """Names of all C files under `src/`."""
+    own = [f"{content.name}_api.c", f"{content.name}_weights.c"]
+    return [file for file in content.sources if file.endswith(".c")] + own
+
+
+def support_files(content: PackageContent, version: str) -> dict[str, str]:
+    """Path in the package -> text, of everything that is not a kernel, IR or data."""
+    name = content.name
+    values = template_values(content, version)
+    if content.weights and not content.inline_weights:
+        weights_source = fill_template("weights_file.c", values)
+    else:
+        weights_source = inline_weights_source(content)
+    return {
+        f"include/{name}.h": fill_template("model.h", values),
+        f"src/{name}_private.h": fill_template("private.h", values),
+        f"src/{name}_api.c": fill_template("api.c", values),
+        f"src/{name}_weights.c": weights_source,
+        "test/check.c": fill_template("check.c", values),
+        "Makefile": fill_template("Makefile", values),
+        "CMakeLists.txt": fill_template("CMakeLists.txt", values),
+        "README.txt": fill_template("README.txt", values),
+    }
+
+
+def _tensor_table(signatures: tuple[TensorSignature, ...], upper: str) -> str:
+    if not signatures:
+        return f'    {{"", {upper}_F32, 0, {{0}}, 0, 0}}\n'
+    rows = []
+    for s in signatures:
+        shape = ", ".join(map(str, s.shape)) or "0"
+        enum = element_type(s.dtype, s.name).enum
+        rows.append(
+            f"    {{{c_string(s.name)}, {upper}_{enum}, {len(s.shape)}, "
+            f"{{{shape}}}, {s.elements}, {s.bytes}}},\n"
+        )
+    return "".join(rows)
+
+
+def _tolerance_table(content: PackageContent) -> str:
+    rows = [
+        f"    {{{output.absolute!r}, {output.relative!r}}},\n" for output in content.check.outputs
+    ]
+    return "".join(rows) or "    {0.0, 0.0}\n"
+
+
+def _weight_table(content: PackageContent) -> str:
+    rows = []
+    for symbol, array in content.weights.items():
+        shape = ", ".join(map(str, array.shape)) or "0"
+        stored = element_type(array.dtype.name, symbol).stored
+        rows.append(
+            f'    {{{c_string(symbol)}, "{stored}", {array.ndim}, {{{shape}}}, {array.nbytes}}},\n'
+        )
+    return "".join(rows)
+
+
+def _signature_text(content: PackageContent) -> str:
+    lines = []
+    for kind, signatures in (("input", content.inputs), ("output", content.outputs)):
+        for number, s in enumerate(signatures):
+            shape = " x ".join(map(str, s.shape)) or "scalar"
+            enum = element_type(s.dtype, s.name).enum
+            lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}\n")
+    return "".join(["\n", *lines]).replace("*/", "* /")

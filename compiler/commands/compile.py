@@ -1,0 +1,71 @@
+"""`tilecast compile MODEL -o DIR`: compile, verify and save a standalone package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...dialects.errors import PackageError
+from .model_argument import load_model
+from .option_flags import given_options, option_flags
+from .output import json_flag, print_json
+
+
+@click.command("compile")
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the package.")
+@click.option("--emit-only", is_flag=True, help="Write the sources without building them.")
+@click.option("--inline-weights", is_flag=True, help="Put the weights into C arrays.")
+@option_flags()
+@json_flag
+def compile_command(
+    model: str,
+    output: Path | None,
+    emit_only: bool,
+    inline_weights: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Compile MODEL (a .pt2 file, or package.module:callable) and save it with -o.
+
+    With --stop-after the IR of that stage is printed instead.
+    """
+    options = given_options(flags)
+    if emit_only and output is None:
+        raise click.UsageError("--emit-only needs -o DIR")
+    if emit_only and inline_weights:
+        raise click.UsageError("--inline-weights needs a built model: leave --emit-only out")
+    if output is not None and output.exists() and not output.is_dir():
+        # Said before minutes of work, not after.
+        raise PackageError(f"{output} exists and is not a folder; choose another path")
+    start = time.perf_counter()
+    loaded = load_model(model)
+    from ..driver import compile as compile_model  # imports torch: not before arguments are right
+    from ..driver import emit
+    from ..runtime.model import CompiledModel
+
+    if emit_only and output is not None:
+        emit(loaded.model, loaded.example_inputs, output, **options)
+    else:
+        compiled = compile_model(loaded.model, loaded.example_inputs, **options)
+        if not isinstance(compiled, CompiledModel):  # --stop-after, or its variable
+            click.echo(stage_text(compiled))
+            return
+        if output is not None:
+            compiled.save(output, inline_weights=inline_weights)
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json({"model": model, "output": output and str(output), "seconds": seconds})
+        return
+    where = f"saved to {output}" if output is not None else "not saved (no -o)"
+    click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
+
+
+def stage_text(result: Any) -> str:
+    """What `stop_after` returns, as text: an IR module, or C files by name."""
+    if isinstance(result, dict):
+        return "\n".join(f"/* {name} */\n{text}" for name, text in result.items())
+    return str(result)

@@ -1,0 +1,83 @@
+"""The MODEL argument: a `.pt2` file, `package.module:callable`, or (where runnable) a package."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...dialects.errors import InvalidInputError
+
+EXPECTED = "expected a .pt2 file or package.module:callable returning (module, example_inputs)"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """What `tilecast.compile` takes: a module or exported program, and its example inputs."""
+
+    model: Any
+    example_inputs: tuple[Any, ...]
+
+
+def is_package_argument(argument: str) -> bool:
+    """Whether `argument` names a folder (a saved package) rather than a model."""
+    return Path(argument).is_dir()
+
+
+def load_model(argument: str) -> LoadedModel:
+    """The model that `argument` names; InvalidInputError says what is wrong with it."""
+    path = Path(argument)
+    if path.suffix == ".pt2" or path.exists():
+        return _load_file(path)
+    module_name, colon, attribute = argument.partition(":")
+    if not colon or not attribute:
+        raise InvalidInputError(f"{argument}: no such file; {EXPECTED}")
+    return _call(argument, _find_callable(argument, module_name, attribute))
+
+
+def _load_file(path: Path) -> LoadedModel:
+    from ..frontend.export import load_exported
+
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a folder; {EXPECTED}")
+    program = load_exported(path)
+    if program.example_inputs is None:
+        raise InvalidInputError(f"{path} has no example inputs; export it with example inputs")
+    arguments, keywords = program.example_inputs
+    if keywords:
+        raise InvalidInputError(
+            f"{path} was exported with keyword inputs {sorted(keywords)}; export it with "
+            "positional inputs"
+        )
+    return LoadedModel(program, tuple(arguments))
+
+
+def _find_callable(argument: str, module_name: str, attribute: str) -> Any:
+    # As `python -m` does: a module in the current folder can be named.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ImportError as error:
+        raise InvalidInputError(f"{argument}: cannot import {module_name}: {error}") from error
+    except AttributeError as error:
+        raise InvalidInputError(f"{argument}: {error}") from error
+    if not callable(found):
+        raise InvalidInputError(f"{argument} is not callable; {EXPECTED}")
+    return found
+
+
+def _call(argument: str, function: Any) -> LoadedModel:
+    result = function()
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise InvalidInputError(f"{argument} returned {type(result).__name__}; {EXPECTED}")
+    model, inputs = result
+    if not isinstance(inputs, tuple | list):
+        raise InvalidInputError(
+            f"{argument} returned example inputs of type {type(inputs).__name__}; expected a tuple"
+        )
+    return LoadedModel(model, tuple(inputs))

@@ -1,0 +1,241 @@
+"""The whole way of a model on one screen: export, look up, lower, emit, build, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
+
+from ..costmodel.hardware import Machine
+from ..dialects.errors import OptionError
+from .logging import Progress, log
+from .options import STAGES, Options, resolve_options
+from .pipeline import PIPELINE, ir_file_name, run_stage, write_text
+from .runtime.artifact import Artifact
+from .runtime.cache import Store, open_store
+from .runtime.key import key_parts, model_key
+from .runtime.library import CALL_SOURCE, Library, call_unit
+from .runtime.model import CompiledModel
+from .runtime.toolchain import Toolchain, build_library, find_toolchain
+from .target import architecture_flags, native_machine, physical_cores, resolve_target
+
+if TYPE_CHECKING:
+    from .lowering import Lowered
+
+Example = tuple[Any, ...]
+# Emission needs no compiler; sources are then meant for any of this age or later.
+ASSUMED_COMPILER = ("gcc", "12.0.0")
+
+
+def compile(
+    model: Any,
+    example_inputs: Example | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> CompiledModel:
+    """Compile `model` (a module, an ExportedProgram or a .pt2 file) for inputs like the example.
+
+    Options are those of `tilecast.compiler.options.OPTIONS`. With `stop_after=STAGE` the result is
+    the IR module after that stage (after "emit": the C files by name) and not a CompiledModel.
+    """
+    settings = resolve_options(options)
+    progress = Progress(settings.progress)
+    machine = resolve_target(settings.target)
+    stop = settings.stop_after if settings.stop_after != "build" else None
+    toolchain = None if stop else find_toolchain()
+    with progress.stage("export"):
+        program, leaves = exported(model, example_inputs, kwargs)
+    if toolchain is None:
+        early: Any = stopped(program, leaves, settings, machine, progress)
+        return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
+    check_runs_here(machine, settings.target)
+    threads = thread_count(settings, machine)
+    store = open_store(settings.cache)
+    parts = key_parts(program, settings, machine, threads, toolchain)
+    key = model_key(parts)
+    with store.lock(key):
+        with progress.stage("cache"):
+            artifact = stored_artifact(store, key, program, leaves)
+        if artifact is None or settings.dump_dir is not None:
+            log("; ".join(store.explain(parts)), level=2)
+            artifact = build(
+                program, leaves, settings, machine, threads, toolchain, store, parts, progress
+            )
+    return CompiledModel(artifact, program, leaves)
+
+
+def emit(
+    model: Any,
+    example_inputs: Example | None,
+    directory: str | Path,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Path:
+    """Write the standalone source package without building it: no compiler is needed."""
+    from .runtime.save import save_artifact
+
+    settings = resolve_options(options)
+    progress = Progress(settings.progress)
+    machine = resolve_target(settings.target)
+    with progress.stage("export"):
+        program, leaves = exported(model, example_inputs, kwargs)
+    lowered = lower(program, leaves, settings, machine, progress)
+    flags = architecture_flags(machine, *ASSUMED_COMPILER)
+    artifact = lowered.artifact(settings, machine, thread_count(settings, machine), "none", flags)
+    with progress.stage("save"):
+        return save_artifact(artifact, directory, program, leaves)
+
+
+def build(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    threads: int,
+    toolchain: Toolchain,
+    store: Store,
+    parts: Mapping[str, str],
+    progress: Progress,
+) -> Artifact:
+    """Lower, build and verify a model, and store the result. Wrong results are never stored."""
+    lowered = lower(program, leaves, settings, machine, progress)
+    flags = toolchain.flags(machine)
+    artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
+    units = {**artifact.sources, CALL_SOURCE: call_unit(settings.name)}
+    with progress.stage("build", f"{len(units)} files"):
+        library = build_library(units, toolchain, machine, store)
+    if settings.verify:
+        with progress.stage("verify"):
+            artifact = verified(artifact, lowered, library, program, leaves, store)
+    artifact = replace(artifact, seconds=dict(progress.seconds))
+    entry = store.add("models", model_key(parts), artifact.to_files(library), parts)
+    return replace(artifact, library=entry.path / "library.so")
+
+
+def verified(
+    artifact: Artifact,
+    lowered: Lowered,
+    content: bytes,
+    program: ExportedProgram,
+    leaves: list[Any],
+    store: Store,
+) -> Artifact:
+    """`artifact` with its report; VerifyFailure where a result is wrong."""
+    from .verify.artifact import verify_modules
+
+    with store.scratch_file(content) as path:
+        library = Library(path, artifact.name, artifact.weights, artifact.threads)
+        report = verify_modules(
+            artifact, library, program, leaves, lowered.structure, lowered.loops
+        )
+    report.check()
+    return replace(artifact, report=report)
+
+
+def lower(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    progress: Progress,
+) -> Lowered:
+    """Import the program and take it through all stages up to C text, or to `stop_after`."""
+    from .lowering import Lowered  # brings in xDSL and isl, which cached models skip
+
+    with progress.stage("import"):
+        lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
+        lowered.record("import", settings.dump_dir)
+    if settings.stop_after == "import":
+        return lowered
+    for stage in PIPELINE:
+        with progress.stage(stage.name):
+            run_stage(stage, lowered.ctx, lowered.module)
+            lowered.record(stage.name, settings.dump_dir)
+        if settings.stop_after == stage.name:
+            return lowered
+    with progress.stage("emit"):
+        lowered.emit(settings.name)
+    if settings.dump_dir is not None:
+        for name, text in lowered.sources.items():
+            write_text(settings.dump_dir, name, text)
+    return lowered
+
+
+def stopped(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    progress: Progress,
+) -> Any:
+    """The IR module, or the C files, after the stage that was asked for."""
+    lowered = lower(program, leaves, settings, machine, progress)
+    return lowered.sources if settings.stop_after == "emit" else lowered.module
+
+
+def exported(
+    model: Any, example_inputs: Example | None, kwargs: Mapping[str, Any] | None
+) -> tuple[ExportedProgram, list[Any]]:
+    """The exported program, and the flat leaves of its example (args, kwargs)."""
+    from .frontend.export import export_model, load_exported
+
+    if isinstance(model, str | Path):
+        program = load_exported(model)
+    elif isinstance(model, ExportedProgram):
+        program = model
+    else:
+        program = export_model(model, example_inputs or (), dict(kwargs or {}))
+    if example_inputs is not None:
+        return program, tree_leaves((tuple(example_inputs), dict(kwargs or {})))
+    if program.example_inputs is None:
+        raise OptionError("the exported program carries no example inputs: give example_inputs")
+    return program, tree_leaves(program.example_inputs)
+
+
+def stored_artifact(
+    store: Store, key: str, program: ExportedProgram, leaves: list[Any]
+) -> Artifact | None:
+    """The verified artifact of an earlier compilation."""
+    entry = store.find("models", key)
+    if entry is None:
+        return None
+    spec = program.call_spec
+    return Artifact.from_entry(entry, spec.in_spec, spec.out_spec, leaves)
+
+
+def cache_key_parts(
+    model: Any,
+    example_inputs: Example | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, str]:
+    """The parts of the cache key of a compilation, for `tilecast cache explain`."""
+    settings = resolve_options(options)
+    machine = resolve_target(settings.target)
+    program, _ = exported(model, example_inputs, kwargs)
+    threads = thread_count(settings, machine)
+    return key_parts(program, settings, machine, threads, find_toolchain())
+
+
+def thread_count(settings: Options, machine: Machine) -> int:
+    """The threads a program runs with: as asked, else every physical core; one for c99."""
+    if machine.name == "c99":
+        return 1
+    return settings.threads or physical_cores()
+
+
+def check_runs_here(machine: Machine, target: str) -> None:
+    """OptionError where this machine lacks an instruction that `target` uses."""
+    missing = sorted(set(machine.features) - set(native_machine().features))
+    if missing:
+        raise OptionError(
+            f"target {target!r} needs {', '.join(missing)}, which this machine lacks; "
+            "write its sources with tilecast.emit and build them where it runs"
+        )
+
+
+__all__ = ["STAGES", "cache_key_parts", "compile", "emit", "ir_file_name"]

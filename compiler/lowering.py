@@ -1,0 +1,151 @@
+"""The state of a model between its stages: IR, weights, text of each level, C files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.export import ExportedProgram
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import CallOp, FuncOp
+
+from ..codegen.c import emit_program, emit_unit, program_weight_symbols
+from ..costmodel.hardware import Machine
+from ..passes.context import CompileContext
+from ..passes.loops.plan_memory import program_arena
+from .frontend import ImportedModel, import_program
+from .frontend.tensor_types import DTYPES
+from .options import Options
+from .pipeline import ir_file_name, write_text
+from .runtime.artifact import Artifact, KernelFacts
+from .runtime.signature import OutputLeaf, Signature, TensorSpec, dtype_name
+from .verify.reduction_length import reduction_length
+
+
+@dataclass
+class Lowered:
+    """A model on its way to C. `structure` and `loops` are kept for verification."""
+
+    imported: ImportedModel
+    leaves: Sequence[Any]
+    ctx: CompileContext
+    module: ModuleOp
+    signature: Signature
+    ir: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, ModuleOp] = field(default_factory=dict)
+    reduction_length: int = 1
+
+    @staticmethod
+    def from_program(
+        program: ExportedProgram, leaves: Sequence[Any], machine: Machine, threads: int
+    ) -> Lowered:
+        """Import `program`."""
+        imported = import_program(program)
+        ctx = CompileContext()
+        ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
+        return Lowered(imported, leaves, ctx, imported.module, signature_of(imported, leaves))
+
+    def record(self, stage: str, dump_dir: Path | None) -> None:
+        """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
+        name = ir_file_name(stage)
+        self.ir[name] = str(self.module) + "\n"
+        if dump_dir is not None:
+            write_text(dump_dir, name, self.ir[name])
+        if stage in {"structure", "loops"}:
+            self.kept[stage] = self.module.clone()
+        if stage == "structure":
+            kernels = [op for op in self.module.ops if isinstance(op, FuncOp)]
+            self.reduction_length = max(map(reduction_length, kernels), default=1)
+
+    @property
+    def structure(self) -> ModuleOp:
+        """The kernels as linalg."""
+        return self.kept["structure"]
+
+    @property
+    def loops(self) -> ModuleOp:
+        """The kernels as loops."""
+        return self.kept["loops"]
+
+    def functions(self) -> tuple[FuncOp, list[FuncOp]]:
+        """The program and its kernels."""
+        functions = [op for op in self.module.ops if isinstance(op, FuncOp)]
+        main = next(op for op in functions if op.sym_name.data == "main")
+        return main, [op for op in functions if op is not main]
+
+    def emit(self, name: str) -> None:
+        """Fill `sources`: one file per kernel (they compile in parallel), and the program."""
+        main, kernels = self.functions()
+        for kernel in kernels:
+            kernel_name = kernel.sym_name.data
+            self.sources[f"{name}_{kernel_name}.c"] = emit_unit([kernel], self.ctx.machine)
+        self.sources[f"{name}.c"] = emit_program(main, kernels, name)
+
+    def artifact(
+        self,
+        settings: Options,
+        machine: Machine,
+        threads: int,
+        compiler: str,
+        flags: tuple[str, ...],
+    ) -> Artifact:
+        """Everything about the lowered program as plain data."""
+        main, kernels = self.functions()
+        arena_bytes, lower_bound = program_arena(main)
+        calls = Counter(
+            op.callee.root_reference.data for op in main.body.block.ops if isinstance(op, CallOp)
+        )
+        return Artifact(
+            name=settings.name,
+            machine=machine,
+            threads=threads,
+            signature=self.signature,
+            arena_bytes=arena_bytes,
+            arena_lower_bound=lower_bound,
+            sources=self.sources,
+            weights={name: self.ctx.weights[name] for name in program_weight_symbols(main)},
+            ir=self.ir,
+            kernels=tuple(kernel_facts(kernel, calls) for kernel in kernels),
+            reduction_length=self.reduction_length,
+            compiler=compiler,
+            flags=flags,
+        )
+
+
+def kernel_facts(kernel: FuncOp, calls: Counter[str]) -> KernelFacts:
+    """Name, number of calls, and arguments of a kernel."""
+    roles = kernel.attributes["tilecast.roles"]
+    assert isinstance(roles, ArrayAttr)
+    return KernelFacts(
+        name=kernel.sym_name.data,
+        calls=calls[kernel.sym_name.data],
+        arguments=tuple(str(argument.type) for argument in kernel.body.block.args),
+        roles=tuple(role.data for role in roles if isinstance(role, StringAttr)),
+    )
+
+
+def signature_of(imported: ImportedModel, leaves: Sequence[Any]) -> Signature:
+    """The calling convention of an imported model; `leaves` supply the compiled-in constants."""
+    main = next(op for op in imported.module.ops if isinstance(op, FuncOp))
+    results = []
+    for k, type in enumerate(main.function_type.outputs):
+        assert isinstance(type, TensorType)
+        dtype = dtype_name(DTYPES[type.element_type])
+        results.append(TensorSpec(f"output_{k}", dtype, tuple(type.get_shape())))
+    positions = imported.input_positions
+    return Signature(
+        inputs=tuple(
+            TensorSpec(spec.name, dtype_name(spec.dtype), tuple(spec.shape))
+            for spec in imported.inputs
+        ),
+        results=tuple(results),
+        leaves=tuple(OutputLeaf(o.kind, o.index, o.constant) for o in imported.outputs),
+        positions=positions,
+        constants={k: v for k, v in enumerate(leaves) if k not in positions},
+        in_spec=imported.in_spec,
+        out_spec=imported.out_spec,
+    )

@@ -1,0 +1,79 @@
+"""The order of all passes, in one list, and how a stage is run and its IR written down."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..dialects.errors import LoweringError, OptionError, TilecastError
+from .logging import debug_level
+from .options import STAGES, environment
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+    from ..passes.context import CompileContext
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Passes that take the IR from one level to the next."""
+
+    name: str
+    passes: tuple[str, ...]
+
+
+PIPELINE: tuple[Stage, ...] = (
+    Stage("simplify", ("canonicalize", "fold-constants", "fold-batch-norm", "canonicalize")),
+    Stage("fuse", ("fuse", "deduplicate-kernels")),
+    Stage("structure", ("convert-graph-to-linalg",)),
+    Stage("schedule", ("extract-scop", "schedule")),
+    Stage("loops", ("lower-scop", "promote-buffers", "eliminate-common-subexpressions")),
+    Stage("program", ("plan-memory",)),
+)
+
+
+def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
+    """Apply the passes of a stage to `module`, in place."""
+    from ..passes.registry import load_pass  # brings in xDSL and isl, which cached models skip
+
+    for name in stage.passes:
+        start = time.perf_counter()
+        try:
+            load_pass(name)().apply(ctx, module)
+            if debug_level() >= 2:
+                module.verify()
+        except TilecastError:
+            raise
+        except Exception as error:
+            raise LoweringError(
+                f"pass {name} failed: {type(error).__name__}: {error}. This is a defect of "
+                "tilecast; the IR before it can be had with dump_dir="
+            ) from error
+        dump_pass(name, module, time.perf_counter() - start)
+
+
+def ir_file_name(stage: str) -> str:
+    """The file name of the IR after a stage, such as 03-structure.mlir."""
+    return f"{STAGES.index(stage):02d}-{stage}.mlir"
+
+
+def write_text(folder: Path, name: str, text: str) -> None:
+    """Write a dump file; OptionError where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"cannot write {folder / name}: {error.strerror or error}") from error
+
+
+def dump_pass(name: str, module: ModuleOp, seconds: float) -> None:
+    """Write the IR after a pass to TILECAST_DUMP, numbered in order, with the time it took."""
+    chosen = environment("TILECAST_DUMP")
+    if not chosen:
+        return
+    folder = Path(chosen)
+    serial = len(list(folder.glob("*.mlir"))) if folder.is_dir() else 0
+    write_text(folder, f"{serial:03d}-{name}.mlir", f"// {seconds * 1e3:.1f} ms\n{module!s}\n")

@@ -1,0 +1,198 @@
+"""`CompiledModel`: call it like the model it was made from."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ...dialects.errors import InvalidInputError, PackageError
+from ..verify.report import VerifyReport
+from .artifact import Artifact
+from .cache import aligned_bytes
+from .library import Library
+from .pool import OutputPool
+from .signature import TensorSpec, dtype_name
+
+STRIDED = torch.strided
+
+
+class Frame:
+    """Arena and argument arrays of one running call; calls at the same time have one each."""
+
+    def __init__(self, inputs: int, outputs: int, arena_bytes: int) -> None:
+        self.inputs = (ctypes.c_void_p * max(1, inputs))()
+        self.outputs = (ctypes.c_void_p * max(1, outputs))()
+        self.memory = aligned_bytes(arena_bytes)
+        self.arena = ctypes.c_void_p(self.memory.ctypes.data)
+
+
+class CompiledModel:
+    """A model compiled to C. Calls are thread-safe and never record gradients.
+
+    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        program: ExportedProgram | None = None,
+        example: Sequence[Any] | None = None,
+    ) -> None:
+        assert artifact.library is not None, "the artifact has not been built"
+        signature = artifact.signature
+        self.artifact = artifact
+        self._program, self._example = program, example
+        self._library = Library(artifact.library, artifact.name, artifact.weights, artifact.threads)
+        self._call = self._library.program
+        self._specs = [
+            (k, position, spec, spec.torch_dtype, torch.Size(spec.shape))
+            for k, (position, spec) in enumerate(
+                zip(signature.positions, signature.inputs, strict=True)
+            )
+        ]
+        self._pools = [OutputPool(spec) for spec in signature.results]
+        self._leaf_count = signature.in_spec.num_leaves
+        self._constants = list(signature.constants.items())
+        self._only_results = all(
+            leaf.kind == "result" and leaf.index == k for k, leaf in enumerate(signature.leaves)
+        ) and len(signature.leaves) == len(signature.results)
+        self._positional = is_flat_positional(signature.in_spec)
+        self._single = self._only_results and signature.out_spec.is_leaf()
+        self._frames: list[Frame] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns for these arguments; InvalidInputError where they do not fit."""
+        if self._positional and not kwargs and len(args) == self._leaf_count:
+            leaves: list[Any] | tuple[Any, ...] = args
+        else:
+            leaves = self._flatten(args, kwargs)
+        if self._constants:
+            self._check_constants(leaves)
+        frame = self._frames.pop() if self._frames else self._new_frame()
+        try:
+            pointers = frame.inputs
+            copies = []  # keeps contiguous copies alive during the call
+            for k, position, spec, dtype, shape in self._specs:
+                tensor = leaves[position]
+                if not isinstance(tensor, Tensor) or tensor.dtype is not dtype:
+                    raise mismatch(spec, tensor)
+                if tensor.shape != shape or not tensor.is_cpu or tensor.layout is not STRIDED:
+                    raise mismatch(spec, tensor)
+                if not tensor.is_contiguous() or tensor.is_neg():
+                    tensor = tensor.detach().resolve_neg().contiguous()
+                    copies.append(tensor)
+                pointers[k] = tensor.data_ptr()
+            results = [pool.take() for pool in self._pools]
+            for k, result in enumerate(results):
+                frame.outputs[k] = result.data_ptr()
+            library = self._library
+            self._call(pointers, frame.outputs, library.weights, frame.arena, library.threads)
+        finally:
+            self._frames.append(frame)
+        if self._single:
+            return results[0]
+        return self._unflatten(results, leaves)
+
+    def _new_frame(self) -> Frame:
+        signature = self.artifact.signature
+        return Frame(len(signature.inputs), len(signature.results), self.artifact.arena_bytes)
+
+    def _flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        spec = self.artifact.signature.in_spec
+        ordered = kwargs
+        wanted = spec.child(1).context if spec.num_children == 2 else []
+        if list(kwargs) != wanted and set(kwargs) == set(wanted):
+            ordered = {name: kwargs[name] for name in wanted}
+        leaves, found = tree_flatten((args, ordered))
+        if found != spec:
+            raise InvalidInputError(
+                f"the arguments do not have the structure the model was compiled for:\n"
+                f"  expected {spec}\n  found    {found}"
+            )
+        return leaves
+
+    def _check_constants(self, leaves: list[Any] | tuple[Any, ...]) -> None:
+        for position, value in self._constants:
+            found = leaves[position]
+            if type(found) is not type(value) or found != value:
+                raise InvalidInputError(
+                    f"argument leaf {position} is compiled in: expected {value!r}, got {found!r}; "
+                    "compile the model again for another value"
+                )
+
+    def _unflatten(self, results: list[Tensor], leaves: list[Any] | tuple[Any, ...]) -> Any:
+        signature = self.artifact.signature
+        if self._only_results:
+            return tree_unflatten(results, signature.out_spec)
+        values: list[Any] = []
+        for leaf in signature.leaves:
+            if leaf.kind == "result":
+                values.append(results[leaf.index])
+            elif leaf.kind == "input":
+                values.append(leaves[signature.positions[leaf.index]])
+            else:
+                values.append(leaf.constant)
+        return tree_unflatten(values, signature.out_spec)
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The C files, by name."""
+        return self.artifact.sources
+
+    @property
+    def report(self) -> VerifyReport | None:
+        """The report of the last verification."""
+        return self.artifact.report
+
+    def verify(self, seed: int = 0) -> VerifyReport:
+        """Check every kernel and the whole model again; VerifyFailure on a mismatch."""
+        from ..verify.artifact import verify_artifact  # needs the IR packages, calls do not
+
+        if self._program is None or self._example is None:
+            raise PackageError("a model without its original can only be checked by `make check`")
+        report = verify_artifact(self.artifact, self._library, self._program, self._example, seed)
+        report.check()
+        return report
+
+    def save(self, directory: str | Path, **options: Any) -> Path:
+        """Write the standalone source package; PackageError where that fails."""
+        from .save import save_artifact  # needs the package writer, calls do not
+
+        if self._program is None or self._example is None:
+            raise PackageError("a loaded package cannot be saved again; copy its folder")
+        return save_artifact(self.artifact, directory, self._program, self._example, **options)
+
+    def __repr__(self) -> str:
+        signature = self.artifact.signature
+        inputs = ", ".join(f"{spec.name}: {spec}" for spec in signature.inputs)
+        outputs = ", ".join(map(str, signature.results))
+        return f"CompiledModel({self.artifact.name}: ({inputs}) -> ({outputs}))"
+
+
+def is_flat_positional(spec: Any) -> bool:
+    """Whether the arguments are a plain sequence of leaves without keywords."""
+    if spec.num_children != 2:
+        return False
+    args, kwargs = spec.children()
+    return kwargs.num_leaves == 0 and all(child.is_leaf() for child in args.children())
+
+
+def mismatch(spec: TensorSpec, found: Any) -> InvalidInputError:
+    """The error for an input that is not what `spec` says."""
+    if not isinstance(found, Tensor):
+        text = f"{type(found).__name__} {found!r}"
+    else:
+        text = f"{dtype_name(found.dtype)}{list(found.shape)}"
+        text += "" if found.is_cpu else f" on {found.device}"
+        text += "" if found.layout is torch.strided else f" with layout {found.layout}"
+    return InvalidInputError(
+        f"input {spec.name!r}: expected a dense CPU tensor {spec}, found {text}. A compiled model "
+        "takes exactly the types and shapes it was compiled for"
+    )

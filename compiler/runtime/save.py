@@ -1,0 +1,111 @@
+"""A compiled model as the content of a standalone source package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from ...codegen.package import (
+    CheckData,
+    CheckOutput,
+    PackageContent,
+    TensorSignature,
+    write_package,
+)
+from ..verify.compare import allowed_error
+from ..verify.eager import run_program
+from ..verify.model import fresh_leaves
+from .artifact import Artifact
+from .library import CALL_SOURCE
+from .signature import TensorSpec
+
+CHECK_SEED = 1
+
+
+def save_artifact(
+    artifact: Artifact,
+    directory: str | Path,
+    program: ExportedProgram,
+    leaves: Sequence[Any],
+    inline_weights: bool = False,
+) -> Path:
+    """Write the package of `artifact`; its check compares with PyTorch in float64."""
+    return write_package(directory, package_content(artifact, program, leaves, inline_weights))
+
+
+def package_content(
+    artifact: Artifact, program: ExportedProgram, leaves: Sequence[Any], inline_weights: bool
+) -> PackageContent:
+    """Everything that goes into the package."""
+    signature = artifact.signature
+    portable = artifact.machine.name == "c99"
+    checked = (
+        {result.name: asdict(result) for result in artifact.report.results}
+        if (artifact.report is not None)
+        else {}
+    )
+    return PackageContent(
+        name=artifact.name,
+        target=artifact.machine.name,
+        inputs=tuple(map(tensor_signature, signature.inputs)),
+        outputs=tuple(map(tensor_signature, signature.results)),
+        arena_bytes=artifact.arena_bytes,
+        sources={k: v for k, v in artifact.sources.items() if k != CALL_SOURCE},
+        weights=artifact.weights,
+        check=check_data(artifact, program, leaves),
+        ir=artifact.ir,
+        kernels=tuple(
+            asdict(kernel) | {"verification": checked.get(kernel.name)}
+            for kernel in artifact.kernels
+        ),
+        facts={
+            "compiler": artifact.compiler,
+            "threads": artifact.threads,
+            "arena_lower_bound": artifact.arena_lower_bound,
+            "verification": None if artifact.report is None else artifact.report.to_json(),
+        },
+        calling=signature.to_json(),
+        arch_flags=tuple(flag for flag in artifact.flags if flag.startswith("-m")),
+        standard="c99" if portable else "c11",
+        inline_weights=inline_weights,
+        static_arena=portable,
+    )
+
+
+def tensor_signature(spec: TensorSpec) -> TensorSignature:
+    """The package's form of a TensorSpec."""
+    return TensorSignature(spec.name, spec.dtype, spec.shape)
+
+
+def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[Any]) -> CheckData:
+    """Inputs, reference outputs in the output type, and how far results may be off."""
+    signature = artifact.signature
+    inputs = fresh_leaves(leaves, CHECK_SEED)
+    references = run_program(program, inputs, double=True)
+    natives = run_program(program, inputs, double=False)
+    outputs: dict[int, CheckOutput] = {}
+    for k, leaf in enumerate(signature.leaves):
+        if leaf.kind == "result":
+            wide, native = references[k].numpy(), natives[k].numpy()
+            outputs[leaf.index] = check_output(wide, native, artifact.reduction_length)
+    tensors: list[Tensor] = [inputs[position] for position in signature.positions]
+    return CheckData(
+        inputs=tuple(tensor.detach().contiguous().numpy() for tensor in tensors),
+        outputs=tuple(outputs[k] for k in range(len(outputs))),
+    )
+
+
+def check_output(reference: Any, native: Any, reduction_length: int) -> CheckOutput:
+    """A reference in the type of the model, with the bound that verification uses."""
+    if native.dtype.kind != "f":
+        return CheckOutput(np.ascontiguousarray(native), 0.0, 0.0)
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(reference.astype(native.dtype))
+    absolute, relative = allowed_error(reference, native, reduction_length)
+    return CheckOutput(rounded, absolute, relative)

@@ -1,0 +1,124 @@
+"""Target names to machines: the CPU at hand, an x86-64 level, a CPU known to archspec, or c99."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import archspec.cpu
+
+from ..costmodel.hardware import Isa, Machine
+from ..dialects.errors import OptionError
+
+AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
+AVX2 = frozenset({"avx2", "fma"})
+# Cache sizes of a recent server core, for targets that are not the machine at hand.
+GENERIC_CACHES: dict[str, Any] = {
+    "l1_bytes": 32 * 1024,
+    "l2_bytes": 1024 * 1024,
+    "l3_bytes": 32 * 1024 * 1024,
+}
+
+
+def resolve_target(name: str) -> Machine:
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or c99 (plain C)."""
+    if name == "c99":
+        return Machine("c99", "scalar", cores=1)
+    if name == "native":
+        return native_machine()
+    known = archspec.cpu.TARGETS
+    found = known.get(name) or known.get(name.replace("-", "_"))
+    if found is None or not is_x86(found):
+        names = target_names()
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise OptionError(f"unknown target {name!r}{hint} Known targets: {', '.join(names)}")
+    return machine_of(found, name=str(found.name).replace("x86_64", "x86-64").replace("_v", "-v"))
+
+
+def target_names() -> list[str]:
+    """Every name that `resolve_target` takes, sorted; the general ones first."""
+    cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
+    levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
+    return ["native", "c99", *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+
+
+def is_x86(cpu: Any) -> bool:
+    """Whether an archspec microarchitecture is a 64-bit x86 one."""
+    return str(cpu.family) == "x86_64"
+
+
+@cache
+def native_machine() -> Machine:
+    """The machine this process runs on; scalar where it is not an x86-64 one."""
+    cpu = archspec.cpu.host()
+    if not is_x86(cpu):
+        return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
+    return machine_of(cpu, str(cpu.name), physical_cores(), cache_sizes())
+
+
+def machine_of(
+    cpu: Any, name: str, cores: int = 1, caches: dict[str, Any] | None = None
+) -> Machine:
+    """A machine with the vector unit that the features of `cpu` allow."""
+    features = frozenset(str(f) for f in cpu.features)
+    isa: Isa = "avx512" if features >= AVX512 else "avx2" if features >= AVX2 else "scalar"
+    return Machine(
+        name,
+        isa,
+        features=tuple(sorted(features)),
+        vector_bytes={"avx512": 64, "avx2": 32, "scalar": 0}[isa],
+        vector_registers=32 if isa == "avx512" else 16,
+        cores=cores,
+        **(GENERIC_CACHES | (caches or {})),
+    )
+
+
+def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[str, ...]:
+    """Flags that let `compiler` ("gcc" or "clang") use what `machine` has, and nothing more.
+
+    The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
+    """
+    if machine.name in {"c99", "native"}:
+        return ()
+    cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
+    try:
+        text: str = cpu.optimization_flags(compiler, version)
+    except (archspec.cpu.UnsupportedMicroarchitecture, ValueError):
+        return tuple(f"-m{f}" for f in ("avx2", "fma") if f in machine.features)
+    return tuple(text.split())
+
+
+@cache
+def physical_cores() -> int:
+    """Physical cores that this process may run on (hyperthreads of one core count once)."""
+    available = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    cores = set()
+    for cpu in available:
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+        try:
+            siblings = (topology / "thread_siblings_list").read_text().strip()
+        except OSError:
+            siblings = str(cpu)
+        cores.add(siblings)
+    return len(cores) or os.cpu_count() or 1
+
+
+def cache_sizes() -> dict[str, Any]:
+    """L1 data, L2 and L3 bytes of the machine at hand, as far as the system tells."""
+    sizes: dict[str, Any] = {}
+    for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level = (entry / "level").read_text().strip()
+            kind = (entry / "type").read_text().strip()
+            text = (entry / "size").read_text().strip()
+        except OSError:
+            continue
+        if kind == "Instruction" or level not in {"1", "2", "3"}:
+            continue
+        unit = {"K": 1024, "M": 1024 * 1024}.get(text[-1:], 1)
+        sizes[f"l{level}_bytes"] = int(text.rstrip("KM")) * unit
+    return sizes

@@ -1,0 +1,77 @@
+"""What PyTorch computes for an exported program: as it is, or with every float in float64.
+
+Running the exported graph, and not the module in `.double()`, also widens what the module's code
+casts to float32 by name, and works for programs loaded from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import GraphModule, Interpreter, Node
+from torch.utils._pytree import tree_map
+
+NARROW = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def widen(value: Any) -> Any:
+    """Narrow float tensors and float types to float64; everything else as it is."""
+    if isinstance(value, Tensor) and value.dtype in NARROW:
+        return value.to(torch.float64)
+    if isinstance(value, torch.dtype) and value in NARROW:
+        return torch.float64
+    return value
+
+
+class NestedModule(torch.nn.Module):
+    """A subgraph of a higher-order operator, run by the interpreter of its parent."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__()
+        self.interpreter = DoubleInterpreter(module)
+
+    def forward(self, *args: Any) -> Any:
+        return self.interpreter.run(*args)
+
+
+class DoubleInterpreter(Interpreter):
+    """Runs an fx graph with every float in float64."""
+
+    def run_node(self, n: Node) -> Any:
+        if "_assert" in str(n.target):
+            return None  # checks of types, which are not what they were any more
+        return tree_map(widen, super().run_node(n))
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call an operator with wide arguments."""
+        return super().call_function(target, tree_map(widen, args), tree_map(widen, kwargs))
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A constant, or a subgraph that will run in float64 too."""
+        value = super().get_attr(target, args, kwargs)
+        return NestedModule(value) if isinstance(value, GraphModule) else value
+
+
+def run_program(program: ExportedProgram, leaves: Sequence[Any], double: bool) -> list[Any]:
+    """The flat user outputs of `program` for the flat leaves of (args, kwargs)."""
+    stored: dict[str, Any] = {**program.constants, **program.state_dict}
+    given = iter(leaves)
+    values = [
+        next(given) if spec.kind is InputKind.USER_INPUT else stored[str(spec.target)]
+        for spec in program.graph_signature.input_specs
+    ]
+    interpreter = (DoubleInterpreter if double else Interpreter)(program.graph_module)
+    with torch.no_grad():
+        values = [widen(value) for value in values] if double else values
+        results = interpreter.run(*values, enable_io_processing=False)
+    specs = program.graph_signature.output_specs
+    return [
+        result
+        for result, spec in zip(results, specs, strict=True)
+        if spec.kind is OutputKind.USER_OUTPUT
+    ]

@@ -1,0 +1,144 @@
+"""Check each unique kernel by itself: linalg meaning in float64 against the compiled function.
+
+Inputs are fresh random numbers away from zero, outputs are poisoned before the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects import tensor
+from xdsl.dialects.builtin import AnyFloat, ModuleOp, TensorType, i1
+from xdsl.dialects.func import FuncOp
+from xdsl.dialects.linalg.ops import GenericOp, YieldOp
+from xdsl.ir import Attribute, BlockArgument, SSAValue
+
+from ...dialects.reference.linalg import evaluate_kernel
+from ...dialects.reference.number_types import numpy_type
+from ...passes.loops.pack_weights import pack_array
+from ...passes.loops.plan_memory import KernelInterface
+from ..runtime.library import Library
+from .compare import compare
+from .poison import poison
+from .reduction_length import reduction_length
+from .report import CheckResult
+
+Array = npt.NDArray[np.generic]
+
+
+def check_kernels(
+    structure: ModuleOp, loops: ModuleOp, library: Library, seed: int
+) -> list[CheckResult]:
+    """Every kernel of `structure` (linalg level) against its compiled form.
+
+    `loops` has the same kernels over memrefs; it tells how weights are packed.
+    """
+    compiled = {op.sym_name.data: op for op in loops.ops if isinstance(op, FuncOp)}
+    results: list[CheckResult] = []
+    for op in structure.ops:
+        if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_main(op):
+            rng = np.random.default_rng([seed, len(results)])
+            results += check_kernel(op, compiled[op.sym_name.data], library, rng)
+    return results
+
+
+def is_main(func: FuncOp) -> bool:
+    """Whether `func` is the program and not a kernel."""
+    return func.sym_name.data == "main"
+
+
+def check_kernel(
+    func: FuncOp, compiled: FuncOp, library: Library, rng: np.random.Generator
+) -> list[CheckResult]:
+    """One row per output of the kernel."""
+    inputs = [random_argument(argument, rng) for argument in func.body.block.args]
+    references = evaluate_kernel(func, inputs, dtype=np.float64)
+    natives = evaluate_kernel(func, inputs, dtype=np.float32)
+    interface = KernelInterface(compiled)
+    arrays: dict[int, Array] = {}
+    for position, array in zip(interface.read, inputs, strict=True):
+        arrays[position] = packed_argument(interface, position, array)
+    for position in (*interface.written, *interface.scratch):
+        type = interface.type_of(position)
+        arrays[position] = poison(tuple(type.get_shape()), storage_type(type.element_type))
+    library.run_kernel(func.sym_name.data, [arrays[k] for k in range(len(arrays))])
+    outputs = [arrays[position] for position in interface.written]
+    name, length = func.sym_name.data, reduction_length(func)
+    return [
+        compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *versions, length)
+        for k, versions in enumerate(zip(outputs, references, natives, strict=True))
+    ]
+
+
+def packed_argument(interface: KernelInterface, position: int, array: Array) -> Array:
+    """`array` as the compiled kernel reads it."""
+    pack = interface.packs.get(position)
+    if pack is not None:
+        array = pack_array(array, pack, interface.type_of(position).get_shape())
+    return np.ascontiguousarray(array).reshape(interface.type_of(position).get_shape())
+
+
+def storage_type(element: Attribute) -> np.dtype[Any]:
+    """The numpy type of an element in memory."""
+    width = element.bitwidth // 8 if isinstance(element, AnyFloat) else 8
+    return numpy_type(element, f"f{width}")
+
+
+def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
+    """Random values for a kernel argument: non-zero floats, integers that are valid indices."""
+    shape, element = tensor_shape(argument.type), tensor_element(argument.type)
+    dtype = storage_type(element)
+    if isinstance(element, AnyFloat):
+        magnitude = rng.uniform(0.1, 2.0, shape)
+        sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)
+        return (magnitude * sign).astype(dtype)
+    if element == i1:
+        # Mostly true, so that a mask leaves something in every row.
+        return rng.random(shape) < 0.8
+    limits = list(index_limits(argument))
+    high = min(limits, default=8)
+    return rng.integers(0 if limits else 1, max(1, high), shape, dtype=dtype, endpoint=not limits)
+
+
+def index_limits(argument: SSAValue) -> Iterator[int]:
+    """Extents of the tables that values of an integer argument may index.
+
+    Follows the data from the argument through generics to every `tensor.extract` it can reach;
+    arithmetic on the way is not modelled, so the smallest extent bounds them all.
+    """
+    seen: set[SSAValue] = set()
+    pending: list[SSAValue] = [argument]
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for use in value.uses:
+            op = use.operation
+            if isinstance(op, tensor.ExtractOp):
+                if use.index >= 1:
+                    yield tensor_shape(op.tensor.type)[use.index - 1]
+                continue
+            if isinstance(op, GenericOp):
+                pending.append(op.body.block.args[use.index])
+            elif isinstance(op, YieldOp):
+                parent = op.parent_op()
+                assert parent is not None
+                pending.append(parent.results[use.index])
+            pending += op.results if not isinstance(op, GenericOp) else ()
+
+
+def tensor_shape(type: Attribute) -> tuple[int, ...]:
+    """The static shape of a tensor type."""
+    assert isinstance(type, TensorType)
+    return tuple(type.get_shape())
+
+
+def tensor_element(type: Attribute) -> Attribute:
+    """The element type of a tensor type."""
+    assert isinstance(type, TensorType)
+    element: Attribute = type.element_type
+    return element

@@ -1,0 +1,91 @@
+"""Check the whole program against PyTorch in float64, eager float32 measured for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from ...dialects.errors import VerifyFailure
+from ..runtime.library import Library
+from ..runtime.signature import Signature
+from .compare import compare
+from .eager import run_program
+from .poison import poison_tensor
+from .report import CheckResult
+
+
+def check_model(
+    program: ExportedProgram,
+    signature: Signature,
+    library: Library,
+    arena_bytes: int,
+    leaves: Sequence[Any],
+    reduction_length: int,
+    seed: int,
+) -> list[CheckResult]:
+    """One row per output, on fresh random floats; integers are those of the example.
+
+    Results must be the same bits with one thread and with all threads.
+    """
+    inputs = fresh_leaves(leaves, seed)
+    references = run_program(program, inputs, double=True)
+    natives = run_program(program, inputs, double=False)
+    tensors = [inputs[position].contiguous() for position in signature.positions]
+    found = run_poisoned(library, signature, tensors, arena_bytes, library.threads.value)
+    alone = run_poisoned(library, signature, tensors, arena_bytes, 1)
+    results = []
+    for k, leaf in enumerate(signature.leaves):
+        if leaf.kind != "result":
+            continue
+        name = f"output {k}"
+        check_same_bits(name, found[leaf.index], alone[leaf.index])
+        result, reference, native = (
+            tensor.detach().numpy() for tensor in (found[leaf.index], references[k], natives[k])
+        )
+        results.append(compare("model", name, result, reference, native, reduction_length))
+    return results
+
+
+def fresh_leaves(leaves: Sequence[Any], seed: int) -> list[Any]:
+    """`leaves` with every float tensor replaced by random normal numbers of its type and shape."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(leaf.shape, generator=generator).to(leaf.dtype)
+        if isinstance(leaf, Tensor) and leaf.is_floating_point()
+        else leaf
+        for leaf in leaves
+    ]
+
+
+def run_poisoned(
+    library: Library,
+    signature: Signature,
+    inputs: Sequence[Tensor],
+    arena_bytes: int,
+    threads: int,
+) -> list[Tensor]:
+    """The program's results, with outputs and arena full of NaN before."""
+    outputs = [poison_tensor(spec.shape, spec.torch_dtype) for spec in signature.results]
+    arena = np.full(arena_bytes + 64, 0xFF, np.uint8)
+    library.run_program(inputs, outputs, arena[-arena.ctypes.data % 64 :], threads)
+    return outputs
+
+
+def check_same_bits(name: str, left: Tensor, right: Tensor) -> None:
+    """VerifyFailure where two runs differ in any bit."""
+    if left.numel() == 0:
+        return
+    bits = [t.reshape(-1).view(torch.uint8).reshape(left.numel(), -1) for t in (left, right)]
+    differing = (bits[0] != bits[1]).any(dim=1).nonzero()
+    if differing.numel():
+        element = int(differing[0])
+        raise VerifyFailure(
+            f"{name}: the result depends on the number of threads; first at flat element "
+            f"{element}: {left.reshape(-1)[element].item()!r} and "
+            f"{right.reshape(-1)[element].item()!r} with one thread"
+        )

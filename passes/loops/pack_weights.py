@@ -1,0 +1,34 @@
+"""Arrange a stored weight as a kernel reads it: packed[i] = source[map(i)], zero out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ...dialects.errors import LoweringError
+from ...dialects.poly import PackAttr
+
+Array = npt.NDArray[np.generic]
+
+
+def pack_array(source: Array, pack: PackAttr, shape: Sequence[int]) -> Array:
+    """`source` (of any shape with the elements of `pack.source_shape`), packed to `shape`."""
+    extents = tuple(extent.data for extent in pack.source_shape)
+    if source.size != int(np.prod(extents)):
+        raise LoweringError(f"a weight of shape {source.shape} cannot be packed from {extents}")
+    plain = source.reshape(extents)
+    # Open grids: each map result is an array of as many dims as it really depends on.
+    dims = list(np.indices(tuple(shape), sparse=True))
+    valid: npt.NDArray[np.bool_] = np.ones((1,) * len(shape), np.bool_)
+    index = []
+    for result, extent in zip(pack.map.data.results, extents, strict=True):
+        position = np.asarray(result.eval(dims, []))  # type: ignore[arg-type]
+        valid = valid & (position >= 0) & (position < extent)
+        index.append(np.clip(position, 0, max(extent - 1, 0)))
+    if plain.size == 0:
+        return np.zeros(tuple(shape), source.dtype)
+    picked = np.broadcast_to(plain[tuple(index)], tuple(shape))
+    packed: Array = np.where(valid, picked, np.zeros((), source.dtype))
+    return packed

@@ -1,0 +1,322 @@
+"""Give every tensor of the program a place: weights, inputs, outputs, or bytes of one arena.
+
+before: func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {
+          %w = graph.weight @w
+          %0 = graph.launch @a(%x, %w) ; %1 = graph.launch @b(%0) ; return %1 }
+after:  func.func @main(%x: memref<8xf32>, %out: memref<8xf32>, %arena: memref<64xi8>) {
+          %w = memref.get_global @w ; %0 = memref.view %arena[%c0][]
+          func.call @a(%x, %w, %0) ; func.call @b(%0, %out) ; return }
+
+A model output is written by the kernel that computes it; only outputs that are inputs, weights or
+repeated are copied. Kernels whose weight argument is packed get a packed weight in the store.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects import arith, memref
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    IndexType,
+    IntAttr,
+    IntegerAttr,
+    MemRefType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    i8,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
+from xdsl.passes import ModulePass
+
+from ...dialects.errors import LoweringError
+from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp
+from ...dialects.poly import PackAttr
+from ..context import CompileContext
+from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
+from .pack_weights import pack_array
+
+Scratch = tuple[LaunchOp, int]
+
+
+def memref_of(type: Attribute) -> MemRefType[Attribute]:
+    """The row-major memref of a tensor type."""
+    assert isinstance(type, TensorType)
+    return MemRefType(type.element_type, type.get_shape())
+
+
+def bytes_of(type: MemRefType[Attribute]) -> int:
+    """Size in memory; a boolean takes one byte."""
+    element = type.element_type
+    bits = 64 if isinstance(element, IndexType) else getattr(element, "bitwidth", 8)
+    return math.prod(type.get_shape()) * max(1, bits // 8)
+
+
+def root_of(value: SSAValue) -> SSAValue:
+    """The value whose memory `value` shares: reshapes are aliases."""
+    while isinstance(value.owner, ReshapeOp):
+        value = value.owner.source
+    return value
+
+
+@dataclass
+class KernelInterface:
+    """Which arguments of a kernel are read, written and scratch, and how weights are packed."""
+
+    func: FuncOp
+    read: list[int] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
+    scratch: list[int] = field(default_factory=list)
+    packs: dict[int, PackAttr] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        roles = self.func.attributes.get("tilecast.roles")
+        if not isinstance(roles, ArrayAttr) or len(roles) != len(self.func.body.block.args):
+            raise LoweringError(f"kernel {self.func.sym_name.data} has no role per argument")
+        for position, role in enumerate(roles):
+            assert isinstance(role, StringAttr)
+            kinds = {"out": self.written, "scratch": self.scratch}
+            kinds.get(role.data, self.read).append(position)
+        for position, attributes in enumerate(self.func.arg_attrs or ()):
+            pack = attributes.data.get("tilecast.pack")
+            if isinstance(pack, PackAttr):
+                self.packs[position] = pack
+
+    def type_of(self, position: int) -> MemRefType[Attribute]:
+        """The type of an argument."""
+        type = self.func.body.block.args[position].type
+        assert isinstance(type, MemRefType)
+        return type
+
+
+class Program:
+    """What the pass knows of `main` before it writes anything."""
+
+    def __init__(self, main: FuncOp, kernels: dict[str, KernelInterface]) -> None:
+        self.main = main
+        self.ops = list(main.body.block.ops)
+        self.launches = [op for op in self.ops if isinstance(op, LaunchOp)]
+        self.kernels = kernels
+        end = main.get_return_op()
+        self.returned = list(end.arguments) if end is not None else []
+        for op in self.ops:
+            if not isinstance(op, WeightOp | ReshapeOp | LaunchOp | ReturnOp):
+                raise LoweringError(f"main holds {op.name}, which is no kernel launch; fuse first")
+        for launch in self.launches:
+            self.interface_of(launch)
+        # A launch result that is returned lives in the first output it is returned as.
+        self.output_of: dict[SSAValue, int] = {}
+        for k, value in enumerate(self.returned):
+            root = root_of(value)
+            if isinstance(root.owner, LaunchOp):
+                self.output_of.setdefault(root, k)
+
+    def interface_of(self, launch: LaunchOp) -> KernelInterface:
+        """The kernel of a launch; LoweringError where they do not fit."""
+        name = launch.kernel.root_reference.data
+        interface = self.kernels.get(name)
+        if interface is None:
+            raise LoweringError(f"main launches {name}, which is not in the module")
+        if len(interface.read) != len(launch.arguments) or len(interface.written) != len(
+            launch.results_
+        ):
+            raise LoweringError(
+                f"kernel {name} takes {len(interface.read)} and writes {len(interface.written)} "
+                f"arrays, its launch has {len(launch.arguments)} and {len(launch.results_)}"
+            )
+        return interface
+
+    def plan(self) -> tuple[ArenaPlan, dict[SSAValue | Scratch, int]]:
+        """The arena, and the offset of each launch result and scratch array that lives in it."""
+        keys: list[SSAValue | Scratch] = []
+        lifetimes: list[Lifetime] = []
+        last_use: dict[SSAValue, int] = {}
+        for step, launch in enumerate(self.launches):
+            for argument in launch.arguments:
+                last_use[root_of(argument)] = step
+        for step, launch in enumerate(self.launches):
+            interface = self.interface_of(launch)
+            for result in launch.results_:
+                if result in self.output_of:
+                    continue
+                keys.append(result)
+                last = last_use.get(result, step)
+                lifetimes.append(Lifetime(bytes_of(memref_of(result.type)), step, last))
+            for position in interface.scratch:
+                keys.append((launch, position))
+                lifetimes.append(Lifetime(bytes_of(interface.type_of(position)), step, step))
+        plan = allocate_arena(lifetimes)
+        return plan, dict(zip(keys, plan.offsets, strict=True))
+
+
+class ProgramWriter:
+    """Writes the memref form of a program, op by op."""
+
+    def __init__(self, program: Program, ctx: CompileContext) -> None:
+        self.program, self.ctx = program, ctx
+        self.plan, self.offsets = program.plan()
+        inputs = [memref_of(argument.type) for argument in program.main.body.block.args]
+        outputs = [memref_of(value.type) for value in program.returned]
+        arena = MemRefType(i8, [self.plan.bytes])
+        self.func = FuncOp("main", ([*inputs, *outputs, arena], []))
+        self.block: Block = self.func.body.block
+        arguments = self.block.args
+        self.outputs = arguments[len(inputs) : -1]
+        self.arena = arguments[-1]
+        self.arena.name_hint = "arena"
+        for k, output in enumerate(self.outputs):
+            output.name_hint = f"output_{k}" if len(outputs) > 1 else "output"
+        self.places: dict[SSAValue, SSAValue] = {}
+        for old, new in zip(program.main.body.block.args, arguments, strict=False):
+            new.name_hint = old.name_hint
+            self.places[old] = new
+        self.globals: dict[str, SSAValue] = {}
+        self.packed: dict[tuple[str, PackAttr, MemRefType[Attribute]], str] = {}
+        roles = ["in"] * len(inputs) + ["out"] * len(outputs) + ["arena"]
+        self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in roles])
+        self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
+
+    def write(self) -> FuncOp:
+        """The whole program."""
+        for launch in self.program.launches:
+            self.write_launch(launch)
+        for k, value in enumerate(self.program.returned):
+            if self.program.output_of.get(root_of(value)) != k:
+                source = self.place_of(value)
+                self.block.add_op(memref.CopyOp(source, self.outputs[k]))
+        self.block.add_op(ReturnOp())
+        return self.func
+
+    def write_launch(self, launch: LaunchOp) -> None:
+        """The call of one kernel."""
+        interface = self.program.interface_of(launch)
+        arguments: dict[int, SSAValue] = {}
+        for position, operand in zip(interface.read, launch.arguments, strict=True):
+            pack = interface.packs.get(position)
+            if pack is None:
+                arguments[position] = self.place_of(operand)
+            else:
+                arguments[position] = self.packed_weight(operand, pack, interface, position)
+        for position, result in zip(interface.written, launch.results_, strict=True):
+            arguments[position] = self.place_of(result)
+        for position in interface.scratch:
+            offset = self.offsets[launch, position]
+            arguments[position] = self.arena_view(offset, interface.type_of(position))
+        ordered = [arguments[position] for position in range(len(arguments))]
+        for position, argument in enumerate(ordered):
+            expected, found = interface.type_of(position), argument.type
+            assert isinstance(found, MemRefType)
+            if math.prod(expected.get_shape()) != math.prod(found.get_shape()):
+                raise LoweringError(
+                    f"kernel {interface.func.sym_name.data}, argument {position}: expected "
+                    f"{expected}, the program has {found}"
+                )
+            ordered[position] = self.reshaped(argument, expected)  # kernels collapse dims
+        self.block.add_op(CallOp(interface.func.sym_name.data, ordered, []))
+
+    def place_of(self, value: SSAValue) -> SSAValue:
+        """The memref that holds `value`, made where it is first needed."""
+        if value in self.places:
+            return self.places[value]
+        owner = value.owner
+        if isinstance(owner, ReshapeOp):
+            place = self.reshaped(self.place_of(owner.source), memref_of(value.type))
+        elif isinstance(owner, WeightOp):
+            place = self.weight(owner.symbol.root_reference.data, memref_of(value.type))
+        elif value in self.program.output_of:
+            output = self.outputs[self.program.output_of[value]]
+            place = self.reshaped(output, memref_of(value.type))
+        else:
+            place = self.arena_view(self.offsets[value], memref_of(value.type))
+            place.name_hint = value.name_hint
+        self.places[value] = place
+        return place
+
+    def reshaped(self, source: SSAValue, type: MemRefType[Attribute]) -> SSAValue:
+        """The same memory under another shape."""
+        if source.type == type:
+            return source
+        shape = type.get_shape()
+        strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+        op = memref.ReinterpretCastOp(source, [], [], [], [0], shape, strides, type)
+        return self.add(op, op.result)
+
+    def arena_view(self, offset: int, type: MemRefType[Attribute]) -> SSAValue:
+        """A piece of the arena."""
+        constant = arith.ConstantOp(IntegerAttr(offset, IndexType()))
+        self.block.add_op(constant)
+        view = memref.ViewOp(self.arena, constant.result, [], type)
+        return self.add(view, view.result)
+
+    def weight(self, symbol: str, type: MemRefType[Attribute]) -> SSAValue:
+        """The array stored under a symbol; one op per symbol, ahead of all calls."""
+        if symbol not in self.globals:
+            op = memref.GetGlobalOp(symbol, type)
+            self.insert_first(op)
+            self.globals[symbol] = op.memref
+        return self.globals[symbol]
+
+    def insert_first(self, op: memref.GetGlobalOp) -> None:
+        """Add a weight after the weights that are there already."""
+        last = next(reversed(self.globals.values()), None)
+        if last is not None:
+            assert isinstance(last, OpResult)
+            self.block.insert_op_after(op, last.op)
+        elif self.block.first_op is not None:
+            self.block.insert_op_before(op, self.block.first_op)
+        else:
+            self.block.add_op(op)
+
+    def packed_weight(
+        self, operand: SSAValue, pack: PackAttr, interface: KernelInterface, position: int
+    ) -> SSAValue:
+        """A weight in the arrangement a kernel wants, packed once and shared by all launches."""
+        root = root_of(operand)
+        if not isinstance(root.owner, WeightOp):
+            raise LoweringError(
+                f"kernel {interface.func.sym_name.data} packs argument {position}, "
+                "which is not a weight in every launch"
+            )
+        symbol, type = root.owner.symbol.root_reference.data, interface.type_of(position)
+        key = (symbol, pack, type)
+        if key not in self.packed:
+            array = pack_array(self.ctx.weights[symbol], pack, type.get_shape())
+            self.packed[key] = self.ctx.weights.add(f"{symbol}_packed", array)
+        return self.weight(self.packed[key], type)
+
+    def add(self, op: Operation, result: SSAValue) -> SSAValue:
+        """Append an op."""
+        self.block.add_op(op)
+        return result
+
+
+def program_arena(main: FuncOp) -> tuple[int, int]:
+    """(bytes of the arena, peak of live bytes) of a planned program."""
+    arena = main.body.block.args[-1]
+    bound = main.attributes["tilecast.arena_lower_bound"]
+    assert isinstance(arena, BlockArgument)
+    assert isinstance(arena.type, MemRefType)
+    assert isinstance(bound, IntAttr)
+    return arena.type.get_shape()[0], bound.data
+
+
+@dataclass(frozen=True)
+class PlanMemoryPass(ModulePass):
+    """Replace tensors of `main` by inputs, outputs, weights and bytes of the arena."""
+
+    name = "plan-memory"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = {f.sym_name.data: f for f in op.ops if isinstance(f, FuncOp)}
+        main = functions.pop("main", None)
+        if main is None:
+            return
+        assert isinstance(ctx, CompileContext)
+        kernels = {name: KernelInterface(func) for name, func in functions.items()}
+        planned = ProgramWriter(Program(main, kernels), ctx).write()
+        op.body.block.insert_op_after(planned, main)
+        op.body.block.erase_op(main)

@@ -1,0 +1,74 @@
+"""Target names to machines and compiler flags."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from tilecast.compiler.target import (
+    architecture_flags,
+    native_machine,
+    physical_cores,
+    resolve_target,
+    target_names,
+)
+from tilecast.dialects.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("name", "isa", "lanes"),
+    [
+        ("c99", "scalar", 1),
+        ("x86-64-v2", "scalar", 1),
+        ("x86-64-v3", "avx2", 8),
+        ("x86-64-v4", "avx512", 16),
+        ("haswell", "avx2", 8),
+        ("sapphirerapids", "avx512", 16),
+        ("zen3", "avx2", 8),
+        ("zen4", "avx512", 16),
+        ("nehalem", "scalar", 1),
+    ],
+)
+def test_vector_unit_of_known_targets(name, isa, lanes):
+    machine = resolve_target(name)
+    assert machine.isa == isa
+    assert machine.lanes(4) == lanes
+
+
+def test_every_listed_name_resolves():
+    for name in target_names():
+        assert resolve_target(name).isa in {"scalar", "avx2", "avx512"}
+
+
+@pytest.mark.parametrize("name", ["x86-64-v9", "neoverse_n1", "", "sm_90"])
+def test_unknown_target_lists_the_known_ones(name):
+    with pytest.raises(OptionError, match=r"unknown target.*native, c99"):
+        resolve_target(name)
+
+
+def test_misspelled_target_gets_a_suggestion():
+    with pytest.raises(OptionError, match="did you mean 'sapphirerapids'"):
+        resolve_target("saphirerapids")
+
+
+def test_native_machine_describes_this_one():
+    machine = native_machine()
+    assert machine is resolve_target("native")
+    assert 1 <= machine.cores <= (os.cpu_count() or 1)
+    assert machine.cores == physical_cores()
+    assert (
+        8 * 1024 <= machine.l1_bytes <= machine.l2_bytes <= max(machine.l3_bytes, machine.l2_bytes)
+    )
+
+
+def test_flags_name_the_architecture():
+    assert "-march=x86-64-v4" in architecture_flags(resolve_target("x86-64-v4"), "gcc", "12.2.0")
+    assert "-march=haswell" in architecture_flags(resolve_target("haswell"), "gcc", "12.2.0")
+    assert "-march=x86-64-v3" in architecture_flags(resolve_target("x86-64-v3"), "clang", "14.0.6")
+    assert architecture_flags(resolve_target("c99"), "gcc", "12.2.0") == ()
+
+
+def test_native_flags_hide_no_vector_unit():
+    machine = native_machine()
+    flags = " ".join(architecture_flags(machine, "gcc", "12.2.0"))
+    assert machine.isa == "scalar" or "-m" in flags

@@ -1,0 +1,135 @@
+"""Golden IR tests (`.mlir` files) and the `isa` marker.
+
+A golden's first line is `// RUN: tilecast-opt %s -p pass,pass | filecheck %s`. It runs in process.
+A file with `// EXPECT-ERROR: text` lines has one in each section between `// -----` lines; the
+section must fail with an error that contains the text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from filecheck.finput import FInput
+from filecheck.matcher import Matcher
+from filecheck.options import Options
+from filecheck.parser import Parser
+from tilecast.compiler.opt import main as opt_command
+from tilecast.compiler.opt import run_opt, split_sections
+from tilecast.dialects.errors import TilecastError
+
+RUN = re.compile(r"^// RUN: (?P<command>tilecast-opt .*?)(?P<check>\s*\|\s*filecheck %s.*)?$")
+EXPECT_ERROR = re.compile(r"//\s*EXPECT-ERROR:\s*(.+?)\s*$", re.MULTILINE)
+
+
+class GoldenError(Exception):
+    """A golden that does not hold, with the text a developer needs to see."""
+
+
+def check_text(golden: Path, actual: str, flags: list[str]) -> None:
+    """Match the CHECK lines of `golden` against `actual` as `filecheck FLAGS golden` does."""
+    options = Options(
+        match_filename=str(golden),
+        strict_whitespace="--strict-whitespace" in flags,
+        enable_var_scope="--enable-var-scope" in flags,
+    )
+    messages = io.StringIO()
+    with contextlib.redirect_stderr(messages), contextlib.redirect_stdout(messages):
+        matcher = Matcher(options, FInput("<tilecast-opt>", actual), Parser.from_opts(options))
+        matcher.stderr = messages
+        failed = matcher.run() != 0
+    if failed:
+        raise GoldenError(f"{messages.getvalue()}\n--- output of tilecast-opt:\n{actual}")
+
+
+def run_golden(golden: Path) -> None:
+    """Run one golden file; GoldenError says what is wrong."""
+    text = golden.read_text(encoding="utf-8")
+    match = RUN.match(text.partition("\n")[0])
+    if match is None:
+        raise GoldenError(
+            f"{golden}: expected first line '// RUN: tilecast-opt %s -p pass | filecheck %s', "
+            f"found {text.partition(chr(10))[0]!r}"
+        )
+    arguments = shlex.split(match["command"])[1:]
+    with opt_command.make_context("tilecast-opt", arguments) as context:
+        parameters = context.params
+    if EXPECT_ERROR.search(text):
+        check_errors(golden, text, parameters["pipeline"])
+        return
+    if match["check"] is None:
+        raise GoldenError(f"{golden}: neither '| filecheck %s' nor an EXPECT-ERROR line")
+    actual = run_opt(
+        text,
+        parameters["pipeline"],
+        split_input_file=parameters["split_input_file"],
+        print_op_generic=parameters["print_op_generic"],
+        source=golden.name,
+    )
+    check_text(golden, actual, match["check"].split())
+
+
+def check_errors(golden: Path, text: str, pipeline: str) -> None:
+    """Every section of `text` must fail with the text it expects."""
+    for number, section in enumerate(split_sections(text), start=1):
+        expected = EXPECT_ERROR.findall(section)
+        if len(expected) != 1:
+            raise GoldenError(f"section {number}: expected one EXPECT-ERROR line, found {expected}")
+        try:
+            run_opt(section, pipeline, source=golden.name)
+        except TilecastError as error:
+            if expected[0] not in str(error):
+                raise GoldenError(
+                    f"section {number}: expected an error with\n  {expected[0]}\nfound\n  {error}"
+                ) from error
+        else:
+            raise GoldenError(f"section {number}: expected an error with {expected[0]!r}, got none")
+
+
+class GoldenItem(pytest.Item):
+    def runtest(self) -> None:
+        run_golden(self.path)
+
+    def repr_failure(self, excinfo, style=None):  # type: ignore[no-untyped-def]
+        if isinstance(excinfo.value, GoldenError | TilecastError | click.ClickException):
+            return f"{self.path}\n{excinfo.value}"
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"golden: {self.name}"
+
+
+class GoldenFile(pytest.File):
+    def collect(self) -> Iterator[GoldenItem]:
+        yield GoldenItem.from_parent(self, name=self.path.name)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> GoldenFile | None:
+    """Collect `.mlir` files as golden tests."""
+    if file_path.suffix != ".mlir":
+        return None
+    return GoldenFile.from_parent(parent, path=file_path)
+
+
+def cpu_features() -> frozenset[str]:
+    """Feature names of this machine's CPU as archspec spells them."""
+    import archspec.cpu
+
+    return frozenset(archspec.cpu.host().features)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `isa(name)` where the CPU lacks the feature."""
+    for mark in item.iter_markers("isa"):
+        names = {"avx512": ["avx512f", "avx512bw", "avx512vl", "avx512dq"]}.get(
+            mark.args[0], [mark.args[0]]
+        )
+        missing = [name for name in names if name not in cpu_features()]
+        if missing:
+            pytest.skip(f"this CPU lacks {', '.join(missing)}")

@@ -1,0 +1,66 @@
+"""The comparison harness: engines run in turns, failures are told, results are written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def compare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.compare", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_a_comparison_is_measured_and_written(tmp_path: Path) -> None:
+    result = compare(
+        *("--model", "mlp", "--engine", "eager", "tilecast", "--threads", "1", "--rounds", "2"),
+        *("--seconds", "0.02", "--output", tmp_path / "result.json"),
+    )
+    assert result.returncode == 0, result.stderr
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert set(document) == {"date", "command", "machine", "results"}
+    [comparison] = document["results"]
+    assert comparison["failed"] == []
+    rows = {row["engine"]: row for row in comparison["engines"]}
+    assert rows["tilecast"]["ratio_to_tilecast"] == 1.0
+    for row in rows.values():
+        assert row["calls"] >= 2
+        assert 0 < row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
+        assert row["error"] < 1e-5
+    assert "tilecast" in result.stdout
+
+
+def test_wrong_results_are_not_timed() -> None:
+    """An engine that computes something else is refused by the accuracy check."""
+    script = """
+import torch
+from benchmarks.accuracy import measure_accuracy
+torch.set_grad_enabled(False)
+module = torch.nn.Linear(8, 8)
+x = torch.randn(4, 8)
+assert measure_accuracy(module, lambda v: module(*v), (x,)).is_ok
+assert not measure_accuracy(module, lambda v: module(*v) * 1.001, (x,)).is_ok
+assert not measure_accuracy(module, lambda v: module(*v)[:2], (x,)).is_ok
+assert not measure_accuracy(module, lambda v: module(*v) * float("nan"), (x,)).is_ok
+"""
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_engine_that_fails_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    script = """
+import benchmarks.engines as engines
+from benchmarks.worker import main
+def broken(module, inputs, threads):
+    raise RuntimeError("no such device\\nsecond line")
+engines.ENGINES["eager"] = ("torch", broken)
+main("eager", "mlp", 1)
+"""
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert json.loads(result.stdout) == {"failed": "RuntimeError: no such device"}
