@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tilecast
-import torch
 from tilecast.compiler.frontend import export_model
 from tilecast.compiler.verify.compare import compare
 from tilecast.compiler.verify.eager import run_program
