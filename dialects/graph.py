@@ -461,6 +461,7 @@ class AttentionOp(GraphOp):
 
     An i1 mask keeps where true, a float mask is added; it has shape [B..., Lq, Lk] (views broadcast
     it before). `causal` keeps key j for query i where j <= i. Batch dims are equal.
+    A query that keeps no key gives zeros.
     """
 
     name = "graph.attention"

@@ -71,7 +71,7 @@ def emit_store(emitter: FunctionEmitter, op: Operation) -> None:
 
 @emits(memref.AllocaOp)
 def emit_alloca(emitter: FunctionEmitter, op: Operation) -> None:
-    """A local array aligned to a cache line."""
+    """A local array, aligned to a cache line where vectors access it."""
     assert isinstance(op, memref.AllocaOp)
     type = op.memref.type
     if op.dynamic_sizes:
@@ -81,7 +81,9 @@ def emit_alloca(emitter: FunctionEmitter, op: Operation) -> None:
         size *= extent
     name = emitter.declare(op.memref)
     ctype = storage_type(type.get_element_type())
-    emitter.line(f"_Alignas(64) {ctype} {name}[{max(1, size)}];")
+    # Scalar code stays within C99, which has no _Alignas; only vector accesses need it.
+    aligned = "" if emitter.prelude.isa == "scalar" else "_Alignas(64) "
+    emitter.line(f"{aligned}{ctype} {name}[{max(1, size)}];")
 
 
 @emits(memref.CastOp)

@@ -1,9 +1,9 @@
 """Fit the polynomials of `coefficients.py`: run `python -m tilecast.codegen.mathlib.fit`.
 
-Each is the minimax polynomial of g(x) under a weight w(x), so that |w (p - g)| is the relative error
-of the finished function. Lawson's iteratively reweighted least squares on Chebyshev nodes finds it
-in extended precision; coefficients are rounded to the element type one by one, lowest first, and
-the rest refitted after each, so that the stated bound holds for the rounded polynomial.
+Each is the minimax polynomial of g(x) under a weight w(x), so that |w (p - g)| is the relative
+error of the finished function. Lawson's iteratively reweighted least squares on Chebyshev nodes
+finds it; coefficients are rounded to the element type one by one, lowest first, and the rest
+refitted after each, so that the stated bound holds for the rounded polynomial.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Target:
 
 def targets() -> list[Target]:
     """What the functions of mathlib need."""
-    import mpmath as mp
+    import mpmath as mp  # type: ignore[import-untyped]
 
     mp.mp.dps = 50
     half_ln2 = float(mp.log(2) / 2) * 1.001
@@ -85,7 +85,7 @@ def chebyshev_nodes(low: float, high: float, count: int) -> Reals:
     """Nodes of [low, high], dense at the ends; none is exactly zero."""
     angles = (np.arange(count, dtype=np.longdouble) + 0.5) * np.longdouble(np.pi) / count
     middle, radius = (low + high) / 2, (high - low) / 2
-    nodes: Reals = middle + radius * np.cos(angles)
+    nodes: npt.NDArray[Any] = middle + radius * np.cos(angles)
     nodes[np.abs(nodes) < 1e-9] = 1e-9
     return nodes
 
@@ -98,18 +98,19 @@ def evaluate(function: Function, nodes: Reals) -> Reals:
     return np.array([np.longdouble(mp.nstr(v, 25)) for v in values])
 
 
-def solve(basis: Reals, values: Reals, weights: Reals) -> npt.NDArray[np.float64]:
+def solve(basis: Reals, values: Reals, weights: Reals) -> npt.NDArray[Any]:
     """Weighted minimax coefficients by Lawson's iteration."""
-    share = np.ones(len(values))
+    share: npt.NDArray[Any] = np.ones(len(values))
     matrix = (basis * weights[:, None]).astype(np.float64)
     target = (values * weights).astype(np.float64)
-    best, best_error = np.zeros(basis.shape[1]), np.inf
+    best: npt.NDArray[Any] = np.zeros(basis.shape[1])
+    best_error = np.inf
     for _ in range(60):
         root = np.sqrt(share)
         coefficients = np.linalg.lstsq(matrix * root[:, None], target * root, rcond=None)[0]
         error = np.abs(matrix @ coefficients - target)
         if error.max() < best_error:
-            best, best_error = coefficients, error.max()
+            best, best_error = coefficients, float(error.max())
         share = share * error
         share = share / share.sum() + 1e-12
     return best
@@ -117,7 +118,9 @@ def solve(basis: Reals, values: Reals, weights: Reals) -> npt.NDArray[np.float64
 
 def fit(target: Target, dtype: type[np.floating[Any]]) -> tuple[list[float], float]:
     """Coefficients in `dtype`, lowest first, and the greatest weighted error they reach."""
-    nodes = chebyshev_nodes(target.low, target.high, 400).astype(np.float64).astype(np.longdouble)
+    # Nodes are doubles, so that mpmath sees the very same points.
+    rounded = chebyshev_nodes(target.low, target.high, 400).astype(np.float64)
+    nodes = rounded.astype(np.longdouble)
     values, weights = evaluate(target.function, nodes), evaluate(target.weight, nodes)
     powers: Reals = nodes[:, None] ** np.arange(target.degree + 1, dtype=np.longdouble)
     fixed: list[float] = []

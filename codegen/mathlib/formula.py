@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import (
     i32,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import Rewriter
 
 from ...dialects import vector_arith
 
@@ -167,5 +168,4 @@ def _share_constants(block: Block) -> None:
         first = seen.setdefault(op.value, op)
         if first is not op:
             op.result.replace_all_uses_with(first.results[0])
-            op.detach()
-            op.erase()
+            Rewriter.erase_op(op)

@@ -17,6 +17,7 @@ from ...dialects.errors import UnsupportedOperatorError
 from .location import module_path, source_line
 from .rules import RULES
 
+ORIGIN = "tilecast_origin"  # meta key: the operator a node was decomposed from
 ROUNDS = 4  # decompositions may give operators that need decomposing themselves
 
 
@@ -39,6 +40,9 @@ class Gaps:
     def add(self, node: Node, reason: str = "") -> None:
         """Note that `node` cannot be imported."""
         name = operator_name(node)
+        if not reason and name not in RULES:
+            # the user wrote the operator that was decomposed, not what it was decomposed into
+            name = node.meta.get(ORIGIN, name)
         gap = self.by_operator.setdefault(name, Gap(name))
         gap.count += 1
         gap.place = gap.place or f"{module_path(node) or 'the model'} @ {source_line(node)}"
@@ -83,9 +87,14 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
         before = missing | in_place
         table = {op: found for op in missing if (found := _decomposition(op)) is not None}
         # even an empty table helps: functionalization itself takes apart operators that alias
+        origins = {node.name: node.meta.get(ORIGIN, operator_name(node)) for node in calls(program)}
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = program.run_decompositions(table)
+        for node in calls(program):
+            source = node.meta.get("from_node")
+            if source and source[-1].name in origins:
+                node.meta[ORIGIN] = origins[source[-1].name]
     return program
 
 

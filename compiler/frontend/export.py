@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_map
 
 from ...dialects.errors import InvalidInputError
 
@@ -32,7 +33,8 @@ def export_model(
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(module, tuple(example_inputs), dict(kwargs or {}))
+            args, kwargs = _distinct((tuple(example_inputs), dict(kwargs or {})))
+            return torch.export.export(module, args, kwargs)
     except Exception as error:
         raise InvalidInputError(
             f"torch.export cannot trace this model: {_first_lines(error)}\n"
@@ -58,6 +60,21 @@ def load_exported(path: str | Path) -> ExportedProgram:
             f"{file} is no exported program: {_first_lines(error)}\n"
             "hint: write it with torch.export.save(torch.export.export(model, inputs), path)"
         ) from error
+
+
+def _distinct(inputs: Any) -> Any:
+    """Tensors given twice are copied: export would take both arguments for the same one."""
+    seen: set[int] = set()
+
+    def copy_if_seen(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        if id(leaf) in seen:
+            return leaf.clone()
+        seen.add(id(leaf))
+        return leaf
+
+    return tree_map(copy_if_seen, inputs)
 
 
 def _first_lines(error: Exception, limit: int = 3) -> str:

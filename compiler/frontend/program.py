@@ -20,10 +20,10 @@ from ...dialects.errors import LoweringError, UnsupportedOperatorError
 from ...dialects.graph import Tensor
 from ...dialects.weights import WeightStore
 from .builder import Builder
-from .coverage import Gaps, calls, decompose_missing, operator_name
+from .coverage import Gaps, decompose_missing, operator_name
 from .location import location
 from .rules import RULES, UnsupportedUse, bind, load_rules
-from .tensor_types import c_identifier, tensor_type, to_numpy, unique
+from .tensor_types import c_identifier, has_static_shape, tensor_type, to_numpy, unique
 
 STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
@@ -73,9 +73,6 @@ def import_program(program: ExportedProgram) -> ImportedModel:
     _check_is_static(program)
     program = decompose_missing(program)
     gaps = Gaps()
-    for node in calls(program):
-        if operator_name(node) not in RULES:
-            gaps.add(node)
     _check_is_pure(program)
     importer = _Importer(program, gaps)
     importer.run()
@@ -84,7 +81,9 @@ def import_program(program: ExportedProgram) -> ImportedModel:
 
 
 def _check_is_static(program: ExportedProgram) -> None:
-    if program.range_constraints:
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    fakes = [node.meta.get("val") for node in nodes]
+    if any(isinstance(fake, torch.Tensor) and not has_static_shape(fake) for fake in fakes):
         symbols = ", ".join(map(str, program.range_constraints))
         raise UnsupportedOperatorError(
             f"the program has dynamic dimensions ({symbols}), which are not supported yet; "
@@ -115,6 +114,7 @@ class _Importer:
         self.block = Block()
         self.builder = Builder(self.block, self.weights)
         self.values: dict[Node, Any] = {}
+        self.lost: set[Node] = set()  # nodes whose shapes are not known, or come from such nodes
         self.inputs: list[TensorSpec] = []
         self.positions: list[int] = []
         self.outputs: list[OutputSpec] = []
@@ -190,14 +190,21 @@ class _Importer:
         if node.target is operator.getitem:
             source, index = node.args
             assert isinstance(source, Node)
+            if source in self.lost:
+                self.lost.add(node)
             value = self.values[source][index]
             if value is None and node.users:
                 self.gaps.add(source, f"its result {index} is not computed")
                 return self._stand_in(node.meta["val"])
             return value
         fakes = node.meta.get("val")
+        if any(source in self.lost for source in node.all_input_nodes):
+            self.lost.add(node)
+            return self._stand_in(fakes)
         rule = RULES.get(operator_name(node))
         if rule is None:
+            self.gaps.add(node)
+            self._note_lost(node, fakes)
             return self._stand_in(fakes)
         builder = self.builder
         builder.loc = location(node)
@@ -207,9 +214,14 @@ class _Importer:
             value = rule(builder, *(self._translate(a) for a in arguments))
         except (UnsupportedUse, UnsupportedOperatorError) as error:
             self.gaps.add(node, str(error))
+            self._note_lost(node, fakes)
             return self._stand_in(fakes)
         _check_types(node, value, builder.outs)
         return value
+
+    def _note_lost(self, node: Node, fakes: Any) -> None:
+        if not all(has_static_shape(fake) for fake in _leaves(fakes)):
+            self.lost.add(node)
 
     def _stand_in(self, fakes: Any) -> Any:
         """Zeros for a result that cannot be computed, so that later gaps are found too."""
@@ -218,7 +230,8 @@ class _Importer:
             try:
                 type = tensor_type(fake)
             except UnsupportedOperatorError:
-                type = tensor_type(torch.empty(fake.shape, device="meta"))
+                shape = [n if isinstance(n, int) else 1 for n in fake.shape]
+                type = tensor_type(torch.empty(shape, device="meta"))
             leaves.append(self.builder.full(0, type.element_type, type.get_shape()))
         return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
 

@@ -82,8 +82,15 @@ def element_type(dtype: torch.dtype) -> Attribute:
 
 
 def tensor_type(fake: Any) -> Tensor:
-    """The IR type of a torch tensor (fake or real) with a static shape."""
+    """The IR type of a torch tensor (fake or real); UnsupportedOperatorError if it has none."""
+    if not has_static_shape(fake):
+        raise UnsupportedOperatorError("the shape of its result depends on the data")
     return TensorType(element_type(fake.dtype), [int(extent) for extent in fake.shape])
+
+
+def has_static_shape(fake: Any) -> bool:
+    """Whether every extent is a number."""
+    return all(isinstance(extent, int) for extent in fake.shape)
 
 
 def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.generic]:

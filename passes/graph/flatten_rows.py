@@ -127,4 +127,4 @@ def _replace(op: Operation, new_ops: Sequence[GraphOp], rewriter: PatternRewrite
     for new in (*new_ops, back):
         if isinstance(loc, StringAttr):
             new.attributes["loc"] = loc
-    rewriter.replace_op(op, [*new_ops, back])
+    rewriter.replace(op, [*new_ops, back])

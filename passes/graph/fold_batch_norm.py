@@ -77,7 +77,8 @@ class FoldIntoLayer(RewritePattern):
         """The stored weight `value`, in float64."""
         if not isinstance(value.owner, WeightOp):
             return None
-        return self.weights[value.owner.symbol.root_reference.data].astype(np.float64)
+        symbol = value.owner.symbol.root_reference.data
+        return self.weights[symbol].astype(np.float64) if symbol in self.weights else None
 
     def _per_channel(self, layer: ConvOp | LinearOp, value: SSAValue) -> Array | None:
         """One number per output channel; None where `value` varies otherwise."""
@@ -127,7 +128,7 @@ class FoldIntoLayer(RewritePattern):
             )
         if "loc" in layer.attributes:
             new.attributes["loc"] = layer.attributes["loc"]
-        rewriter.replace_op(op, [*stored, new])
+        rewriter.replace(op, [*stored, new])
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class _Folder:
         block = function.body.block
         constants: set[Operation] = set()
         for op in block.ops:
+            if isinstance(op, WeightOp) and op.symbol.root_reference.data not in self.weights:
+                continue  # IR read from text has no data
             if isinstance(op, GraphOp) and all(v.owner in constants for v in op.operands):
                 constants.add(op)
         for op in list(block.ops):

@@ -24,7 +24,10 @@ from ...dialects.graph import (
     CastOp,
     CatOp,
     ConvOp,
+    EmbeddingOp,
+    GatherOp,
     GraphOp,
+    IndexOp,
     LinearOp,
     MatmulOp,
     PointwiseOp,
@@ -36,20 +39,32 @@ from ...dialects.graph import (
 )
 from .groups import Group, computed_ops, consumers, producers
 from .layout_access import Access
-from .row_space import Shape, accesses, reads_own_element, reads_own_row, rows_of
+from .row_space import (
+    Shape,
+    accesses,
+    index_space,
+    reads_own_element,
+    reads_own_row,
+    rows_of,
+    squeezed,
+)
 
 ANCHORS = LinearOp | MatmulOp | ConvOp | PoolOp
+ELEMENTWISE = PointwiseOp | CastOp | EmbeddingOp | GatherOp | IndexOp
 # More ops in one kernel cost compile time and registers, and save nothing more.
 LARGEST_GROUP = 96
+# A kernel over fewer rows may leave threads idle, which does not matter below so many elements.
+MANY_ROWS = 64
+LITTLE_WORK = 1 << 15
 
 
 @dataclass(eq=False)
 class Draft:
     """A group while it grows.
 
-    `rows` is the space over which all its ops work independently; None where nothing may join.
-    `is_anchored` groups take only pointwise ops over exactly `rows`; `reduces` says that some op
-    reduces over what follows `rows`.
+    `rows` (without unit dims) is the space over which all its ops work independently; None where
+    nothing may join. `is_anchored` groups take only pointwise ops over exactly `rows`; `reduces`
+    says that `rows` can not be divided otherwise.
     """
 
     ops: list[GraphOp]
@@ -87,17 +102,17 @@ class _Walk:
         if isinstance(op, ViewOp):
             self.place_stored_view(op)
         elif isinstance(op, ANCHORS):
-            self.join(op, [], Draft([], shape_of(op.result), is_anchored=True))
+            self.join(op, [], Draft([], squeezed(shape_of(op.result)), is_anchored=True))
         elif isinstance(op, AttentionOp):
             mask = [] if op.mask is None else [op.mask]
-            self.join(op, self.sole_producers(op, sources, mask), Draft([], None))
+            self.join(op, [self.take_sole_producers(op, mask)], Draft([], None))
         elif isinstance(op, CatOp):
-            self.join(op, self.sole_producers(op, sources, op.operands), Draft([], None))
+            self.join(op, [self.take_sole_producers(op, op.operands)], Draft([], None))
         elif (rows := rows_of(op)) is not None:
             self.place_row_op(op, rows, sources)
         elif isinstance(op, SoftmaxOp | ReduceOp):
-            absorbed = self.sole_producers(op, sources, [op.source])
-            self.join(op, absorbed, Draft([], shape_of(op.result), is_anchored=True))
+            taken = self.take_sole_producers(op, [op.source])
+            self.join(op, [taken], Draft([], squeezed(shape_of(op.result)), is_anchored=True))
         else:
             self.join(op, [], Draft([], None))
 
@@ -113,7 +128,7 @@ class _Walk:
     def place_row_op(self, op: GraphOp, rows: Shape, sources: Sequence[Draft]) -> None:
         """Pointwise, indirect, softmax, norm and reduce ops."""
         reads = accesses(op, self.position)
-        reduces = rows != shape_of(op.result) or isinstance(op, ReduceOp)
+        reduces = not isinstance(op, ELEMENTWISE)
         if isinstance(op, PointwiseOp | CastOp):
             for anchor in sources:
                 if self.is_epilogue(op, anchor, reads) and self.may_join(op, [anchor]):
@@ -133,28 +148,28 @@ class _Walk:
 
     def is_epilogue(self, op: GraphOp, anchor: Draft, reads: Sequence[Access]) -> bool:
         """Whether `op` works on just the elements that the anchor's kernel has at hand."""
-        shape = shape_of(op.result)
-        if not anchor.is_anchored or anchor.rows != shape:
+        space = shape_of(op.result)
+        if not anchor.is_anchored or anchor.rows != squeezed(space):
             return False
-        return all(reads_own_element(read, shape) for read in self.reads_of(anchor, reads))
+        return all(reads_own_element(read, space) for read in self.reads_of(anchor, reads))
 
     def join_epilogue(
         self, op: GraphOp, anchor: Draft, sources: Sequence[Draft], reads: Sequence[Access]
     ) -> None:
         """Join `anchor`, together with side inputs that nobody else needs."""
-        shape = shape_of(op.result)
+        space = shape_of(op.result)
         merged = [anchor]
         for draft in sources:
             is_side_input = (
-                draft.rows == shape
+                draft.rows == anchor.rows
                 and not draft.is_anchored
                 and not draft.reduces
                 and self.is_needed_only_by(draft, op)
-                and all(reads_own_element(read, shape) for read in self.reads_of(draft, reads))
+                and all(reads_own_element(read, space) for read in self.reads_of(draft, reads))
             )
             if is_side_input and self.may_join(op, [*merged, draft]):
                 merged.append(draft)
-        self.join(op, merged, Draft([], shape, is_anchored=True))
+        self.join(op, merged, Draft([], anchor.rows, is_anchored=True))
 
     def shared_rows(
         self, draft: Draft, op: GraphOp, rows: Shape, reads: Sequence[Access], reduces: bool
@@ -162,19 +177,15 @@ class _Walk:
         """The rows over which `op` (so far over `rows`) and `draft` can work together."""
         if draft.is_anchored or draft.rows is None:
             return None
-        candidates = [draft.rows]
-        if not draft.reduces:
-            # One value per row: the trailing unit dims are what the reader broadcasts over.
-            candidates.append(_without_trailing_units(draft.rows))
-        if reduces or len(rows) < len(draft.rows):
-            candidates = [rows]
+        space = index_space(op)
+        candidates = [rows] if reduces else [draft.rows, _common_prefix(draft.rows, rows)]
         for shared in candidates:
-            fits = rows[: len(shared)] == shared and (not reduces or rows == shared)
-            # A kernel whose only row is everything has nothing to divide among threads.
-            is_divisible = shared != () or reduces or shape_of(op.result) == ()
-            if not (fits and is_divisible and _can_coarsen(draft, shared)):
+            fits = rows[: len(shared)] == shared and _can_coarsen(draft, shared)
+            # Rows are what threads share out; few long rows are worth it only for little work.
+            is_divisible = reduces or shared == rows or prod(shared) >= MANY_ROWS
+            if not fits or not (is_divisible or prod(space) <= LITTLE_WORK):
                 continue
-            if all(reads_own_row(read, shared) for read in self.reads_of(draft, reads)):
+            if all(reads_own_row(read, space, shared) for read in self.reads_of(draft, reads)):
                 return shared
         return None
 
@@ -186,20 +197,27 @@ class _Walk:
         """The group that computes `value`; None for arguments, weights and constants."""
         return self.home.get(value.owner) if isinstance(value.owner, Operation) else None
 
-    def sole_producers(
-        self, op: GraphOp, sources: Sequence[Draft], values: Iterable[SSAValue]
-    ) -> list[Draft]:
-        """Pointwise groups that compute just what `op` reads through `values`."""
-        read_here = {self.home[p] for p in producers(op, self.position, values)}
-        return [
-            draft
-            for draft in sources
-            if draft in read_here
-            and draft.rows is not None
-            and not draft.is_anchored
-            and not draft.reduces
-            and self.is_needed_only_by(draft, op)
-        ]
+    def take_sole_producers(self, op: GraphOp, values: Iterable[SSAValue]) -> Draft:
+        """Move the pointwise ops that compute just what `op` reads through `values`, and that
+        nobody else reads, out of their groups into one of their own.
+        """
+        taken: list[GraphOp] = []
+        readers: set[Operation] = {op}
+        pending = producers(op, self.position, values)
+        while pending:
+            # Latest first, so that all readers of an op are decided before the op is.
+            producer = max(pending, key=self.position.__getitem__)
+            pending = [other for other in pending if other is not producer]
+            draft = self.home[producer]
+            if not isinstance(producer, ELEMENTWISE) or draft.is_anchored:
+                continue
+            if self.consumers[producer] <= readers:
+                taken.append(producer)
+                readers.add(producer)
+                pending += producers(producer, self.position)
+        for member in taken:
+            self.home[member].ops.remove(member)
+        return Draft(taken, None)
 
     def is_needed_only_by(self, draft: Draft, op: GraphOp) -> bool:
         """Whether nothing outside of `draft` but `op` reads it."""
@@ -251,7 +269,8 @@ def _can_coarsen(draft: Draft, rows: Shape) -> bool:
     return draft.rows == rows or not draft.reduces
 
 
-def _without_trailing_units(shape: Shape) -> Shape:
-    while shape[-1:] == (1,):
-        shape = shape[:-1]
-    return shape
+def _common_prefix(a: Shape, b: Shape) -> Shape:
+    length = 0
+    while length < min(len(a), len(b)) and a[length] == b[length]:
+        length += 1
+    return a[:length]

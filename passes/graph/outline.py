@@ -21,6 +21,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from ...dialects.graph import (
+    CastOp,
     GraphOp,
     LaunchOp,
     PointwiseOp,
@@ -48,7 +49,9 @@ def kernel_name(group: Group, serial: int) -> str:
     if len(labels) > LONGEST_NAME:
         # The start says what is read and the end what comes out.
         labels = [*labels[: LONGEST_NAME - 1], labels[-1]]
-    return "_".join([*labels, str(serial)] if labels else ["copy", str(serial)])
+    if not labels:
+        labels = ["cast" if any(isinstance(op, CastOp) for op in group.ops) else "copy"]
+    return "_".join([*labels, str(serial)])
 
 
 def _label(op: GraphOp) -> str:

@@ -19,4 +19,4 @@ def replace_with(op: Operation, new: GraphOp, rewriter: PatternRewriter) -> None
     """Put `new` in the place of `op`; it comes from the same source line."""
     if "loc" in op.attributes:
         new.attributes["loc"] = op.attributes["loc"]
-    rewriter.replace_op(op, new)
+    rewriter.replace(op, new)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from xdsl.ir import Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
+from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from ...dialects.graph import (
     CastOp,
@@ -29,20 +29,31 @@ from .linalg_rules.kernel_builder import broadcast_map, dims_map
 Shape = tuple[int, ...]
 
 
+def squeezed(shape: Shape) -> Shape:
+    """`shape` without unit dims, which make no difference to what a row is."""
+    return tuple(extent for extent in shape if extent != 1)
+
+
+def index_space(op: GraphOp) -> Shape:
+    """The shape over whose indices `op` reads and computes."""
+    return shape_of(op.source if isinstance(op, ReduceOp) else op.result)
+
+
 def rows_of(op: GraphOp) -> Shape | None:
-    """The leading dims over which `op` works independently; None for other kinds of ops."""
+    """The leading (squeezed) dims over which `op` works independently; None for other ops."""
+    space = index_space(op)
+    rank = len(space)
     match op:
         case PointwiseOp() | CastOp() | EmbeddingOp() | GatherOp() | IndexOp():
-            return shape_of(op.result)
+            return squeezed(space)
         case NormOp():
-            return shape_of(op.source)[: len(shape_of(op.source)) - op.rank.data]
+            return squeezed(space[: rank - op.rank.data])
         case SoftmaxOp():
-            rank = len(shape_of(op.source))
-            return shape_of(op.source)[:-1] if op.dim.data % rank == rank - 1 else None
+            return squeezed(space[:-1]) if op.dim.data % rank == rank - 1 else None
         case ReduceOp():
-            rank, dims = len(shape_of(op.source)), [d.data for d in op.dims]
+            dims = [d.data for d in op.dims]
             is_trailing = dims == list(range(rank - len(dims), rank))
-            return shape_of(op.source)[: rank - len(dims)] if is_trailing else None
+            return squeezed(space[: rank - len(dims)]) if is_trailing else None
         case _:
             return None
 
@@ -80,17 +91,17 @@ def _leading(indices: SSAValue, value: SSAValue, result: Shape) -> AffineMap | N
     return dims_map(len(result), range(len(shape_of(value))))
 
 
-def reads_own_row(access: Access, rows: Shape) -> bool:
-    """Whether element (r, i...) of the reader needs only elements (r, j...) of the source."""
+def reads_own_row(access: Access, space: Shape, rows: Shape) -> bool:
+    """Whether index (r, i...) of `space`, r over `rows`, reads only elements (r, j...)."""
     shape = shape_of(access.source)
-    if access.map is None or shape[: len(rows)] != rows:
+    if access.map is None or squeezed(shape)[: len(rows)] != rows:
         return False
-    return all(
-        expr == AffineDimExpr(d) or (rows[d] == 1 and expr == AffineConstantExpr(0))
-        for d, expr in enumerate(access.map.results[: len(rows)])
-    )
+    exprs = [expr for expr, n in zip(access.map.results, shape, strict=True) if n != 1]
+    own = [AffineDimExpr(d) for d, n in enumerate(space) if n != 1]
+    return exprs[: len(rows)] == own[: len(rows)]
 
 
-def reads_own_element(access: Access, shape: Shape) -> bool:
-    """Whether each element of the reader, of `shape`, needs only the same element of the source."""
-    return shape_of(access.source) == shape and reads_own_row(access, shape)
+def reads_own_element(access: Access, space: Shape) -> bool:
+    """Whether each index of `space` reads only the same element (but for unit dims)."""
+    wide = squeezed(space)
+    return squeezed(shape_of(access.source)) == wide and reads_own_row(access, space, wide)

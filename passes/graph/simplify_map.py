@@ -6,6 +6,7 @@ after:  (d0, d1) -> (d0, d1)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,15 @@ def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
         exprs.append(quotient % source[d] if d else quotient)
         stride *= source[d]
     return simplify_map(AffineMap(len(result), 0, tuple(reversed(exprs))), result)
+
+
+def broadcast_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
+    """The map of NumPy broadcasting."""
+    lead = len(result) - len(source)
+    exprs: list[AffineExpr] = [
+        AffineConstantExpr(0) if n == 1 else AffineDimExpr(lead + d) for d, n in enumerate(source)
+    ]
+    return AffineMap(len(result), 0, tuple(exprs))
 
 
 def linear_index(index: Sequence[AffineExpr], shape: Sequence[int]) -> AffineExpr:
@@ -121,11 +131,20 @@ def _add(lhs: Sum, rhs: Sum, factor: int) -> Sum:
         if atom.kind != "mod":
             continue
         assert atom.form is not None
-        quotient = Atom("div", 0, atom.form, atom.divisor)
+        quotient = _quotient(atom.form, atom.divisor)
         if terms.get(quotient) == coefficient * atom.divisor:
             gone = Sum(((atom, coefficient), (quotient, coefficient * atom.divisor)))
             return _add(_add(total, gone, -1), atom.form, coefficient)
     return total
+
+
+def _quotient(form: Sum, divisor: int) -> Atom:
+    """form floordiv divisor; (e floordiv a) floordiv b is e floordiv (a * b)."""
+    if form.constant == 0 and len(form.terms) == 1:
+        ((atom, factor),) = form.terms
+        if atom.kind == "div" and factor == 1 and atom.form is not None:
+            return Atom("div", 0, atom.form, atom.divisor * divisor)
+    return Atom("div", 0, form, divisor)
 
 
 def _bounds(form: Sum, shape: Sequence[int]) -> tuple[int, int]:
@@ -151,6 +170,17 @@ def _split(form: Sum, divisor: int) -> tuple[Sum, Sum]:
     return Sum(whole, form.constant // divisor), Sum(rest, form.constant % divisor)
 
 
+def _coarsen(form: Sum, divisor: int, shape: Sequence[int]) -> tuple[int, Sum, Sum] | None:
+    """(step, coarse, fine) with form == step * coarse + fine, 0 <= fine < step | divisor."""
+    steps = {math.gcd(factor, divisor) for _, factor in form.terms} - {1, divisor}
+    for step in sorted(steps, reverse=True):
+        coarse, fine = _split(form, step)
+        low, high = _bounds(fine, shape)
+        if low >= 0 and high < step:
+            return step, coarse, fine
+    return None
+
+
 def _divide(form: Sum, divisor: int, shape: Sequence[int]) -> Sum:
     if divisor == 1:
         return form
@@ -158,7 +188,11 @@ def _divide(form: Sum, divisor: int, shape: Sequence[int]) -> Sum:
     low, high = _bounds(rest, shape)
     if low // divisor == high // divisor:
         return _add(quotient, Sum((), low // divisor), 1)
-    return _add(quotient, Sum(((Atom("div", 0, rest, divisor), 1),)), 1)
+    coarse = _coarsen(rest, divisor, shape)
+    if coarse is not None:
+        step, scaled, _ = coarse
+        return _add(quotient, _divide(scaled, divisor // step, shape), 1)
+    return _add(quotient, Sum(((_quotient(rest, divisor), 1),)), 1)
 
 
 def _remainder(form: Sum, divisor: int, shape: Sequence[int]) -> Sum:
@@ -166,6 +200,10 @@ def _remainder(form: Sum, divisor: int, shape: Sequence[int]) -> Sum:
     low, high = _bounds(rest, shape)
     if low // divisor == high // divisor:
         return _add(rest, Sum((), low // divisor * divisor), -1)
+    coarse = _coarsen(rest, divisor, shape)
+    if coarse is not None:
+        step, scaled, fine = coarse
+        return _add(fine, _remainder(scaled, divisor // step, shape), step)
     return Sum(((Atom("mod", 0, rest, divisor), 1),))
 
 

@@ -7,13 +7,11 @@ after:  uses of %1 read %x
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import AffineMapAttr, AnyFloat, IntegerType, TensorType, i1
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
 from ...dialects.graph import (
@@ -30,6 +28,7 @@ from ...dialects.graph import (
 )
 from ...dialects.reference.graph import Evaluator, attribute_value
 from .replacement import replace_with, type_of
+from .simplify_map import broadcast_map
 
 
 class SimplifyFull(RewritePattern):
@@ -68,7 +67,7 @@ class ShrinkFullOperand(RewritePattern):
             if not any(shape_of(v) == shape for v in op.operands_ if v is not value):
                 continue
             scalar = _scalar(full)
-            rewriter.insert_op(scalar)
+            rewriter.insert(scalar)
             op.operands[i] = scalar.result
             rewriter.notify_op_modified(op)
 
@@ -84,7 +83,7 @@ class DropIdentity(RewritePattern):
         if kept is None or element_of(kept) != element_of(op.result):
             return
         if kept.type == op.result.type:
-            rewriter.replace_op(op, [], [kept])
+            rewriter.replace(op, [], [kept])
         else:
             map = broadcast_map(shape_of(kept), shape_of(op.result))
             replace_with(op, ViewOp(kept, AffineMapAttr(map), type_of(op)), rewriter)
@@ -113,13 +112,13 @@ class SimplifyCast(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: CastOp, rewriter: PatternRewriter) -> None:
         if op.source.type == op.result.type:
-            rewriter.replace_op(op, [], [op.source])
+            rewriter.replace(op, [], [op.source])
             return
         producer = op.source.owner
         if not isinstance(producer, CastOp) or producer.source.type != op.result.type:
             return
         if _holds(element_of(op.source), element_of(op.result)):
-            rewriter.replace_op(op, [], [producer.source])
+            rewriter.replace(op, [], [producer.source])
 
 
 class DropSingleParts(RewritePattern):
@@ -129,16 +128,7 @@ class DropSingleParts(RewritePattern):
         if not isinstance(op, (CatOp, PadOp)) or len(op.operands) != 1:
             return
         if op.operands[0].type == op.result.type:
-            rewriter.replace_op(op, [], [op.operands[0]])
-
-
-def broadcast_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
-    """The map of NumPy broadcasting."""
-    lead = len(result) - len(source)
-    exprs: list[AffineExpr] = [
-        AffineConstantExpr(0) if n == 1 else AffineDimExpr(lead + d) for d, n in enumerate(source)
-    ]
-    return AffineMap(len(result), 0, tuple(exprs))
+            rewriter.replace(op, [], [op.operands[0]])
 
 
 def _scalar(full: FullOp) -> FullOp:

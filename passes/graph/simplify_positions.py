@@ -27,7 +27,7 @@ from ...dialects.graph import (
 )
 from ...dialects.reference.graph import attribute_value
 from .replacement import replace_with, type_of
-from .simplify_map import bounds, reshape_map, simplify_map
+from .simplify_map import bounds, broadcast_map, reshape_map, simplify_map
 
 
 class IndexToView(RewritePattern):
@@ -95,6 +95,8 @@ def affine_value(value: SSAValue) -> AffineExpr | None:
         return position
     if isinstance(op, CastOp) and _widens(element_of(op.source), element_of(value)):
         return affine_value(op.source)
+    if isinstance(op, PointwiseOp) and op.fn.data in ("add", "sub", "mul"):
+        return _affine_arithmetic(op)
     if isinstance(op, (ViewOp, ReshapeOp)):
         inner = affine_value(op.source)
         if inner is None or 0 in shape_of(value):
@@ -103,6 +105,25 @@ def affine_value(value: SSAValue) -> AffineExpr | None:
             return _composed(inner, op.map.data)
         return _composed(inner, reshape_map(shape_of(op.source), shape_of(value)))
     return None
+
+
+def _affine_arithmetic(op: PointwiseOp) -> AffineExpr | None:
+    """A sum, difference or constant multiple of affine values."""
+    shape = shape_of(op.result)
+    sides = []
+    for value in op.operands_:
+        expr = affine_value(value)
+        if expr is None:
+            return None
+        sides.append(_composed(expr, broadcast_map(shape_of(value), shape)))
+    left, right = sides
+    if op.fn.data == "add":
+        return left + right
+    if op.fn.data == "sub":
+        return left + right * -1
+    if isinstance(left, AffineConstantExpr):
+        left, right = right, left
+    return left * right if isinstance(right, AffineConstantExpr) else None
 
 
 def _is_inside(expr: AffineExpr, shape: Sequence[int], extent: int) -> bool:

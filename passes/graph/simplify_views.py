@@ -54,7 +54,7 @@ class SimplifyReshape(RewritePattern):
     def match_and_rewrite(self, op: ReshapeOp, rewriter: PatternRewriter) -> None:
         producer = op.source.owner
         if op.source.type == op.result.type:
-            rewriter.replace_op(op, [], [op.source])
+            rewriter.replace(op, [], [op.source])
         elif isinstance(producer, ReshapeOp):
             replace_with(op, ReshapeOp(producer.source, type_of(op)), rewriter)
         elif isinstance(producer, ViewOp) and 0 not in shape_of(op.result):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.dialects import arith, math
 from xdsl.ir import SSAValue
 
-from .scalar_builder import ScalarBuilder, is_float
+from .scalar_builder import ScalarBuilder, constant_of, is_float
 from .scalar_functions import scalar
 
 # Each step removes one significand's worth of quotient bits.
@@ -32,11 +32,33 @@ def _float_fmod(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
     return s.select(s.compare("lt", s.absolute(a), magnitude), a, rest)
 
 
+def _safe_divisor(s: ScalarBuilder, b: SSAValue) -> SSAValue:
+    """`b`, or 1 where an integer division by `b` would trap: by 0, and of the least number by -1.
+
+    Torch raises an error for 0; here the result is some number. Lanes that vector code computes
+    beyond the end of an array hold zeros too.
+    """
+    known = constant_of(b)
+    if known is not None and known not in (0, -1):
+        return b
+    traps = s.either(s.compare("eq", b, s.like(0, b)), s.compare("eq", b, s.like(-1, b)))
+    return s.select(traps, s.like(1, b), b)
+
+
+def _integer_quotient(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
+    """a / b towards zero."""
+    safe = _safe_divisor(s, b)
+    quotient = s.div(a, safe)
+    if safe is b:
+        return quotient
+    return s.select(s.compare("eq", b, s.like(-1, b)), s.negate(a), quotient)
+
+
 @scalar("fmod")
 def _fmod(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
     if is_float(a.type):
         return _float_fmod(s, a, b)
-    return s.insert(arith.RemSIOp(a, b))
+    return s.insert(arith.RemSIOp(a, _safe_divisor(s, b)))
 
 
 def _opposite_signs(s: ScalarBuilder, rest: SSAValue, b: SSAValue) -> SSAValue:
@@ -54,14 +76,15 @@ def _remainder(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
 
 @scalar("trunc_div")
 def _trunc_div(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
-    quotient = s.div(a, b)
-    return s.insert(math.TruncOp(quotient)) if is_float(a.type) else quotient
+    if is_float(a.type):
+        return s.insert(math.TruncOp(s.div(a, b)))
+    return _integer_quotient(s, a, b)
 
 
 @scalar("floor_div")
 def _floor_div(s: ScalarBuilder, a: SSAValue, b: SSAValue) -> SSAValue:
     if not is_float(a.type):
-        quotient = s.div(a, b)
+        quotient = _integer_quotient(s, a, b)
         below = s.sub(quotient, s.like(1, a))
         return s.select(_opposite_signs(s, _fmod(s, a, b), b), below, quotient)
     # Dividing what is left after the remainder gives a value next to an integer, so that

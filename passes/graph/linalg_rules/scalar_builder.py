@@ -39,6 +39,15 @@ def number_attribute(value: Number, type: Attribute) -> FloatAttr | IntegerAttr:
     raise LoweringError(f"expected a float, integer or index type for a constant, found {type}")
 
 
+def constant_of(scalar: SSAValue) -> Number | None:
+    """The number that `scalar` is, if it is a constant of the body."""
+    owner = scalar.owner
+    if not isinstance(owner, arith.ConstantOp):
+        return None
+    assert isinstance(owner.value, FloatAttr | IntegerAttr)
+    return owner.value.value.data
+
+
 class ScalarBuilder:
     """Appends scalar ops to one block. Every method returns the new scalar."""
 

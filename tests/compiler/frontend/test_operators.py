@@ -62,7 +62,7 @@ SPECIAL = torch.tensor(
     [0.0, -0.0, 1.5, -2.5, 0.5, math.inf, -math.inf, math.nan, 3e-39, 80.0, -80.0]
 )
 
-UNARY = [
+UNARY = (
     "abs",
     "neg",
     "sign",
@@ -96,7 +96,7 @@ UNARY = [
     "square",
     "logical_not",
     "relu",
-]
+)
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -154,14 +154,14 @@ def test_activation_propagates_nan(name: str) -> None:
 
 
 X, Y = normal(3, 5), normal(5) * 2
-I, J = integers(3, 5), integers(5, low=1)
+M, N = integers(3, 5), integers(5, low=1)
 
 POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
     "add": (torch.add, (X, Y)),
     "add_alpha": (lambda x, y: torch.add(x, y, alpha=0.5), (X, Y)),
-    "add_integer_and_float": (torch.add, (X, J)),
-    "add_number": (lambda x: x + 2, (I,)),
-    "add_float_to_integer": (lambda x: x + 2.5, (I,)),
+    "add_integer_and_float": (torch.add, (X, N)),
+    "add_number": (lambda x: x + 2, (M,)),
+    "add_float_to_integer": (lambda x: x + 2.5, (M,)),
     "add_booleans": (torch.add, (booleans(4), booleans(3, 4))),
     "mul_booleans": (torch.mul, (booleans(4), booleans(3, 4))),
     "sub": (torch.sub, (X, Y)),
@@ -169,14 +169,14 @@ POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
     "rsub_alpha": (lambda x, y: torch.rsub(x, y, alpha=3), (X, Y)),
     "mul": (torch.mul, (X, Y)),
     "div": (torch.div, (X, Y)),
-    "div_integers": (torch.div, (J * 8, J)),
-    "div_floor": (lambda x, y: torch.div(x, y, rounding_mode="floor"), (I, J)),
-    "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc"), (I, J)),
+    "div_integers": (torch.div, (N * 8, N)),
+    "div_floor": (lambda x, y: torch.div(x, y, rounding_mode="floor"), (M, N)),
+    "div_trunc": (lambda x, y: torch.div(x, y, rounding_mode="trunc"), (M, N)),
     "div_trunc_float": (lambda x, y: torch.div(x, y, rounding_mode="trunc"), (X * 9, Y)),
     "floor_divide": (torch.floor_divide, (X, Y)),
-    "remainder": (torch.remainder, (I, J)),
+    "remainder": (torch.remainder, (M, N)),
     "remainder_float": (torch.remainder, (X, Y)),
-    "fmod": (torch.fmod, (I, J)),
+    "fmod": (torch.fmod, (M, N)),
     "pow_2": (lambda x: x**2, (X,)),
     "pow_3": (lambda x: x**3, (X,)),
     "pow_half": (lambda x: x**0.5, (X.abs(),)),
@@ -184,23 +184,23 @@ POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
     "pow_minus_2": (lambda x: x**-2, (X,)),
     "pow_0": (lambda x: x**0, (X,)),
     "pow_1.7": (lambda x: x**1.7, (X.abs(),)),
-    "pow_integer": (lambda x: x**4, (I,)),
+    "pow_integer": (lambda x: x**4, (M,)),
     "pow_tensor": (torch.pow, (X.abs(), Y)),
     "pow_of_number": (lambda x: 2.0**x, (X,)),
     "maximum": (torch.maximum, (X, Y)),
     "minimum": (torch.minimum, (X, Y)),
     "maximum_nan": (torch.maximum, (SPECIAL, SPECIAL.flip(0))),
     "atan2": (torch.atan2, (X, Y)),
-    "eq": (torch.eq, (I, J)),
-    "ne_number": (lambda x: x != 3, (I,)),
-    "lt_fraction_of_integer": (lambda x: x < 2.5, (I,)),
-    "ge_mixed": (torch.ge, (I, X)),
+    "eq": (torch.eq, (M, N)),
+    "ne_number": (lambda x: x != 3, (M,)),
+    "lt_fraction_of_integer": (lambda x: x < 2.5, (M,)),
+    "ge_mixed": (torch.ge, (M, X)),
     "gt_nan": (lambda x: x > 0, (SPECIAL,)),
     "le": (torch.le, (X, Y)),
-    "logical_and": (torch.logical_and, (I, J)),
+    "logical_and": (torch.logical_and, (M, N)),
     "logical_or": (torch.logical_or, (X, booleans(5))),
     "logical_xor": (torch.logical_xor, (booleans(3, 5), booleans(5))),
-    "bitwise": (lambda x, y: (x & y) ^ (x | ~y), (I, J)),
+    "bitwise": (lambda x, y: (x & y) ^ (x | ~y), (M, N)),
     "bitwise_booleans": (lambda x, y: (x & y) | ~y, (booleans(3, 5), booleans(5))),
     "where": (torch.where, (booleans(3, 5), X, Y)),
     "where_numbers": (lambda c: torch.where(c, 1.0, -1.0), (booleans(3, 5),)),
@@ -218,7 +218,7 @@ POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
     "in_place": (lambda x: (x + 1).mul_(2).relu_().add_(x), (X,)),
     "rank_0": (lambda x, s: x * s + s, (X, torch.tensor(1.5))),
     "casts": (lambda x: (x.to(torch.int32) + x.bool().to(torch.int32), x.long()), (X * 9,)),
-    "type_as": (lambda x, i: i.type_as(x) * x, (X, I)),
+    "type_as": (lambda x, i: i.type_as(x) * x, (X, M)),
     "clone_and_views": (lambda x: x.clone().contiguous().detach() * 1, (X,)),
 }
 

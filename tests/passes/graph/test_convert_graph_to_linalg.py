@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tilecast.dialects import graph
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.reference.linalg import evaluate_kernel
@@ -17,6 +19,7 @@ from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPa
 from tilecast.passes.graph.linalg_rules import RULES
 from tilecast.passes.graph.linalg_rules.scalar_functions import SCALAR_RULES
 from xdsl.builder import Builder
+from xdsl.dialects.arith import DivSIOp, RemSIOp, SelectOp
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     FloatAttr,
@@ -246,6 +249,28 @@ def test_integer_functions_are_exact(fn: str, dtype: torch.dtype) -> None:
     close(run([a, b], pointwise(fn)), BINARY[fn](a, b))
 
 
+def test_integer_divisions_never_trap() -> None:
+    """By zero torch raises; compiled code must not end the process."""
+    least = -(2**63)
+    a, b = torch.tensor([5, least, least]), torch.tensor([0, -1, 3])
+    for fn in ("floor_div", "trunc_div", "remainder", "fmod"):
+        func = kernel([a, b], pointwise(fn))
+        for op in func.walk():
+            if isinstance(op, DivSIOp | RemSIOp):
+                guard = op.rhs.owner
+                assert isinstance(guard, SelectOp)
+        got = run([a, b], pointwise(fn))
+        assert got[2].item() == BINARY[fn](a[2], b[2]).item()
+    assert run([a, b], pointwise("remainder"))[1].item() == 0
+    by_constant = kernel([a], _divided_by_three)
+    assert not any(isinstance(op, SelectOp) for op in by_constant.walk())
+
+
+def _divided_by_three(insert: Callable[..., SSAValue], x: SSAValue) -> SSAValue:
+    three = insert(graph.FullOp(3, tensor([], i64)))
+    return insert(graph.PointwiseOp("trunc_div", [x, three], x.type))
+
+
 @pytest.mark.parametrize("fn", ["and", "or", "xor", "eq", "lt", "maximum", "minimum"])
 def test_functions_of_truth_values(fn: str) -> None:
     a, b = torch.tensor([[False], [True]]), torch.tensor([False, True])
@@ -267,6 +292,14 @@ def test_constant_exponents(exponent: float) -> None:
         return insert(graph.PointwiseOp("pow", [x, power], x.type))
 
     close(run([x], build), torch.pow(x, exponent), 1e-12)
+
+
+def test_integer_powers_are_exact() -> None:
+    x = torch.arange(-3, 4)[:, None]
+    exponents = torch.tensor([-2, -1, 0, 1, 2, 5, 13, 64])
+    wrapped = (x.abs() > 1) & (exponents > 63)
+    got = run([x, exponents], pointwise("pow"))
+    close(got.masked_fill(wrapped, 0), torch.pow(x, exponents).masked_fill(wrapped, 0))
 
 
 def test_uniform_operands_touch_no_memory() -> None:
@@ -396,6 +429,35 @@ def test_softmax(log: bool, dim: int) -> None:
         return insert(graph.SoftmaxOp(v, dim, log))
 
     close(run([x], build), F.log_softmax(x, dim) if log else F.softmax(x, dim), 1e-12)
+
+
+def test_softmax_of_a_row_of_minus_infinity_is_nan() -> None:
+    x = torch.full((2, 3), -INF)
+    x[1, 1] = 2.0
+
+    def build(insert: Callable[..., SSAValue], v: SSAValue) -> SSAValue:
+        return insert(graph.SoftmaxOp(v, -1))
+
+    close(run([x], build), F.softmax(x, -1))
+
+
+EXTENT = st.sampled_from([1, 2, 3, 5, 7, 8, 13])
+
+
+@settings(max_examples=40, deadline=None)
+@given(EXTENT, EXTENT, EXTENT, EXTENT)
+def test_contractions_and_row_ops_of_any_shape(b: int, m: int, n: int, k: int) -> None:
+    x, w, y = normal(b, m, k), normal(n, k), normal(b, k, n)
+
+    def build(insert: Callable[..., SSAValue], *v: SSAValue) -> SSAValue:
+        linear = insert(graph.LinearOp(v[0], v[1], None, tensor([b, m, n])))
+        product = insert(graph.MatmulOp(v[0], v[2], tensor([b, m, n])))
+        total = insert(graph.PointwiseOp("add", [linear, product], tensor([b, m, n])))
+        rows = insert(graph.SoftmaxOp(total, 2))
+        return insert(graph.ReduceOp("sum", rows, [0, 1], tensor([n])))
+
+    want = F.softmax(F.linear(x, w).double() + (x @ y).double(), 2).sum((0, 1))
+    close(run([x, w, y], build), want, 1e-5)
 
 
 @pytest.mark.parametrize("rank", [1, 2])

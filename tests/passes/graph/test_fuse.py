@@ -270,11 +270,29 @@ def test_a_norm_written_out_is_one_kernel() -> None:
     check_results_stay(module, m.random_weights())
 
 
-def test_a_full_reduction_and_its_use_at_every_element_are_two_kernels() -> None:
-    m = Main(tensor(8, 5))
-    total = m(graph.ReduceOp("sum", m.fn("exp", m.inputs[0]), [0, 1], tensor()))
-    module = fused(m.module(m.fn("div", m.inputs[0], total)))
-    assert kernels(module) == ["exp_sum", "div"]
+def test_a_full_reduction_and_its_use_at_every_element_are_two_kernels_if_large() -> None:
+    for rows, expected in ((512, ["exp_sum", "div"]), (8, ["exp_sum_div"])):
+        m = Main(tensor(rows, 128))
+        total = m(graph.ReduceOp("sum", m.fn("exp", m.inputs[0]), [0, 1], tensor()))
+        module = fused(m.module(m.fn("div", m.inputs[0], total)))
+        assert kernels(module) == expected
+
+
+def test_unit_dims_do_not_separate_an_epilogue_from_its_anchor() -> None:
+    m = Main(tensor(4, 8), tensor(1, 4, 6))
+    y = m.reshape(m.linear(m.inputs[0], 6), 1, 4, 6)
+    module = m.module(m.fn("add", y, m.inputs[1]))
+    assert kernels(fused(module.clone())) == ["linear_add"]
+    check_results_stay(module, m.random_weights())
+
+
+def test_gates_read_their_part_of_a_sum_in_its_kernel() -> None:
+    m = Main(tensor(4, 12), tensor(4, 12))
+    gates = m.fn("add", *m.inputs)
+    parts = [m.view(gates, (4, 6), lambda i, j, k=k: (i, j + k)) for k in (0, 6)]
+    module = m.module(m.fn("mul", m.fn("sigmoid", parts[0]), m.fn("tanh", parts[1])))
+    assert kernels(fused(module.clone())) == ["add_sigmoid_tanh_mul"]
+    check_results_stay(module, {})
 
 
 def test_a_transposed_read_is_no_reason_to_fuse() -> None:
@@ -303,6 +321,32 @@ def test_what_only_a_mask_needs_is_computed_in_attention() -> None:
     module = m.module(m(graph.AttentionOp(q, q, q, mask, 0.5, False, tensor(2, 5, 4))))
     assert kernels(fused(module.clone())) == ["mul_attention"]
     check_results_stay(module, {})
+
+
+def test_a_masked_mean_over_rows_reads_its_mask_in_the_sum() -> None:
+    m = Main(tensor(6, 4), tensor(6, 1))
+    x, mask = m.inputs
+    kept = m.fn("neg", mask)
+    total = m(graph.ReduceOp("sum", m.fn("mul", x, kept), [0], tensor(4)))
+    count = m(graph.ReduceOp("sum", kept, [0], tensor(1)))
+    module = m.module(m.fn("div", total, count))
+    assert sorted(kernels(fused(module.clone()))) == ["mul_sum_div", "neg", "sum"]
+    check_results_stay(module, {})
+
+
+def test_convolution_takes_its_residual_and_activation_along() -> None:
+    m = Main(tensor(1, 2, 6, 6))
+    x = m.inputs[0]
+    y = m(
+        graph.ConvOp(
+            x, m.weight(2, 2, 3, 3), m.weight(2), [1, 1], [1, 1], [1, 1], 1, tensor(1, 2, 6, 6)
+        )
+    )
+    y = m.fn("relu", m.fn("add", y, x))
+    pooled = graph.PoolOp("max", y, [2, 2], [2, 2], [0, 0], [0, 0], [1, 1], tensor(1, 2, 3, 3))
+    module = m.module(m(pooled))
+    assert kernels(fused(module.clone())) == ["conv_add_relu", "pool"]
+    check_results_stay(module, m.random_weights())
 
 
 def test_cat_computes_what_only_it_reads() -> None:

@@ -1,0 +1,64 @@
+"""Every example imports, equals eager in float64, and still does after all graph passes."""
+
+import copy
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from tilecast.compiler.frontend import export_model, import_program
+from tilecast.dialects.reference.graph import evaluate
+from tilecast.passes.context import CompileContext
+from tilecast.passes.registry import load_pass
+from torch.utils._pytree import tree_leaves
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+CASES = [
+    ("mlp", "model"),
+    ("lstm", "model"),
+    ("resnet18", "model"),
+    ("bert", "model"),
+    ("gpt2", "model"),
+    ("gpt2", "single_token"),
+    ("vit", "model"),
+    ("minilm", "model"),
+]
+PIPELINE = ("canonicalize", "fold-constants", "canonicalize", "fold-batch-norm", "canonicalize")
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("name", "entry"), CASES)
+def test_example_equals_eager_before_and_after_the_graph_passes(name: str, entry: str) -> None:
+    module, inputs = getattr(load(name), entry)()
+    model = import_program(export_model(module, inputs))
+    wide = [x.double() if x.is_floating_point() else x for x in inputs]
+    with torch.no_grad():
+        expected = [y.numpy() for y in tree_leaves(copy.deepcopy(module).double()(*wide))]
+
+    arrays = [x.numpy() for x in inputs]
+    before = evaluate(model.module, model.weights, arrays)
+    for spec, want in zip(model.outputs, expected, strict=True):
+        np.testing.assert_allclose(before[spec.index], want, rtol=1e-9, atol=1e-11)
+
+    context = CompileContext(weights=model.weights)
+    for step in PIPELINE:
+        load_pass(step)().apply(context, model.module)
+        model.module.verify()
+    after = evaluate(model.module, model.weights, arrays)
+    for got, want in zip(after, before, strict=True):
+        # folded constants are rounded to the model's float32
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_examples_without_a_case_do_not_exist() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {name for name, _ in CASES}

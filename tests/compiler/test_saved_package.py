@@ -1,0 +1,90 @@
+"""A compiled model's package checks itself without Python, and loads to equal results."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tilecast
+import torch
+
+TOOLS = ("cc", "make", "ar", "as", "ld", "sh", "mkdir", "rm", "echo")
+
+
+class SmallNet(torch.nn.Module):
+    """Linear layers, a norm, a softmax, an integer input and two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.table = torch.nn.Embedding(11, 12)
+        self.norm = torch.nn.LayerNorm(12)
+        self.head = torch.nn.Linear(12, 5)
+
+    def forward(self, ids: torch.Tensor, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        hidden = self.norm(torch.nn.functional.gelu(self.table(ids) + x))
+        return {"hidden": hidden, "classes": self.head(hidden).softmax(-1)}
+
+
+@pytest.fixture(scope="module", params=["native", "x86-64-v3", "c99"])
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tilecast.CompiledModel:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILECAST_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        inputs = (torch.randint(0, 11, (3, 7)), torch.randn(3, 7, 12))
+        try:
+            return tilecast.compile(SmallNet().eval(), inputs, name="small", target=request.param)
+        except tilecast.TilecastError as error:
+            if "which this machine lacks" in str(error):
+                pytest.skip(str(error))
+            raise
+
+
+def check_without_python(package: Path, tmp_path: Path) -> str:
+    """Run `make check` where PATH holds the C toolchain only; its output."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in TOOLS:
+        if found := shutil.which(tool):
+            (folder / tool).symlink_to(found)
+    done = subprocess.run(
+        ["make", "-C", str(package), "check"],
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("inline_weights", [False, True], ids=["file", "inline"])
+def test_the_package_checks_itself(
+    compiled: tilecast.CompiledModel, tmp_path: Path, inline_weights: bool
+) -> None:
+    package = compiled.save(tmp_path / "out", inline_weights=inline_weights)
+    assert "all outputs agree" in check_without_python(package, tmp_path)
+
+
+def test_the_loaded_package_gives_the_same_bits(
+    compiled: tilecast.CompiledModel, tmp_path: Path
+) -> None:
+    loaded = tilecast.load(compiled.save(tmp_path / "out"))
+    ids, x = torch.randint(0, 11, (3, 7)), torch.randn(3, 7, 12)
+    expected, actual = compiled(ids, x), loaded(ids, x)
+    assert set(actual) == {"hidden", "classes"}
+    for name, value in expected.items():
+        torch.testing.assert_close(actual[name], value, rtol=0, atol=0)
+    loaded.verify()
+
+
+def test_saving_twice_gives_the_same_bytes(
+    compiled: tilecast.CompiledModel, tmp_path: Path
+) -> None:
+    first, second = compiled.save(tmp_path / "a"), compiled.save(tmp_path / "b")
+    for path in first.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path

@@ -1,0 +1,264 @@
+"""canonicalize keeps every bit, and reaches the normal form."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tilecast.compiler.frontend import export_model, import_program
+from tilecast.dialects.graph import (
+    CastOp,
+    GraphOp,
+    LinearOp,
+    NormOp,
+    PointwiseOp,
+    ReshapeOp,
+    ViewOp,
+    WeightOp,
+    shape_of,
+)
+from tilecast.dialects.reference.graph import evaluate
+from tilecast.dialects.weights import WeightStore
+from tilecast.passes.context import CompileContext
+from tilecast.passes.graph.canonicalize import CanonicalizePass
+from torch import Tensor, nn
+from xdsl.dialects.builtin import ModuleOp
+
+Function = Callable[..., Tensor]
+
+
+class Wrapped(nn.Module):
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+
+def canonical(module: nn.Module, *inputs: Tensor) -> ModuleOp:
+    """The canonical graph of `module`, whose results are bit for bit those before the pass."""
+    model = import_program(export_model(module, inputs))
+    arrays = [x.numpy() for x in inputs]
+    before = evaluate(model.module, model.weights, arrays)
+    CanonicalizePass().apply(CompileContext(weights=model.weights), model.module)
+    model.module.verify()
+    for old, new in zip(before, evaluate(model.module, model.weights, arrays), strict=True):
+        assert old.tobytes() == new.tobytes()
+    again = str(model.module)
+    CanonicalizePass().apply(CompileContext(weights=model.weights), model.module)
+    assert str(model.module) == again
+    return model.module
+
+
+def ops(module: ModuleOp) -> list[GraphOp]:
+    return [op for op in module.walk() if isinstance(op, GraphOp)]
+
+
+def names(module: ModuleOp) -> list[str]:
+    return [op.name.removeprefix("graph.") for op in ops(module)]
+
+
+X = torch.randn(2, 3, 4)
+MOVES: list[Function] = [
+    lambda x: x.transpose(0, -1),
+    lambda x: x.flatten(),
+    lambda x: x.unsqueeze(1),
+    lambda x: x.squeeze(),
+    lambda x: x[1:] if x.shape[0] > 1 else x,
+    lambda x: x.flip(0),
+    lambda x: x[:, None].expand(x.shape[0], 2, *x.shape[1:]),
+    lambda x: x.repeat(2, *[1] * (x.ndim - 1)),
+    lambda x: x.reshape(-1, x.shape[-1]),
+    lambda x: x.movedim(0, -1),
+    lambda x: x.reshape(2, -1) if x.numel() % 2 == 0 else x,
+    lambda x: x[..., ::2],
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(range(len(MOVES))), min_size=1, max_size=5))
+def test_chains_of_views_become_at_most_a_view_and_a_reshape_between_two(moves: list[int]) -> None:
+    def function(x: Tensor) -> Tensor:
+        for move in moves:
+            x = MOVES[move](x)
+            if x.ndim == 0 or x.ndim > 6:
+                x = x.reshape(-1)
+        return x + 1
+
+    module = canonical(Wrapped(function), X)
+    for op in ops(module):
+        if isinstance(op, ViewOp):
+            assert not isinstance(op.source.owner, ViewOp)
+        if isinstance(op, ReshapeOp):
+            assert not isinstance(op.source.owner, ReshapeOp)
+
+
+def test_opposite_transposes_vanish() -> None:
+    assert names(canonical(Wrapped(lambda x: x.transpose(0, 2).transpose(2, 0).exp()), X)) == [
+        "pointwise"
+    ]
+
+
+def test_merging_and_splitting_heads_is_one_view() -> None:
+    module = canonical(
+        Wrapped(lambda x: x.view(2, 5, 4, 3).transpose(1, 2).exp()), torch.randn(2, 5, 12)
+    )
+    assert names(module) == ["view", "pointwise"]
+
+
+def test_linear_layers_work_on_rows_and_everything_between_them_too() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Linear(4, 8)
+            self.down = nn.Linear(8, 4)
+            self.norm = nn.LayerNorm(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(x + self.down(nn.functional.gelu(self.up(x)) * 2))
+
+    module = canonical(Block(), X)
+    for op in ops(module):
+        if isinstance(op, (LinearOp, PointwiseOp, NormOp)):
+            assert len(shape_of(op.result)) == 2
+    reshapes = [op for op in ops(module) if isinstance(op, ReshapeOp)]
+    assert [shape_of(op.result) for op in reshapes] == [(6, 4), (2, 3, 4)]
+
+
+def test_pointwise_that_mixes_rows_stays() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, s: Tensor) -> Tensor:
+            return self.layer(x) * s
+
+    module = canonical(Scaled(), X, torch.randn(3, 1))
+    (product,) = [op for op in ops(module) if isinstance(op, PointwiseOp)]
+    assert shape_of(product.result) == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * 1,
+        lambda x: x / 1,
+        lambda x: x - 0,
+        lambda x: x.double().float(),
+        lambda x: x.reshape(3, 8).reshape(2, 3, 4),
+        lambda x: x.expand(2, 3, 4),
+        lambda x: torch.cat([x], 1),
+        lambda x: torch.where(torch.ones(2, 3, 4, dtype=torch.bool), x, 0.0),
+        lambda x: x.masked_fill(torch.zeros(4, dtype=torch.bool), math.inf),
+    ],
+)
+def test_identities_vanish(function: Function) -> None:
+    assert names(canonical(Wrapped(lambda x: function(x).exp()), X)) == ["pointwise"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + 0.0,  # turns -0.0 into 0.0
+        lambda x: x - (-0.0),
+        lambda x: x * 0,  # NaN stays NaN
+        lambda x: x.half().float(),
+        lambda x: x.int().float(),
+    ],
+)
+def test_what_looks_like_an_identity_but_is_none_stays(function: Function) -> None:
+    special = torch.tensor([-0.0, 0.0, math.nan, math.inf, 1.1])
+    module = canonical(Wrapped(function), special)
+    assert any(isinstance(op, (PointwiseOp, CastOp)) for op in ops(module))
+
+
+def test_integer_identities_vanish() -> None:
+    x = torch.arange(6)
+    assert names(canonical(Wrapped(lambda x: (x + 0) * 1 * x), x)) == ["pointwise"]
+
+
+def test_constant_arithmetic_is_done_once() -> None:
+    def function(x: Tensor) -> Tensor:
+        return x + (torch.full((4,), 2.0) * 3 - 1).reshape(1, 4).expand(3, 4)
+
+    module = canonical(Wrapped(function), X)
+    assert names(module) == ["full", "pointwise"]
+    assert shape_of(ops(module)[0].result) == ()
+
+
+def test_indexing_by_ranges_becomes_a_view() -> None:
+    def function(x: Tensor) -> Tensor:
+        rows = torch.arange(2)[:, None]
+        columns = torch.arange(3)[None, :]
+        return x[rows, columns].exp()
+
+    assert names(canonical(Wrapped(function), X)) == ["pointwise"]
+
+
+def test_indexing_by_data_stays() -> None:
+    module = canonical(Wrapped(lambda x, i: x[i]), X, torch.tensor([1, 0]))
+    assert "index" in names(module)
+
+
+def test_embedding_of_known_positions_becomes_a_view() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(9, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.table(torch.arange(2, 5)) + self.table(torch.zeros(2, 3).long())
+
+    module = canonical(Positions(), X)
+    assert "embedding" not in names(module)
+
+
+def test_comparisons_of_ranges_that_do_not_overlap_are_known() -> None:
+    def function(x: Tensor) -> Tensor:
+        i = torch.arange(4)
+        return x.masked_fill(i < 0, 1.0).masked_fill(~(i[:, None] >= i - 9)[0], 2.0).exp()
+
+    assert names(canonical(Wrapped(function), X)) == ["pointwise"]
+
+
+def test_comparisons_of_ranges_that_overlap_stay() -> None:
+    module = canonical(Wrapped(lambda x: x.masked_fill(torch.arange(4) < 3, 1.0)), X)
+    assert names(module).count("pointwise") == 2
+
+
+def test_equal_ops_are_joined_and_zeros_of_both_signs_are_not() -> None:
+    def function(x: Tensor) -> Tensor:
+        return (x.exp() + x.exp()) / torch.full((), 0.0) + x / torch.full((), -0.0)
+
+    module = canonical(Wrapped(function), X)
+    assert names(module).count("full") == 2
+    assert sum(isinstance(op, PointwiseOp) and op.fn.data == "exp" for op in ops(module)) == 1
+
+
+def test_unused_ops_are_dropped() -> None:
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            _ = (x * self.weight).sum()
+            return x.exp()
+
+    assert names(canonical(Unused(), X)) == ["pointwise"]
+
+
+def test_locations_survive() -> None:
+    module = canonical(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), X)
+    assert all("loc" in op.attributes for op in ops(module) if not isinstance(op, WeightOp))
+
+
+def test_weights_are_left_alone() -> None:
+    context = CompileContext(weights=WeightStore({"w": np.ones(3)}))
+    CanonicalizePass().apply(context, ModuleOp([]))
+    assert list(context.weights) == ["w"]
