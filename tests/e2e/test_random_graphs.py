@@ -20,6 +20,10 @@ MAX_ELEMENTS = 6000
 PER_TABLE = 20
 EXTENTS = (1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
 
+VIEWS = ["permute", "slice", "select", "flip", "unsqueeze", "expand", "reshape", "unfold"]
+VIEWS += ["roll", "pad"]
+FAMILIES = ["unary"] * 2 + ["view"] * 3 + ["reduction", "product"] + ["pair"] * 2
+
 
 @dataclass(frozen=True)
 class Step:
@@ -71,20 +75,7 @@ def draw_unary(rng: random.Random, x: Tensor) -> tuple[str, Callable[[Tensor], T
 def draw_view(rng: random.Random, x: Tensor) -> tuple[str, Callable[[Tensor], Tensor]]:
     d = rng.randrange(x.ndim)
     n = x.shape[d]
-    kind = rng.choice(
-        [
-            "permute",
-            "slice",
-            "select",
-            "flip",
-            "unsqueeze",
-            "expand",
-            "reshape",
-            "unfold",
-            "roll",
-            "pad",
-        ]
-    )
+    kind = rng.choice(VIEWS)
     if kind == "permute":
         order = rng.sample(range(x.ndim), x.ndim)
         return f"permute {order}", lambda t: t.permute(order)
@@ -192,9 +183,7 @@ def random_graph(seed: int) -> tuple[RandomGraph, tuple[Tensor, ...]]:
     wanted = rng.randint(6, 10)
     while len(steps) < wanted:
         k = rng.choice([len(values) - 1, rng.randrange(len(values))])
-        family = rng.choice(
-            ["unary", "unary", "view", "view", "view", "reduction", "product", "pair", "pair"]
-        )
+        family = rng.choice(FAMILIES)
         if family == "pair":
             step = draw_pair(rng, values, k)
         else:
