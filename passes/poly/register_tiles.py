@@ -108,7 +108,6 @@ def _tile_registers(
     row_block: int | None,
 ) -> None:
     """Fuse the tiles of rows and columns; inside, every statement walks one tile, unrolled."""
-    contraction = plan.contractions[main]
     columns = plan.extent(main, vector)
     tiled = row_block is not None and plan.dim(main, row_block) is not None
     rows = row_block if tiled else rows_class(plan, [main], shared)
@@ -116,10 +115,13 @@ def _tile_registers(
     tile = register_tile(plan.machine, plan.lanes, height, columns)
     order = [*(c for c in shared if c != vector), vector]
     block = None
-    if rows is not None and not tiled and _reads_panels(plan, main, contraction.wide):
-        # A panel is reused by all tiles of a block of rows, which stays in cache meanwhile.
+    if rows is not None and not tiled:
+        # A block of rows of the narrow operand stays in cache while all columns pass by.
         block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
-        order = [*(c for c in order if c not in (rows, vector)), rows, vector, IN_BLOCK]
+        outer, inner_loops = _around_block(
+            plan, main, [c for c in shared if c not in (rows, vector)]
+        )
+        order = [*outer, rows, *inner_loops, vector, IN_BLOCK]
     for name in group:
         inner: list[str] = []
         if rows is not None and tiled:
@@ -149,10 +151,11 @@ def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
     return max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
 
 
-def _reads_panels(plan: LoopPlan, name: str, source: int) -> bool:
-    """Whether a source is packed: the lane is its last index and not a plain dim."""
-    access = plan.statements[name].read_maps[source]
-    return bool(access.results) and plain_dim(access.results[-1]) is None
+def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(classes that the narrow operand depends on, others, which reuse a block of its rows)."""
+    s, contraction = plan.statements[main], plan.contractions[main]
+    used = {plan.class_of[main, d] for d in s.read_maps[contraction.narrow].used_dims()}
+    return [c for c in classes if c in used], [c for c in classes if c not in used]
 
 
 def _split_vectors(plan: LoopPlan, name: str, cls: int, vectors: int) -> list[str]:
