@@ -113,26 +113,22 @@ def _tile_registers(
     rows = row_block if tiled else rows_class(plan, [main], shared)
     height = plan.extent(main, rows) if rows is not None else 1
     tile = register_tile(plan.machine, plan.lanes, height, columns)
-    order = [*(c for c in shared if c != vector), vector]
-    block = None
+    others = [c for c in shared if c not in (vector, rows)]
+    order = [*others, vector]
+    block = 0
     if rows is not None and not tiled:
         # A block of rows of the narrow operand stays in cache while all columns pass by.
         block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
-        outer, inner_loops = _around_block(
-            plan, main, [c for c in shared if c not in (rows, vector)]
-        )
-        order = [*outer, rows, *inner_loops, vector, IN_BLOCK]
+        outside, inside = _around_block(plan, main, others)
+        order = [*outside, rows, *inside, vector, IN_BLOCK]
     for name in group:
         inner: list[str] = []
         if rows is not None and tiled:
             inner.append(plan.close(name, rows))
         elif rows is not None:
-            cls = rows
-            if block is not None:
-                within = plan.split(name, rows, block)
-                plan.open[name].append(Loop(IN_BLOCK, within))
-                cls = IN_BLOCK
-            inner.append(plan.split(name, cls, tile.rows))
+            within = plan.split(name, rows, block)
+            plan.open[name].append(Loop(IN_BLOCK, within))
+            inner.append(plan.split(name, IN_BLOCK, tile.rows))
         for band in inner:
             plan.step(Unroll(band))
         inner += _split_vectors(plan, name, vector, tile.vectors)
