@@ -1,0 +1,168 @@
+"""Kernels as text, and the ways to run one: linalg evaluator, scop interpreter, loops interpreter.
+
+Float inputs are small integers unless asked otherwise, so that sums are exact in any order and
+results can be compared bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.poly import PackAttr, ScopOp
+from tilecast.dialects.reference.linalg import evaluate_kernel
+from tilecast.dialects.reference.loops import dtype_of, run_kernel
+from tilecast.dialects.reference.poly import run_scop
+from tilecast.passes.context import CompileContext
+from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPass
+from tilecast.passes.loops.pack_weights import pack_array
+from tilecast.passes.poly.extract_scop import extract_scop
+from tilecast.passes.poly.lower_scop import lower_scop
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.parser import Parser
+
+MACHINES = {
+    "scalar": Machine("scalar", "scalar"),
+    "avx2": Machine("x86-64-v3", "avx2", vector_bytes=32),
+    "avx512": Machine("x86-64-v4", "avx512", vector_bytes=64, vector_registers=32),
+}
+
+
+def parse(text: str) -> ModuleOp:
+    """A verified module."""
+    module = Parser(CompileContext(), text).parse_module()
+    module.verify()
+    return module
+
+
+def poisoned(type: object) -> np.ndarray:
+    """An array for a memref type, filled with what no test computes."""
+    array = np.empty(type.get_shape(), dtype_of(type))  # type: ignore[attr-defined]
+    array.fill(np.nan if array.dtype.kind == "f" else array.dtype.kind == "b" or 99)
+    return array
+
+
+def run_loops(func: FuncOp, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Outputs of a lowered kernel; weights are packed as it asks, all else starts poisoned."""
+    func.verify()
+    remaining = iter(inputs)
+    arrays, outputs = [], []
+    packs = func.arg_attrs.data if func.arg_attrs is not None else [None] * len(func.args)
+    for arg, role, attrs in zip(func.args, func.attributes["tilecast.roles"], packs, strict=True):
+        if role.data in ("in", "weight"):
+            array = np.ascontiguousarray(next(remaining))
+            pack = attrs.data.get("tilecast.pack") if attrs is not None else None
+            if isinstance(pack, PackAttr):
+                array = pack_array(array, pack, arg.type.get_shape())
+        else:
+            array = poisoned(arg.type)
+        if role.data == "out":
+            outputs.append(array)
+        arrays.append(array)
+    run_kernel(func, arrays)
+    return outputs
+
+
+def run_original(
+    scop: ScopOp, inputs: Sequence[np.ndarray], order: object = None, float_type: object = None
+) -> list[np.ndarray]:
+    """Outputs of a scop, executed instance by instance."""
+    remaining = iter(inputs)
+    arrays, outputs = [], []
+    packs = scop.packs.data if scop.packs is not None else [None] * len(scop.roles)
+    for arg, role, pack in zip(scop.body.block.args, scop.roles, packs, strict=True):
+        if role.data in ("in", "weight"):
+            array = np.ascontiguousarray(next(remaining))
+            if isinstance(pack, PackAttr):
+                array = pack_array(array, pack, arg.type.get_shape())
+        else:
+            array = poisoned(arg.type)
+        if float_type is not None and array.dtype.kind == "f":
+            array = array.astype(float_type)
+        if role.data == "out":
+            outputs.append(array)
+        arrays.append(array)
+    run_scop(scop, arrays, order, float_type)
+    return outputs
+
+
+@dataclass
+class Kernel:
+    """One kernel: its text on graph or linalg level, and deterministic inputs.
+
+    Integer inputs are in 0..top - 1, so that they can be indices.
+    """
+
+    text: str
+    top: int = 3
+    exact: bool = True
+    linalg: FuncOp = field(init=False)
+    inputs: list[np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        module = parse(self.text)
+        ConvertGraphToLinalgPass().apply(CompileContext(), module)
+        module.verify()
+        (self.linalg,) = module.ops
+        rng = np.random.default_rng(len(self.text))
+        self.inputs = [self._input(rng, arg.type) for arg in self.linalg.args]
+
+    def _input(self, rng: np.random.Generator, type: TensorType) -> np.ndarray:
+        dtype, shape = dtype_of(type), type.get_shape()
+        if dtype.kind == "b":
+            return rng.random(shape) < 0.6
+        if dtype.kind == "i":
+            return rng.integers(0, self.top, shape, dtype)
+        if self.exact:
+            return rng.integers(-3, 4, shape).astype(dtype)
+        return rng.normal(size=shape).astype(dtype)
+
+    def scop(self) -> ScopOp:
+        """A fresh scop of the kernel."""
+        scop = extract_scop(self.linalg)
+        scop.verify()
+        return scop
+
+    def expected(self, dtype: type = np.float64) -> list[np.ndarray]:
+        """What the linalg level computes."""
+        return evaluate_kernel(self.linalg, self.inputs, dtype)
+
+    def check(self, outputs: Sequence[np.ndarray]) -> None:
+        """Outputs are the expected ones: equal where sums are exact, else close."""
+        results = self.linalg.body.block.last_op
+        assert isinstance(results, ReturnOp)
+        for got, want in zip(outputs, self.expected(), strict=True):
+            got = got.reshape(want.shape)
+            if self.exact or got.dtype.kind != "f":
+                np.testing.assert_array_equal(got, want.astype(got.dtype))
+            else:
+                np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
+
+    def check_scop(self, scop: ScopOp) -> None:
+        """The (rewritten) scop computes what the kernel means."""
+        scop.verify()
+        self.check(run_original(scop, self.inputs))
+
+    def check_lowered(self, scop: ScopOp, schedule: Sequence[object] | None = None) -> FuncOp:
+        """The loops of `scop`, under `schedule` if given, compute what the kernel means."""
+        if schedule is not None:
+            scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in schedule))
+        func = lower_scop(scop)
+        self.check(run_loops(func, self.inputs))
+        return func
+
+
+@pytest.fixture(scope="session")
+def kernel() -> Callable[..., Kernel]:
+    """kernel(text, top=3, exact=True): a Kernel."""
+    return Kernel
+
+
+@pytest.fixture(scope="session")
+def machines() -> dict[str, Machine]:
+    """The machines that schedules are made for."""
+    return MACHINES
