@@ -25,6 +25,11 @@ class Machine:
     l2_bytes: int = 1024 * 1024
     l3_bytes: int = 32 * 1024 * 1024
 
+    @property
+    def has_fma(self) -> bool:
+        """Whether a multiply and an add with one rounding are one instruction."""
+        return self.isa != "scalar" or "fma" in self.features
+
     def lanes(self, element_bytes: int) -> int:
         """Elements of `element_bytes` in one vector register; 1 for scalar code."""
         return max(1, self.vector_bytes // element_bytes)

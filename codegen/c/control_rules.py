@@ -102,8 +102,11 @@ def emit_if(emitter: FunctionEmitter, op: Operation) -> None:
     """A branch; results are variables that each side assigns."""
     assert isinstance(op, scf.IfOp)
     condition = emitter.expr(op.cond)
-    names = []
+    names: list[str | None] = []
     for result in op.results:
+        if not result.uses:
+            names.append(None)
+            continue
         name = emitter.declare_variable(result)
         emitter.line(f"{emitter.c_type(result.type)} {name};")
         names.append(name)
@@ -125,18 +128,20 @@ def _has_body(op: scf.IfOp) -> bool:
 @emits(scf.YieldOp)
 def emit_yield(emitter: FunctionEmitter, op: Operation) -> None:
     """Assign the carried variables at once: a value that reads an assigned one is saved first."""
+    targets = emitter.assign_to[-1]
+    values = [emitter.expr(value) for value in op.operands]
     pairs = [
-        (name, emitter.expr(value))
-        for name, value in zip(emitter.assign_to[-1], op.operands, strict=True)
+        (name, value)
+        for name, value in zip(targets, values, strict=True)
+        if name is not None and name != value.text
     ]
-    pairs = [(name, value) for name, value in pairs if value.text != name]
     saved: dict[str, str] = {}
     for position, (name, _) in enumerate(pairs):
         if any(name in later.identifiers for _, later in pairs[position + 1 :]):
             saved[name] = emitter.scope.claim(f"{name}_next")
     for name, value in pairs:
         if name in saved:
-            ctype = emitter.c_type(op.operands[emitter.assign_to[-1].index(name)].type)
+            ctype = emitter.c_type(op.operands[targets.index(name)].type)
             emitter.line(f"const {ctype} {saved[name]} = {value.text};")
     for name, value in pairs:
         if name not in saved:

@@ -131,8 +131,6 @@ def multiply(left: Expr, right: Expr) -> Expr:
     """left * right of index type, folded where literal."""
     if left.value is not None and right.value is not None:
         return integer(left.value * right.value)
-    if left.value == 0 or right.value == 0:
-        return integer(0)
     if left.value == 1:
         return right
     if right.value == 1:

@@ -31,7 +31,7 @@ class FunctionEmitter:
         self.func = func
         self.prelude = prelude
         self.scope = Scope()
-        self.assign_to: list[list[str]] = []
+        self.assign_to: list[list[str | None]] = []
         self._lines: list[str] = []
         self._depth = 0
         self._loop_depth = 0
@@ -159,8 +159,11 @@ class FunctionEmitter:
 
     # --- blocks -------------------------------------------------------------------------------
 
-    def block(self, block: Block, assign_to: Sequence[str] = ()) -> None:
-        """Emit the ops of a loop or branch body; `scf.yield` assigns to `assign_to`."""
+    def block(self, block: Block, assign_to: Sequence[str | None] = ()) -> None:
+        """Emit the ops of a loop or branch body; `scf.yield` assigns to `assign_to`.
+
+        None stands for a result that nothing uses.
+        """
         self.assign_to.append(list(assign_to))
         self._loop_depth += 1
         self.ops(block.ops)

@@ -79,6 +79,8 @@ def emit_alloca(emitter: FunctionEmitter, op: Operation) -> None:
     size = 1
     for extent in type.get_shape():
         size *= extent
+    if not op.memref.uses:
+        return
     name = emitter.declare(op.memref)
     ctype = storage_type(type.get_element_type())
     # Scalar code stays within C99, which has no _Alignas; only vector accesses need it.

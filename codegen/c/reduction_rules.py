@@ -22,6 +22,8 @@ from .vector_types import VectorShape
 
 _OPERATORS = {"add": "+", "mul": "*", "and": "&", "or": "|", "xor": "^"}
 _SIGNS = {"min": "<", "max": ">"}
+# What AVX2 can do with 64-bit integers.
+_ALWAYS_64 = ("add", "and", "or", "xor")
 
 
 @emits(vector.ReductionOp)
@@ -106,20 +108,18 @@ def _register_tree(prelude: Prelude, kind: str, shape: VectorShape) -> list[str]
     """Halves as registers down to 128 bits, then shuffles; empty where there is no instruction."""
     if not shape.is_native or shape.element not in ("f32", "f64", "i32", "i64"):
         return []
-    if _combine_simd(prelude, kind, shape, Expr("a"), Expr("b")) is None:
+    if shape.element == "i64" and shape.isa != "avx512" and kind not in _ALWAYS_64:
         return []
     lines, value = [], "v"
     while shape.bits > 128:
         half = prelude.use(VectorShape(shape.element, shape.lanes // 2, shape.isa))
         low, high = _halves(shape, value)
         combined = _combine_simd(prelude, kind, half, low, high)
-        assert combined is not None
         value = f"v{half.lanes}"
         lines.append(f"const {half.c_type} {value} = {combined.text};")
         shape = half
     for lanes in [2, 1] if shape.lanes == 4 else [1]:
         combined = _combine_simd(prelude, kind, shape, Expr(value), _fold(shape, value, lanes))
-        assert combined is not None
         value = f"v{lanes}"
         lines.append(f"const {shape.c_type} {value} = {combined.text};")
     take = {
@@ -164,7 +164,7 @@ def _fold(shape: VectorShape, value: str, lanes: int) -> Expr:
     return Expr(f"_mm_shuffle_epi32({value}, 1)")
 
 
-def _combine_simd(prelude: Prelude, kind: str, shape: VectorShape, a: Expr, b: Expr) -> Expr | None:
+def _combine_simd(prelude: Prelude, kind: str, shape: VectorShape, a: Expr, b: Expr) -> Expr:
     if kind in ("maximumf", "minimumf"):
         return call(define_nan_extreme_simd(prelude, kind[:3], shape), a, b)
     if shape.element in ("f32", "f64"):
@@ -174,9 +174,6 @@ def _combine_simd(prelude: Prelude, kind: str, shape: VectorShape, a: Expr, b: E
         return bitwise(shape, _OPERATORS[kind], [a, b])
     if kind == "add":
         return shape.intrinsic("add", a, b)
-    only_avx512 = shape.element == "i64"
-    if only_avx512 and shape.isa != "avx512":
-        return None
     if kind == "mul":
         return shape.intrinsic("mullo", a, b)
     sort = "epu" if kind.endswith("ui") else "epi"

@@ -1,7 +1,8 @@
 """torch.export programs in, `graph` IR out."""
 
 from .export import export_model, load_exported
-from .program import ImportedModel, OutputSpec, TensorSpec, import_program
+from .imported_model import ImportedModel, OutputSpec, TensorSpec
+from .program import import_program
 
 __all__ = [
     "ImportedModel",

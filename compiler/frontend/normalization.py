@@ -10,8 +10,8 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import NormOp, element_of, shape_of
 from .builder import Builder, elements_in
-from .reductions import moments
 from .rules import UnsupportedUse, rule
+from .statistics import moments
 from .tensor_types import DTYPES
 
 

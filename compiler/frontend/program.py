@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Node
-from torch.utils._pytree import TreeSpec
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
@@ -21,50 +19,12 @@ from ...dialects.graph import Tensor
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .coverage import Gaps, decompose_missing, operator_name
+from .imported_model import ImportedModel, OutputSpec, TensorSpec
 from .location import location
 from .rules import RULES, UnsupportedUse, bind, load_rules
 from .tensor_types import c_identifier, has_static_shape, tensor_type, to_numpy, unique
 
 STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One tensor input of the model: its name as a C identifier, type and shape."""
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class OutputSpec:
-    """One leaf of the model's output.
-
-    kind "result": result `index` of main; "input": tensor input `index`, passed through;
-    "constant": the Python value `constant`.
-    """
-
-    kind: Literal["result", "input", "constant"]
-    index: int = 0
-    constant: int | float | bool | str | None = None
-
-
-@dataclass(frozen=True)
-class ImportedModel:
-    """A model as IR. `main` takes `inputs` in order and returns the "result" outputs.
-
-    `in_spec` describes (args, kwargs); `input_positions` are the flattened positions there of
-    the tensors in `inputs` (Python constants make up the rest).
-    """
-
-    module: ModuleOp
-    weights: WeightStore
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[OutputSpec, ...]
-    in_spec: TreeSpec
-    out_spec: TreeSpec
-    input_positions: tuple[int, ...]
 
 
 def import_program(program: ExportedProgram) -> ImportedModel:

@@ -20,10 +20,12 @@ RULES: dict[str, Rule] = {}
 
 FAMILIES = (
     "pointwise",
+    "selection",
     "activations",
     "views",
     "joins",
     "reductions",
+    "statistics",
     "contractions",
     "normalization",
     "attention",

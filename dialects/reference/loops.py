@@ -6,34 +6,21 @@ with generated code; elementary functions (exp, ...) are the float64 result roun
 
 from __future__ import annotations
 
-import math as scalar_math
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from xdsl.dialects import arith, func, math, memref, scf, vector
+from xdsl.dialects import func, memref, scf, vector
 from xdsl.dialects.builtin import (
-    DenseIntOrFPElementsAttr,
-    Float32Type,
-    Float64Type,
-    FloatAttr,
-    IndexType,
-    IntegerAttr,
-    IntegerType,
     MemRefType,
     VectorType,
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
-from xdsl.utils.type import get_element_type_or_self
 
 from .. import vector_arith
 from ..errors import LoweringError
 from ..vector import ConstantMaskOp, GatherOp, ScatterOp, StepOp
-
-Array = npt.NDArray[Any]
-Meaning = Callable[..., Any]
+from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 
 
 def run_kernel(func: func.FuncOp, arrays: Sequence[Array]) -> None:
@@ -52,21 +39,6 @@ def run_kernel(func: func.FuncOp, arrays: Sequence[Array]) -> None:
         frame[argument] = array.view(dtype_of(argument.type)).reshape(argument.type.get_shape())
     with np.errstate(all="ignore"):
         _run_block(func.body.block, frame)
-
-
-def dtype_of(type: Attribute) -> np.dtype[Any]:
-    """The numpy type of an element type, or of the elements of a shaped type."""
-    element = get_element_type_or_self(type)
-    if isinstance(element, Float32Type):
-        return np.dtype(np.float32)
-    if isinstance(element, Float64Type):
-        return np.dtype(np.float64)
-    if isinstance(element, IndexType):
-        return np.dtype(np.int64)
-    if isinstance(element, IntegerType):
-        width = element.width.data
-        return np.dtype(np.bool_) if width == 1 else np.dtype(f"int{width}")
-    raise LoweringError(f"no numpy type for {type}")
 
 
 def _run_block(block: Block, frame: dict[SSAValue, Any]) -> list[Any]:
@@ -120,253 +92,12 @@ def _typed(value: Any, type: Attribute) -> Any:
     return dtype.type(value)
 
 
-MEANINGS: dict[type[Operation], Meaning] = {}
-"""Op class to a function of the op and the values of its operands."""
-
-
-def _means(*ops: type[Operation]) -> Callable[[Meaning], Meaning]:
-    def register(meaning: Meaning) -> Meaning:
-        for op in ops:
-            MEANINGS[op] = meaning
-        return meaning
-
-    return register
-
-
-def _elementwise(op: type[Operation], meaning: Callable[..., Any]) -> None:
-    MEANINGS[op] = lambda _, *values: meaning(*values)
-
-
-def _unsigned(value: Any) -> Any:
-    array = np.asarray(value)
-    return array if array.dtype == np.bool_ else array.view(f"u{array.dtype.name}")
-
-
-def _fma(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c with one rounding."""
-    if np.asarray(a).dtype == np.float64:
-        return np.vectorize(_fma_f64, otypes=[np.float64])(a, b, c)
-    x, y, z = (np.asarray(v, np.float64) for v in (a, b, c))
-    product = x * y  # exact: 48 bits
-    total = np.asarray(product + z)
-    # The error of the sum (Knuth) tells on which side the exact value lies; rounding to odd in
-    # float64 makes the second rounding, to float32, correct (Boldo and Melquiond 2008).
-    back = total - product
-    error = (product - (total - back)) + (z - back)
-    is_even = (total.view(np.int64) & 1) == 0
-    inexact = np.isfinite(total) & (error != 0) & is_even
-    odd = np.nextafter(total, np.where(error > 0, np.inf, -np.inf))
-    return np.where(inexact, odd, total).astype(np.float32)
-
-
-def _fma_f64(a: float, b: float, c: float) -> float:
-    if not all(map(scalar_math.isfinite, (a, b, c))):
-        return float(np.float64(a) * np.float64(b) + np.float64(c))
-    exact = Fraction(a) * Fraction(b) + Fraction(c)
-    try:
-        return float(exact) if exact else a * b + c
-    except OverflowError:
-        return scalar_math.copysign(scalar_math.inf, exact)
-
-
-def _in_float64(meaning: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *values: meaning(*(np.asarray(v, np.float64) for v in values))
-
-
-_erf = np.vectorize(scalar_math.erf, otypes=[np.float64])
-
-_elementwise(arith.AddfOp, np.add)
-_elementwise(arith.SubfOp, np.subtract)
-_elementwise(arith.MulfOp, np.multiply)
-_elementwise(arith.DivfOp, np.divide)
-_elementwise(arith.NegfOp, np.negative)
-_elementwise(arith.MaxnumfOp, lambda a, b: np.where(a > b, a, b))
-_elementwise(arith.MinnumfOp, lambda a, b: np.where(a < b, a, b))
-_elementwise(arith.MaximumfOp, np.maximum)
-_elementwise(arith.MinimumfOp, np.minimum)
-_elementwise(arith.AddiOp, lambda a, b: a ^ b if np.asarray(a).dtype == bool else a + b)
-_elementwise(arith.SubiOp, lambda a, b: a ^ b if np.asarray(a).dtype == bool else a - b)
-_elementwise(arith.MuliOp, np.multiply)
-_elementwise(arith.AndIOp, np.bitwise_and)
-_elementwise(arith.OrIOp, np.bitwise_or)
-_elementwise(arith.XOrIOp, np.bitwise_xor)
-_elementwise(arith.ShLIOp, np.left_shift)
-_elementwise(arith.ShRSIOp, np.right_shift)
-_elementwise(arith.ShRUIOp, lambda a, b: np.right_shift(_unsigned(a), _unsigned(b)))
-_elementwise(arith.DivSIOp, lambda a, b: _truncating(a, b))
-_elementwise(arith.RemSIOp, np.fmod)
-_elementwise(arith.DivUIOp, lambda a, b: _unsigned(a) // _unsigned(b))
-_elementwise(arith.RemUIOp, lambda a, b: _unsigned(a) % _unsigned(b))
-_elementwise(arith.FloorDivSIOp, np.floor_divide)
-_elementwise(arith.CeilDivSIOp, lambda a, b: -np.floor_divide(-a, b))
-_elementwise(arith.MinSIOp, np.minimum)
-_elementwise(arith.MaxSIOp, np.maximum)
-_elementwise(arith.MinUIOp, lambda a, b: np.where(_unsigned(a) < _unsigned(b), a, b))
-_elementwise(arith.MaxUIOp, lambda a, b: np.where(_unsigned(a) > _unsigned(b), a, b))
-_elementwise(math.AbsFOp, np.abs)
-_elementwise(math.AbsIOp, np.abs)
-_elementwise(math.CopySignOp, np.copysign)
-_elementwise(math.FloorOp, np.floor)
-_elementwise(math.CeilOp, np.ceil)
-_elementwise(math.TruncOp, np.trunc)
-_elementwise(math.RoundEvenOp, np.rint)
-_elementwise(math.RoundOp, lambda x: np.trunc(x) + np.sign(x) * (np.abs(x - np.trunc(x)) >= 0.5))
-_elementwise(math.SqrtOp, np.sqrt)
-_elementwise(math.RsqrtOp, lambda x: np.asarray(x).dtype.type(1) / np.sqrt(x))
-_elementwise(math.FmaOp, _fma)
-_elementwise(vector.FMAOp, _fma)
-_elementwise(math.FPowIOp, lambda a, b: np.power(np.float64(a), np.float64(b)))
-
-for _op, _function in (
-    (math.AcosOp, np.arccos),
-    (math.AcoshOp, np.arccosh),
-    (math.AsinOp, np.arcsin),
-    (math.AsinhOp, np.arcsinh),
-    (math.Atan2Op, np.arctan2),
-    (math.AtanOp, np.arctan),
-    (math.AtanhOp, np.arctanh),
-    (math.CbrtOp, np.cbrt),
-    (math.CosOp, np.cos),
-    (math.CoshOp, np.cosh),
-    (math.ErfOp, _erf),
-    (math.Exp2Op, np.exp2),
-    (math.ExpM1Op, np.expm1),
-    (math.ExpOp, np.exp),
-    (math.Log10Op, np.log10),
-    (math.Log1pOp, np.log1p),
-    (math.Log2Op, np.log2),
-    (math.LogOp, np.log),
-    (math.PowFOp, np.power),
-    (math.SinOp, np.sin),
-    (math.SinhOp, np.sinh),
-    (math.TanOp, np.tan),
-    (math.TanhOp, np.tanh),
-):
-    _elementwise(_op, _in_float64(_function))
-
-
-def _truncating(a: Any, b: Any) -> Any:
-    floor = np.floor_divide(a, b)
-    return floor + ((floor < 0) & (floor * b != a)).astype(np.asarray(a).dtype)
-
-
-_FLOAT_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "false": lambda a, b: np.zeros_like(a, bool),
-    "oeq": np.equal,
-    "ogt": np.greater,
-    "oge": np.greater_equal,
-    "olt": np.less,
-    "ole": np.less_equal,
-    "one": lambda a, b: (a < b) | (a > b),
-    "ord": lambda a, b: ~(np.isnan(a) | np.isnan(b)),
-    "ueq": lambda a, b: ~((a < b) | (a > b)),
-    "ugt": lambda a, b: ~(a <= b),
-    "uge": lambda a, b: ~(a < b),
-    "ult": lambda a, b: ~(a >= b),
-    "ule": lambda a, b: ~(a > b),
-    "une": np.not_equal,
-    "uno": lambda a, b: np.isnan(a) | np.isnan(b),
-    "true": lambda a, b: np.ones_like(a, bool),
-}
-_INTEGER_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-
-
-@_means(arith.CmpfOp, vector_arith.CmpfOp)
-def _compare_floats(op: arith.CmpfOp, a: Any, b: Any) -> Any:
-    predicate = arith.CMPF_COMPARISON_OPERATIONS[op.predicate.value.data]
-    return _FLOAT_COMPARE[predicate](a, b)
-
-
-@_means(arith.CmpiOp, vector_arith.CmpiOp)
-def _compare_integers(op: arith.CmpiOp, a: Any, b: Any) -> Any:
-    predicate = arith.CMPI_COMPARISON_OPERATIONS[op.predicate.value.data]
-    if predicate.startswith("u"):
-        a, b = _unsigned(a), _unsigned(b)
-    elif np.asarray(a).dtype == bool:
-        a, b = -np.asarray(a, np.int8), -np.asarray(b, np.int8)
-    return _INTEGER_COMPARE[predicate[-2:]](a, b)
-
-
-@_means(arith.SelectOp, vector_arith.SelectOp)
-def _select(op: Operation, condition: Any, a: Any, b: Any) -> Any:
-    return np.where(condition, a, b)
-
-
-@_means(
-    arith.IndexCastOp, arith.ExtSIOp, arith.SIToFPOp,
-    vector_arith.IndexCastOp, vector_arith.ExtSIOp, vector_arith.SIToFPOp,
-)  # fmt: skip
-def _convert_signed(op: Operation, value: Any) -> Any:
-    if np.asarray(value).dtype == bool:
-        value = -np.asarray(value, np.int8)
-    return np.asarray(value).astype(dtype_of(op.results[0].type))
-
-
-@_means(arith.ExtUIOp, arith.UIToFPOp, vector_arith.ExtUIOp, vector_arith.UIToFPOp)
-def _convert_unsigned(op: Operation, value: Any) -> Any:
-    return _unsigned(value).astype(dtype_of(op.results[0].type))
-
-
-@_means(arith.TruncIOp, vector_arith.TruncIOp)
-def _truncate(op: Operation, value: Any) -> Any:
-    dtype = dtype_of(op.results[0].type)
-    return (np.asarray(value) & 1) != 0 if dtype.kind == "b" else np.asarray(value).astype(dtype)
-
-
-@_means(arith.FPToSIOp, vector_arith.FPToSIOp)
-def _to_integer(op: Operation, value: Any) -> Any:
-    dtype = dtype_of(op.results[0].type)
-    if dtype.itemsize >= 4:
-        return np.asarray(value).astype(dtype)
-    whole = np.asarray(value).astype(np.int32)
-    return (whole & 1) != 0 if dtype.kind == "b" else whole.astype(dtype)
-
-
-@_means(arith.FPToUIOp)
-def _to_unsigned(op: Operation, value: Any) -> Any:
-    dtype = dtype_of(op.results[0].type)
-    return np.asarray(value).astype(f"u{dtype.name}").view(dtype)
-
-
-@_means(arith.ExtFOp, arith.TruncFOp)
-def _convert_float(op: Operation, value: Any) -> Any:
-    return np.asarray(value).astype(dtype_of(op.results[0].type))
-
-
-@_means(arith.BitcastOp, vector.BitcastOp)
-def _bitcast(op: Operation, value: Any) -> Any:
-    return np.asarray(value).view(dtype_of(op.results[0].type))
-
-
-@_means(arith.ConstantOp)
-def _constant(op: arith.ConstantOp) -> Any:
-    if isinstance(op.value, (FloatAttr, IntegerAttr)):
-        return _wrapped(op.value.value.data, dtype_of(op.result.type))
-    assert isinstance(op.value, DenseIntOrFPElementsAttr)
-    dtype = dtype_of(op.result.type)
-    return np.array([_wrapped(v, dtype) for v in op.value.get_values()])
-
-
-def _wrapped(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A literal in `dtype`; integers above the signed range are bit patterns."""
-    if dtype.kind == "i" and value >= 1 << (8 * dtype.itemsize - 1):
-        value -= 1 << (8 * dtype.itemsize)
-    return dtype.type(value)
-
-
-@_means(memref.LoadOp)
+@means(memref.LoadOp)
 def _load(op: Operation, array: Array, *indices: Any) -> Any:
     return array[_inside(array, indices)]
 
 
-@_means(memref.StoreOp)
+@means(memref.StoreOp)
 def _store(op: Operation, value: Any, array: Array, *indices: Any) -> None:
     array[_inside(array, indices)] = value
 
@@ -378,7 +109,7 @@ def _inside(array: Array, indices: Sequence[Any]) -> tuple[int, ...]:
     return tuple(map(int, indices))
 
 
-@_means(memref.AllocaOp)
+@means(memref.AllocaOp)
 def _alloca(op: memref.AllocaOp) -> Any:
     assert isinstance(op.memref.type, MemRefType)
     array = np.empty(op.memref.type.get_shape(), dtype_of(op.memref.type))
@@ -387,7 +118,7 @@ def _alloca(op: memref.AllocaOp) -> Any:
     return array
 
 
-@_means(memref.CastOp)
+@means(memref.CastOp)
 def _cast(op: Operation, array: Array) -> Array:
     return array
 
@@ -408,12 +139,12 @@ def _lanes(array: Array, indices: Sequence[Any], count: int) -> Array:
     return lanes
 
 
-@_means(vector.LoadOp)
+@means(vector.LoadOp)
 def _vector_load(op: vector.LoadOp, array: Array, *indices: Any) -> Any:
     return _lanes(array, indices, vector_arith.lanes_of(op.result.type)).copy()
 
 
-@_means(vector.StoreOp)
+@means(vector.StoreOp)
 def _vector_store(op: Operation, value: Array, array: Array, *indices: Any) -> None:
     _lanes(array, indices, value.size)[:] = value
 
@@ -426,7 +157,7 @@ def _picked(array: Array, start: int, offsets: Array, mask: Array) -> Array:
     return positions
 
 
-@_means(vector.MaskedLoadOp, GatherOp)
+@means(vector.MaskedLoadOp, GatherOp)
 def _masked_load(op: Operation, array: Array, *rest: Any) -> Any:
     offsets = np.arange(rest[-1].size)
     indices, mask, default = rest[:-2], rest[-2], rest[-1]
@@ -437,7 +168,7 @@ def _masked_load(op: Operation, array: Array, *rest: Any) -> Any:
     return result
 
 
-@_means(vector.MaskedStoreOp, ScatterOp)
+@means(vector.MaskedStoreOp, ScatterOp)
 def _masked_store(op: Operation, array: Array, *rest: Any) -> None:
     offsets = np.arange(rest[-1].size)
     indices, mask, value = rest[:-2], rest[-2], rest[-1]
@@ -446,65 +177,35 @@ def _masked_store(op: Operation, array: Array, *rest: Any) -> None:
     array.reshape(-1)[_picked(array, _flat(array, indices), offsets, mask)] = value[mask]
 
 
-@_means(vector.BroadcastOp)
+@means(vector.BroadcastOp)
 def _broadcast(op: vector.BroadcastOp, value: Any) -> Any:
     return np.full(vector_arith.lanes_of(op.vector.type), value)
 
 
-@_means(StepOp)
+@means(StepOp)
 def _step(op: StepOp) -> Any:
     return np.arange(vector_arith.lanes_of(op.result.type))
 
 
-@_means(ConstantMaskOp)
+@means(ConstantMaskOp)
 def _constant_mask(op: ConstantMaskOp) -> Any:
     return np.arange(vector_arith.lanes_of(op.result.type)) < op.count.data
 
 
-@_means(vector.CreateMaskOp)
+@means(vector.CreateMaskOp)
 def _create_mask(op: vector.CreateMaskOp, count: Any) -> Any:
     return np.arange(vector_arith.lanes_of(op.mask_vector.type)) < count
 
 
-@_means(vector.ExtractOp)
+@means(vector.ExtractOp)
 def _extract(op: vector.ExtractOp, value: Array, *dynamic: Any) -> Any:
     (position,) = dynamic or op.static_position.get_values()
     return value[position]
 
 
-@_means(vector.InsertOp)
+@means(vector.InsertOp)
 def _insert(op: vector.InsertOp, source: Any, dest: Array, *dynamic: Any) -> Any:
     (position,) = dynamic or op.static_position.get_values()
     result = dest.copy()
     result[position] = source
     return result
-
-
-_COMBINE: dict[str, type[Operation]] = {
-    "minui": arith.MinUIOp,
-    "minsi": arith.MinSIOp,
-    "minnumf": arith.MinnumfOp,
-    "maxui": arith.MaxUIOp,
-    "maxsi": arith.MaxSIOp,
-    "maxnumf": arith.MaxnumfOp,
-    "and": arith.AndIOp,
-    "or": arith.OrIOp,
-    "xor": arith.XOrIOp,
-    "maximumf": arith.MaximumfOp,
-    "minimumf": arith.MinimumfOp,
-}
-
-
-@_means(vector.ReductionOp)
-def _reduce(op: vector.ReductionOp, value: Array, *acc: Any) -> Any:
-    kind = str(op.kind.data)
-    is_float = value.dtype.kind == "f"
-    combined = _COMBINE.get(kind)
-    if combined is None:
-        pair = (arith.AddfOp, arith.AddiOp) if kind == "add" else (arith.MulfOp, arith.MuliOp)
-        combined = pair[0] if is_float else pair[1]
-    combine = MEANINGS[combined]
-    while value.size > 1:
-        half = value.size // 2
-        value = np.asarray(combine(op, value[:half], value[half:]))
-    return combine(op, acc[0], value[0]) if acc else value[0]

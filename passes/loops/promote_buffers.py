@@ -27,6 +27,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ...dialects.vector import ConstantMaskOp
+from ...dialects.vector_arith import SelectOp
 
 Slot = tuple[SSAValue, int]  # (buffer, element offset)
 ACCESSES = (
@@ -194,7 +195,7 @@ class _Promotion:
     def _select(self, mask: SSAValue, value: SSAValue, other: SSAValue, at: Operation) -> SSAValue:
         block = at.parent_block()
         assert block is not None
-        op = arith.SelectOp(mask, value, other)
+        op = SelectOp(mask, value, other)
         block.insert_op_before(op, at)
         return op.result
 

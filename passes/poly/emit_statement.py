@@ -15,9 +15,11 @@ from xdsl.dialects.builtin import (
     VectorType,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import IRDLOperation
 
 from ...dialects.poly import IndexOp, StatementOp, YieldOp
 from ...dialects.vector import GatherOp, ScatterOp
+from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 from .access_patterns import combining_op
 from .affine_maps import row_major_strides
 from .index_expr import IndexBuilder, Linear
@@ -46,10 +48,12 @@ class StatementEmitter:
     """Emits instances at the end of `index.block`.
 
     In a vector loop `index.lanes` is its length and `mask` (None: all lanes) says which are alive.
+    With `fma`, sums of products round once.
     """
 
     index: IndexBuilder
     mask: SSAValue | None = None
+    fma: bool = True
     linear: dict[SSAValue, Linear] = field(default_factory=dict)
 
     @property
@@ -162,14 +166,18 @@ class StatementEmitter:
 
     def _apply(self, op: Operation, operands: list[SSAValue]) -> Operation:
         """`op` on `operands`, widened to vectors where one of them is a vector."""
-        types = list(op.result_types)
+        types, form, properties = list(op.result_types), type(op), dict(op.properties)
         if any(isinstance(o.type, VectorType) for o in operands):
             operands = [self._widen(o) for o in operands]
             types = [VectorType(t, [self.lanes]) for t in types]
-        clone = type(op).create(
+            form = VECTOR_FORMS.get(form, form)
+            assert issubclass(form, IRDLOperation)
+            known = form.get_irdl_definition().properties
+            properties = {name: value for name, value in properties.items() if name in known}
+        clone = form.create(
             operands=operands,
             result_types=types,
-            properties=dict(op.properties),
+            properties=properties,
             attributes=dict(op.attributes),
         )
         assert self.index.block is not None
@@ -213,7 +221,7 @@ class StatementEmitter:
         kind = statement.reduction.data
         if self.mask is not None:
             neutral = self._widen(self._neutral(kind, element))
-            values = self.index.add(arith.SelectOp(self.mask, values, neutral))
+            values = self.index.add(SelectOp(self.mask, values, neutral))
         return self.index.add(
             vector.ReductionOp.build(
                 operands=[values, []],
@@ -288,7 +296,7 @@ class StatementEmitter:
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
     ) -> SSAValue | None:
         """acc + a * b with one rounding, for float sums of products; None for anything else."""
-        if statement.reduction is None or statement.reduction.data != "add":
+        if not self.fma or statement.reduction is None or statement.reduction.data != "add":
             return None
         combiner = combining_op(statement)
         accumulator = statement.body.block.args[0]

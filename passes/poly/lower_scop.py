@@ -28,6 +28,7 @@ from xdsl.rewriter import Rewriter
 from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
 from ...dialects.schedule import Band, Node, bands_of, parse_step
 from ...dialects.vector import ConstantMaskOp
+from ..context import CompileContext
 from .dependences import array_names, dependences_of
 from .emit_statement import StatementEmitter
 from .index_expr import OP, Atom, IndexBuilder, Linear
@@ -138,6 +139,7 @@ class LoopEmitter:
     places: dict[SSAValue, Place]
     instances: dict[str, Instance]
     arrays: dict[SSAValue, SSAValue]
+    fma: bool
     env: dict[str, Linear] = field(default_factory=dict)
     band: Band | None = None
     lanes: int = 0
@@ -412,7 +414,7 @@ class LoopEmitter:
         dims = [index.evaluate(e) for e in instance.dims]
         s = instance.statement
         arrays = [self.arrays[a] for a in (s.target, *s.sources)]
-        StatementEmitter(index, self.mask).emit(s, arrays, accesses, dims, self.arrays)
+        StatementEmitter(index, self.mask, self.fma).emit(s, arrays, accesses, dims, self.arrays)
 
 
 def _has_bare_loop(node: Any) -> bool:
@@ -435,8 +437,11 @@ def _loop_name(band: Band | None, iterator: str) -> str:
     return band.axis.replace(".", "_") if band is not None else iterator
 
 
-def lower_scop(scop: ScopOp) -> FuncOp:
-    """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence."""
+def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
+    """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence.
+
+    `fma` says that the machine multiplies and adds in one instruction.
+    """
     tree = scheduled_tree(scop)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
@@ -456,7 +461,7 @@ def lower_scop(scop: ScopOp) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, maker.instances, arrays)
+    emitter = LoopEmitter(block, bands, places, maker.instances, arrays, fma)
     emitter.allocate(KERNEL)
     emitter.emit(ast)
     block.add_op(ReturnOp())
@@ -481,6 +486,7 @@ class LowerScopPass(ModulePass):
     name = "lower-scop"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        fma = not isinstance(ctx, CompileContext) or ctx.machine.has_fma
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
-            op.body.block.insert_op_before(lower_scop(scop), scop)
+            op.body.block.insert_op_before(lower_scop(scop, fma), scop)
             Rewriter.erase_op(scop)

@@ -30,9 +30,10 @@ from .inline_statements import inline_statements
 from .legality import check_schedule_is_legal
 from .pack_operands import pack_wide_operand
 from .primitives import apply_steps, original_tree
+from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
-from .tile_and_fuse import register_tile, tile_and_fuse
+from .tile_and_fuse import tile_and_fuse
 
 
 def _bytes(array: SSAValue) -> int:

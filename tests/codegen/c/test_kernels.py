@@ -11,7 +11,8 @@ import pytest
 from tilecast.codegen.c import check_emissible, emit_kernel, emit_unit
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.errors import LoweringError
-from tilecast.dialects.reference.loops import dtype_of, run_kernel
+from tilecast.dialects.reference.loop_arithmetic import dtype_of
+from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
 from xdsl.parser import Parser
 
