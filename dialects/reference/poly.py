@@ -20,7 +20,7 @@ from xdsl.ir.affine import AffineMap
 
 from ..errors import LoweringError
 from ..poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
-from .loops import MEANINGS, dtype_of
+from .loop_arithmetic import MEANINGS, dtype_of
 from .number_types import FloatType, number_of, numpy_type
 from .scalar_ops import CONVERSIONS
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.poly import PackAttr, ScopOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
-from tilecast.dialects.reference.loops import dtype_of, run_kernel
+from tilecast.dialects.reference.loop_arithmetic import dtype_of
+from tilecast.dialects.reference.loops import run_kernel
 from tilecast.dialects.reference.poly import run_scop
 from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPass
 from tilecast.passes.loops.pack_weights import pack_array
 from tilecast.passes.poly.extract_scop import extract_scop
 from tilecast.passes.poly.lower_scop import lower_scop
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects import arith, scf
+from xdsl.dialects.builtin import IndexType, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.parser import Parser
 
@@ -153,7 +156,140 @@ class Kernel:
             scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in schedule))
         func = lower_scop(scop)
         self.check(run_loops(func, self.inputs))
+        if any(isinstance(op, scf.ParallelOp) for op in func.walk()):
+            self.check(run_loops(reverse_parallel_loops(func.clone()), self.inputs))
         return func
+
+
+class ScopText:
+    """Writes a scop; arrays are `role shape`, role one of in, weight, out, local.
+
+    Accesses are like `x[i0 + 1, i1 * 2]`; a body names what to do with the values read.
+    """
+
+    BODIES: ClassVar[dict[str, str]] = {
+        "copy": "",
+        "add": "%r = arith.addf %a0, %a1 : f32",
+        "double": "%r = arith.addf %a0, %a0 : f32",
+        "multiply_add": "%m = arith.mulf %a1, %a2 : f32\n%r = arith.addf %a0, %m : f32",
+        "max": "%r = arith.maximumf %a0, %a1 : f32",
+        "zero": "%r = arith.constant 0.0 : f32",
+        "two": "%r = arith.constant 2.0 : f32",
+        "lowest": "%r = arith.constant 0xFF800000 : f32",
+    }
+
+    def __init__(self, **arrays: str) -> None:
+        self.arrays = {name: text.split() for name, text in arrays.items()}
+        self.lines: list[str] = []
+
+    def statement(
+        self, domain: str, write: str, reads: str, body: str = "copy", reduction: str = ""
+    ) -> None:
+        """Append one; `domain` is `5 x 7` or an isl set, `reads` accesses separated by `;`."""
+        name = f"S{len(self.lines)}"
+        if "{" not in domain:
+            extents = [n.strip() for n in domain.split("x") if n.strip()]
+            bounds = " and ".join(f"0 <= i{d} < {n}" for d, n in enumerate(extents)) or "true"
+            dims = ", ".join(f"i{d}" for d in range(len(extents)))
+            domain = f"{{ [{dims}] : {bounds} }}"
+        dims = domain[domain.index("[") + 1 : domain.index("]")]
+        accesses = [write, *(r for r in reads.split(";") if r.strip())]
+        arrays = [a[: a.index("[")].strip() for a in accesses]
+        maps = [
+            f"affine_map<({dims}) -> ({a[a.index('[') + 1 : -1]})>"
+            for a in map(str.strip, accesses)
+        ]
+        types = [f"memref<{self.arrays[a][1]}>" for a in arrays]
+        arguments = ", ".join(f"%a{k}: f32" for k in range(len(accesses) - 1))
+        label = f"^bb0({arguments}):" if arguments else ""
+        kind = f', reduction = "{reduction}"' if reduction else ""
+        result = "%r" if self.BODIES[body] else "%a0"
+        self.lines.append(
+            f'"poly.statement"({", ".join("%" + a for a in arrays)}) <{{sym_name = "{name}", '
+            f'domain = "{domain}", write = {maps[0]}, '
+            f"reads = [{', '.join(maps[1:])}]{kind}}}> ({{\n{label}\n"
+            f'{self.BODIES[body]}\n"poly.yield"({result}) : (f32) -> ()\n'
+            f"}}) : ({', '.join(types)}) -> ()"
+        )
+
+    def scop(self) -> ScopOp:
+        """A fresh, verified scop."""
+        arguments = {n: a for n, a in self.arrays.items() if a[0] != "local"}
+        roles = ", ".join(f'"{a[0]}"' for a in arguments.values())
+        packs = ", ".join("unit" for _ in arguments)
+        block = ", ".join(f"%{n}: memref<{a[1]}>" for n, a in arguments.items())
+        local = "\n".join(
+            f'%{n} = "poly.array"() : () -> memref<{a[1]}>'
+            for n, a in self.arrays.items()
+            if a[0] == "local"
+        )
+        text = (
+            f'"poly.scop"() <{{sym_name = "k", roles = [{roles}], packs = [{packs}]}}> ({{\n'
+            f"^bb0({block}):\n{local}\n" + "\n".join(self.lines) + "\n}) : () -> ()"
+        )
+        (scop,) = parse(text).ops
+        assert isinstance(scop, ScopOp)
+        return scop
+
+
+def scop_inputs(scop: ScopOp) -> list[np.ndarray]:
+    """Small integers for every input of a scop."""
+    rng = np.random.default_rng(len(scop.statements))
+    return [
+        rng.integers(-3, 4, arg.type.get_shape()).astype(dtype_of(arg.type))
+        for arg, role in zip(scop.body.block.args, scop.roles, strict=True)
+        if role.data in ("in", "weight")
+    ]
+
+
+def check_schedule(scop: ScopOp, *steps: object) -> FuncOp:
+    """The loops of `scop` under `steps` compute what its original order does, bit by bit.
+
+    Parallel loops are run backwards too.
+    """
+    inputs = scop_inputs(scop)
+    scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
+    func = lower_scop(scop)
+    want = run_original(scop, inputs)
+    for lowered in (func, reverse_parallel_loops(func.clone())):
+        for got, expected in zip(run_loops(lowered, inputs), want, strict=True):
+            np.testing.assert_array_equal(got, expected)
+    return func
+
+
+def reverse_parallel_loops(func: FuncOp) -> FuncOp:
+    """The same kernel with the iterations of every parallel loop in opposite order."""
+    for op in list(func.walk()):
+        if not isinstance(op, scf.ParallelOp):
+            continue
+        low, high, step = (v[0] for v in (op.lowerBound, op.upperBound, op.step))
+        one = arith.ConstantOp.from_int_and_width(1, IndexType())
+        span = arith.SubiOp(high, low)
+        count = arith.CeilDivSIOp(span.result, step)
+        last = arith.SubiOp(count.result, one.result)
+        reach = arith.MuliOp(last.result, step)
+        ends = arith.AddiOp(low, reach.result)
+        total = arith.AddiOp(ends.result, low)
+        op.parent_block().insert_ops_before([one, span, count, last, reach, ends, total], op)
+        (variable,) = op.body.block.args
+        uses = list(variable.uses)
+        mirrored = arith.SubiOp(total.result, variable)
+        op.body.block.insert_op_before(mirrored, op.body.block.first_op)
+        for use in uses:
+            use.operation.operands[use.index] = mirrored.result
+    return func
+
+
+@pytest.fixture(scope="session")
+def scop_text() -> type[ScopText]:
+    """The writer of scops."""
+    return ScopText
+
+
+@pytest.fixture(scope="session")
+def check() -> Callable[..., FuncOp]:
+    """check(scop, *steps): see check_schedule."""
+    return check_schedule
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,10 @@ def transpose(rows: int, columns: int) -> str:
 def copy_through_view(rows: int, columns: int) -> str:
     t = KernelText(x=f"{rows}x{columns}xf32")
     v = t.op(
-        "view", "%x", f"{columns}x{rows}xf32", f"map = affine_map<(d0, d1) -> ({rows - 1} - d1, d0)>"
+        "view",
+        "%x",
+        f"{columns}x{rows}xf32",
+        f"map = affine_map<(d0, d1) -> ({rows - 1} - d1, d0)>",
     )
     return t.returns(v)
 
