@@ -150,6 +150,10 @@ class Kernel:
         scop.verify()
         self.check(run_original(scop, self.inputs))
 
+    def check_loops(self, func: FuncOp) -> None:
+        """The loops compute what the kernel means."""
+        self.check(run_loops(func, self.inputs))
+
     def check_lowered(self, scop: ScopOp, schedule: Sequence[object] | None = None) -> FuncOp:
         """The loops of `scop`, under `schedule` if given, compute what the kernel means.
 

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.poly import ScopOp
+from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.eliminate_common_subexpressions import EliminateCommonSubexpressionsPass
+from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
 from tilecast.passes.poly.lower_scop import lower_scop
 from tilecast.passes.poly.schedule import choose_schedule
+from xdsl.dialects.builtin import ModuleOp
 
 ODD = st.sampled_from([1, 2, 3, 5, 9, 17, 33])
 
@@ -21,6 +25,31 @@ def test_every_kernel_of_the_family_keeps_its_meaning(
     scop = family_kernel.scop()
     choose_schedule(scop, machines[machine], 1)
     family_kernel.check_lowered(scop)
+
+
+def test_later_passes_keep_the_meaning(family_kernel: Any, machines: dict[str, Any]) -> None:
+    scop = family_kernel.scop()
+    choose_schedule(scop, machines["avx512"], 1)
+    module = ModuleOp([lower_scop(scop)])
+    for step in (PromoteBuffersPass(), EliminateCommonSubexpressionsPass()):
+        step.apply(CompileContext(), module)
+    family_kernel.check_loops(module.body.block.first_op)
+
+
+@pytest.mark.parametrize(("builder", "sizes"), [("matmul", (5, 7, 19)), ("linear", (7, 9, 35))])
+def test_register_tiles_with_a_partial_vector_need_no_selection(
+    build: Any, machines: dict[str, Any], builder: str, sizes: tuple[int, ...]
+) -> None:
+    kernel = build(builder, *sizes)
+    scop = kernel.scop()
+    choose_schedule(scop, machines["avx512"], 1)
+    module = ModuleOp([lower_scop(scop)])
+    PromoteBuffersPass().apply(CompileContext(), module)
+    text = str(module)
+    assert "vector.constant_mask" in text
+    assert "memref.alloca" not in text
+    assert "vector.select" not in text
+    kernel.check_loops(module.body.block.first_op)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

@@ -25,7 +25,7 @@ def pair(scop_text: Any, rows: int = 5, columns: int = 7, shift: int = 0) -> Sco
         x=f"in {rows}x{columns}xf32", y=f"out {rows}x{columns}xf32", t=f"local {rows}x{columns}xf32"
     )
     s.statement(f"{rows} x {columns}", "t[i0, i1]", "x[i0, i1]", "double")
-    s.statement(f"{rows - shift} x {columns}", f"y[i0, i1]", f"t[i0 + {shift}, i1]", "copy")
+    s.statement(f"{rows - shift} x {columns}", "y[i0, i1]", f"t[i0 + {shift}, i1]", "copy")
     return s.scop()
 
 
