@@ -25,6 +25,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
 from ...dialects.schedule import Band, Node, bands_of, parse_step
 from ...dialects.vector import ConstantMaskOp
@@ -37,6 +38,7 @@ from .primitives import apply_steps, original_tree
 from .sets import access_map, dim_aff, domain_set, isl
 from .storage import KERNEL, Place, place_arrays
 from .tree_to_isl import AXIS_MARK, prefix_map, schedule_of
+from .vector_legality import check_vector_loops
 
 
 @dataclass
@@ -360,7 +362,10 @@ class LoopEmitter:
         index = self._index()
         first, last, step = self._bounds(node, index)
         if first != Linear() or step != 1:
-            raise AssertionError("a vector loop starts at 0 with step 1")
+            raise IllegalScheduleError(
+                f"vector loop {band.axis!r} does not start at 0 in every iteration of the loops "
+                "around it; vectorize another loop"
+            )
         self.lanes = band.lanes
         if not last.is_constant:
             width = IndexBuilder(self.block, self.env).materialize(last + Linear(1))
@@ -447,6 +452,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
     check_schedule_is_legal(tree, dependences, ranks)
+    check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
     maker = AstMaker(scop, places)
