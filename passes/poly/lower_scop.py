@@ -6,7 +6,7 @@ after:  func.func @k(memrefs) { scf loops over loads, arithmetic and stores }
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,9 +147,10 @@ class LoopEmitter:
     lanes: int = 0
     mask: SSAValue | None = None
     open_axes: frozenset[str] = frozenset()
+    known: dict[Hashable, SSAValue] = field(default_factory=dict)
 
     def _index(self) -> IndexBuilder:
-        return IndexBuilder(self.block, self.env, lanes=self.lanes)
+        return IndexBuilder(self.block, self.env, self.lanes, self.known)
 
     def _inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
