@@ -21,7 +21,7 @@
 // CHECK-NEXT:   %1 = arith.constant 5 : index
 // CHECK-NEXT:   %2 = arith.constant 1 : index
 // CHECK-NEXT:   scf.for %i = %0 to %1 step %2 {
-// CHECK-NEXT:     %t = memref.alloca() {alignment = 64 : i64} : memref<1x7xf32>
+// CHECK-NEXT:     %t = memref.alloca() {alignment = 64 : i64} : memref<1x16xf32>
 // CHECK-NEXT:     %3 = arith.constant 0 : index
 // CHECK-NEXT:     %4 = arith.constant 7 : index
 // CHECK-NEXT:     %5 = arith.constant 1 : index
@@ -29,17 +29,14 @@
 // CHECK-NEXT:       %6 = memref.load %x[%i, %S0_i1] : memref<5x7xf32>
 // CHECK-NEXT:       %7 = arith.addf %6, %6 : f32
 // CHECK-NEXT:       %8 = arith.constant 0 : index
-// CHECK-NEXT:       memref.store %7, %t[%8, %S0_i1] : memref<1x7xf32>
+// CHECK-NEXT:       memref.store %7, %t[%8, %S0_i1] : memref<1x16xf32>
 // CHECK-NEXT:     }
-// CHECK-NEXT:     %9 = arith.constant 0 : index
-// CHECK-NEXT:     %10 = arith.constant 7 : index
-// CHECK-NEXT:     %11 = arith.constant 1 : index
-// CHECK-NEXT:     scf.for %S1_i1 = %9 to %10 step %11 {
-// CHECK-NEXT:       %12 = arith.constant 0 : index
-// CHECK-NEXT:       %13 = memref.load %t[%12, %S1_i1] : memref<1x7xf32>
-// CHECK-NEXT:       %14 = memref.load %x[%i, %S1_i1] : memref<5x7xf32>
-// CHECK-NEXT:       %15 = arith.addf %13, %14 : f32
-// CHECK-NEXT:       memref.store %15, %y[%i, %S1_i1] : memref<5x7xf32>
+// CHECK-NEXT:     scf.for %S1_i1 = %3 to %4 step %5 {
+// CHECK-NEXT:       %9 = arith.constant 0 : index
+// CHECK-NEXT:       %10 = memref.load %t[%9, %S1_i1] : memref<1x16xf32>
+// CHECK-NEXT:       %11 = memref.load %x[%i, %S1_i1] : memref<5x7xf32>
+// CHECK-NEXT:       %12 = arith.addf %10, %11 : f32
+// CHECK-NEXT:       memref.store %12, %y[%i, %S1_i1] : memref<5x7xf32>
 // CHECK-NEXT:     }
 // CHECK-NEXT:   }
 // CHECK-NEXT:   func.return
@@ -69,29 +66,19 @@
 // CHECK-NEXT:   %2 = arith.constant 1 : index
 // CHECK-NEXT:   "scf.parallel"(%0, %1, %2) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>}> ({
 // CHECK-NEXT:   ^bb0(%i: index):
-// CHECK-NEXT:     %t = memref.alloca() {alignment = 64 : i64} : memref<1x7xf32>
+// CHECK-NEXT:     %t = memref.alloca() {alignment = 64 : i64} : memref<1x16xf32>
 // CHECK-NEXT:     %3 = "vector.constant_mask"() <{count = #builtin.int<7>}> : () -> vector<8xi1>
 // CHECK-NEXT:     %4 = arith.constant 0 : index
 // CHECK-NEXT:     %5 = arith.constant 0.000000e+00 : f32
 // CHECK-NEXT:     %6 = vector.broadcast %5 : f32 to vector<8xf32>
 // CHECK-NEXT:     %7 = vector.maskedload %x[%i, %4], %3, %6 : memref<5x7xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
 // CHECK-NEXT:     %8 = arith.addf %7, %7 : vector<8xf32>
-// CHECK-NEXT:     %9 = arith.constant 0 : index
-// CHECK-NEXT:     %10 = arith.constant 0 : index
-// CHECK-NEXT:     vector.maskedstore %t[%9, %10], %3, %8 : memref<1x7xf32>, vector<8xi1>, vector<8xf32>
-// CHECK-NEXT:     %11 = "vector.constant_mask"() <{count = #builtin.int<7>}> : () -> vector<8xi1>
-// CHECK-NEXT:     %12 = arith.constant 0 : index
-// CHECK-NEXT:     %13 = arith.constant 0 : index
-// CHECK-NEXT:     %14 = arith.constant 0.000000e+00 : f32
-// CHECK-NEXT:     %15 = vector.broadcast %14 : f32 to vector<8xf32>
-// CHECK-NEXT:     %16 = vector.maskedload %t[%12, %13], %11, %15 : memref<1x7xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
-// CHECK-NEXT:     %17 = arith.constant 0 : index
-// CHECK-NEXT:     %18 = arith.constant 0.000000e+00 : f32
-// CHECK-NEXT:     %19 = vector.broadcast %18 : f32 to vector<8xf32>
-// CHECK-NEXT:     %20 = vector.maskedload %x[%i, %17], %11, %19 : memref<5x7xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
-// CHECK-NEXT:     %21 = arith.addf %16, %20 : vector<8xf32>
-// CHECK-NEXT:     %22 = arith.constant 0 : index
-// CHECK-NEXT:     vector.maskedstore %y[%i, %22], %11, %21 : memref<5x7xf32>, vector<8xi1>, vector<8xf32>
+// CHECK-NEXT:     vector.maskedstore %t[%4, %4], %3, %8 : memref<1x16xf32>, vector<8xi1>, vector<8xf32>
+// CHECK-NEXT:     %9 = "vector.constant_mask"() <{count = #builtin.int<7>}> : () -> vector<8xi1>
+// CHECK-NEXT:     %10 = vector.maskedload %t[%4, %4], %9, %6 : memref<1x16xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
+// CHECK-NEXT:     %11 = vector.maskedload %x[%i, %4], %9, %6 : memref<5x7xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
+// CHECK-NEXT:     %12 = arith.addf %10, %11 : vector<8xf32>
+// CHECK-NEXT:     vector.maskedstore %y[%i, %4], %9, %12 : memref<5x7xf32>, vector<8xi1>, vector<8xf32>
 // CHECK-NEXT:     scf.reduce
 // CHECK-NEXT:   }) : (index, index, index) -> ()
 // CHECK-NEXT:   func.return
@@ -121,34 +108,29 @@
 // CHECK-NEXT:     %3 = arith.constant 0.000000e+00 : f32
 // CHECK-NEXT:     memref.store %3, %s[%S0_i0] : memref<3xf32>
 // CHECK-NEXT:   }
-// CHECK-NEXT:   %4 = arith.constant 0 : index
-// CHECK-NEXT:   %5 = arith.constant 3 : index
-// CHECK-NEXT:   %6 = arith.constant 1 : index
-// CHECK-NEXT:   scf.for %S1_i0 = %4 to %5 step %6 {
-// CHECK-NEXT:     %7 = arith.constant 0 : index
-// CHECK-NEXT:     %8 = arith.constant 2 : index
-// CHECK-NEXT:     %9 = arith.constant 1 : index
-// CHECK-NEXT:     scf.for %o = %7 to %8 step %9 {
-// CHECK-NEXT:       %10 = arith.constant 8 : index
-// CHECK-NEXT:       %11 = arith.muli %o, %10 : index
-// CHECK-NEXT:       %12 = vector.load %x[%S1_i0, %11] : memref<3x21xf32>, vector<8xf32>
-// CHECK-NEXT:       %13 = memref.load %s[%S1_i0] : memref<3xf32>
-// CHECK-NEXT:       %14 = vector.reduction <add>, %12 : vector<8xf32> into f32
-// CHECK-NEXT:       %15 = arith.addf %13, %14 : f32
-// CHECK-NEXT:       memref.store %15, %s[%S1_i0] : memref<3xf32>
+// CHECK-NEXT:   scf.for %S1_i0 = %0 to %1 step %2 {
+// CHECK-NEXT:     %4 = arith.constant 0 : index
+// CHECK-NEXT:     %5 = arith.constant 2 : index
+// CHECK-NEXT:     %6 = arith.constant 1 : index
+// CHECK-NEXT:     scf.for %o = %4 to %5 step %6 {
+// CHECK-NEXT:       %7 = arith.constant 8 : index
+// CHECK-NEXT:       %8 = arith.muli %o, %7 : index
+// CHECK-NEXT:       %9 = vector.load %x[%S1_i0, %8] : memref<3x21xf32>, vector<8xf32>
+// CHECK-NEXT:       %10 = memref.load %s[%S1_i0] : memref<3xf32>
+// CHECK-NEXT:       %11 = vector.reduction <add>, %9 : vector<8xf32> into f32
+// CHECK-NEXT:       %12 = arith.addf %10, %11 : f32
+// CHECK-NEXT:       memref.store %12, %s[%S1_i0] : memref<3xf32>
 // CHECK-NEXT:     }
-// CHECK-NEXT:     %16 = "vector.constant_mask"() <{count = #builtin.int<5>}> : () -> vector<8xi1>
-// CHECK-NEXT:     %17 = arith.constant 16 : index
-// CHECK-NEXT:     %18 = arith.constant 0.000000e+00 : f32
-// CHECK-NEXT:     %19 = vector.broadcast %18 : f32 to vector<8xf32>
-// CHECK-NEXT:     %20 = vector.maskedload %x[%S1_i0, %17], %16, %19 : memref<3x21xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
-// CHECK-NEXT:     %21 = memref.load %s[%S1_i0] : memref<3xf32>
-// CHECK-NEXT:     %22 = arith.constant 0.000000e+00 : f32
-// CHECK-NEXT:     %23 = vector.broadcast %22 : f32 to vector<8xf32>
-// CHECK-NEXT:     %24 = "vector.select"(%16, %20, %23) : (vector<8xi1>, vector<8xf32>, vector<8xf32>) -> vector<8xf32>
-// CHECK-NEXT:     %25 = vector.reduction <add>, %24 : vector<8xf32> into f32
-// CHECK-NEXT:     %26 = arith.addf %21, %25 : f32
-// CHECK-NEXT:     memref.store %26, %s[%S1_i0] : memref<3xf32>
+// CHECK-NEXT:     %13 = "vector.constant_mask"() <{count = #builtin.int<5>}> : () -> vector<8xi1>
+// CHECK-NEXT:     %14 = arith.constant 16 : index
+// CHECK-NEXT:     %15 = arith.constant 0.000000e+00 : f32
+// CHECK-NEXT:     %16 = vector.broadcast %15 : f32 to vector<8xf32>
+// CHECK-NEXT:     %17 = vector.maskedload %x[%S1_i0, %14], %13, %16 : memref<3x21xf32>, vector<8xi1>, vector<8xf32> into vector<8xf32>
+// CHECK-NEXT:     %18 = memref.load %s[%S1_i0] : memref<3xf32>
+// CHECK-NEXT:     %19 = "vector.select"(%13, %17, %16) : (vector<8xi1>, vector<8xf32>, vector<8xf32>) -> vector<8xf32>
+// CHECK-NEXT:     %20 = vector.reduction <add>, %19 : vector<8xf32> into f32
+// CHECK-NEXT:     %21 = arith.addf %18, %20 : f32
+// CHECK-NEXT:     memref.store %21, %s[%S1_i0] : memref<3xf32>
 // CHECK-NEXT:   }
 // CHECK-NEXT:   func.return
 // CHECK-NEXT: }
