@@ -88,6 +88,9 @@ class ScopOp(IRDLOperation):
     def verify_(self) -> None:
         if len(self.roles) != len(self.body.block.args):
             raise VerifyException("poly.scop: one role per array argument is expected")
+        names = [s.sym_name.data for s in self.statements]
+        if len(set(names)) < len(names):
+            raise VerifyException(f"poly.scop: two statements have one name: {', '.join(names)}")
 
 
 @irdl_op_definition
@@ -176,6 +179,10 @@ class StatementOp(IRDLOperation):
             if self.sources[0] is not self.target or self.read_maps[0] != self.write.data:
                 raise VerifyException(
                     "poly.statement: a reduction reads its own element as the first source"
+                )
+            if any(source is self.target for source in list(self.sources)[1:]):
+                raise VerifyException(
+                    "poly.statement: a reduction that reads its target elsewhere has an order"
                 )
 
 

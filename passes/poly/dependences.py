@@ -13,9 +13,14 @@ from .sets import UnionMap, access_map, dims, domain_set, isl, union_map
 
 @dataclass(frozen=True)
 class Dependences:
-    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator."""
+    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator.
+
+    `flow` has the last write before each read; `reads` has every write before it, because a
+    reassociated reduction may make another of its updates the last one.
+    """
 
     flow: UnionMap
+    reads: UnionMap
     anti: UnionMap
     output: UnionMap
     reduction: UnionMap
@@ -23,7 +28,7 @@ class Dependences:
     @property
     def order(self) -> UnionMap:
         """Every pair whose order a schedule must keep (reductions may be reassociated)."""
-        return self.flow.union(self.anti).union(self.output).subtract(self.reduction)
+        return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
 
 
 def array_names(scop: ScopOp) -> dict[SSAValue, str]:
@@ -101,10 +106,11 @@ def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
 
 
 def dependences_of(scop: ScopOp) -> Dependences:
-    """The dependences of `scop`: value-based flow, memory-based anti and output."""
+    """The dependences of `scop`: value-based flow, memory-based reads, anti and output."""
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
     flow = _flow(reads, writes, schedule)
+    every = _memory(reads, writes, schedule)
     anti = _memory(writes, reads, schedule)
     output = _memory(writes, writes, schedule)
     reduction = isl.UnionMap("{ }")
@@ -112,6 +118,6 @@ def dependences_of(scop: ScopOp) -> Dependences:
         if s.reduction is None:
             continue
         one = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
-        pairs = flow.union(anti).union(output).intersect_domain(one).intersect_range(one)
+        pairs = every.union(anti).union(output).intersect_domain(one).intersect_range(one)
         reduction = reduction.union(pairs)
-    return Dependences(flow, anti, output, reduction)
+    return Dependences(flow, every, anti, output, reduction)

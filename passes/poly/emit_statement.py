@@ -69,10 +69,13 @@ class StatementEmitter:
 
     def _scalar(self, value: float, element: Attribute) -> SSAValue:
         """A constant of type `element`."""
+        attr: FloatAttr | IntegerAttr
         if isinstance(element, AnyFloat):
-            return self.index.add(arith.ConstantOp(FloatAttr(value, element)))
-        assert isinstance(element, IntegerType)
-        return self.index.add(arith.ConstantOp(IntegerAttr(int(value), element)))
+            attr = FloatAttr(value, element)
+        else:
+            assert isinstance(element, IntegerType)
+            attr = IntegerAttr(int(value), element)
+        return self.index.once(("scalar", value, element), lambda: arith.ConstantOp(attr))
 
     def _zeros(self, element: Attribute) -> SSAValue:
         return self.index.splat(self._scalar(0, element))

@@ -6,435 +6,34 @@ after:  func.func @k(memrefs) { scf loops over loads, arithmetic and stores }
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import memref, scf
-from xdsl.dialects.builtin import (
-    ArrayAttr,
-    DictionaryAttr,
-    IndexType,
-    MemRefType,
-    ModuleOp,
-    UnitAttr,
-)
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
-from ...dialects.schedule import Band, Node, bands_of, parse_step
-from ...dialects.vector import ConstantMaskOp
+from ...dialects.poly import PackAttr, ScopOp
+from ...dialects.schedule import Node, bands_of, parse_step
 from ..context import CompileContext
-from .dependences import array_names, dependences_of
-from .emit_statement import StatementEmitter
-from .index_expr import OP, Atom, IndexBuilder, Linear
+from .dependences import dependences_of
+from .emit_loops import LoopEmitter
 from .legality import check_schedule_is_legal
+from .make_ast import AstMaker
 from .primitives import apply_steps, original_tree
-from .sets import access_map, dim_aff, domain_set, isl
-from .storage import KERNEL, Place, place_arrays
-from .tree_to_isl import AXIS_MARK, prefix_map, schedule_of
-
-
-@dataclass
-class Instance:
-    """One user node of the AST: the statement, its accesses and dims as AST expressions."""
-
-    statement: StatementOp
-    accesses: list[list[Any]]
-    dims: list[Any]
+from .sets import domain_set
+from .storage import KERNEL, place_arrays
+from .tree_to_isl import schedule_of
+from .vector_legality import check_vector_loops
 
 
 def scheduled_tree(scop: ScopOp) -> Node:
     """The loop tree of a scop: its schedule steps replayed on the original order."""
     text = scop.schedule.data if scop.schedule is not None else ""
     return apply_steps(original_tree(scop), [parse_step(t) for t in text.splitlines() if t])
-
-
-def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
-    """The access as a PwMultiAff into the array, or into its tile where it is contracted."""
-    element = isl.PwMultiAff.from_map(access)
-    if place is None or not place.path:
-        return element
-    prefix = isl.PwMultiAff.from_map(
-        prefix_map(statement.sym_name.data, statement.rank, list(place.path))
-    )
-    for d, base in enumerate(place.base):
-        moved = element.get_pw_aff(d).sub(base.pullback_pw_multi_aff(prefix))
-        element = element.set_pw_aff(d, moved)
-    return element
-
-
-class AstMaker:
-    """Runs isl's AST generation and attaches an `Instance` to each user node."""
-
-    def __init__(self, scop: ScopOp, places: dict[SSAValue, Place]) -> None:
-        self.statements = {s.sym_name.data: s for s in scop.statements}
-        self.instances: dict[str, Instance] = {}
-        names = array_names(scop)
-        self.accesses: dict[str, list[Any]] = {}
-        for label, s in self.statements.items():
-            domain = domain_set(s.domain.data, label)
-            self.accesses[label] = [
-                _local_access(
-                    s,
-                    access_map(map, label, names[array]).intersect_domain(domain),
-                    places.get(array),
-                )
-                for array, map in zip(
-                    (s.target, *s.sources), (s.write.data, *s.read_maps), strict=True
-                )
-            ]
-
-    def _annotate(self, node: Any, build: Any) -> Any:
-        schedule = build.get_schedule().as_map()
-        label = schedule.get_tuple_name(isl.dim_type.in_)
-        statement = self.statements[label]
-        instance_at = isl.PwMultiAff.from_map(schedule.reverse())
-        accesses = []
-        for access in self.accesses[label]:
-            at = access.pullback_pw_multi_aff(instance_at)
-            count = at.dim(isl.dim_type.out)
-            accesses.append([build.expr_from_pw_aff(at.get_pw_aff(k)) for k in range(count)])
-        dims: list[Any] = []
-        if any(isinstance(op, IndexOp) for op in statement.body.block.ops):
-            for d in range(statement.rank):
-                aff = dim_aff(label, statement.rank, f"i{d}")
-                dims.append(build.expr_from_pw_aff(aff.pullback_pw_multi_aff(instance_at)))
-        key = f"n{len(self.instances)}"
-        self.instances[key] = Instance(statement, accesses, dims)
-        return node.set_annotation(isl.Id(key))
-
-    def make(self, schedule: Any) -> Any:
-        """The AST of `schedule`."""
-        errors: list[Exception] = []
-
-        def callback(node: Any, build: Any) -> Any:
-            try:
-                return self._annotate(node, build)
-            except Exception as error:
-                errors.append(error)  # isl would replace it by a message of its own
-                raise
-
-        build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
-        try:
-            return build.node_from_schedule(schedule)
-        except isl.Error:
-            if errors:
-                raise errors[0] from None
-            raise
-        finally:
-            del keep
-
-
-@dataclass
-class LoopEmitter:
-    """Walks the AST and appends loops-level ops to `block`."""
-
-    block: Block
-    bands: dict[str, Band]
-    places: dict[SSAValue, Place]
-    instances: dict[str, Instance]
-    arrays: dict[SSAValue, SSAValue]
-    fma: bool
-    env: dict[str, Linear] = field(default_factory=dict)
-    band: Band | None = None
-    lanes: int = 0
-    mask: SSAValue | None = None
-    open_axes: frozenset[str] = frozenset()
-
-    def _index(self) -> IndexBuilder:
-        return IndexBuilder(self.block, self.env, lanes=self.lanes)
-
-    def _inside(self, block: Block, emit: Callable[[], None]) -> None:
-        """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
-        outer = self.block
-        self.block = block
-        self._scoped(emit)
-        self.block = outer
-
-    def _scoped(self, emit: Callable[[], None]) -> None:
-        """Run `emit`; locals made inside are forgotten after."""
-        arrays, axes = self.arrays, self.open_axes
-        self.arrays = dict(arrays)
-        emit()
-        self.arrays, self.open_axes = arrays, axes
-
-    def allocate(self, axis: str) -> None:
-        """Append the local arrays that live in the body of `axis`, once per scope."""
-        if axis in self.open_axes:
-            return
-        self.open_axes |= {axis}
-        for array, place in self.places.items():
-            if place.axis != axis:
-                continue
-            assert isinstance(array.type, MemRefType)
-            type = MemRefType(array.type.element_type, place.shape)
-            op = memref.AllocaOp.get(array.type.element_type, 64, place.shape)
-            assert op.memref.type == type
-            op.memref.name_hint = array.name_hint
-            self.block.add_op(op)
-            self.arrays[array] = op.memref
-
-    def emit(self, node: Any) -> None:
-        """Append the code of `node`."""
-        match node.get_type():
-            case isl.ast_node_type.mark:
-                name = node.mark_get_id().get_name()
-                assert name.startswith(AXIS_MARK)
-                self.band = self.bands[name[len(AXIS_MARK) :]]
-                self._emit_band(node.mark_get_node())
-            case isl.ast_node_type.block:
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self.emit(children.get_at(k))
-            case isl.ast_node_type.if_:
-                self._emit_if(node, self.emit)
-            case isl.ast_node_type.for_:
-                self._emit_for(node)
-            case isl.ast_node_type.user:
-                self._emit_user(node)
-
-    def _emit_band(self, node: Any) -> None:
-        """What stands below a band's mark: its loops, or its body where it has one iteration.
-
-        Every other loop below has a mark of its own, so a bare loop belongs to this band.
-        """
-        band = self.band
-        assert band is not None
-        match node.get_type():
-            case isl.ast_node_type.for_:
-                self._emit_for(node)
-            case isl.ast_node_type.if_ if _has_bare_loop(node):
-                self._emit_if(node, self._emit_band)
-            case isl.ast_node_type.block if _has_bare_loop(node):
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self.band = band
-                    self._emit_band(children.get_at(k))
-            case _:  # one iteration: isl may cut its body in pieces, which share the locals
-                self.allocate(band.axis)
-                self.band = None
-                self.emit(node)
-
-    def _emit_if(self, node: Any, emit: Callable[[Any], None]) -> None:
-        condition = self._index().condition(node.if_get_cond())
-        has_else = node.if_has_else_node()
-        band = self.band
-
-        def branch(child: Any) -> None:
-            self.band = band
-            emit(child)
-
-        if isinstance(condition, bool):
-            if condition:
-                branch(node.if_get_then_node())
-            elif has_else:
-                branch(node.if_get_else_node())
-            return
-        assert condition is not None
-        self._branch(
-            condition,
-            lambda: branch(node.if_get_then_node()),
-            (lambda: branch(node.if_get_else_node())) if has_else else None,
-        )
-
-    def _branch(
-        self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None
-    ) -> None:
-        blocks = [Block(), Block()] if other is not None else [Block()]
-        op = scf.IfOp(condition, [], Region(blocks[0]), Region(blocks[1]) if other else None)
-        self.block.add_op(op)
-        for block, emit in zip(blocks, (then, other), strict=False):
-            assert emit is not None
-            self._inside(block, emit)
-            block.add_op(scf.YieldOp())
-
-    def _bounds(self, node: Any, index: IndexBuilder) -> tuple[Linear, Linear, int]:
-        """(first, last, step) of a for node."""
-        condition = node.for_get_cond()
-        first = index.evaluate(node.for_get_init())
-        last = index.evaluate(condition.get_op_arg(1))
-        if condition.get_op_type() == OP.lt:
-            last = last + Linear(-1)
-        return first, last, node.for_get_inc().get_val().to_python()
-
-    def _body(self, node: Any, band: Band | None) -> None:
-        def emit() -> None:
-            if band is not None:
-                self.open_axes -= {band.axis}
-                self.allocate(band.axis)
-            self.band = None
-            self.emit(node.for_get_body())
-
-        self._scoped(emit)
-
-    def _emit_for(self, node: Any) -> None:
-        band, self.band = self.band, None
-        name = node.for_get_iterator().get_id().get_name()
-        if band is not None and band.kind == "vector":
-            self._emit_vector(node, name, band)
-            return
-        first, last, step = self._bounds(node, self._index())
-        constant = first.is_constant and last.is_constant
-        if constant and last.constant < first.constant:
-            return
-        count = (last.constant - first.constant) // step + 1 if constant else 0
-        if count == 1 or (constant and band is not None and band.kind == "unroll"):
-            for k in range(count):
-                self._at(name, Linear(first.constant + k * step), node, band)
-            return
-        if band is not None and band.kind == "parallel":
-            self._emit_parallel(node, name, band, first, last, step)
-            return
-        peeled = constant and self._peels(node, name, first.constant, last.constant, step)
-        end = last + Linear(-step) if peeled else last
-        self._emit_loop(node, name, band, first, end, step)
-        if peeled:
-            final = first.constant + (count - 1) * step
-            self._at(name, Linear(final), node, band)
-
-    def _at(self, name: str, value: Linear, node: Any, band: Band | None) -> None:
-        self.env[name] = value
-        self._body(node, band)
-        del self.env[name]
-
-    def _loop_operands(
-        self, first: Linear, last: Linear, step: int
-    ) -> tuple[SSAValue, SSAValue, SSAValue]:
-        index = self._index()
-        lower = index.materialize(first)
-        return lower, index.materialize(last + Linear(1)), index.constant(step)
-
-    def _emit_loop(
-        self, node: Any, name: str, band: Band | None, first: Linear, last: Linear, step: int
-    ) -> None:
-        if first.is_constant and last.is_constant and last.constant - first.constant < step:
-            self._at(name, first, node, band)
-            return
-        bounds = self._loop_operands(first, last, step)
-        block = Block(arg_types=[IndexType()])
-        block.args[0].name_hint = _loop_name(band, name)
-        self.block.add_op(scf.ForOp(*bounds, [], Region(block)))
-        atom = Atom(name, first.low, last.high, block.args[0])
-        self._inside(block, lambda: self._at(name, Linear(0, ((atom, 1),)), node, band))
-        block.add_op(scf.YieldOp())
-
-    def _emit_parallel(
-        self, node: Any, name: str, band: Band, first: Linear, last: Linear, step: int
-    ) -> None:
-        bounds = self._loop_operands(first, last, step)
-        block = Block(arg_types=[IndexType()])
-        block.args[0].name_hint = _loop_name(band, name)
-        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
-        iv = block.args[0]
-        constant = first.is_constant and last.is_constant
-        peeled = constant and self._peels(node, name, first.constant, last.constant, step)
-
-        def at(low: int, high: int) -> None:
-            atom = Atom(name, low, high, iv)
-            self._at(name, Linear(0, ((atom, 1),)), node, band)
-
-        def body() -> None:
-            if not peeled:
-                at(first.low, last.high)
-                return
-            final = first.constant + (last.constant - first.constant) // step * step
-            index = self._index()
-            here = Linear(0, ((Atom(name, first.constant, last.constant, iv), 1),))
-            is_full = index.less_than(here, Linear(final))
-            self._branch(
-                is_full,
-                lambda: at(first.constant, final - step),
-                lambda: self._at(name, Linear(final), node, band),
-            )
-
-        self._inside(block, body)
-        block.add_op(scf.ReduceOp())
-
-    def _emit_vector(self, node: Any, name: str, band: Band) -> None:
-        index = self._index()
-        first, last, step = self._bounds(node, index)
-        if first != Linear() or step != 1:
-            raise AssertionError("a vector loop starts at 0 with step 1")
-        self.lanes = band.lanes
-        if not last.is_constant:
-            width = IndexBuilder(self.block, self.env).materialize(last + Linear(1))
-            self.mask = index.create_mask(width, band.lanes)
-        elif last.constant + 1 < band.lanes:
-            op = ConstantMaskOp(last.constant + 1, band.lanes)
-            self.block.add_op(op)
-            self.mask = op.result
-        atom = Atom(name, 0, last.high, None, lane=True)
-        self._at(name, Linear(0, ((atom, 1),)), node, band)
-        self.lanes, self.mask = 0, None
-
-    def _peels(self, node: Any, name: str, first: int, last: int, step: int) -> bool:
-        """Whether bounds and guards inside are decided for all iterations but the last."""
-        if last - first < step:
-            return False
-        final = first + (last - first) // step * step
-        whole = self._unresolved(node, name, first, final)
-        return whole > 0 and self._unresolved(node, name, first, final - step) < whole
-
-    def _unresolved(self, node: Any, name: str, low: int, high: int) -> int:
-        index = IndexBuilder(None, dict(self.env))
-        index.env[name] = Linear(0, ((Atom(name, low, high), 1),))
-        self._survey(node.for_get_body(), index)
-        return index.unresolved
-
-    def _survey(self, node: Any, index: IndexBuilder) -> None:
-        match node.get_type():
-            case isl.ast_node_type.mark:
-                self._survey(node.mark_get_node(), index)
-            case isl.ast_node_type.block:
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self._survey(children.get_at(k), index)
-            case isl.ast_node_type.if_:
-                index.condition(node.if_get_cond())
-                self._survey(node.if_get_then_node(), index)
-                if node.if_has_else_node():
-                    self._survey(node.if_get_else_node(), index)
-            case isl.ast_node_type.for_:
-                first, last, _ = self._bounds(node, index)
-                name = node.for_get_iterator().get_id().get_name()
-                index.env[name] = Linear(0, ((Atom(name, first.low, last.high), 1),))
-                self._survey(node.for_get_body(), index)
-            case _:
-                pass
-
-    def _emit_user(self, node: Any) -> None:
-        instance = self.instances[node.get_annotation().get_name()]
-        index = self._index()
-        accesses = [[index.evaluate(e) for e in access] for access in instance.accesses]
-        dims = [index.evaluate(e) for e in instance.dims]
-        s = instance.statement
-        arrays = [self.arrays[a] for a in (s.target, *s.sources)]
-        StatementEmitter(index, self.mask, self.fma).emit(s, arrays, accesses, dims, self.arrays)
-
-
-def _has_bare_loop(node: Any) -> bool:
-    """Whether a loop stands below `node` without a mark of its own."""
-    match node.get_type():
-        case isl.ast_node_type.for_:
-            return True
-        case isl.ast_node_type.block:
-            children = node.block_get_children()
-            return any(_has_bare_loop(children.get_at(k)) for k in range(children.n_ast_node()))
-        case isl.ast_node_type.if_:
-            if _has_bare_loop(node.if_get_then_node()):
-                return True
-            return node.if_has_else_node() and _has_bare_loop(node.if_get_else_node())
-        case _:
-            return False
-
-
-def _loop_name(band: Band | None, iterator: str) -> str:
-    return band.axis.replace(".", "_") if band is not None else iterator
 
 
 def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
@@ -446,6 +45,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
     check_schedule_is_legal(tree, dependences, ranks)
+    check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
     maker = AstMaker(scop, places)
@@ -466,7 +66,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     emitter.emit(ast)
     block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
-        [*scop.roles, *(type(scop.roles.data[0])("scratch") for _ in scratch)]
+        [*scop.roles, *(StringAttr("scratch") for _ in scratch)]
     )
     packs: Sequence[Attribute] = scop.packs.data if scop.packs is not None else ()
     if any(isinstance(p, PackAttr) for p in packs):

@@ -6,6 +6,7 @@ after:  the same scop with lanes, panels and a `schedule` property
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -28,12 +29,13 @@ from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
 from .legality import check_schedule_is_legal
-from .pack_operands import pack_wide_operand
+from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
 from .tile_and_fuse import tile_and_fuse
+from .vector_legality import check_vector_loops
 
 
 def _bytes(array: SSAValue) -> int:
@@ -72,7 +74,8 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             rows = max((extents[d] for d in contraction.rows), default=1)
             columns = extents[contraction.vector_dim]
             tile = register_tile(machine, lanes, rows, columns)
-            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > 1)
+            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > tile.rows)
+            pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:
@@ -93,8 +96,14 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     try:
         tree = apply_steps(original_tree(scop), steps)
         check_schedule_is_legal(tree, dependences_of(scop), ranks)
-    except IllegalScheduleError:
-        steps = []  # the original order is always legal
+        check_vector_loops(tree, scop)
+    except IllegalScheduleError as error:
+        logging.getLogger(__name__).warning(
+            "%s keeps its original order, the default schedule is illegal: %s",
+            scop.sym_name.data,
+            error,
+        )
+        steps = []
     scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
 
 
