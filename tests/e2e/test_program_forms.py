@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,11 @@ def test_an_input_changed_by_the_model_is_refused() -> None:
     x = torch.zeros(3)
     with pytest.raises(tilecast.TilecastError, match=r"input|in.place|mutat"):
         tilecast.compile(Counter(), (x,))
+
+
+def test_masked_loads_of_integers_compile_without_warnings(tmp_path: Path) -> None:
+    x = torch.arange(5 * 7 * 19).reshape(5, 7, 19) % 23
+    compiled = tilecast.compile(Wrapped(lambda w, x: (x.argmax(1), x.argmin(2))), (x,))
+    package = compiled.save(tmp_path / "out")
+    done = subprocess.run(["make", "-C", str(package), "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
