@@ -230,5 +230,5 @@ def test_random_graph(check: Any, seed: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20, 320))
-def test_many_random_graphs(check: Any, seed: int) -> None:
-    check_graph(check, seed)
+def test_many_random_graphs(checker: Any, seed: int) -> None:
+    check_graph(checker, seed)
