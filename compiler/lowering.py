@@ -24,7 +24,6 @@ from .runtime.artifact import Artifact, KernelFacts
 from .runtime.signature import OutputLeaf, Signature, TensorSpec, dtype_name
 from .verify.reduction_length import reduction_length
 
-
 UNIT_OPS = 1500  # a C file of this size costs the compiler more than its own start-up and headers
 
 
@@ -99,8 +98,8 @@ class Lowered:
         main, kernels = self.functions()
         for unit in kernel_units(kernels):
             first = unit[0].sym_name.data
-            self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine)
-        self.sources[f"{name}.c"] = emit_program(main, kernels, name)
+            self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine, prefix=f"{name}_")
+        self.sources[f"{name}.c"] = emit_program(main, kernels, name, prefix=f"{name}_")
 
     def artifact(
         self,

@@ -28,8 +28,9 @@ _LOOP_NAMES = "ijklmnpq"
 class FunctionEmitter:
     """State of the emission of one function: lines, names and the C meaning of each SSA value."""
 
-    def __init__(self, func: FuncOp, prelude: Prelude) -> None:
+    def __init__(self, func: FuncOp, prelude: Prelude, prefix: str = "") -> None:
         self.func = func
+        self.name = prefix + func.sym_name.data
         self.prelude = prelude
         self.scope = Scope()
         self.assign_to: list[list[str | None]] = []
@@ -228,7 +229,7 @@ class FunctionEmitter:
                 parameters.append(f"{qualifier}{ctype} *restrict {name}")
             else:
                 parameters.append(f"{self.c_type(argument.type)} {name}")
-        return f"{returns} {self.func.sym_name.data}({', '.join(parameters) or 'void'})"
+        return f"{returns} {self.name}({', '.join(parameters) or 'void'})"
 
     def emit(self, prefix: str = "") -> str:
         """The definition; `prefix` is e.g. "static "."""

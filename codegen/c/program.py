@@ -33,9 +33,12 @@ def program_weight_symbols(main: FuncOp) -> list[str]:
     return list(symbols)
 
 
-def emit_program(main: FuncOp, kernels: Sequence[FuncOp], name: str) -> str:
-    """A C file with the prototypes of `kernels` and the function `NAME_program`."""
-    return _ProgramEmitter(main, kernels).emit(name)
+def emit_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str = "") -> str:
+    """A C file with the prototypes of `kernels` and the function `NAME_program`.
+
+    `prefix` is that of the kernels' files.
+    """
+    return _ProgramEmitter(main, kernels, prefix).emit(name)
 
 
 def argument_kinds(main: FuncOp, kernels: Sequence[FuncOp]) -> list[str]:
@@ -85,9 +88,10 @@ def _origin(value: SSAValue) -> SSAValue:
 class _ProgramEmitter:
     """Lines and pointer names of the program function."""
 
-    def __init__(self, main: FuncOp, kernels: Sequence[FuncOp]) -> None:
+    def __init__(self, main: FuncOp, kernels: Sequence[FuncOp], prefix: str) -> None:
         self.main = main
         self.kernels = kernels
+        self.prefix = prefix
         self.scope = Scope()
         self.lines: list[str] = []
         self.names: dict[SSAValue, str] = {}
@@ -115,7 +119,12 @@ class _ProgramEmitter:
             f"    const void *const *weights, unsigned char *arena)"
         )
         body = "".join(unused) + "".join(f"    {line}\n" for line in self.lines)
-        parts = [includes, emit_prototypes(self.kernels), f"{head};\n", f"{head}\n{{\n{body}}}\n"]
+        parts = [
+            includes,
+            emit_prototypes(self.kernels, self.prefix),
+            f"{head};\n",
+            f"{head}\n{{\n{body}}}\n",
+        ]
         return "\n".join(part for part in parts if part)
 
     def _arguments(self, used: set[str]) -> None:
@@ -162,7 +171,7 @@ class _ProgramEmitter:
             self._copy(op)
         elif isinstance(op, func.CallOp):
             arguments = ", ".join(self.names[value] for value in op.arguments)
-            self.lines.append(f"{_symbol(op.callee)}({arguments});")
+            self.lines.append(f"{self.prefix}{_symbol(op.callee)}({arguments});")
         else:
             raise LoweringError(f"no C emission rule for {op.name} at the program level")
 

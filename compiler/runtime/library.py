@@ -62,6 +62,7 @@ class Library:
         except (OSError, AttributeError) as error:
             raise BuildError(f"the built library {path.name} cannot be loaded: {error}") from error
         self.program.restype = None
+        self.name = name
         # Arrays must outlive the pointers to them.
         self._weights = [np.ascontiguousarray(array) for array in weights.values()]
         pointers = [array.ctypes.data for array in self._weights]
@@ -81,7 +82,7 @@ class Library:
 
     def run_kernel(self, name: str, arrays: Sequence[Array]) -> None:
         """Call one kernel by itself on contiguous arrays, outputs last."""
-        kernel = self._library[name]
+        kernel = self._library[f"{self.name}_{name}"]
         kernel.restype = None
         for array in arrays:
             assert array.flags.c_contiguous, "kernels take contiguous arrays"

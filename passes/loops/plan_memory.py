@@ -14,6 +14,7 @@ repeated are copied. Kernels whose weight argument is packed get a packed weight
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
@@ -257,6 +258,7 @@ class ProgramWriter:
         """The array stored under a symbol; one op per symbol, ahead of all calls."""
         if symbol not in self.globals:
             op = memref.GetGlobalOp(symbol, type)
+            op.memref.name_hint = re.sub(r"\W", "_", symbol)
             self.insert_first(op)
             self.globals[symbol] = op.memref
         return self.globals[symbol]

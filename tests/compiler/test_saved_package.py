@@ -88,3 +88,24 @@ def test_saving_twice_gives_the_same_bytes(
     for path in first.rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path
+
+
+def test_two_packages_link_into_one_program(tmp_path: Path) -> None:
+    """Every global symbol of a package starts with its name."""
+    model, x = torch.nn.Linear(4, 3).eval(), torch.randn(2, 4)
+    objects = []
+    for name in ("first", "second"):
+        folder = tilecast.emit(model, (x,), tmp_path / name, name=name, target="c99")
+        for source in sorted((folder / "src").glob("*.c")):
+            built = tmp_path / f"{source.stem}.o"
+            include = ["-I", str(folder / "include"), "-I", str(folder / "src")]
+            subprocess.run(
+                ["cc", "-std=c11", "-c", *include, str(source), "-o", str(built)], check=True
+            )
+            objects.append(str(built))
+    listing = subprocess.run(
+        ["nm", "--defined-only", "-g", *objects], capture_output=True, text=True, check=True
+    )
+    symbols = [line.split()[-1] for line in listing.stdout.splitlines() if len(line.split()) == 3]
+    assert len(symbols) == len(set(symbols)) > 0
+    assert all(symbol.startswith(("first", "second")) for symbol in symbols)

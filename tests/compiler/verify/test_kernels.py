@@ -46,8 +46,8 @@ builtin.module {
 }
 """
 ROWSUM_C = """
-void k(const float *x, const float *w, float *y, float *t);
-void k(const float *x, const float *w, float *y, float *t)
+void model_k(const float *x, const float *w, float *y, float *t);
+void model_k(const float *x, const float *w, float *y, float *t)
 {{
     for (int i = 0; i < {rows}; ++i) {{
         {start};
@@ -108,8 +108,8 @@ builtin.module {
 }
 """
 PACKED_C = """
-void k(const float *x, const float *w, float *y);
-void k(const float *x, const float *w, float *y)
+void model_k(const float *x, const float *w, float *y);
+void model_k(const float *x, const float *w, float *y)
 {
     for (int i = 0; i < 3; ++i) {
         float sum = 0;
@@ -150,8 +150,8 @@ builtin.module {
 }
 """
 GATHER_C = """
-void k(const float *t, const int64_t *i, float *y);
-void k(const float *t, const int64_t *i, float *y)
+void model_k(const float *t, const int64_t *i, float *y);
+void model_k(const float *t, const int64_t *i, float *y)
 {
     for (int n = 0; n < 8; ++n)
         y[n] = t[i[n / 2] * 2 + n % 2];
