@@ -8,7 +8,7 @@ from xdsl.ir import SSAValue
 
 from ...dialects.poly import ScopOp, StatementOp
 from .collapse_dims import arrays_of, is_indirect
-from .sets import UnionMap, access_map, dims, domain_set, isl, union_map
+from .sets import IslSet, UnionMap, access_map, dims, domain_set, isl, union_map, union_set
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,18 @@ def array_names(scop: ScopOp) -> dict[SSAValue, str]:
 
 
 def original_schedule(scop: ScopOp) -> UnionMap:
-    """statement -> [position, i0, i1, ..., 0 ...]: one nest per statement, in order."""
+    """statement -> [p0, i0, p1, i1, ..., pn, 0 ...], p being the statement's position."""
     statements = scop.statements
     depth = max((s.rank for s in statements), default=0)
     maps = []
-    for position, s in enumerate(statements):
+    for position, s in zip(scop.positions, statements, strict=True):
         names = dims(s.rank)
-        time = ", ".join([str(position), *names, *["0"] * (depth - s.rank)])
-        maps.append(isl.Map(f"{{ {s.sym_name.data}[{', '.join(names)}] -> [{time}] }}"))
+        time = [str(position[0])]
+        for name, place in zip(names, position[1:], strict=True):
+            time += [name, str(place)]
+        time += ["0"] * (2 * (depth - s.rank))
+        instance = f"{s.sym_name.data}[{', '.join(names)}]"
+        maps.append(isl.Map(f"{{ {instance} -> [{', '.join(time)}] }}"))
     return union_map(maps)
 
 
@@ -88,10 +92,13 @@ def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:
     return union_map(reads), union_map(writes)
 
 
-def _flow(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
-    """Value-based: the last write before each read."""
-    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
-    return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
+def _flow(sink: UnionMap, source: UnionMap, updates: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Value-based: the last write before each read, and the `updates` since that write.
+
+    All updates count, not only the last, for their order among themselves may change.
+    """
+    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source).set_may_source(updates)
+    return info.set_schedule_map(schedule).compute_flow().get_may_dependence()
 
 
 def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
@@ -100,18 +107,28 @@ def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     return info.set_schedule_map(schedule).compute_flow().get_may_dependence()
 
 
+def _instances(statement: StatementOp) -> IslSet:
+    return domain_set(statement.domain.data, statement.sym_name.data)
+
+
 def dependences_of(scop: ScopOp) -> Dependences:
-    """The dependences of `scop`: value-based flow, memory-based anti and output."""
+    """The dependences of `scop`: value-based flow, memory-based anti and output.
+
+    Reduction pairs are those between updates of one element by one statement; what such a statement
+    reads besides its accumulator keeps its order.
+    """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    flow = _flow(reads, writes, schedule)
+    updating = union_set([_instances(s) for s in scop.statements if s.reduction is not None])
+    updates = writes.intersect_domain(updating)
+    flow = _flow(reads, writes.subtract(updates), updates, schedule)
     anti = _memory(writes, reads, schedule)
     output = _memory(writes, writes, schedule)
     reduction = isl.UnionMap("{ }")
     for s in scop.statements:
         if s.reduction is None:
             continue
-        one = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
-        pairs = flow.union(anti).union(output).intersect_domain(one).intersect_range(one)
-        reduction = reduction.union(pairs)
+        writer = writes.intersect_domain(union_set([_instances(s)]))
+        same_element = writer.apply_range(writer.reverse())
+        reduction = reduction.union(flow.union(anti).union(output).intersect(same_element))
     return Dependences(flow, anti, output, reduction)
