@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
+from xdsl.dialects.affine import Affine
 from xdsl.dialects.arith import Arith
 from xdsl.dialects.builtin import Builtin
 from xdsl.dialects.func import Func
@@ -24,6 +25,7 @@ from ..dialects.weights import WeightStore
 DIALECTS = (
     Builtin,
     Func,
+    Affine,
     Arith,
     Math,
     Linalg,

@@ -19,6 +19,7 @@ PASSES: dict[str, str] = {
     "convert-graph-to-linalg": "graph.convert_graph_to_linalg:ConvertGraphToLinalgPass",
     # linalg -> poly -> loops
     "extract-scop": "poly.extract_scop:ExtractScopPass",
+    "extract-affine": "poly.extract_affine:ExtractAffinePass",
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",

@@ -183,7 +183,9 @@ def inline_into(producer: StatementOp, consumer: StatementOp) -> StatementOp:
 
 
 def inline_statements(scop: ScopOp) -> None:
-    """Inline every producer that can be, first to last."""
+    """Inline every producer that can be, first to last; not where statements share loops."""
+    if not scop.is_sequence_of_nests:
+        return
     for producer in scop.statements:
         if not can_inline(scop, producer):
             continue
