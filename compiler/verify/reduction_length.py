@@ -31,8 +31,4 @@ def reduction_extents(op: GenericOp) -> list[int]:
             if isinstance(result, AffineDimExpr):
                 extents[result.position] = extent
     kinds = [iterator.data for iterator in op.iterator_types]
-    return [
-        extents.get(dim, 1)
-        for dim, kind in enumerate(kinds)
-        if kind == IteratorType.REDUCTION
-    ]
+    return [extents.get(dim, 1) for dim, kind in enumerate(kinds) if kind == IteratorType.REDUCTION]

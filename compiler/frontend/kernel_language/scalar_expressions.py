@@ -285,12 +285,12 @@ class ScalarBuilder:
         match old.is_float, element.is_float:
             case True, True:
                 wider = element.dtype.itemsize > old.dtype.itemsize
-                op = (arith.ExtFOp if wider else arith.TruncFOp)(value, element.ir)  # type: ignore[arg-type]
+                op = (arith.ExtFOp if wider else arith.TruncFOp)(value, element.ir)
             case False, False:
                 wider = element.dtype.itemsize > old.dtype.itemsize
                 op = (arith.ExtSIOp if wider else arith.TruncIOp)(value, element.ir)  # type: ignore[arg-type]
             case False, True:
-                op = arith.SIToFPOp(value, element.ir)
+                op = arith.SIToFPOp(value, element.ir)  # type: ignore[arg-type]
             case _:
                 op = arith.FPToSIOp(value, element.ir)  # type: ignore[arg-type]
         return Typed(self._add(op, node), element)

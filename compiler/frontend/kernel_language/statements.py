@@ -178,7 +178,7 @@ class StatementBuilder:
         self._store(result, known, (), node)
 
     def _is_constant(self, name: str, element: ElementType | None, value: ast.expr) -> bool:
-        """Whether `name` is assigned nowhere else, and from numbers only (so nothing is emitted)."""
+        """Whether `name` is assigned only here, from numbers: then nothing is emitted."""
         targets = [
             n.id
             for n in ast.walk(self.source.tree)
