@@ -11,12 +11,12 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
 from ..costmodel.hardware import Machine
-from ..dialects.errors import OptionError
-from .logging import Progress, log
+from ..dialects.errors import CacheError, OptionError
+from .logging import Progress, log, warn
 from .options import STAGES, Options, resolve_options
 from .pipeline import PIPELINE, ir_file_name, run_stage, write_text
 from .runtime.artifact import Artifact
-from .runtime.cache import Store, open_store
+from .runtime.cache import Entry, Store, open_store
 from .runtime.key import key_parts, model_key
 from .runtime.library import CALL_SOURCE, Library, call_unit
 from .runtime.model import CompiledModel
@@ -112,8 +112,19 @@ def build(
         with progress.stage("verify"):
             artifact = verified(artifact, lowered, library, program, leaves, store)
     artifact = replace(artifact, seconds=dict(progress.seconds))
-    entry = store.add("models", model_key(parts), artifact.to_files(library), parts)
+    entry = add_or_keep_aside(store, model_key(parts), artifact.to_files(library), parts)
     return replace(artifact, library=entry.path / "library.so")
+
+
+def add_or_keep_aside(
+    store: Store, key: str, files: Mapping[str, bytes], parts: Mapping[str, str]
+) -> Entry:
+    """Store a built model; a cache that fills up costs a warning and not the model."""
+    try:
+        return store.add("models", key, files, parts)
+    except CacheError as error:
+        warn(f"{error}; the model is not cached")
+        return open_store(enabled=False).add("models", key, files, parts)
 
 
 def verified(

@@ -229,11 +229,13 @@ def parse_step(text: str) -> Step:
     arguments: list[str | int | tuple[str, ...]] = []
     for field, value in zip(fields(step), values, strict=True):
         if field.type == "int":
-            if not value.isdigit() or int(value) < 1:
+            if not value.isdecimal() or int(value) < 1:
                 raise IllegalScheduleError(f"expected a positive integer, found {value!r}")
             arguments.append(int(value))
-        elif field.type == "str":
-            arguments.append(value)
-        else:
-            arguments.append(tuple(value.split("+")))
+            continue
+        names = [value] if field.type == "str" else value.split("+")
+        for name in names:
+            if re.fullmatch(r"[A-Za-z_][\w.]*", name) is None:
+                raise IllegalScheduleError(f"expected a loop name, found {name!r} in {text!r}")
+        arguments.append(value if field.type == "str" else tuple(names))
     return step(*arguments)

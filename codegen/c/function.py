@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
+from xdsl.dialects.scf import ForOp, YieldOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
@@ -109,6 +110,11 @@ class FunctionEmitter:
         self._values[value] = expression
         if expression.reads:
             self._pending.append(value)
+        carried = self._carried_variable(value)
+        if carried is not None:
+            self.line(f"{carried} = {self.expr(value).text};")
+            self._values[value] = Expr(carried)
+            return
         user = value.get_user_of_unique_use()
         if (
             user is None
@@ -117,6 +123,25 @@ class FunctionEmitter:
             or len(expression.text) > _INLINE_WIDTH
         ):
             self._materialize(value)
+
+    def _carried_variable(self, value: SSAValue) -> str | None:
+        """The loop variable that `value` is the next value of, where it may be assigned at once.
+
+        That is where the variable is read by the op of `value` alone. Assigning in place keeps the
+        order of the IR: accumulators are updated one by one, with few other values alive.
+        """
+        user = value.get_user_of_unique_use()
+        owner = value.owner
+        if not isinstance(user, YieldOp) or user.parent is not owner.parent:
+            return None
+        loop = user.parent_op()
+        if not isinstance(loop, ForOp):
+            return None
+        (use,) = value.uses
+        argument = loop.body.block.args[1 + use.index]
+        if argument.get_user_of_unique_use() is not owner:
+            return None
+        return self.assign_to[-1][use.index]
 
     def _materialize(self, value: SSAValue) -> None:
         expression = self.expr(value)

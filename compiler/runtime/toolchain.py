@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from ...costmodel.hardware import Machine
-from ...dialects.errors import BuildError, CompilerNotFoundError
+from ...dialects.errors import BuildError, CacheError, CompilerNotFoundError
+from ..logging import log
 from ..options import compiler_environment
 from ..target import architecture_flags, physical_cores
 from .cache import Store
@@ -172,5 +173,8 @@ def build_object(
     source = folder / name
     source.write_text(text, encoding="utf-8")
     toolchain.compile(source, output, flags)
-    store.add("objects", key, {"unit.o": output.read_bytes()}, {"unit": name})
+    try:
+        store.add("objects", key, {"unit.o": output.read_bytes()}, {"unit": name})
+    except CacheError as error:
+        log(str(error))  # the object is at hand; only the next build is slower
     return output

@@ -210,7 +210,8 @@ class ProgramWriter:
         for position, argument in enumerate(ordered):
             expected, found = interface.type_of(position), argument.type
             assert isinstance(found, MemRefType)
-            if math.prod(expected.get_shape()) != math.prod(found.get_shape()):
+            same_element = expected.element_type == found.element_type
+            if not same_element or bytes_of(expected) != bytes_of(found):
                 raise LoweringError(
                     f"kernel {interface.func.sym_name.data}, argument {position}: expected "
                     f"{expected}, the program has {found}"

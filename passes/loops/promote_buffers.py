@@ -26,7 +26,8 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.vector import ConstantMaskOp
+from ...dialects.vector_arith import SelectOp
+from .dead_lanes import dead_lanes_are_unseen, live_lanes
 
 Slot = tuple[SSAValue, int]  # (buffer, element offset)
 ACCESSES = (
@@ -67,11 +68,14 @@ def _value_type(op: Operation) -> Attribute:
     raise AssertionError(op.name)
 
 
-def _width(type: Attribute) -> int:
-    if isinstance(type, VectorType):
-        width: int = type.get_shape()[0]
-        return width
-    return 1
+def _width(op: Operation) -> int:
+    """How many elements an access touches at most."""
+    type = _value_type(op)
+    if isinstance(op, vector.MaskedLoadOp | vector.MaskedStoreOp):
+        live = live_lanes(op.mask)
+        if live is not None:
+            return live
+    return type.get_shape()[0] if isinstance(type, VectorType) else 1
 
 
 def _offset(op: Operation) -> int | None:
@@ -88,12 +92,27 @@ def _offset(op: Operation) -> int | None:
     return total
 
 
-def _mask_key(op: Operation) -> object:
-    """What identifies the mask of an access: None, a lane count, or the mask value."""
-    if not isinstance(op, vector.MaskedLoadOp | vector.MaskedStoreOp):
-        return None
-    owner = op.mask.owner
-    return owner.count.data if isinstance(owner, ConstantMaskOp) else op.mask
+def _accesses(buffer: SSAValue, offset: int) -> list[Operation]:
+    """Every access to the slot of `buffer` at `offset`."""
+    return [u.operation for u in buffer.uses if _offset(u.operation) == offset]
+
+
+def _needs_select(accesses: list[Operation]) -> bool:
+    """Whether dead lanes matter: not where all accesses share one constant mask and no load of
+    them lets its dead lanes be seen."""
+    masks = set()
+    for op in accesses:
+        if not isinstance(op, vector.MaskedLoadOp | vector.MaskedStoreOp):
+            return True
+        masks.add(live_lanes(op.mask))
+    live = masks.pop()
+    if masks or live is None:
+        return True
+    return not all(
+        dead_lanes_are_unseen(op.results[0], live)
+        for op in accesses
+        if isinstance(op, vector.MaskedLoadOp)
+    )
 
 
 def _crosses_parallel(op: Operation, alloca: Operation) -> bool:
@@ -108,6 +127,7 @@ def _crosses_parallel(op: Operation, alloca: Operation) -> bool:
 def _slots(alloca: memref.AllocaOp) -> dict[int, Attribute] | None:
     """Offset -> value type of each slot; None where the buffer has to stay in memory."""
     slots: dict[int, Attribute] = {}
+    widths: dict[int, int] = {}
     for use in alloca.memref.uses:
         op = use.operation
         if not isinstance(op, ACCESSES) or _buffer(op) is not alloca.memref:
@@ -117,11 +137,12 @@ def _slots(alloca: memref.AllocaOp) -> dict[int, Attribute] | None:
             return None
         if slots.setdefault(offset, _value_type(op)) != _value_type(op):
             return None
+        widths[offset] = max(widths.get(offset, 0), _width(op))
     end = 0
     for offset in sorted(slots):
         if offset < end:
             return None
-        end = offset + _width(slots[offset])
+        end = offset + widths[offset]
     return slots
 
 
@@ -130,7 +151,6 @@ class _Promotion:
     """One walk over a function: `state` holds the current value of every live slot."""
 
     buffers: dict[SSAValue, dict[int, Attribute]]
-    exact_masks: dict[Slot, bool] = field(default_factory=dict)
     state: dict[Slot, SSAValue] = field(default_factory=dict)
 
     def slot(self, op: Operation) -> Slot | None:
@@ -140,15 +160,6 @@ class _Promotion:
         offset = _offset(op)
         assert offset is not None
         return _buffer(op), offset
-
-    def needs_select(self, slot: Slot) -> bool:
-        """Whether dead lanes of the slot matter: they do not where all accesses share one mask."""
-        if slot not in self.exact_masks:
-            keys = [
-                _mask_key(use.operation) for use in slot[0].uses if self.slot(use.operation) == slot
-            ]
-            self.exact_masks[slot] = any(k != keys[0] for k in keys)
-        return self.exact_masks[slot]
 
     def current(self, slot: Slot, before: Operation) -> SSAValue:
         """The value in a slot; zero where nothing was stored yet."""
@@ -190,18 +201,23 @@ class _Promotion:
 
     def __post_init__(self) -> None:
         self._live: set[SSAValue] = set()
+        self.exact = {
+            (buffer, offset): _needs_select(_accesses(buffer, offset))
+            for buffer, slots in self.buffers.items()
+            for offset in slots
+        }
 
     def _select(self, mask: SSAValue, value: SSAValue, other: SSAValue, at: Operation) -> SSAValue:
         block = at.parent_block()
         assert block is not None
-        op = arith.SelectOp(mask, value, other)
+        op = SelectOp(mask, value, other)
         block.insert_op_before(op, at)
         return op.result
 
     def access(self, op: Operation, slot: Slot) -> None:
         """Replace one load or store."""
         masked = isinstance(op, vector.MaskedLoadOp | vector.MaskedStoreOp)
-        exact = masked and self.needs_select(slot)
+        exact = masked and self.exact[slot]
         match op:
             case memref.LoadOp() | vector.LoadOp():
                 op.results[0].replace_all_uses_with(self.current(slot, op))

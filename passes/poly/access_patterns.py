@@ -20,6 +20,8 @@ from xdsl.ir.affine import (
 from ...dialects.poly import StatementOp, YieldOp
 from .affine_maps import row_major_strides
 
+SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
+
 
 def coefficient(expr: AffineExpr, dim: int) -> int | None:
     """d expr / d dim where `expr` is affine in it; None where dim is under floordiv or mod."""
@@ -142,8 +144,10 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     contraction = contraction_of(statement)
     if contraction is not None:
         return contraction.vector_dim
-    candidates = [d for d in range(statement.rank) if extents[d] > 1]
+    parallel = parallel_dims(statement)
+    candidates = [
+        d for d in range(statement.rank) if extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
+    ]
     if not candidates:
         return None
-    parallel = parallel_dims(statement)
     return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))

@@ -8,14 +8,19 @@ from xdsl.ir import SSAValue
 
 from ...dialects.poly import ScopOp, StatementOp
 from .collapse_dims import arrays_of, is_indirect
-from .sets import IslSet, UnionMap, access_map, dims, domain_set, isl, union_map, union_set
+from .sets import UnionMap, access_map, dims, domain_set, isl, union_map
 
 
 @dataclass(frozen=True)
 class Dependences:
-    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator."""
+    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator.
+
+    `flow` has the last write before each read; `reads` has every write before it, because a
+    reassociated reduction may make another of its updates the last one.
+    """
 
     flow: UnionMap
+    reads: UnionMap
     anti: UnionMap
     output: UnionMap
     reduction: UnionMap
@@ -23,7 +28,7 @@ class Dependences:
     @property
     def order(self) -> UnionMap:
         """Every pair whose order a schedule must keep (reductions may be reassociated)."""
-        return self.flow.union(self.anti).union(self.output).subtract(self.reduction)
+        return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
 
 
 def array_names(scop: ScopOp) -> dict[SSAValue, str]:
@@ -92,13 +97,10 @@ def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:
     return union_map(reads), union_map(writes)
 
 
-def _flow(sink: UnionMap, source: UnionMap, updates: UnionMap, schedule: UnionMap) -> UnionMap:
-    """Value-based: the last write before each read, and the `updates` since that write.
-
-    All updates count, not only the last, for their order among themselves may change.
-    """
-    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source).set_may_source(updates)
-    return info.set_schedule_map(schedule).compute_flow().get_may_dependence()
+def _flow(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Value-based: the last write before each read."""
+    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
+    return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
 
 
 def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
@@ -107,28 +109,24 @@ def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     return info.set_schedule_map(schedule).compute_flow().get_may_dependence()
 
 
-def _instances(statement: StatementOp) -> IslSet:
-    return domain_set(statement.domain.data, statement.sym_name.data)
-
-
 def dependences_of(scop: ScopOp) -> Dependences:
-    """The dependences of `scop`: value-based flow, memory-based anti and output.
+    """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
 
     Reduction pairs are those between updates of one element by one statement; what such a statement
     reads besides its accumulator keeps its order.
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    updating = union_set([_instances(s) for s in scop.statements if s.reduction is not None])
-    updates = writes.intersect_domain(updating)
-    flow = _flow(reads, writes.subtract(updates), updates, schedule)
+    flow = _flow(reads, writes, schedule)
+    every = _memory(reads, writes, schedule)
     anti = _memory(writes, reads, schedule)
     output = _memory(writes, writes, schedule)
     reduction = isl.UnionMap("{ }")
     for s in scop.statements:
         if s.reduction is None:
             continue
-        writer = writes.intersect_domain(union_set([_instances(s)]))
+        instances = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
+        writer = writes.intersect_domain(instances)
         same_element = writer.apply_range(writer.reverse())
-        reduction = reduction.union(flow.union(anti).union(output).intersect(same_element))
-    return Dependences(flow, anti, output, reduction)
+        reduction = reduction.union(every.union(anti).union(output).intersect(same_element))
+    return Dependences(flow, every, anti, output, reduction)

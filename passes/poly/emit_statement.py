@@ -15,9 +15,11 @@ from xdsl.dialects.builtin import (
     VectorType,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import IRDLOperation
 
 from ...dialects.poly import IndexOp, StatementOp, YieldOp
 from ...dialects.vector import GatherOp, ScatterOp
+from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 from .access_patterns import combining_op
 from .affine_maps import row_major_strides
 from .index_expr import IndexBuilder, Linear
@@ -67,10 +69,13 @@ class StatementEmitter:
 
     def _scalar(self, value: float, element: Attribute) -> SSAValue:
         """A constant of type `element`."""
+        attr: FloatAttr | IntegerAttr
         if isinstance(element, AnyFloat):
-            return self.index.add(arith.ConstantOp(FloatAttr(value, element)))
-        assert isinstance(element, IntegerType)
-        return self.index.add(arith.ConstantOp(IntegerAttr(int(value), element)))
+            attr = FloatAttr(value, element)
+        else:
+            assert isinstance(element, IntegerType)
+            attr = IntegerAttr(int(value), element)
+        return self.index.once(("scalar", value, element), lambda: arith.ConstantOp(attr))
 
     def _zeros(self, element: Attribute) -> SSAValue:
         return self.index.splat(self._scalar(0, element))
@@ -164,14 +169,18 @@ class StatementEmitter:
 
     def _apply(self, op: Operation, operands: list[SSAValue]) -> Operation:
         """`op` on `operands`, widened to vectors where one of them is a vector."""
-        types = list(op.result_types)
+        types, form, properties = list(op.result_types), type(op), dict(op.properties)
         if any(isinstance(o.type, VectorType) for o in operands):
             operands = [self._widen(o) for o in operands]
             types = [VectorType(t, [self.lanes]) for t in types]
-        clone = type(op).create(
+            form = VECTOR_FORMS.get(form, form)
+            assert issubclass(form, IRDLOperation)
+            known = form.get_irdl_definition().properties
+            properties = {name: value for name, value in properties.items() if name in known}
+        clone = form.create(
             operands=operands,
             result_types=types,
-            properties=dict(op.properties),
+            properties=properties,
             attributes=dict(op.attributes),
         )
         assert self.index.block is not None
@@ -215,7 +224,7 @@ class StatementEmitter:
         kind = statement.reduction.data
         if self.mask is not None:
             neutral = self._widen(self._neutral(kind, element))
-            values = self.index.add(arith.SelectOp(self.mask, values, neutral))
+            values = self.index.add(SelectOp(self.mask, values, neutral))
         return self.index.add(
             vector.ReductionOp.build(
                 operands=[values, []],

@@ -5,6 +5,7 @@ Ranges resolve min, max, floor division and guards at compile time wherever they
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,12 +112,14 @@ class Linear:
 class IndexBuilder:
     """Appends index arithmetic to `block`; with block None only ranges are computed.
 
-    `lanes` is the vector length inside a vector loop.
+    `lanes` is the vector length inside a vector loop. `known` holds the constants of each block, so
+    that unrolled code does not repeat them.
     """
 
     block: Block | None
     env: dict[str, Linear] = field(default_factory=dict)
     lanes: int = 0
+    known: dict[Hashable, SSAValue] = field(default_factory=dict)
     unresolved: int = 0
 
     def add(self, op: Operation) -> SSAValue:
@@ -125,9 +128,18 @@ class IndexBuilder:
         self.block.add_op(op)
         return op.results[0]
 
+    def once(self, key: Hashable, make: Callable[[], Operation]) -> SSAValue:
+        """The result of `make`, made at most once per block and key."""
+        where = (self.block, key)
+        if where not in self.known:
+            self.known[where] = self.add(make())
+        return self.known[where]
+
     def constant(self, value: int) -> SSAValue:
         """An index constant."""
-        return self.add(arith.ConstantOp.from_int_and_width(value, IndexType()))
+        return self.once(
+            ("index", value), lambda: arith.ConstantOp.from_int_and_width(value, IndexType())
+        )
 
     def materialize(self, expr: Linear) -> SSAValue:
         """The SSA value of `expr`, which must not depend on the lane."""
@@ -147,7 +159,8 @@ class IndexBuilder:
 
     def splat(self, value: SSAValue) -> SSAValue:
         """`value` in every lane."""
-        return self.add(BroadcastOp(value, VectorType(value.type, [self.lanes])))
+        type = VectorType(value.type, [self.lanes])
+        return self.once(("splat", value, self.lanes), lambda: BroadcastOp(value, type))
 
     def vector(self, expr: Linear) -> SSAValue:
         """The value of `expr` in every lane, as a vector of index."""

@@ -11,7 +11,7 @@ from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import IndexType, ModuleOp
+from xdsl.dialects.builtin import IndexType, MemRefType, ModuleOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -51,6 +51,10 @@ def _written_after(scop: ScopOp, statement: StatementOp, array: SSAValue) -> boo
     return any(s.target is array for s in later)
 
 
+def _is_array(value: SSAValue) -> bool:
+    return isinstance(value.type, MemRefType)
+
+
 def can_inline(scop: ScopOp, producer: StatementOp) -> bool:
     """Whether every read of the array that `producer` writes can become its computation."""
     array = producer.target
@@ -64,7 +68,8 @@ def can_inline(scop: ScopOp, producer: StatementOp) -> bool:
         return False
     if producer.target in producer.sources or len(users) != len(consumers) + 1:
         return False
-    if any(_written_after(scop, producer, source) for source in producer.sources):
+    loaded = [o for op in producer.body.block.ops for o in op.operands if _is_array(o)]
+    if any(_written_after(scop, producer, source) for source in (*producer.sources, *loaded)):
         return False
     extents = box_extents(producer.domain.data)
     if extents is None:
@@ -186,7 +191,9 @@ def inline_statements(scop: ScopOp) -> None:
     """Inline every producer that can be, first to last; not where statements share loops."""
     if not scop.is_sequence_of_nests:
         return
-    for producer in scop.statements:
+    by_name = {s.sym_name.data: s for s in scop.statements}  # inlining replaces the consumers
+    for name in list(by_name):
+        producer = by_name[name]
         if not can_inline(scop, producer):
             continue
         array = producer.target.owner
@@ -197,6 +204,7 @@ def inline_statements(scop: ScopOp) -> None:
             fused = inline_into(producer, consumer)
             scop.body.block.insert_op_before(fused, consumer)
             Rewriter.erase_op(consumer)
+            by_name[fused.sym_name.data] = fused
         Rewriter.erase_op(producer)
         assert isinstance(array, ArrayOp)
         Rewriter.erase_op(array)

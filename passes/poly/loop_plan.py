@@ -139,6 +139,13 @@ class LoopPlan:
         ]
         return f"{band}i"
 
+    def close(self, name: str, cls: int) -> str:
+        """Take the loop of `cls` from the open loops; returns its band."""
+        band = self.band(name, cls)
+        assert band is not None
+        self.open[name] = [loop for loop in self.open[name] if loop.cls != cls]
+        return band
+
     def reorder(self, name: str, classes: Sequence[int], inner: Sequence[str] = ()) -> None:
         """Order the open loops of `name`: `classes` first, the others after, then loops `inner`."""
         first = [loop for cls in classes for loop in self.open[name] if loop.cls == cls]

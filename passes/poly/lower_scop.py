@@ -6,7 +6,7 @@ after:  func.func @k(memrefs) { scf loops over loads, arithmetic and stores }
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import IndexOp, PackAttr, ScopOp, StatementOp
 from ...dialects.schedule import Band, Node, bands_of, parse_step
 from ...dialects.vector import ConstantMaskOp
@@ -37,6 +38,7 @@ from .primitives import apply_steps, original_tree
 from .sets import access_map, dim_aff, domain_set, isl
 from .storage import KERNEL, Place, place_arrays
 from .tree_to_isl import AXIS_MARK, prefix_map, schedule_of
+from .vector_legality import check_vector_loops
 
 
 @dataclass
@@ -145,9 +147,10 @@ class LoopEmitter:
     lanes: int = 0
     mask: SSAValue | None = None
     open_axes: frozenset[str] = frozenset()
+    known: dict[Hashable, SSAValue] = field(default_factory=dict)
 
     def _index(self) -> IndexBuilder:
-        return IndexBuilder(self.block, self.env, lanes=self.lanes)
+        return IndexBuilder(self.block, self.env, self.lanes, self.known)
 
     def _inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
@@ -359,7 +362,10 @@ class LoopEmitter:
         index = self._index()
         first, last, step = self._bounds(node, index)
         if first != Linear() or step != 1:
-            raise AssertionError("a vector loop starts at 0 with step 1")
+            raise IllegalScheduleError(
+                f"vector loop {band.axis!r} does not start at 0 in every iteration of the loops "
+                "around it; vectorize another loop"
+            )
         self.lanes = band.lanes
         if not last.is_constant:
             width = IndexBuilder(self.block, self.env).materialize(last + Linear(1))
@@ -446,6 +452,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
     check_schedule_is_legal(tree, dependences, ranks)
+    check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
     maker = AstMaker(scop, places)

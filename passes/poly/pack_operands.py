@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import ceil, prod
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType
-from xdsl.ir import Block, BlockArgument, Region
+from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ...dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
@@ -21,7 +21,7 @@ from .affine_maps import plain_dim, substitute
 from .collapse_dims import set_shape
 from .sets import box_extents, box_text
 
-MOST_COPIES = 2  # a panel may repeat elements of its operand at most this often
+MOST_COPIES = 16  # a panel may repeat elements of its operand at most this often
 
 
 def _panel(access: AffineMap, position: int, width: int) -> AffineMap:
@@ -38,13 +38,17 @@ def _panel_source(rank: int, position: int, width: int) -> AffineMap:
     return AffineMap(rank + 1, 0, (*others[:position], wide, *others[position:]))
 
 
-def _pack_weight(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, width: int) -> bool:
-    """Repack a stored weight whose wide dim is one plain index of its only access."""
+def _is_weight(scop: ScopOp, array: SSAValue) -> bool:
+    return isinstance(array, BlockArgument) and scop.roles.data[array.index].data == "weight"
+
+
+def _pack_weight(scop: ScopOp, update: StatementOp, k: int, dim: int, width: int) -> bool:
+    """Repack a stored weight, where `dim` is one plain index of its only access."""
     array, access = update.sources[k], update.read_maps[k]
     assert isinstance(array, BlockArgument)
     assert isinstance(array.type, MemRefType)
     shape = array.type.get_shape()
-    users = [p for p, e in enumerate(access.results) if vector_dim in e.used_dims()]
+    users = [p for p, e in enumerate(access.results) if dim in e.used_dims()]
     if len(users) != 1 or plain_dim(access.results[users[0]]) is None:
         return False
     if len(list(array.uses)) != 1 or scop.packs is None:
@@ -134,8 +138,21 @@ def pack_wide_operand(scop: ScopOp, update: StatementOp, width: int, copies: boo
         return False
     k, vector_dim = contraction.wide, contraction.vector_dim
     array = update.sources[k]
-    if isinstance(array, BlockArgument) and scop.roles.data[array.index].data == "weight":
+    if _is_weight(scop, array):
         return _pack_weight(scop, update, k, vector_dim, width)
     if not copies or stride(array, update.read_maps[k], vector_dim) == 1:
         return False
     return _copy_to_panel(scop, update, k, vector_dim, width)
+
+
+def pack_narrow_weight(scop: ScopOp, update: StatementOp, height: int) -> bool:
+    """Pack a weight that is the narrow operand in panels of `height` rows; False where it stays.
+
+    The rows of a register tile then lie side by side: one stream instead of `height` of them.
+    """
+    contraction = contraction_of(update)
+    if contraction is None or not contraction.rows or height == 1:
+        return False
+    if not _is_weight(scop, update.sources[contraction.narrow]):
+        return False
+    return _pack_weight(scop, update, contraction.narrow, contraction.rows[-1], height)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 from ...costmodel.hardware import Machine
 from ...dialects.schedule import Split, Unroll, Vectorize
 from .access_patterns import reduction_dims
 from .affine_maps import plain_dim
 from .collapse_dims import shape_of
-from .loop_plan import LoopPlan
+from .loop_plan import Loop, LoopPlan
+from .storage import element_bytes
 
 UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
+IN_BLOCK = -1  # the class of row tiles inside a block of rows
 POINTWISE_VECTORS = 4  # vectors per iteration where nothing is accumulated
 
 
@@ -106,38 +108,50 @@ def _tile_registers(
     row_block: int | None,
 ) -> None:
     """Fuse the tiles of rows and columns; inside, every statement walks one tile, unrolled."""
-    contraction = plan.contractions[main]
     columns = plan.extent(main, vector)
     tiled = row_block is not None and plan.dim(main, row_block) is not None
     rows = row_block if tiled else rows_class(plan, [main], shared)
     height = plan.extent(main, rows) if rows is not None else 1
     tile = register_tile(plan.machine, plan.lanes, height, columns)
-    order = [c for c in shared if c != vector]
-    if rows is not None and not tiled and _reads_panels(plan, main, contraction.wide):
-        order = [*(c for c in order if c != rows), vector, rows]  # a panel is reused by all rows
-    else:
-        order = [*order, vector]
+    others = [c for c in shared if c not in (vector, rows)]
+    order = [*others, vector]
+    block = 0
+    if rows is not None and not tiled:
+        # A block of rows of the narrow operand stays in cache while all columns pass by.
+        block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
+        outside, inside = _around_block(plan, main, others)
+        order = [*outside, rows, *inside, vector, IN_BLOCK]
     for name in group:
         inner: list[str] = []
-        if rows is not None:
-            if tiled:
-                band = plan.band(name, rows)
-                assert band is not None
-                inner.append(band)
-                plan.open[name] = [loop for loop in plan.open[name] if loop.cls != rows]
-            else:
-                inner.append(plan.split(name, rows, tile.rows))
-            plan.step(Unroll(inner[0]))
+        if rows is not None and tiled:
+            inner.append(plan.close(name, rows))
+        elif rows is not None:
+            within = plan.split(name, rows, block)
+            plan.open[name].append(Loop(IN_BLOCK, within))
+            inner.append(plan.split(name, IN_BLOCK, tile.rows))
+        for band in inner:
+            plan.step(Unroll(band))
         inner += _split_vectors(plan, name, vector, tile.vectors)
         plan.reorder(name, order, inner)
     for cls in order:
         plan.fuse(group, cls)
 
 
-def _reads_panels(plan: LoopPlan, name: str, source: int) -> bool:
-    """Whether a source is packed: the lane is its last index and not a plain dim."""
-    access = plan.statements[name].read_maps[source]
-    return bool(access.results) and plain_dim(access.results[-1]) is None
+def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
+    """Row tiles whose narrow operand fills a quarter of the second-level cache."""
+    s, contraction = plan.statements[main], plan.contractions[main]
+    row = plan.dim(main, rows)
+    used = s.read_maps[contraction.narrow].used_dims()
+    elements = prod(plan.extents[main][d] for d in used if d != row)
+    size = element_bytes(s.sources[contraction.narrow])
+    return max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
+
+
+def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(classes that the narrow operand depends on, others, which reuse a block of its rows)."""
+    s, contraction = plan.statements[main], plan.contractions[main]
+    used = {plan.class_of[main, d] for d in s.read_maps[contraction.narrow].used_dims()}
+    return [c for c in classes if c in used], [c for c in classes if c not in used]
 
 
 def _split_vectors(plan: LoopPlan, name: str, cls: int, vectors: int) -> list[str]:
@@ -165,7 +179,7 @@ def _vectorize_alone(plan: LoopPlan, name: str) -> None:
     if width is not None and width < extent:
         band, extent = plan.split(name, cls, width), width
     else:
-        plan.open[name] = [loop for loop in plan.open[name] if loop.cls != cls]
+        plan.close(name, cls)
     plan.step(Split(band, plan.lanes, f"{band}u", f"{band}l"))
     plan.reorder(name, [], [f"{band}u", f"{band}l"])
     if ceil(extent / plan.lanes) <= UNROLL_LIMIT:

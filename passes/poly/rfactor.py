@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, FloatAttr, IntegerAttr, MemRefType
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
@@ -20,22 +20,35 @@ from .access_patterns import combining_op, reduction_dims
 from .sets import box_extents, box_text
 
 UNROLL = 4  # independent accumulators hide the latency of the combining op
+NEUTRAL = {"add": 0, "mul": 1}  # the other kinds are idempotent
 
 
 def initializer_of(scop: ScopOp, update: StatementOp) -> StatementOp | None:
-    """The statement that sets the accumulator of `update` to the neutral element."""
+    """The statement that sets the accumulator of `update` before its first term."""
     for s in scop.statements:
         if s.target is update.target and s is not update and s.reduction is None:
             return s
     return None
 
 
-def _clone_constant(init: StatementOp) -> Region:
+def _constant_of(statement: StatementOp) -> arith.ConstantOp | None:
+    """The constant that the body of `statement` yields; None where it yields anything else."""
+    terminator = statement.body.block.last_op
+    assert isinstance(terminator, YieldOp)
+    owner = terminator.value.owner
+    return owner if isinstance(owner, arith.ConstantOp) else None
+
+
+def _may_repeat(start: arith.ConstantOp, kind: str) -> bool:
+    """Whether every lane may begin with `start`: it is neutral, or repeating it changes nothing."""
+    assert isinstance(start.value, FloatAttr | IntegerAttr)
+    return kind not in NEUTRAL or start.value.value.data == NEUTRAL[kind]
+
+
+def _clone_constant(constant: arith.ConstantOp) -> Region:
     block = Block()
-    for op in init.body.block.ops:
-        if isinstance(op, arith.ConstantOp):
-            clone = op.clone()
-            block.add_ops([clone, YieldOp(clone.result)])
+    clone = constant.clone()
+    block.add_ops([clone, YieldOp(clone.result)])
     return Region(block)
 
 
@@ -57,7 +70,11 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
     """Factor reduction `update` over `dim` into lanes; False where it has no plain initializer."""
     init = initializer_of(scop, update)
     extents = box_extents(update.domain.data)
-    if init is None or extents is None or dim not in reduction_dims(update) or init.sources:
+    if init is None or extents is None or dim not in reduction_dims(update):
+        return False
+    start = _constant_of(init)
+    assert update.reduction is not None
+    if start is None or not _may_repeat(start, update.reduction.data):
         return False
     rank = update.rank
     width = lanes * min(UNROLL, ceil(extents[dim] / lanes))
@@ -76,7 +93,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
         AffineMap.identity(len(box)),
         [],
         [],
-        _clone_constant(init),
+        _clone_constant(start),
     )
     scop.body.block.insert_op_before(fill, init)
 
@@ -93,7 +110,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
             AffineMap.identity(len(box)),
         ],
         _combine_body(update, old),
-        update.reduction.data if update.reduction is not None else None,
+        update.reduction.data,
     )
     scop.body.block.insert_op_after(combine, update)
     scop.body.block.detach_op(init)

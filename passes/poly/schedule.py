@@ -28,7 +28,7 @@ from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
 from .legality import check_schedule_is_legal
-from .pack_operands import pack_wide_operand
+from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
 from .rfactor import rfactor
@@ -72,7 +72,8 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             rows = max((extents[d] for d in contraction.rows), default=1)
             columns = extents[contraction.vector_dim]
             tile = register_tile(machine, lanes, rows, columns)
-            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > 1)
+            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > tile.rows)
+            pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:

@@ -22,6 +22,7 @@ from .tree_to_isl import common_path, prefix_map
 
 LOCAL_BYTES = 512 * 1024  # stacks are small; larger temporaries become scratch arguments
 SHARED_BYTES = 16 * 1024  # temporaries of the whole kernel, on the stack of the calling thread
+LINE_BYTES = 64
 KERNEL = ""  # the axis of what lives as long as the kernel runs
 
 
@@ -101,12 +102,23 @@ def _tile(
     return tuple(shape), tuple(base)
 
 
+def _padded(shape: tuple[int, ...], array: SSAValue) -> tuple[int, ...]:
+    """`shape` with rows of whole cache lines, so that vectors of different rows do not overlap."""
+    if not shape or shape[-1] == 1:
+        return shape
+    line = max(1, LINE_BYTES // element_bytes(array))
+    return (*shape[:-1], -(-shape[-1] // line) * line)
+
+
 def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependences) -> Place:
     """The innermost loop body that can hold `array`, and its tile there."""
     assert isinstance(array.type, MemRefType)
     full = array.type.get_shape()
     bytes = prod(full) * element_bytes(array)
-    whole = Place(KERNEL if bytes <= SHARED_BYTES else None, (), full, ())
+    if bytes <= SHARED_BYTES:
+        whole = Place(KERNEL, (), _padded(full, array), ())
+    else:
+        whole = Place(None, (), full, ())
     if is_indirect(array):
         return whole
     accesses = _accesses(scop, array)
@@ -119,7 +131,7 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
         if _stays_inside(accesses, path, dependences.flow):
             tile = _tile(accesses, path, len(full))
             if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
-                return Place(path[-1].axis, tuple(path), *tile)
+                return Place(path[-1].axis, tuple(path), _padded(tile[0], array), tile[1])
         path = path[:-1]
     return whole
 

@@ -14,6 +14,7 @@ from tilecast.compiler import driver, lowering
 from tilecast.compiler.options import OPTIONS, STAGES
 from tilecast.compiler.runtime.cache import Store
 from tilecast.dialects.errors import (
+    CacheError,
     CompilerNotFoundError,
     InvalidInputError,
     OptionError,
@@ -182,6 +183,20 @@ def test_unwritable_cache_folder_does_not_stop_a_compile(net, tmp_path, monkeypa
     compiled = tilecast.compile(net, (X,), verify=False)
     assert torch.allclose(compiled(X)["y"], net(X)["y"], atol=1e-5)
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_cache_that_fills_up_costs_a_warning_only(net, cache_folder, monkeypatch, capsys):
+    add = Store.add
+
+    def full(self, *arguments):
+        if self.root == cache_folder:
+            raise CacheError("cannot write the cache: No space left on device")
+        return add(self, *arguments)
+
+    monkeypatch.setattr(Store, "add", full)
+    compiled = tilecast.compile(net, (X,), verify=False)
+    assert torch.allclose(compiled(X)["y"], net(X)["y"], atol=1e-5)
+    assert capsys.readouterr().err.count("the model is not cached") == 1
 
 
 def test_results_are_the_same_bits_for_any_thread_count(net):

@@ -92,8 +92,14 @@ def test_overflow_that_eager_has_too_is_allowed():
     reference = np.array([1.0, 2.0])
     native = np.array([np.inf, 2.0], np.float32)
     assert not check(np.array([np.inf, 2.0], np.float32), reference, reference).passed
-    result = check(native, np.array([np.inf, 2.0]), native)
-    assert result.passed
+    assert check(native, reference, native).passed
+    assert check(native, np.array([np.inf, 2.0]), native).passed
+
+
+def test_the_largest_float_does_not_widen_the_bound_of_the_others():
+    reference = np.array([np.finfo(np.float64).max, 1.0])
+    found = np.array([np.finfo(np.float64).max, np.nan])
+    assert not check(found, reference, reference).passed
 
 
 def test_integers_are_exact():

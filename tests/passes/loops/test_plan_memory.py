@@ -282,10 +282,17 @@ def test_launch_of_a_missing_kernel_is_refused():
         plan(body, T)
 
 
-def test_launch_with_wrong_types_is_refused():
-    body = f"%0 = {launch('flat', ('%x', T), result=F)} func.return %0 : {F}"
+@pytest.mark.parametrize("result", ["tensor<9xf32>", "tensor<8xi32>"])
+def test_launch_with_wrong_types_is_refused(result):
+    body = f"%0 = {launch('flat', ('%x', T), result=result)} func.return %0 : {result}"
     with pytest.raises(LoweringError, match="expected memref<8xf32>"):
-        plan(body, F)
+        plan(body, result)
+
+
+def test_kernel_may_see_an_argument_under_another_shape():
+    body = f"%0 = {launch('flat', ('%x', T))} func.return %0 : {T}"
+    outputs, _ = execute(body, [T])
+    np.testing.assert_array_equal(outputs[0], X + 7)
 
 
 def test_unfused_op_in_main_is_refused():
