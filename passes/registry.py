@@ -29,6 +29,7 @@ PASSES: dict[str, str] = {
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
+    "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",
     "plan-memory": "loops.plan_memory:PlanMemoryPass",
 }
 

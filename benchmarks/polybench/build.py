@@ -27,6 +27,7 @@ ORIGINAL_ORDER = (
     "lower-scop",
     "promote-buffers",
     "eliminate-common-subexpressions",
+    "eliminate-dead-values",
 )
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 BASELINE_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno")
