@@ -22,7 +22,8 @@ class Benchmark:
 
     `sizes` has one tuple of integer parameters per dataset. `initial` takes these parameters and
     gives the other arguments by name, as PolyBench fills them. `reference` takes all arguments and
-    computes `outputs` (the live-out arrays) in place with NumPy, in its own way.
+    computes `outputs` (the live-out arrays) in place with NumPy, in its own way. `compared`
+    gives what of them is well conditioned, where that is not all of it.
     """
 
     name: str
@@ -31,6 +32,13 @@ class Benchmark:
     initial: Callable[..., Data]
     reference: Callable[..., None]
     outputs: tuple[str, ...]
+    compared: Callable[[Data], Data] | None = None
+
+    def live_out(self, data: Data) -> Data:
+        """What a result is compared by."""
+        if self.compared is not None:
+            return self.compared(data)
+        return {name: data[name] for name in self.outputs}
 
     @property
     def size_names(self) -> list[str]:
@@ -65,11 +73,14 @@ def benchmark(
     initial: Callable[..., Data],
     reference: Callable[..., None],
     outputs: Sequence[str],
+    compared: Callable[[Data], Data] | None = None,
 ) -> None:
     """Add a benchmark; refuses a second one of the same name."""
     assert name not in BENCHMARKS, f"{name} is defined twice"
     assert len(sizes) == len(DATASETS), f"{name}: one tuple of sizes per dataset"
-    BENCHMARKS[name] = Benchmark(name, kernel, tuple(sizes), initial, reference, tuple(outputs))
+    BENCHMARKS[name] = Benchmark(
+        name, kernel, tuple(sizes), initial, reference, tuple(outputs), compared
+    )
 
 
 def load_all() -> dict[str, Benchmark]:

@@ -178,7 +178,7 @@ def nussinov(n: int, seq: i8[n], table: i32[n, n]) -> None:
                 if i < j - 1:
                     table[i, j] = max(
                         table[i, j],
-                        table[i + 1, j - 1] + (1 if seq[i] + seq[j] == 3 else i32(0)),
+                        table[i + 1, j - 1] + (1 if seq[i] + seq[j] == 3 else 0),
                     )
                 else:
                     table[i, j] = max(table[i, j], table[i + 1, j - 1])

@@ -12,7 +12,7 @@ from xdsl.ir import Block, Region
 from xdsl.ir.affine import AffineExpr
 from xdsl.ir.affine.affine_set import AffineConstraintExpr, AffineConstraintKind, AffineSet
 
-from .affine_expressions import affine_expression
+from .affine_expressions import try_affine
 from .scope import Scope
 from .source import KernelSource
 
@@ -64,11 +64,11 @@ def _constraints(
         case ast.BoolOp(op=ast.And(), values=values):
             return [c for v in values for c in _constraints(source, scope, v)]
         case ast.Compare(left=left, ops=ops, comparators=comparators):
-            sides = [affine_expression(source, scope, e) for e in (left, *comparators)]
-            return [
-                _constraint(source, op, *pair)
-                for op, pair in zip(ops, pairwise(sides), strict=True)
-            ]
+            sides = [try_affine(source, scope, e) for e in (left, *comparators)]
+            affine_sides = [side for side in sides if side is not None]
+            if len(affine_sides) == len(sides):
+                pairs = zip(ops, pairwise(affine_sides), strict=True)
+                return [_constraint(source, op, *pair) for op, pair in pairs]
     raise source.error(
         test,
         f"{ast.unparse(test)!r} cannot be a condition of `if`: expected comparisons of affine "

@@ -72,7 +72,19 @@ class Typed:
     element: ElementType
 
 
-Scalar = Typed | AffineExpr | int | float  # numbers and index expressions have no type yet
+Number = AffineExpr | int | float  # numbers and index expressions have no type yet
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of two numbers, which get their type from what they meet."""
+
+    condition: SSAValue
+    then: Number
+    other: Number
+
+
+Scalar = Typed | Choice | Number
 
 
 @dataclass
@@ -95,6 +107,10 @@ class ScalarBuilder:
                         f"expected {element}, found {scalar.element}; convert with {element}(...)",
                     )
                 return scalar
+            case Choice(condition, then, other):
+                left, right = self.typed(then, element, node), self.typed(other, element, node)
+                select = arith.SelectOp(condition, left.value, right.value)
+                return Typed(self._add(select, node), element)
             case AffineExpr():
                 return self._from_index(scalar, element, node)
         if element.is_float:
@@ -193,8 +209,11 @@ class ScalarBuilder:
         return found
 
     def _negate(self, operand: Scalar, node: ast.AST) -> Scalar:
+        if isinstance(operand, Choice):
+            then, other = _negative(operand.then), _negative(operand.other)
+            return Choice(operand.condition, then, other)
         if not isinstance(operand, Typed):
-            return operand * -1 if isinstance(operand, AffineExpr) else -operand
+            return _negative(operand)
         if operand.element.is_float:
             return Typed(self._add(arith.NegfOp(operand.value), node), operand.element)
         zero = self.typed(0, operand.element, node)
@@ -295,9 +314,12 @@ class ScalarBuilder:
                 op = arith.FPToSIOp(value, element.ir)  # type: ignore[arg-type]
         return Typed(self._add(op, node), element)
 
-    def _select(self, node: ast.IfExp) -> Typed:
+    def _select(self, node: ast.IfExp) -> Scalar:
         condition = self._condition(node.test)
-        left, right = self._pair(self.scalar(node.body), self.scalar(node.orelse), node)
+        then, other = self.scalar(node.body), self.scalar(node.orelse)
+        if not isinstance(then, Typed | Choice) and not isinstance(other, Typed | Choice):
+            return Choice(condition, then, other)
+        left, right = self._pair(then, other, node)
         select = arith.SelectOp(condition, left.value, right.value)
         return Typed(self._add(select, node), left.element)
 
@@ -331,6 +353,10 @@ class ScalarBuilder:
         if left.element.is_float:
             return self._add(arith.CmpfOp(left.value, right.value, for_floats), node)
         return self._add(arith.CmpiOp(left.value, right.value, for_integers), node)
+
+
+def _negative(number: Number) -> Number:
+    return number * -1 if isinstance(number, AffineExpr) else -number
 
 
 def _no_flags(element: ElementType) -> dict[str, Any]:

@@ -165,7 +165,8 @@ class StatementBuilder:
         if name in self.scope.indices:
             raise self.source.error(node, f"{name!r} is an index and cannot be assigned")
         known = self.scope.arrays.get(name)
-        number = self.scalars.scalar(value) if self._is_constant(name, element, value) else None
+        is_constant = known is None and self._is_constant(name, element, value)
+        number = self.scalars.scalar(value) if is_constant else None
         if isinstance(number, int | float):
             self.scope.constants[name] = number
             return
