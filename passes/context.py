@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.affine import Affine
 from xdsl.dialects.arith import Arith
 from xdsl.dialects.builtin import Builtin
 from xdsl.dialects.func import Func
@@ -17,6 +16,7 @@ from xdsl.dialects.tensor import Tensor
 from xdsl.dialects.vector import Vector
 
 from ..costmodel.hardware import Machine
+from ..dialects.affine import Affine
 from ..dialects.graph import Graph
 from ..dialects.poly import Poly
 from ..dialects.vector import VectorExtension

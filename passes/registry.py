@@ -20,6 +20,7 @@ PASSES: dict[str, str] = {
     # linalg -> poly -> loops
     "extract-scop": "poly.extract_scop:ExtractScopPass",
     "extract-affine": "poly.extract_affine:ExtractAffinePass",
+    "distribute-nests": "poly.distribute_nests:DistributeNestsPass",
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",

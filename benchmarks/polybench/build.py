@@ -64,10 +64,17 @@ class NativeKernel:
         self.function(*(ctypes.c_void_p(a.ctypes.data) for a in arrays))
 
 
-def build(benchmark: Benchmark, dataset: str, folder: Path, flags: Sequence[str]) -> NativeKernel:
+def build(
+    benchmark: Benchmark,
+    dataset: str,
+    folder: Path,
+    flags: Sequence[str],
+    passes: Sequence[str] = ORIGINAL_ORDER,
+) -> NativeKernel:
     """Emit, compile with gcc (or cc) and load; warnings are errors."""
+    folder.mkdir(parents=True, exist_ok=True)
     bound = benchmark.bind(dataset)
-    func = lower(bound)
+    func = lower(bound, passes)
     source = folder / f"{benchmark.name}_{dataset}.c"
     source.write_text(emit_unit([func], PLAIN))
     library = source.with_suffix(".so")

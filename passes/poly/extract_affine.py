@@ -26,6 +26,7 @@ from xdsl.ir.affine import AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.affine import IfOp
 from ...dialects.errors import LoweringError, TilecastError
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
 from .affine_reductions import reduction_of
@@ -89,7 +90,7 @@ class AffineScopBuilder:
                     raise LoweringError("extract-affine: affine.for with iter_args has no rule")
                 self._walk(op.body.block, domain.inside(op, self.indices), (*path, child), 0)
                 return 1
-            case affine.IfOp():
+            case IfOp():
                 if op.results:
                     raise LoweringError("extract-affine: affine.if with results has no rule")
                 then, other = domain.branches(op, self.indices)

@@ -9,6 +9,7 @@ from xdsl.dialects import affine
 from xdsl.ir.affine import AffineExpr
 from xdsl.ir.affine.affine_set import AffineConstraintKind
 
+from ...dialects.affine import IfOp
 from ...dialects.errors import LoweringError
 from .index_values import IndexValues
 from .sets import IslSet, dims, expr_text, isl
@@ -63,7 +64,7 @@ class IterationDomain:
         return IterationDomain(rank, extended.intersect(_set(rank, constraints)))
 
     def branches(
-        self, branch: affine.IfOp, indices: IndexValues
+        self, branch: IfOp, indices: IndexValues
     ) -> tuple[IterationDomain, IterationDomain]:
         """The domains of the two regions of `branch`."""
         condition = branch.condition.data

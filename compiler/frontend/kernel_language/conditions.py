@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from xdsl.dialects import affine
-from xdsl.dialects.builtin import AffineSetAttr
 from xdsl.ir import Block, Region
 from xdsl.ir.affine import AffineExpr
 from xdsl.ir.affine.affine_set import AffineConstraintExpr, AffineConstraintKind, AffineSet
 
+from ....dialects.affine import IfOp
 from .affine_expressions import try_affine
 from .scope import Scope
 from .source import KernelSource
@@ -110,13 +110,9 @@ def _emit_if(
             AffineConstraintExpr(kind, expr, zero, canonicalize=False) for kind, expr in constraints
         ),
     )
-    regions = [_region(scope, then), _region(scope, other) if other is not None else Region()]
-    op = affine.IfOp.build(
-        operands=[scope.loops],
-        result_types=[[]],
-        properties={"condition": AffineSetAttr(condition)},
-        regions=regions,
-    )
+    then_region = _region(scope, then)  # first: the other branch may use its scalars
+    other_region = _region(scope, other) if other is not None else Region()
+    op = IfOp.of(condition, scope.loops, then_region, other_region)
     scope.add(op, source.place(test))
 
 
