@@ -104,6 +104,12 @@ class ScopOp(IRDLOperation):
     def verify_(self) -> None:
         if len(self.roles) != len(self.body.block.args):
             raise VerifyException("poly.scop: one role per array argument is expected")
+        names = [s.sym_name.data for s in self.statements]
+        if len(set(names)) < len(names):
+            raise VerifyException(f"poly.scop: two statements have one name: {', '.join(names)}")
+        self._verify_positions()
+
+    def _verify_positions(self) -> None:
         if len({s.position is None for s in self.statements}) > 1:
             raise VerifyException("poly.scop: either all statements have a position or none has")
         places = sorted(
@@ -221,6 +227,10 @@ class StatementOp(IRDLOperation):
             if self.sources[0] is not self.target or self.read_maps[0] != self.write.data:
                 raise VerifyException(
                     "poly.statement: a reduction reads its own element as the first source"
+                )
+            if any(source is self.target for source in list(self.sources)[1:]):
+                raise VerifyException(
+                    "poly.statement: a reduction that reads its target elsewhere has an order"
                 )
 
 

@@ -92,7 +92,7 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     outputs: dict[int, CheckOutput] = {}
     for k, leaf in enumerate(signature.leaves):
         if leaf.kind == "result":
-            wide, native = references[k].numpy(), natives[k].numpy()
+            wide, native = (side[k].detach().numpy() for side in (references, natives))
             outputs[leaf.index] = check_output(wide, native, artifact.reduction_length)
     tensors: list[Tensor] = [inputs[position] for position in signature.positions]
     return CheckData(
@@ -104,8 +104,8 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
 def check_output(reference: Any, native: Any, reduction_length: int) -> CheckOutput:
     """A reference in the type of the model, with the bound that verification uses."""
     if native.dtype.kind != "f":
-        return CheckOutput(np.ascontiguousarray(native), 0.0, 0.0)
+        return CheckOutput(np.asarray(native, order="C"), 0.0, 0.0)  # keeps rank 0
     with np.errstate(over="ignore"):
-        rounded = np.ascontiguousarray(reference.astype(native.dtype))
+        rounded = np.asarray(reference, native.dtype, order="C")
     absolute, relative = allowed_error(reference, native, reduction_length)
     return CheckOutput(rounded, absolute, relative)

@@ -6,6 +6,7 @@ after:  the same scop with lanes, panels and a `schedule` property
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -34,6 +35,7 @@ from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
 from .tile_and_fuse import tile_and_fuse
+from .vector_legality import check_vector_loops
 
 
 def _bytes(array: SSAValue) -> int:
@@ -94,8 +96,14 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     try:
         tree = apply_steps(original_tree(scop), steps)
         check_schedule_is_legal(tree, dependences_of(scop), ranks)
-    except IllegalScheduleError:
-        steps = []  # the original order is always legal
+        check_vector_loops(tree, scop)
+    except IllegalScheduleError as error:
+        logging.getLogger(__name__).warning(
+            "%s keeps its original order, the default schedule is illegal: %s",
+            scop.sym_name.data,
+            error,
+        )
+        steps = []
     scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
 
 

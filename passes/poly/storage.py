@@ -102,12 +102,14 @@ def _tile(
     return tuple(shape), tuple(base)
 
 
-def _padded(shape: tuple[int, ...], array: SSAValue) -> tuple[int, ...]:
-    """`shape` with rows of whole cache lines, so that vectors of different rows do not overlap."""
+def _padded(shape: tuple[int, ...], array: SSAValue, limit: int) -> tuple[int, ...]:
+    """`shape` with rows of whole cache lines, so that vectors of different rows do not overlap;
+    `shape` itself where that takes more than `limit` bytes."""
     if not shape or shape[-1] == 1:
         return shape
     line = max(1, LINE_BYTES // element_bytes(array))
-    return (*shape[:-1], -(-shape[-1] // line) * line)
+    padded = (*shape[:-1], -(-shape[-1] // line) * line)
+    return padded if prod(padded) * element_bytes(array) <= limit else shape
 
 
 def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependences) -> Place:
@@ -116,7 +118,7 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
     full = array.type.get_shape()
     bytes = prod(full) * element_bytes(array)
     if bytes <= SHARED_BYTES:
-        whole = Place(KERNEL, (), _padded(full, array), ())
+        whole = Place(KERNEL, (), _padded(full, array, SHARED_BYTES), ())
     else:
         whole = Place(None, (), full, ())
     if is_indirect(array):
@@ -131,7 +133,8 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
         if _stays_inside(accesses, path, dependences.flow):
             tile = _tile(accesses, path, len(full))
             if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
-                return Place(path[-1].axis, tuple(path), _padded(tile[0], array), tile[1])
+                shape = _padded(tile[0], array, LOCAL_BYTES)
+                return Place(path[-1].axis, tuple(path), shape, tile[1])
         path = path[:-1]
     return whole
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def flat(value: Any) -> tuple[list[Any], Any]:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_model_of_unusual_form(name: str) -> None:
+def test_model_of_unusual_form(name: str, tmp_path: Path) -> None:
     function, inputs = FORMS[name]
     model = Wrapped(function).eval()
     compiled = tilecast.compile(model, inputs)
@@ -71,6 +72,11 @@ def test_model_of_unusual_form(name: str) -> None:
                 torch.testing.assert_close(got, want)
             else:
                 assert got == want
+    if compiled.artifact.signature.results:
+        compiled.save(tmp_path / "out")
+        loaded, _ = flat(tilecast.load(tmp_path / "out")(*inputs))
+        for got, want in zip(loaded, found, strict=True):
+            assert torch.equal(got, want) if isinstance(want, Tensor) else got == want
 
 
 def test_results_stay_when_the_model_is_called_again() -> None:

@@ -36,11 +36,11 @@ FUSE_COLUMNS = Fuse(("S0.i1", "S1.i1"), "j")
 @pytest.mark.parametrize(
     ("steps", "axis", "shape"),
     [
-        ([], KERNEL, (5, 7)),
-        ([FUSE_ROWS], "i", (1, 7)),
+        ([], KERNEL, (5, 16)),
+        ([FUSE_ROWS], "i", (1, 16)),
         ([FUSE_ROWS, FUSE_COLUMNS], "j", (1, 1)),
-        ([FUSE_ROWS, Parallelize("i")], "i", (1, 7)),
-        ([FUSE_ROWS, FUSE_COLUMNS, Vectorize("j", 8)], "i", (1, 7)),
+        ([FUSE_ROWS, Parallelize("i")], "i", (1, 16)),
+        ([FUSE_ROWS, FUSE_COLUMNS, Vectorize("j", 8)], "i", (1, 16)),
         (
             [
                 Split("S0.i0", 2, "a", "b"),
@@ -50,11 +50,11 @@ FUSE_COLUMNS = Fuse(("S0.i1", "S1.i1"), "j")
                 Unroll("d"),
             ],
             "o",
-            (2, 7),
+            (2, 16),
         ),
     ],
 )
-def test_a_temporary_shrinks_to_what_one_iteration_touches(
+def test_a_temporary_shrinks_to_the_cache_lines_one_iteration_touches(
     scop_text: Any, check: Any, steps: list[Step], axis: str, shape: tuple[int, ...]
 ) -> None:
     scop = pair(scop_text)
@@ -92,8 +92,15 @@ def test_a_register_tile_is_local_to_its_tile(scop_text: Any, check: Any) -> Non
         *(step for n in ("S0", "S1", "S2") for step in (Unroll(f"{n}r"), Vectorize(f"{n}l", 4))),
     ]
     place = places(scop, *steps)["c"]
-    assert (place.axis, place.shape) == ("n", (2, 4))
+    assert (place.axis, place.shape) == ("n", (2, 16))
     check(scop, *steps)
+
+
+def test_rows_are_padded_only_where_that_fits(scop_text: Any) -> None:
+    wide, narrow = pair(scop_text, 200, 2), pair(scop_text, 2000, 2)
+    assert places(wide)["t"].shape == (200, 16)
+    assert places(narrow)["t"].shape == (2000, 2)
+    assert places(narrow)["t"].axis == KERNEL
 
 
 def test_what_does_not_fit_the_stack_is_a_scratch_argument(scop_text: Any) -> None:

@@ -1,0 +1,99 @@
+"""isl's AST of a scheduled scop, with the accesses of every statement instance attached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.ir import SSAValue
+
+from ...dialects.poly import IndexOp, ScopOp, StatementOp
+from .dependences import array_names
+from .sets import access_map, dim_aff, domain_set, isl
+from .storage import Place
+from .tree_to_isl import prefix_map
+
+
+@dataclass
+class Instance:
+    """One user node of the AST: the statement, its accesses and dims as AST expressions."""
+
+    statement: StatementOp
+    accesses: list[list[Any]]
+    dims: list[Any]
+
+
+def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
+    """The access as a PwMultiAff into the array, or into its tile where it is contracted."""
+    element = isl.PwMultiAff.from_map(access)
+    if place is None or not place.path:
+        return element
+    prefix = isl.PwMultiAff.from_map(
+        prefix_map(statement.sym_name.data, statement.rank, list(place.path))
+    )
+    for d, base in enumerate(place.base):
+        moved = element.get_pw_aff(d).sub(base.pullback_pw_multi_aff(prefix))
+        element = element.set_pw_aff(d, moved)
+    return element
+
+
+class AstMaker:
+    """Runs isl's AST generation and attaches an `Instance` to each user node."""
+
+    def __init__(self, scop: ScopOp, places: dict[SSAValue, Place]) -> None:
+        self.statements = {s.sym_name.data: s for s in scop.statements}
+        self.instances: dict[str, Instance] = {}
+        names = array_names(scop)
+        self.accesses: dict[str, list[Any]] = {}
+        for label, s in self.statements.items():
+            domain = domain_set(s.domain.data, label)
+            self.accesses[label] = [
+                _local_access(
+                    s,
+                    access_map(map, label, names[array]).intersect_domain(domain),
+                    places.get(array),
+                )
+                for array, map in zip(
+                    (s.target, *s.sources), (s.write.data, *s.read_maps), strict=True
+                )
+            ]
+
+    def _annotate(self, node: Any, build: Any) -> Any:
+        schedule = build.get_schedule().as_map()
+        label = schedule.get_tuple_name(isl.dim_type.in_)
+        statement = self.statements[label]
+        instance_at = isl.PwMultiAff.from_map(schedule.reverse())
+        accesses = []
+        for access in self.accesses[label]:
+            at = access.pullback_pw_multi_aff(instance_at)
+            count = at.dim(isl.dim_type.out)
+            accesses.append([build.expr_from_pw_aff(at.get_pw_aff(k)) for k in range(count)])
+        dims: list[Any] = []
+        if any(isinstance(op, IndexOp) for op in statement.body.block.ops):
+            for d in range(statement.rank):
+                aff = dim_aff(label, statement.rank, f"i{d}")
+                dims.append(build.expr_from_pw_aff(aff.pullback_pw_multi_aff(instance_at)))
+        key = f"n{len(self.instances)}"
+        self.instances[key] = Instance(statement, accesses, dims)
+        return node.set_annotation(isl.Id(key))
+
+    def make(self, schedule: Any) -> Any:
+        """The AST of `schedule`."""
+        errors: list[Exception] = []
+
+        def callback(node: Any, build: Any) -> Any:
+            try:
+                return self._annotate(node, build)
+            except Exception as error:
+                errors.append(error)  # isl would replace it by a message of its own
+                raise
+
+        build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
+        try:
+            return build.node_from_schedule(schedule)
+        except isl.Error:
+            if errors:
+                raise errors[0] from None
+            raise
+        finally:
+            del keep
