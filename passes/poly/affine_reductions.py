@@ -18,7 +18,8 @@ def reduction_of(
     """The reduction kind of `store`, its body then being complete in `part`; None for no reduction.
 
     A - e counts as A + (-e). The element must be updated more than once (else there is nothing to
-    reorder), and e must not read the element that is updated.
+    reorder), and e must not read the array that is updated: its other elements would be seen with
+    some of their updates missing.
     """
     combiner = store.value.owner
     if not isinstance(combiner, Operation):
@@ -39,9 +40,8 @@ def reduction_of(
     accumulator = part.access(target, write.results)
     part.values[operands[found[0]]] = accumulator
     other = part.value(operands[1 - found[0]])
-    if _reads_own_element(part, target, write, domain) or any(
-        accumulator in op.operands for op in part.block.ops
-    ):
+    reads_target = any(array is target for array, _ in part.reads[1:])
+    if reads_target or any(accumulator in op.operands for op in part.block.ops):
         return None
     _combine(combiner, part, accumulator, other, found[0])
     return kind
@@ -54,19 +54,6 @@ def _is_element(value: SSAValue, part: StatementSlice, target: SSAValue, write: 
         and load not in part.kept
         and part.arrays[load.memref] is target
         and part.indices.apply(load.map.data, load.indices) == write.results
-    )
-
-
-def _reads_own_element(
-    part: StatementSlice, target: SSAValue, write: AffineMap, domain: IterationDomain
-) -> bool:
-    """Whether a read other than the accumulator can be the element that the instance updates."""
-    instances = domain.set.set_tuple_name("S")
-    own = access_map(write, "S", "A").intersect_domain(instances)
-    return any(
-        not access_map(access, "S", "A").intersect(own).is_empty()
-        for array, access in part.reads[1:]
-        if array is target
     )
 
 

@@ -1,12 +1,12 @@
 // RUN: tilecast-opt %s --split-input-file -p extract-affine | filecheck %s
 
 // Loops that statements share are kept as positions; subscripts are dims again.
-func.func @forward(%L: memref<8x8xf64>, %x: memref<8xf64>) {
+func.func @forward(%L: memref<8x8xf64>, %x: memref<8xf64>, %y: memref<8xf64>) {
   affine.for %i = 0 to 8 {
     affine.for %j = 0 to affine_map<(d0) -> (d0)>(%i) {
       %0 = affine.load %x[%i] : memref<8xf64>
       %1 = affine.load %L[%i, %j] : memref<8x8xf64>
-      %2 = affine.load %x[%j] : memref<8xf64>
+      %2 = affine.load %y[%j] : memref<8xf64>
       %3 = arith.mulf %1, %2 : f64
       %4 = arith.subf %0, %3 : f64
       affine.store %4, %x[%i] : memref<8xf64>
@@ -19,8 +19,8 @@ func.func @forward(%L: memref<8x8xf64>, %x: memref<8xf64>) {
   func.return
 }
 
-// CHECK:      "poly.scop"() <{sym_name = "forward", roles = ["in", "inout"]
-// CHECK:      "poly.statement"(%x, %x, %L, %x) <{sym_name = "S0", domain = "{ [i0, i1] : i0 <= 7 and 0 <= i1 < i0 }"
+// CHECK:      "poly.scop"() <{sym_name = "forward", roles = ["in", "inout", "in"]
+// CHECK:      "poly.statement"(%x, %x, %L, %y) <{sym_name = "S0", domain = "{ [i0, i1] : i0 <= 7 and 0 <= i1 < i0 }"
 // CHECK-SAME:   write = affine_map<(d0, d1) -> (d0)>
 // CHECK-SAME:   reads = [affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>]
 // CHECK-SAME:   reduction = "add", position = array<i64: 0, 0, 0>
