@@ -29,24 +29,23 @@ ORIGINAL_ORDER = (
     "eliminate-common-subexpressions",
     "eliminate-dead-values",
 )
+# The default schedule of model kernels: only for kernels that distribute into separate nests.
+DEFAULT_SCHEDULE = ("extract-affine", "distribute-nests", "schedule", *ORIGINAL_ORDER[1:])
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 BASELINE_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno")
 
 
-def lower(bound: BoundKernel, passes: Sequence[str] = ORIGINAL_ORDER) -> FuncOp:
+def lower(
+    bound: BoundKernel, passes: Sequence[str] = ORIGINAL_ORDER, machine: Machine = PLAIN
+) -> FuncOp:
     """The kernel at the loops level."""
-    context, module = CompileContext(machine=PLAIN), bound.module()
+    context, module = CompileContext(machine=machine), bound.module()
     for name in passes:
         load_pass(name)().apply(context, module)
     module.verify()
     func = module.body.block.first_op
     assert isinstance(func, FuncOp)
     return func
-
-
-def emit(bound: BoundKernel, passes: Sequence[str] = ORIGINAL_ORDER) -> str:
-    """The C file of the kernel."""
-    return emit_unit([lower(bound, passes)], PLAIN)
 
 
 @dataclass
@@ -70,13 +69,14 @@ def build(
     folder: Path,
     flags: Sequence[str],
     passes: Sequence[str] = ORIGINAL_ORDER,
+    machine: Machine = PLAIN,
 ) -> NativeKernel:
     """Emit, compile with gcc (or cc) and load; warnings are errors."""
     folder.mkdir(parents=True, exist_ok=True)
     bound = benchmark.bind(dataset)
-    func = lower(bound, passes)
+    func = lower(bound, passes, machine)
     source = folder / f"{benchmark.name}_{dataset}.c"
-    source.write_text(emit_unit([func], PLAIN))
+    source.write_text(emit_unit([func], machine))
     library = source.with_suffix(".so")
     compiler = shutil.which("gcc") or "cc"
     command = [compiler, *WARNINGS, *flags, "-shared", "-fPIC", str(source), "-o", str(library)]

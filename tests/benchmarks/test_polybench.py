@@ -12,9 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tilecast.costmodel.hardware import Machine
+
 from benchmarks.polybench import DATASETS, load_all
 from benchmarks.polybench.benchmark import Benchmark, Data
-from benchmarks.polybench.build import build
+from benchmarks.polybench.build import DEFAULT_SCHEDULE, build
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = load_all()
@@ -72,6 +74,23 @@ def test_compiled_loops_agree_with_numpy(
     native(actual)
     with np.errstate(all="ignore"):
         benchmark.reference(*benchmark.arguments(dataset, expected))
+    assert largest_error(benchmark, actual, expected) < tolerance(benchmark)
+
+
+SEPARATE = ["gemm", "gemver", "syrk", "2mm", "atax", "bicg", "mvt", "correlation", "seidel-2d"]
+
+
+@pytest.mark.isa("avx2")
+@pytest.mark.isa("fma")
+@pytest.mark.parametrize("name", SEPARATE)
+def test_the_default_schedule_of_distributed_nests(name: str, tmp_path: Path) -> None:
+    """Fused, tiled and vectorized where the domains are boxes, distributed where not."""
+    benchmark, machine = BENCHMARKS[name], Machine("x86-64-v3", "avx2", vector_bytes=32)
+    flags = (*STRICT, "-march=x86-64-v3")
+    native = build(benchmark, "MINI", tmp_path, flags, DEFAULT_SCHEDULE, machine)
+    actual, expected = benchmark.data("MINI"), benchmark.data("MINI")
+    native(actual)
+    benchmark.reference(*benchmark.arguments("MINI", expected))
     assert largest_error(benchmark, actual, expected) < tolerance(benchmark)
 
 
