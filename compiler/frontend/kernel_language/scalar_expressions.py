@@ -8,11 +8,10 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from xdsl.dialects import affine, arith, math
-from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IntegerAttr
+from xdsl.dialects.builtin import AffineMapAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
@@ -26,8 +25,8 @@ from .functions import (
     function_names,
     lookup,
 )
-from .scope import Array, Scope
-from .source import KernelSource
+from .scope import Array
+from .typed_values import Choice, Scalar, Typed, TypedValues, negative
 
 FLOAT_OPS: dict[type[ast.operator], type[Operation]] = {
     ast.Add: arith.AddfOp,
@@ -64,71 +63,8 @@ PREDICATES: dict[type[ast.cmpop], tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Typed:
-    """A value of an element type."""
-
-    value: SSAValue
-    element: ElementType
-
-
-Number = AffineExpr | int | float  # numbers and index expressions have no type yet
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of two numbers, which get their type from what they meet."""
-
-    condition: SSAValue
-    then: Number
-    other: Number
-
-
-Scalar = Typed | Choice | Number
-
-
-@dataclass
-class ScalarBuilder:
+class ScalarBuilder(TypedValues):
     """Appends the computation of expressions to the block of `scope`."""
-
-    source: KernelSource
-    scope: Scope
-
-    def _add(self, op: Operation, node: ast.AST) -> SSAValue:
-        return self.scope.add(op, self.source.place(node)).results[0]
-
-    def typed(self, scalar: Scalar, element: ElementType, node: ast.AST) -> Typed:
-        """`scalar` as `element`; only numbers and index expressions convert."""
-        match scalar:
-            case Typed():
-                if scalar.element != element:
-                    raise self.source.error(
-                        node,
-                        f"expected {element}, found {scalar.element}; convert with {element}(...)",
-                    )
-                return scalar
-            case Choice(condition, then, other):
-                left, right = self.typed(then, element, node), self.typed(other, element, node)
-                select = arith.SelectOp(condition, left.value, right.value)
-                return Typed(self._add(select, node), element)
-            case AffineExpr():
-                return self._from_index(scalar, element, node)
-        if element.is_float:
-            constant = arith.ConstantOp(FloatAttr(float(scalar), element.ir))  # type: ignore[arg-type]
-        elif isinstance(scalar, int):
-            constant = arith.ConstantOp(IntegerAttr(scalar, element.ir))  # type: ignore[arg-type]
-        else:
-            raise self.source.error(node, f"{scalar} is no {element}")
-        return Typed(self._add(constant, node), element)
-
-    def _from_index(self, expr: AffineExpr, element: ElementType, node: ast.AST) -> Typed:
-        loops = self.scope.loops
-        map = AffineMapAttr(AffineMap(len(loops), 0, (expr,)))
-        index = self._add(affine.ApplyOp(loops, map), node)
-        if not element.is_float:
-            return Typed(self._add(arith.IndexCastOp(index, element.ir), node), element)
-        integer = self._add(arith.IndexCastOp(index, i64.ir), node)
-        return Typed(self._add(arith.SIToFPOp(integer, element.ir), node), element)  # type: ignore[arg-type]
 
     def evaluate(self, node: ast.expr, element: ElementType | None = None) -> Typed:
         """The value of `node`, as `element` where that is given (else numbers are f64)."""
@@ -141,7 +77,7 @@ class ScalarBuilder:
         """One element."""
         loops = self.scope.loops
         map = AffineMapAttr(AffineMap(len(loops), 0, tuple(indices)))
-        return Typed(self._add(affine.LoadOp(array.value, loops, map), node), array.element)
+        return Typed(self.add(affine.LoadOp(array.value, loops, map), node), array.element)
 
     def element(self, node: ast.expr) -> tuple[Array, tuple[AffineExpr, ...]]:
         """The array and index that a subscript (`A[i, j]` or `A[i][j]`) or scalar name means."""
@@ -210,14 +146,14 @@ class ScalarBuilder:
 
     def _negate(self, operand: Scalar, node: ast.AST) -> Scalar:
         if isinstance(operand, Choice):
-            then, other = _negative(operand.then), _negative(operand.other)
+            then, other = negative(operand.then), negative(operand.other)
             return Choice(operand.condition, then, other)
         if not isinstance(operand, Typed):
-            return _negative(operand)
+            return negative(operand)
         if operand.element.is_float:
-            return Typed(self._add(arith.NegfOp(operand.value), node), operand.element)
+            return Typed(self.add(arith.NegfOp(operand.value), node), operand.element)
         zero = self.typed(0, operand.element, node)
-        return Typed(self._add(arith.SubiOp(zero.value, operand.value), node), operand.element)
+        return Typed(self.add(arith.SubiOp(zero.value, operand.value), node), operand.element)
 
     def _pair(self, lhs: Scalar, rhs: Scalar, node: ast.AST) -> tuple[Typed, Typed]:
         """Both in one type: that of the typed one, f64 where none is."""
@@ -247,7 +183,7 @@ class ScalarBuilder:
             result_types=[left.element.ir],
             properties=_no_flags(left.element),
         )
-        return Typed(self._add(combined, node), left.element)
+        return Typed(self.add(combined, node), left.element)
 
     def _call(self, node: ast.Call) -> Scalar:
         function = self.source.resolve(node.func)
@@ -255,7 +191,7 @@ class ScalarBuilder:
             raise self.source.error(node, "calls in a kernel take positional arguments only")
         arguments = [self.scalar(a) for a in node.args]
         if isinstance(function, ElementType) and len(arguments) == 1:
-            return self._convert(arguments[0], function, node)
+            return self.convert(arguments[0], function, node)
         if (op := lookup(UNARY, function)) is not None and len(arguments) == 1:
             return self._unary(op, arguments[0], node)
         if any(function is power for power in POWERS) and len(arguments) == 2:
@@ -282,7 +218,7 @@ class ScalarBuilder:
             result_types=[operand.element.ir],
             properties=_no_flags(operand.element),
         )
-        return Typed(self._add(created, node), operand.element)
+        return Typed(self.add(created, node), operand.element)
 
     def _extremum(self, function: Any, lhs: Scalar, rhs: Scalar, node: ast.AST) -> Typed:
         left, right = self._pair(lhs, rhs, node)
@@ -294,25 +230,7 @@ class ScalarBuilder:
             result_types=[left.element.ir],
             properties=_no_flags(left.element),
         )
-        return Typed(self._add(created, node), left.element)
-
-    def _convert(self, scalar: Scalar, element: ElementType, node: ast.AST) -> Typed:
-        if not isinstance(scalar, Typed) or scalar.element == element:
-            return self.typed(scalar, element, node)
-        old, value = scalar.element, scalar.value
-        op: Operation
-        match old.is_float, element.is_float:
-            case True, True:
-                wider = element.dtype.itemsize > old.dtype.itemsize
-                op = (arith.ExtFOp if wider else arith.TruncFOp)(value, element.ir)
-            case False, False:
-                wider = element.dtype.itemsize > old.dtype.itemsize
-                op = (arith.ExtSIOp if wider else arith.TruncIOp)(value, element.ir)  # type: ignore[arg-type]
-            case False, True:
-                op = arith.SIToFPOp(value, element.ir)  # type: ignore[arg-type]
-            case _:
-                op = arith.FPToSIOp(value, element.ir)  # type: ignore[arg-type]
-        return Typed(self._add(op, node), element)
+        return Typed(self.add(created, node), left.element)
 
     def _select(self, node: ast.IfExp) -> Scalar:
         condition = self._condition(node.test)
@@ -321,7 +239,7 @@ class ScalarBuilder:
             return Choice(condition, then, other)
         left, right = self._pair(then, other, node)
         select = arith.SelectOp(condition, left.value, right.value)
-        return Typed(self._add(select, node), left.element)
+        return Typed(self.add(select, node), left.element)
 
     def _condition(self, node: ast.expr) -> SSAValue:
         """The i1 value of a comparison of scalars, or of and, or, not over them."""
@@ -330,11 +248,11 @@ class ScalarBuilder:
                 op = arith.AndIOp if isinstance(kind, ast.And) else arith.OrIOp
                 total = self._condition(values[0])
                 for value in values[1:]:
-                    total = self._add(op(total, self._condition(value)), node)
+                    total = self.add(op(total, self._condition(value)), node)
                 return total
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                true = self._add(arith.ConstantOp.from_int_and_width(1, 1), node)
-                return self._add(arith.XOrIOp(self._condition(operand), true), node)
+                true = self.add(arith.ConstantOp.from_int_and_width(1, 1), node)
+                return self.add(arith.XOrIOp(self._condition(operand), true), node)
             case ast.Compare(left=first, ops=[kind], comparators=[second]):
                 if type(kind) in PREDICATES:
                     return self._compare(kind, first, second, node)
@@ -351,12 +269,8 @@ class ScalarBuilder:
         left, right = self._pair(lhs, rhs, node)
         for_floats, for_integers = PREDICATES[type(kind)]
         if left.element.is_float:
-            return self._add(arith.CmpfOp(left.value, right.value, for_floats), node)
-        return self._add(arith.CmpiOp(left.value, right.value, for_integers), node)
-
-
-def _negative(number: Number) -> Number:
-    return number * -1 if isinstance(number, AffineExpr) else -number
+            return self.add(arith.CmpfOp(left.value, right.value, for_floats), node)
+        return self.add(arith.CmpiOp(left.value, right.value, for_integers), node)
 
 
 def _no_flags(element: ElementType) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from .affine_expressions import affine_expression, constant_expression
 from .conditions import emit_branch
 from .element_types import ELEMENT_TYPES, ElementType, f64
 from .functions import EMPTY
-from .scalar_expressions import ScalarBuilder, Typed
+from .scalar_expressions import ScalarBuilder
 from .scope import Array, Scope
 from .source import KernelSource
+from .typed_values import Typed
 
 ALLOWED = (
     "a kernel is made of `for i in range(...)`, `if` on affine conditions, assignments to array "
