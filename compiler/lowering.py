@@ -25,6 +25,23 @@ from .runtime.signature import OutputLeaf, Signature, TensorSpec, dtype_name
 from .verify.reduction_length import reduction_length
 
 
+UNIT_OPS = 1500  # a C file of this size costs the compiler more than its own start-up and headers
+
+
+def kernel_units(kernels: Sequence[FuncOp]) -> list[list[FuncOp]]:
+    """Kernels cut, in order, into C files: a large one alone, neighbouring small ones together."""
+    units: list[list[FuncOp]] = []
+    room = 0
+    for kernel in kernels:
+        size = sum(1 for _ in kernel.walk())
+        if size > room:
+            units.append([])
+            room = UNIT_OPS
+        units[-1].append(kernel)
+        room -= size
+    return units
+
+
 @dataclass
 class Lowered:
     """A model on its way to C. `structure` and `loops` are kept for verification."""
@@ -78,11 +95,11 @@ class Lowered:
         return main, [op for op in functions if op is not main]
 
     def emit(self, name: str) -> None:
-        """Fill `sources`: one file per kernel (they compile in parallel), and the program."""
+        """Fill `sources`: kernels in files that compile in parallel, and the program."""
         main, kernels = self.functions()
-        for kernel in kernels:
-            kernel_name = kernel.sym_name.data
-            self.sources[f"{name}_{kernel_name}.c"] = emit_unit([kernel], self.ctx.machine)
+        for unit in kernel_units(kernels):
+            first = unit[0].sym_name.data
+            self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine)
         self.sources[f"{name}.c"] = emit_program(main, kernels, name)
 
     def artifact(

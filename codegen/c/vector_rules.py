@@ -8,7 +8,7 @@ from xdsl.ir import Operation
 
 from ...dialects.errors import LoweringError
 from ...dialects.vector import ConstantMaskOp, StepOp
-from .constants import splat
+from .constants import splat, splat_value
 from .expression import UNARY, Expr, call, cast
 from .function import FunctionEmitter
 from .lanes import pack, unpack
@@ -25,7 +25,9 @@ def emit_broadcast(emitter: FunctionEmitter, op: Operation) -> None:
         raise LoweringError(f"vector.broadcast: expected a scalar, got {op.source.type}")
     shape = emitter.prelude.shape(op.vector.type)
     scalar = emitter.expr(op.source)
-    literal = scalar.is_atom and scalar.text[0] in "-0123456789"
+    # An i64 literal is a macro call, INT64_C(0): ask the IR, not the text.
+    literal = splat_value(op.source) is not None
+    literal |= scalar.is_atom and scalar.text[0] in "-0123456789"
     if isinstance(op.source.type, IndexType) and scalar.value is None:
         scalar = cast("int32_t", scalar)
     value = splat(shape, emitter.prelude, scalar)

@@ -46,7 +46,7 @@ def package_content(
     signature = artifact.signature
     portable = artifact.machine.name == "c99"
     checked = (
-        {result.name: asdict(result) for result in artifact.report.results}
+        {result.name: result.to_json() for result in artifact.report.results}
         if (artifact.report is not None)
         else {}
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from ...dialects.errors import VerifyFailure
@@ -43,6 +44,20 @@ class CheckResult:
             return 0.0
         return self.max_abs / self.eager_abs if self.eager_abs > 0.0 else float("inf")
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; JSON has no NaN or infinity, so these are words."""
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> CheckResult:
+        """Back from `to_json`."""
+        numbers = {
+            field.name: float(data[field.name])
+            for field in fields(CheckResult)
+            if field.type == "float"
+        }
+        return CheckResult(**{**data, **numbers, "index": tuple(data["index"])})
+
 
 @dataclass(frozen=True)
 class VerifyReport:
@@ -81,15 +96,18 @@ class VerifyReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {"seed": self.seed, "results": [asdict(result) for result in self.results]}
+        return {"seed": self.seed, "results": [result.to_json() for result in self.results]}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> VerifyReport:
         """Back from `to_json`."""
-        results = (
-            CheckResult(**item | {"index": tuple(item["index"])}) for item in data["results"]
-        )
+        results = (CheckResult.from_json(item) for item in data["results"])
         return VerifyReport(tuple(results), data["seed"])
+
+
+def plain(value: Any) -> Any:
+    """`value`, or its name where it is a float that is not finite."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def row(result: CheckResult) -> str:

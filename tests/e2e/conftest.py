@@ -7,6 +7,7 @@ the table does not compile, each case is compiled alone, so that only the guilty
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -148,6 +149,8 @@ class Checker:
             try:
                 self.done[key] = run_table(table, target)
             except tilecast.TilecastError as error:
+                if "which this machine lacks" in str(error):
+                    pytest.skip(str(error))
                 self.done[key] = error
         results = self.done[key]
         if isinstance(results, tilecast.TilecastError):
@@ -158,6 +161,15 @@ class Checker:
 
 
 @pytest.fixture(scope="session")
-def check(cache_folder: Path) -> Checker:
-    """`check(table, name)` fails where the compiled case differs from PyTorch."""
+def checker(cache_folder: Path) -> Checker:
+    """`checker(table, name, target)` fails where the compiled case differs from PyTorch."""
     return Checker()
+
+
+OTHER_TARGETS = [pytest.param(t, marks=pytest.mark.slow) for t in ("x86-64-v3", "c99")]
+
+
+@pytest.fixture(params=["native", *OTHER_TARGETS])
+def check(request: pytest.FixtureRequest, checker: Checker) -> Callable[..., None]:
+    """`check(table, name)` for every target, those that are not native among the slow tests."""
+    return functools.partial(checker, target=request.param)

@@ -99,7 +99,12 @@ SHAPED: dict[str, Table] = {
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [(shape, name) for shape, table in SHAPED.items() for name in table]
+    ("shape", "name"),
+    [
+        pytest.param(shape, name, marks=[pytest.mark.slow] if shape == "long" else [])
+        for shape, table in SHAPED.items()
+        for name in table
+    ],
 )
 def test_reduction(check: Any, shape: str, name: str) -> None:
     check(SHAPED[shape], name)
