@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .compiler.driver import compile, emit
+    from .compiler.frontend.kernel_language import f32, f64, i8, i32, i64, kernel
     from .compiler.load import load_package as load
     from .compiler.runtime.model import CompiledModel
     from .compiler.verify.report import VerifyReport
@@ -20,6 +21,12 @@ _PUBLIC = {
     "VerifyReport": "compiler.verify.report:VerifyReport",
     "compile": "compiler.driver:compile",
     "emit": "compiler.driver:emit",
+    "f32": "compiler.frontend.kernel_language:f32",
+    "f64": "compiler.frontend.kernel_language:f64",
+    "i8": "compiler.frontend.kernel_language:i8",
+    "i32": "compiler.frontend.kernel_language:i32",
+    "i64": "compiler.frontend.kernel_language:i64",
+    "kernel": "compiler.frontend.kernel_language:kernel",
     "load": "compiler.load:load_package",
 }
 
@@ -30,6 +37,12 @@ __all__ = [
     "VerifyReport",
     "compile",
     "emit",
+    "f32",
+    "f64",
+    "i8",
+    "i32",
+    "i64",
+    "kernel",
     "load",
 ]
 

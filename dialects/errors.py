@@ -45,3 +45,7 @@ class LoweringError(TilecastError):
 
 class VerifyFailure(TilecastError):
     """Compiled results differ from the reference by more than the bound."""
+
+
+class KernelError(TilecastError):
+    """A @tilecast.kernel function uses what the kernel language does not have."""

@@ -7,15 +7,18 @@ Domains are isl sets in text form over anonymous tuples, `{ [i0, i1] : 0 <= i0 <
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
+    DenseArrayBase,
     IndexType,
     IntAttr,
     MemRefType,
     StringAttr,
     SymbolNameConstraint,
+    i64,
 )
 from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue
 from xdsl.ir.affine import AffineMap
@@ -58,9 +61,9 @@ class PackAttr(ParametrizedAttribute):
 class ScopOp(IRDLOperation):
     """A static control part: arrays and statements, in original program order.
 
-    Block arguments are the kernel's arrays, `roles` says "in", "weight", "out" or "scratch" for
-    each. `packs` holds a PackAttr or UnitAttr per argument. `schedule` is a list of schedule steps
-    in text form, one a line.
+    Block arguments are the kernel's arrays, `roles` says "in", "weight", "out", "inout" or
+    "scratch" for each. `packs` holds a PackAttr or UnitAttr per argument. `schedule` is a list of
+    schedule steps in text form, one a line.
     """
 
     name = "poly.scop"
@@ -85,12 +88,39 @@ class ScopOp(IRDLOperation):
         """The statements in original order."""
         return [op for op in self.body.block.ops if isinstance(op, StatementOp)]
 
+    @property
+    def positions(self) -> list[tuple[int, ...]]:
+        """The place of each statement in the original loops; without one, statement k is nest k."""
+        return [
+            s.place if s.place is not None else (k, *[0] * s.rank)
+            for k, s in enumerate(self.statements)
+        ]
+
+    @property
+    def is_sequence_of_nests(self) -> bool:
+        """Whether no two statements share a loop in original order."""
+        return all(s.position is None for s in self.statements)
+
     def verify_(self) -> None:
         if len(self.roles) != len(self.body.block.args):
             raise VerifyException("poly.scop: one role per array argument is expected")
         names = [s.sym_name.data for s in self.statements]
         if len(set(names)) < len(names):
             raise VerifyException(f"poly.scop: two statements have one name: {', '.join(names)}")
+        self._verify_positions()
+
+    def _verify_positions(self) -> None:
+        if len({s.position is None for s in self.statements}) > 1:
+            raise VerifyException("poly.scop: either all statements have a position or none has")
+        places = sorted(
+            (p, s.sym_name.data) for p, s in zip(self.positions, self.statements, strict=True)
+        )
+        for (first, one), (second, other) in pairwise(places):
+            if first == second[: len(first)]:
+                raise VerifyException(
+                    f"poly.scop: statements {one} and {other} stand at the same place: "
+                    f"{list(first)} and {list(second)}"
+                )
 
 
 @irdl_op_definition
@@ -112,6 +142,11 @@ class StatementOp(IRDLOperation):
 
     With `reduction`, the first read is the target at the written element and the body combines it
     with one new value by that operation, which may be reordered.
+
+    `position` is the statement's place in the original program (Girbal's beta vector, the constants
+    of a 2d+1 schedule): entry d numbers the child of loop d-1 that holds the statement, so it has
+    rank + 1 entries and instances run in the order of (p0, i0, p1, i1, ..., pn). Statements with
+    equal leading entries share loops. No statement has one where each is a loop nest of its own.
     """
 
     name = "poly.statement"
@@ -120,6 +155,7 @@ class StatementOp(IRDLOperation):
     write = prop_def(AffineMapAttr)
     reads = prop_def(ArrayAttr[AffineMapAttr])
     reduction = opt_prop_def(StringAttr)
+    position = opt_prop_def(DenseArrayBase)
     target = operand_def(MemRefType)
     sources = var_operand_def(MemRefType)
     body = region_def("single_block")
@@ -134,6 +170,7 @@ class StatementOp(IRDLOperation):
         reads: Sequence[AffineMap],
         body: Region,
         reduction: str | None = None,
+        position: Sequence[int] | None = None,
     ) -> None:
         super().__init__(
             operands=[target, sources],
@@ -143,6 +180,7 @@ class StatementOp(IRDLOperation):
                 "write": AffineMapAttr(write),
                 "reads": ArrayAttr([AffineMapAttr(r) for r in reads]),
                 "reduction": None if reduction is None else StringAttr(reduction),
+                "position": None if position is None else DenseArrayBase.from_list(i64, position),
             },
             regions=[body],
         )
@@ -157,12 +195,22 @@ class StatementOp(IRDLOperation):
         """The read accesses, iteration -> element."""
         return [r.data for r in self.reads]
 
+    @property
+    def place(self) -> tuple[int, ...] | None:
+        """The entries of `position`."""
+        return None if self.position is None else tuple(map(int, self.position.get_values()))
+
     def verify_(self) -> None:
         if len(self.reads) != len(self.sources) or len(self.body.block.args) != len(self.sources):
             raise VerifyException(
                 f"poly.statement {self.sym_name.data}: expected one access and one body argument "
                 f"per source, got {len(self.sources)} sources, {len(self.reads)} accesses, "
                 f"{len(self.body.block.args)} arguments"
+            )
+        if self.place is not None and len(self.place) != self.rank + 1:
+            raise VerifyException(
+                f"poly.statement {self.sym_name.data}: expected a position of {self.rank + 1} "
+                f"entries, got {list(self.place)}"
             )
         for array, access in zip(
             (self.target, *self.sources), (self.write.data, *self.read_maps), strict=True

@@ -16,6 +16,7 @@ from xdsl.dialects.tensor import Tensor
 from xdsl.dialects.vector import Vector
 
 from ..costmodel.hardware import Machine
+from ..dialects.affine import Affine
 from ..dialects.graph import Graph
 from ..dialects.poly import Poly
 from ..dialects.vector import VectorExtension
@@ -24,6 +25,7 @@ from ..dialects.weights import WeightStore
 DIALECTS = (
     Builtin,
     Func,
+    Affine,
     Arith,
     Math,
     Linalg,

@@ -19,6 +19,8 @@ PASSES: dict[str, str] = {
     "convert-graph-to-linalg": "graph.convert_graph_to_linalg:ConvertGraphToLinalgPass",
     # linalg -> poly -> loops
     "extract-scop": "poly.extract_scop:ExtractScopPass",
+    "extract-affine": "poly.extract_affine:ExtractAffinePass",
+    "distribute-nests": "poly.distribute_nests:DistributeNestsPass",
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",
@@ -28,6 +30,7 @@ PASSES: dict[str, str] = {
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
+    "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",
     "plan-memory": "loops.plan_memory:PlanMemoryPass",
 }
 

@@ -23,6 +23,7 @@ from .scope import Scope
 
 _INLINE_WIDTH = 64
 _LOOP_NAMES = "ijklmnpq"
+WRITTEN_ROLES = ("out", "inout", "scratch")
 
 
 class FunctionEmitter:
@@ -285,11 +286,11 @@ def argument_roles(func: FuncOp) -> list[str]:
 
 
 def _written_arguments(func: FuncOp) -> set[BlockArgument]:
-    """Arguments with role "out" or "scratch"; without roles, every one that some op may write."""
+    """Arguments with a role that is written; without roles, every one that some op may write."""
     arguments = func.body.block.args
     roles = argument_roles(func)
     if roles:
-        return {a for a, role in zip(arguments, roles, strict=True) if role in ("out", "scratch")}
+        return {a for a, role in zip(arguments, roles, strict=True) if role in WRITTEN_ROLES}
     stores = ("memref.store", "vector.store", "vector.maskedstore", "vector.scatter", "func.call")
     return {a for a in arguments if any(use.operation.name in stores for use in a.uses)}
 

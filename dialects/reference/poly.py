@@ -1,12 +1,14 @@
 """Interpreter of `poly.scop`, one statement instance at a time: the oracle of every schedule.
 
-Without an order, statements run one after the other, each over its domain in lexicographic order.
+Without an order, instances run in the order of the statements' positions: where there are none, one
+statement after the other, each over its domain in lexicographic order.
 Slow: a few microseconds per scalar operation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
 from itertools import product
 from typing import Any
 
@@ -51,9 +53,22 @@ def run_scop(
 
 def original_order(scop: ScopOp) -> Iterator[Instance]:
     """Every (statement, instance) pair in original program order."""
-    for s in scop.statements:
-        for instance in instances_of(s):
-            yield s.sym_name.data, instance
+    timed = (
+        _timed_instances(s, position)
+        for s, position in zip(scop.statements, scop.positions, strict=True)
+    )
+    yield from (entry for _, entry in merge(*timed))
+
+
+def _timed_instances(
+    statement: StatementOp, position: Sequence[int]
+) -> Iterator[tuple[list[int], Instance]]:
+    """The instances of a statement with their time (p0, i0, p1, i1, ..., pn)."""
+    first, *others = position
+    for instance in instances_of(statement):
+        steps = zip(instance, others, strict=True)
+        time = [first, *(value for step in steps for value in step)]
+        yield time, (statement.sym_name.data, instance)
 
 
 def instances_of(statement: StatementOp) -> Iterable[tuple[int, ...]]:

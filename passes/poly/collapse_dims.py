@@ -240,7 +240,12 @@ def _merge(
 
 
 def collapse_dims(scop: ScopOp) -> None:
-    """Drop unit dims, then merge dims until none can be merged."""
+    """Drop unit dims, then merge dims until none can be merged.
+
+    Statements with shared loops keep their dims: a position counts them.
+    """
+    if not scop.is_sequence_of_nests:
+        return
     drop_unit_dims(scop)
     refused: set[ArrayPair] = set()
     while True:

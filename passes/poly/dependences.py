@@ -47,14 +47,18 @@ def array_names(scop: ScopOp) -> dict[SSAValue, str]:
 
 
 def original_schedule(scop: ScopOp) -> UnionMap:
-    """statement -> [position, i0, i1, ..., 0 ...]: one nest per statement, in order."""
+    """statement -> [p0, i0, p1, i1, ..., pn, 0 ...], p being the statement's position."""
     statements = scop.statements
     depth = max((s.rank for s in statements), default=0)
     maps = []
-    for position, s in enumerate(statements):
+    for position, s in zip(scop.positions, statements, strict=True):
         names = dims(s.rank)
-        time = ", ".join([str(position), *names, *["0"] * (depth - s.rank)])
-        maps.append(isl.Map(f"{{ {s.sym_name.data}[{', '.join(names)}] -> [{time}] }}"))
+        time = [str(position[0])]
+        for name, place in zip(names, position[1:], strict=True):
+            time += [name, str(place)]
+        time += ["0"] * (2 * (depth - s.rank))
+        instance = f"{s.sym_name.data}[{', '.join(names)}]"
+        maps.append(isl.Map(f"{{ {instance} -> [{', '.join(time)}] }}"))
     return union_map(maps)
 
 
@@ -106,7 +110,11 @@ def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
 
 
 def dependences_of(scop: ScopOp) -> Dependences:
-    """The dependences of `scop`: value-based flow, memory-based reads, anti and output."""
+    """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
+
+    Reduction pairs are those between updates of one element by one statement; what such a statement
+    reads besides its accumulator keeps its order.
+    """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
     flow = _flow(reads, writes, schedule)
@@ -117,7 +125,8 @@ def dependences_of(scop: ScopOp) -> Dependences:
     for s in scop.statements:
         if s.reduction is None:
             continue
-        one = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
-        pairs = every.union(anti).union(output).intersect_domain(one).intersect_range(one)
-        reduction = reduction.union(pairs)
+        instances = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
+        writer = writes.intersect_domain(instances)
+        same_element = writer.apply_range(writer.reverse())
+        reduction = reduction.union(every.union(anti).union(output).intersect(same_element))
     return Dependences(flow, every, anti, output, reduction)

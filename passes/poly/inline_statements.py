@@ -188,7 +188,9 @@ def inline_into(producer: StatementOp, consumer: StatementOp) -> StatementOp:
 
 
 def inline_statements(scop: ScopOp) -> None:
-    """Inline every producer that can be, first to last."""
+    """Inline every producer that can be, first to last; not where statements share loops."""
+    if not scop.is_sequence_of_nests:
+        return
     by_name = {s.sym_name.data: s for s in scop.statements}  # inlining replaces the consumers
     for name in list(by_name):
         producer = by_name[name]

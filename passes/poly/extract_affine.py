@@ -1,0 +1,225 @@
+"""Turn functions of affine loops over memrefs into scops.
+
+before: func.func @k(%A: memref<..>) { affine.for %i ... { affine.store %v, %A[%i] } }
+after:  poly.scop @k: one statement per store, with the loads and arithmetic that feed it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects import affine, memref
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DenseArrayBase,
+    MemRefType,
+    ModuleOp,
+    NoneAttr,
+    StringAttr,
+    UnitAttr,
+    i64,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineMap
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from ...dialects.affine import IfOp
+from ...dialects.errors import LoweringError, TilecastError
+from ...dialects.poly import ArrayOp, ScopOp, StatementOp
+from .affine_reductions import reduction_of
+from .array_roles import check_accesses_are_inside, roles_of
+from .index_values import IndexValues
+from .iteration_domain import IterationDomain
+from .program_order import loads_to_keep
+from .statement_slice import StatementSlice
+
+
+def array_type(type: Attribute) -> MemRefType[Attribute]:
+    """The array that stores a function argument or local; a scalar is an array of rank 0."""
+    if not isinstance(type, MemRefType):
+        return MemRefType(type, [])
+    if any(n < 0 for n in type.get_shape()) or not isinstance(type.layout, NoneAttr):
+        raise LoweringError(f"extract-affine: expected a static row-major memref, found {type}")
+    return type
+
+
+@dataclass
+class AffineScopBuilder:
+    """Walks a function in program order and appends arrays and statements to `block`."""
+
+    block: Block
+    arrays: dict[SSAValue, SSAValue]
+    loads_to_keep: set[affine.LoadOp]
+    indices: IndexValues = field(default_factory=IndexValues)
+    kept: dict[affine.LoadOp, SSAValue] = field(default_factory=dict)
+    statements: list[StatementOp] = field(default_factory=list)
+
+    def walk(self, block: Block, domain: IterationDomain, path: tuple[int, ...]) -> None:
+        """Extract the ops of a body whose loops stand at `path`; children count from 0."""
+        self._walk(block, domain, path, 0)
+
+    def _walk(
+        self, block: Block, domain: IterationDomain, path: tuple[int, ...], child: int
+    ) -> int:
+        for op in block.ops:
+            try:
+                child += self._visit(op, domain, path, child)
+            except TilecastError as error:
+                location = op.attributes.get("loc")
+                if isinstance(location, StringAttr) and location.data not in str(error):
+                    raise type(error)(f"{location.data}: {error}") from error
+                raise
+        return child
+
+    def _visit(
+        self, op: Operation, domain: IterationDomain, path: tuple[int, ...], child: int
+    ) -> int:
+        """Extract `op` at child number `child`; the number of children that it makes."""
+        match op:
+            case affine.StoreOp():
+                self._store(op, domain, (*path, child))
+                return 1
+            case affine.LoadOp() if op in self.loads_to_keep:
+                self._keep(op, domain, (*path, child))
+                return 1
+            case affine.ForOp():
+                if op.inits:
+                    raise LoweringError("extract-affine: affine.for with iter_args has no rule")
+                self._walk(op.body.block, domain.inside(op, self.indices), (*path, child), 0)
+                return 1
+            case IfOp():
+                if op.results:
+                    raise LoweringError("extract-affine: affine.if with results has no rule")
+                then, other = domain.branches(op, self.indices)
+                next_child = self._walk(op.then_region.block, then, path, child)
+                if op.else_region.blocks:
+                    next_child = self._walk(op.else_region.block, other, path, next_child)
+                return next_child - child
+            case memref.AllocOp() | memref.AllocaOp():
+                self.arrays[op.memref] = self._array(array_type(op.memref.type), op.memref)
+            case memref.DeallocOp() | ReturnOp() | affine.YieldOp() | affine.LoadOp():
+                pass
+            case affine.ApplyOp():
+                pass
+            case _ if not op.name.startswith(("arith.", "math.")):
+                raise LoweringError(f"extract-affine: no rule for {op.name}")
+        return 0
+
+    def _array(self, type: MemRefType[Attribute], named: SSAValue | None) -> SSAValue:
+        hint = named.name_hint if named is not None else None
+        op = ArrayOp(type, hint or f"t{len(self.statements)}")
+        first = self.statements[0] if self.statements else None
+        if first is not None:
+            self.block.insert_op_before(op, first)
+        else:
+            self.block.add_op(op)
+        return op.result
+
+    def _slice(self, domain: IterationDomain) -> StatementSlice:
+        return StatementSlice(domain.rank, self.indices, self.arrays, self.kept)
+
+    def _append(
+        self,
+        target: SSAValue,
+        write: AffineMap,
+        part: StatementSlice,
+        domain: IterationDomain,
+        position: tuple[int, ...],
+        reduction: str | None = None,
+    ) -> None:
+        statement = StatementOp(
+            f"S{len(self.statements)}",
+            domain.text(),
+            target,
+            write,
+            [array for array, _ in part.reads],
+            [access for _, access in part.reads],
+            Region(part.block),
+            reduction,
+            position,
+        )
+        self.block.add_op(statement)
+        self.statements.append(statement)
+        check_accesses_are_inside(statement)
+
+    def _store(
+        self, op: affine.StoreOp, domain: IterationDomain, position: tuple[int, ...]
+    ) -> None:
+        if domain.is_empty():
+            return
+        target = self.arrays[op.memref]
+        exprs = self.indices.apply(op.map.data, op.indices)
+        write = AffineMap(domain.rank, 0, exprs)
+        part = self._slice(domain)
+        reduction = reduction_of(op, part, write, domain)
+        if reduction is None:
+            part = self._slice(domain)
+            part.finish(part.value(op.value))
+        self._append(target, write, part, domain, position, reduction)
+
+    def _keep(self, op: affine.LoadOp, domain: IterationDomain, position: tuple[int, ...]) -> None:
+        if domain.is_empty():
+            return
+        target = self._array(MemRefType(op.result.type, []), op.result)
+        part = self._slice(domain)
+        part.finish(part.load(op))
+        self._append(target, AffineMap(domain.rank, 0, ()), part, domain, position)
+        self.kept[op] = target
+
+
+def drop_default_positions(scop: ScopOp) -> None:
+    """Without positions statement k is nest k; leave them out where that is what they say."""
+    default = [(k, *[0] * s.rank) for k, s in enumerate(scop.statements)]
+    if scop.positions == default:
+        for statement in scop.statements:
+            statement.properties.pop("position")
+
+
+def number_densely(scop: ScopOp) -> None:
+    """Renumber positions so that the children of every loop count 0, 1, 2, ..."""
+    numbers: dict[tuple[int, ...], dict[int, int]] = {}
+    for statement in scop.statements:  # in program order, so children come in order
+        old = statement.place
+        assert old is not None
+        new = []
+        for depth, child in enumerate(old):
+            siblings = numbers.setdefault(old[:depth], {})
+            new.append(siblings.setdefault(child, len(siblings)))
+        statement.properties["position"] = DenseArrayBase.from_list(i64, new)
+
+
+def extract_affine(func: FuncOp) -> ScopOp:
+    """The scop of an affine function; LoweringError where it is not a static control part."""
+    if func.function_type.outputs.data:
+        raise LoweringError(
+            f"extract-affine: @{func.sym_name.data} returns values; write them to an array argument"
+        )
+    types = [array_type(a.type) for a in func.body.block.args]
+    block = Block(arg_types=types)
+    for old, new in zip(func.body.block.args, block.args, strict=True):
+        new.name_hint = old.name_hint
+    arrays: dict[SSAValue, SSAValue] = dict(zip(func.body.block.args, block.args, strict=True))
+    builder = AffineScopBuilder(block, arrays, loads_to_keep(func))
+    builder.walk(func.body.block, IterationDomain.whole(), ())
+    scop = ScopOp(func.sym_name.data, ["in"] * len(types), Region(block))
+    scop.properties["roles"] = ArrayAttr([StringAttr(role) for role in roles_of(scop)])
+    scop.properties["packs"] = ArrayAttr([UnitAttr()] * len(types))
+    number_densely(scop)
+    drop_default_positions(scop)
+    return scop
+
+
+@dataclass(frozen=True)
+class ExtractAffinePass(ModulePass):
+    """Replace functions of affine loops by scops."""
+
+    name = "extract-affine"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for func in [f for f in op.ops if isinstance(f, FuncOp)]:
+            scop = extract_affine(func)
+            op.body.block.insert_op_before(scop, func)
+            Rewriter.erase_op(func)

@@ -1,0 +1,59 @@
+// RUN: tilecast-opt %s --split-input-file -p extract-affine
+
+// EXPECT-ERROR: must be affine in the enclosing loops
+func.func @indirect(%n: memref<4xindex>, %x: memref<4xf32>) {
+  affine.for %i = 0 to 4 {
+    %k = affine.load %n[%i] : memref<4xindex>
+    %0 = affine.load %x[%k] : memref<4xf32>
+    affine.store %0, %x[%i] : memref<4xf32>
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: A[8] is written, the array is memref<8xf32>
+func.func @outside(%A: memref<8xf32>, %v: f32) {
+  affine.for %i = 0 to 8 {
+    affine.store %v, %A[%i + 1] : memref<8xf32>
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: write them to an array argument
+func.func @returns(%A: memref<8xf32>) -> f32 {
+  %0 = arith.constant 1.0 : f32
+  func.return %0 : f32
+}
+
+// -----
+
+// EXPECT-ERROR: found memref<?xf32>
+func.func @dynamic(%A: memref<?xf32>) {
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: no rule for scf.for
+func.func @other(%A: memref<8xf32>, %v: f32) {
+  %0 = arith.constant 0 : index
+  %1 = arith.constant 8 : index
+  %2 = arith.constant 1 : index
+  scf.for %i = %0 to %1 step %2 {
+    scf.yield
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: iter_args has no rule
+func.func @carried(%A: memref<8xf32>, %v: f32) {
+  %0 = affine.for %i = 0 to 8 iter_args(%a = %v) -> (f32) {
+    affine.yield %a : f32
+  }
+  func.return
+}
