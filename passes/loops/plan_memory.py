@@ -258,7 +258,7 @@ class ProgramWriter:
         """The array stored under a symbol; one op per symbol, ahead of all calls."""
         if symbol not in self.globals:
             op = memref.GetGlobalOp(symbol, type)
-            op.memref.name_hint = re.sub(r"\W", "_", symbol)
+            op.memref.name_hint = re.sub(r"^(?=\d)|\W", "_", symbol)
             self.insert_first(op)
             self.globals[symbol] = op.memref
         return self.globals[symbol]

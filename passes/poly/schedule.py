@@ -84,7 +84,8 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
 
 def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     """Set the `schedule` property; the original order where the rules do not apply."""
-    if any(box_extents(s.domain.data) is None for s in scop.statements):
+    is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
+    if not is_box or not scop.is_sequence_of_nests:
         scop.properties["schedule"] = StringAttr("")
         return
     collapse_dims(scop)
