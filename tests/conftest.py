@@ -20,9 +20,14 @@ from filecheck.finput import FInput
 from filecheck.matcher import Matcher
 from filecheck.options import Options
 from filecheck.parser import Parser
+from hypothesis import settings
 from tilecast.compiler.opt import main as opt_command
 from tilecast.compiler.opt import run_opt, split_sections
 from tilecast.dialects.errors import TilecastError
+
+# The same examples in every run: a red test is a change, never luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 RUN = re.compile(r"^// RUN: (?P<command>tilecast-opt .*?)(?P<check>\s*\|\s*filecheck %s.*)?$")
 EXPECT_ERROR = re.compile(r"//\s*EXPECT-ERROR:\s*(.+?)\s*$", re.MULTILINE)

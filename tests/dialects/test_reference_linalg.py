@@ -185,7 +185,7 @@ def test_an_op_of_another_level_is_refused() -> None:
         evaluate_kernel(kernel(text), [np.zeros(3)])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.tuples(st.integers(1, 4), st.integers(1, 4)),
     st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 2)),

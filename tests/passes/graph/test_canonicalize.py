@@ -79,7 +79,7 @@ MOVES: list[Function] = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(range(len(MOVES))), min_size=1, max_size=5))
 def test_chains_of_views_become_at_most_a_view_and_a_reshape_between_two(moves: list[int]) -> None:
     def function(x: Tensor) -> Tensor:

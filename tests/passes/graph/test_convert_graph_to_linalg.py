@@ -444,7 +444,7 @@ def test_softmax_of_a_row_of_minus_infinity_is_nan() -> None:
 EXTENT = st.sampled_from([1, 2, 3, 5, 7, 8, 13])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(EXTENT, EXTENT, EXTENT, EXTENT)
 def test_contractions_and_row_ops_of_any_shape(b: int, m: int, n: int, k: int) -> None:
     x, w, y = normal(b, m, k), normal(n, k), normal(b, k, n)

@@ -465,7 +465,7 @@ def programs(draw: st.DrawFn) -> tuple[Main, ModuleOp]:
     return m, m.module(*[*chosen, values[-1]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(programs())
 def test_grouping_never_changes_results(program: tuple[Main, ModuleOp]) -> None:
     m, module = program

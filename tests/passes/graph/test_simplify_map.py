@@ -32,7 +32,7 @@ def expressions(depth: int = 3) -> st.SearchStrategy[AffineExpr]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(expressions(), st.tuples(*[st.integers(1, 5)] * 3))
 def test_simplified_expression_has_the_same_values_within_its_bounds(
     expr: AffineExpr, shape: tuple[int, int, int]
@@ -45,7 +45,7 @@ def test_simplified_expression_has_the_same_values_within_its_bounds(
         assert low <= value <= high
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
 def test_reshape_map_keeps_row_major_order(source: list[int], data: st.DataObject) -> None:
     result = data.draw(st.permutations([n for n in source if n > 1]).map(list))

@@ -131,7 +131,7 @@ def test_domains_that_are_no_boxes_are_left_alone(scop_text: Any, run_plain: Run
     assert collapsed(s.scop(), run_plain) == [(4, 4), None]
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from([1, 2, 3]), min_size=3, max_size=3),
     st.permutations(range(3)),

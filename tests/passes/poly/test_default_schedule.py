@@ -52,7 +52,7 @@ def test_register_tiles_with_a_partial_vector_need_no_selection(
     kernel.check_loops(module.body.block.first_op)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(ODD, st.sampled_from([1, 2, 7]), ODD)
 def test_linear_layers_of_any_size(
     build: Any, machines: dict[str, Any], m: int, k: int, n: int
@@ -63,7 +63,7 @@ def test_linear_layers_of_any_size(
     kernel.check_lowered(scop)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(ODD, ODD)
 def test_softmax_of_any_size(build: Any, machines: dict[str, Any], rows: int, columns: int) -> None:
     kernel = build("softmax", rows, columns)

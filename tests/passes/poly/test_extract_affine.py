@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tilecast.compiler.opt import run_opt
 from tilecast.dialects.errors import InvalidInputError
@@ -345,8 +345,9 @@ def load_module(path: Path, name: str) -> ModuleType:
     return module
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
+@example(seed=4510)  # isl fails to compute its flow dependences
 def test_random_programs_keep_their_meaning(
     seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

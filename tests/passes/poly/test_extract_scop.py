@@ -33,14 +33,14 @@ def test_every_kernel_of_the_family_keeps_its_meaning(family_kernel: Any) -> Non
 SIZES = st.integers(1, 5)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(SIZES, SIZES, SIZES)
 def test_matmul_of_any_size(build: Build, m: int, k: int, n: int) -> None:
     kernel = build("matmul", m, k, n)
     kernel.check_scop(kernel.scop())
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(SIZES, SIZES, SIZES)
 def test_reshapes_become_accesses(build: Build, rows: int, heads: int, depth: int) -> None:
     kernel = build("reshape_add", rows, heads, depth)
@@ -49,7 +49,7 @@ def test_reshapes_become_accesses(build: Build, rows: int, heads: int, depth: in
     kernel.check_scop(scop)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 @given(st.integers(3, 6), st.integers(1, 3), st.integers(1, 2), st.integers(0, 1))
 def test_convolutions_of_any_size(
     build: Build, size: int, kernel: int, stride: int, padding: int

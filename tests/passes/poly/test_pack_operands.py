@@ -22,7 +22,7 @@ def update_of(scop: ScopOp) -> Any:
     return next(s for s in scop.statements if s.reduction is not None)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(SIZES, SIZES, st.integers(2, 11), st.sampled_from([2, 4, 8]))
 def test_weights_are_stored_in_panels(build: Any, m: int, k: int, n: int, width: int) -> None:
     kernel = build("linear", m, k, n)
@@ -34,7 +34,7 @@ def test_weights_are_stored_in_panels(build: Any, m: int, k: int, n: int, width:
     assert isinstance(scop.packs.data[1], PackAttr)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(st.integers(2, 6), SIZES, st.integers(2, 11), st.sampled_from([4, 8]))
 def test_strided_operands_are_copied_to_panels(
     scop_text: Any, run_plain: Run, m: int, k: int, n: int, width: int

@@ -31,7 +31,7 @@ def factored(scop: ScopOp, run: Run, statement: int, dim: int, lanes: int) -> bo
     return done
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(st.integers(1, 3), st.integers(1, 20), st.sampled_from([2, 4]))
 def test_sums_of_any_length(
     scop_text: Any, run_plain: Run, rows: int, columns: int, lanes: int
