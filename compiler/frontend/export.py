@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,10 @@ def load_exported(path: str | Path) -> ExportedProgram:
     file = Path(path)
     if not file.is_file():
         raise InvalidInputError(f"no such file: {file}")
+    log = logging.getLogger("torch.export")
+    level = log.level
     try:
+        log.setLevel(logging.CRITICAL)  # torch logs a traceback of its own for each damaged file
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.load(file)
@@ -60,6 +64,8 @@ def load_exported(path: str | Path) -> ExportedProgram:
             f"{file} is no exported program: {_first_lines(error)}\n"
             "hint: write it with torch.export.save(torch.export.export(model, inputs), path)"
         ) from error
+    finally:
+        log.setLevel(level)
 
 
 def _distinct(inputs: Any) -> Any:

@@ -244,10 +244,13 @@ def test_saved_programs_load(tmp_path: Path) -> None:
     assert model.inputs[0].shape == (2, 3)
 
 
-def test_files_that_are_no_program_are_a_clear_error(tmp_path: Path) -> None:
+def test_files_that_are_no_program_are_one_clear_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "model.pt2"
     file.write_bytes(b"this is no model")
     with pytest.raises(InvalidInputError, match="no exported program"):
         load_exported(file)
+    assert capfd.readouterr().err == ""
     with pytest.raises(InvalidInputError, match="no such file"):
         load_exported(tmp_path / "missing.pt2")
