@@ -50,15 +50,11 @@ def _sign(x: Any) -> Any:
     return (np.greater(x, 0).astype(np.int8) - np.less(x, 0).astype(np.int8)).astype(x.dtype)
 
 
-def _floor_divide(x: Any, y: Any) -> Any:
-    return np.floor_divide(x, y)
-
-
 _row("add", 2, np.add)
 _row("sub", 2, np.subtract)
 _row("mul", 2, np.multiply)
 _row("div", 2, np.divide)  # floating point only
-_row("floor_div", 2, _floor_divide)
+_row("floor_div", 2, np.floor_divide)
 _row("trunc_div", 2, lambda x, y: np.trunc(np.divide(x, y)).astype(np.asarray(x).dtype))
 _row("remainder", 2, np.remainder)  # sign of the divisor
 _row("fmod", 2, np.fmod)  # sign of the dividend

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
 from ...dialects.poly import ScopOp, StatementOp
-from .collapse_dims import arrays_of, is_indirect
-from .sets import UnionMap, access_map, dims, domain_set, isl, union_map
+from .collapse_dims import arrays_of
+from .sets import UnionMap, UnionSet, access_map, dims, domain_set, isl, union_map, union_set
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,14 @@ def original_schedule(scop: ScopOp) -> UnionMap:
     return union_map(maps)
 
 
-def domains_of(scop: ScopOp) -> UnionMap:
+def domains_of(scop: ScopOp) -> UnionSet:
     """The union of all statement domains."""
-    union = isl.UnionSet("{ }")
-    for s in scop.statements:
-        union = union.union(isl.UnionSet(domain_set(s.domain.data, s.sym_name.data)))
-    return union
+    return union_set([domain_set(s.domain.data, s.sym_name.data) for s in scop.statements])
 
 
 def indirect_reads(statement: StatementOp) -> list[SSAValue]:
     """Arrays that the body of `statement` loads at computed indices."""
-    found: list[SSAValue] = []
-    for op in statement.body.block.ops:
-        found.extend(o for o in op.operands if op.name == "memref.load" and is_indirect(o))
-    return [a for a in found if a.type.__class__.__name__ == "MemRefType"]
+    return [op.memref for op in statement.body.block.ops if isinstance(op, memref.LoadOp)]
 
 
 def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:

@@ -13,11 +13,9 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
     FixedBitwidthType,
-    MemRefType,
     ModuleOp,
     StringAttr,
 )
-from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ...costmodel.hardware import Machine
@@ -34,14 +32,9 @@ from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
+from .storage import element_bytes
 from .tile_and_fuse import tile_and_fuse
 from .vector_legality import check_vector_loops
-
-
-def _bytes(array: SSAValue) -> int:
-    assert isinstance(array.type, MemRefType)
-    element = array.type.element_type
-    return element.bitwidth // 8 if isinstance(element, FixedBitwidthType) else 8
 
 
 def lanes_for(scop: ScopOp, machine: Machine) -> int:
@@ -53,7 +46,7 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
         if dim is None:
             continue
         accesses = zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True)
-        widths += [_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
+        widths += [element_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
         widths += [
             result.bitwidth // 8
             for op in s.body.block.ops
