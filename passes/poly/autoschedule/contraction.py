@@ -29,7 +29,7 @@ from ....dialects.schedule import (
 from ..access_patterns import parallel_dims, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..rewrites import apply_rewrite
-from ..sets import IslSet, dims, domain_set, isl
+from ..sets import IslSet, condition_text, dims, domain_set, isl
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class ContractionNest:
             raise IllegalScheduleError(f"{self.statement} has no full register tile")
         if not full.is_equal(domain):
             name = f"{self.statement}_full"
-            self._apply(SplitDomain(self.statement, _condition(full.gist(domain)), name))
+            self._apply(SplitDomain(self.statement, condition_text(full.gist(domain)), name))
             self.rest, self.statement = self.statement, name
         self._apply(Accumulate(self.statement, self.axes.depth, self.tiling.depth))
         self._load, self._store = f"{self.statement}_load", f"{self.statement}_store"
@@ -240,8 +240,3 @@ class ContractionNest:
                 self.lanes if kind == "vector" else 0,
             )
         return node
-
-
-def _condition(part: IslSet) -> str:
-    text = str(part)
-    return text[text.index(":") + 1 : text.rindex("}")].strip()
