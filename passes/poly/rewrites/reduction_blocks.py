@@ -17,7 +17,7 @@ from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
 from ..dependences import accesses_of, array_names, original_schedule
 from ..sets import IslMap, IslSet, UnionMap, access_map, dims, domain_set, domain_text, isl
-from .named import refuse
+from .find import refuse
 
 
 @dataclass(frozen=True)
