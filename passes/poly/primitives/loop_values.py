@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 Exprs = tuple[tuple[str, str], ...]
 
 _ATOM = re.compile(r"\w+")
+_QUOTIENT = re.compile(r"floor\(\((.*)\)/(\d+)\)")
 _KNOWN = re.compile(r"i\d+|\d+|floord?|ceild?|mod|min|max|[-+*/%(),\s]+")
 
 
@@ -45,3 +47,20 @@ def quotients(exprs: Exprs, factor: int) -> Exprs:
 def remainders(exprs: Exprs, factor: int) -> Exprs:
     """e - factor * floor(e / factor), from 0 to factor - 1 for negative e too."""
     return tuple((s, f"({e}) - {factor}*floor(({e})/{factor})") for s, e in exprs)
+
+
+def recombined(texts: Collection[str]) -> set[str]:
+    """`texts` with e in place of each quotient and remainder of it by one factor."""
+    known = set(texts)
+    queue = list(known)
+    while queue:
+        match = _QUOTIENT.fullmatch(text := queue.pop())
+        if match is None:
+            continue
+        whole, factor = match.groups()
+        remainder = f"({whole}) - {factor}*{text}"
+        if remainder in known:
+            known -= {text, remainder}
+            known.add(whole)
+            queue += known
+    return known
