@@ -7,8 +7,9 @@ from typing import Any
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Accumulate, Pack, Precompute, Rewrite, Rfactor, SplitDomain
+from ....dialects.schedule import Accumulate, Merge, Pack, Precompute, Rewrite, Rfactor, SplitDomain
 from .accumulate import accumulate
+from .merge import merge
 from .pack import pack
 from .precompute import precompute
 from .rfactor import factor_reduction
@@ -19,6 +20,7 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Accumulate: accumulate,
     Pack: pack,
     Rfactor: factor_reduction,
+    Merge: merge,
     Precompute: precompute,
 }
 
