@@ -25,6 +25,7 @@ PASSES: dict[str, str] = {
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
+    "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
     "eliminate-common-subexpressions": (

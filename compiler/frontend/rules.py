@@ -32,6 +32,10 @@ FAMILIES = (
     "convolution",
     "pooling",
     "indexing",
+    "sorting",
+    "scattering",
+    "scans",
+    "searching",
     "creation",
     "metadata",
 )

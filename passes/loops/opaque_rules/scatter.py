@@ -1,0 +1,146 @@
+"""Loops of `graph.scatter` and `graph.index_put`: copy the source, then update in order.
+
+Updates that may meet are made one after the other; what runs in parallel are slices of the result
+that no index leads out of. Hence results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from xdsl.ir import SSAValue
+
+from ....dialects.graph import shape_of
+from ....dialects.graph_opaque import IndexPutOp, ScatterOp, UpdateOp
+from .kernel import OpaqueKernel
+from .loop_builder import LoopBuilder
+from .rule import lowers
+
+SLICES = 8  # an inner dimension is cut into so many parallel slices ...
+SLICE_MULTIPLE = 16  # ... of whole cache lines
+Position = list[SSAValue]
+Combine = Callable[[LoopBuilder, SSAValue, SSAValue], SSAValue]
+
+COMBINERS: dict[str, Combine] = {
+    "set": lambda b, old, new: new,
+    "add": lambda b, old, new: b.add(old, new),
+    "mul": lambda b, old, new: b.mul(old, new),
+    "max": lambda b, old, new: b.maximum(old, new),
+    "min": lambda b, old, new: b.minimum(old, new),
+}
+
+
+def copy_source(op: UpdateOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """out = source."""
+
+    def body(b: LoopBuilder, position: Position) -> None:
+        b.store(kernel.read(b, op.source, position), kernel.out, position)
+
+    b.nest(shape_of(op.source), body)
+
+
+def update(
+    op: UpdateOp, kernel: OpaqueKernel, b: LoopBuilder, at: Position, target: Position
+) -> None:
+    """out[target] is combined with updates[at]."""
+    new = kernel.read(b, op.updates, at)
+    old = new if op.fn.data == "set" else b.load(kernel.out, target)
+    b.store(COMBINERS[op.fn.data](b, old, new), kernel.out, target)
+
+
+def in_slices(
+    b: LoopBuilder, extents: Sequence[int], body: Callable[[LoopBuilder, SSAValue, SSAValue], None]
+) -> None:
+    """body(b, first, last) for slices of the first of `extents`, in parallel."""
+    extent = extents[0] if extents else 1
+    size = -(-extent // (SLICES * SLICE_MULTIPLE)) * SLICE_MULTIPLE
+    if not b.is_parallel or extent <= size:
+        body(b, b.index(0), b.index(extent))
+        return
+
+    def one(b: LoopBuilder, first: SSAValue) -> None:
+        body(b, first, b.minimum(b.add(first, b.index(size)), b.index(extent)))
+
+    b.parallel(0, extent, one, step=size)
+
+
+def over_inner(
+    b: LoopBuilder,
+    extents: Sequence[int],
+    first: SSAValue,
+    last: SSAValue,
+    body: Callable[[LoopBuilder, Position], None],
+) -> None:
+    """`body` at each position of the box `extents` whose first index is in first..last."""
+    if not extents:
+        body(b, [])
+        return
+
+    def outer(b: LoopBuilder, i: SSAValue) -> None:
+        b.nest(extents[1:], lambda b, rest: body(b, [i, *rest]))
+
+    b.loop(first, last, outer)
+
+
+@lowers(ScatterOp)
+def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """Slices before `dim` in parallel, or of the dim after it; along `dim` in order."""
+    copy_source(op, kernel, b)
+    shape, dim = shape_of(op.indices), op.dim.data
+    extent, inner = shape_of(op.source)[dim], shape[dim + 1 :]
+
+    def rows(b: LoopBuilder, outer: Position) -> None:
+        def one_slice(b: LoopBuilder, first: SSAValue, last: SSAValue) -> None:
+            def along(b: LoopBuilder, i: SSAValue) -> None:
+                over_inner(b, inner, first, last, lambda b, rest: element(b, [*outer, i, *rest]))
+
+            b.loop(0, shape[dim], along)
+
+        in_slices(b, inner, one_slice)
+
+    def element(b: LoopBuilder, at: Position) -> None:
+        index = b.to_index(kernel.read(b, op.indices, at))
+        target = [*at[:dim], index, *at[dim + 1 :]]
+        b.when(b.is_inside(index, extent), lambda b: update(op, kernel, b, at, target))
+
+    b.nest(shape[:dim], rows)
+
+
+@lowers(IndexPutOp)
+def lower_index_put(op: IndexPutOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """In order over all indices, in parallel over slices of what an index picks."""
+    copy_source(op, kernel, b)
+    target_shape, indexed = shape_of(op.source), len(op.indices)
+    shape, inner = shape_of(op.indices[0]), target_shape[indexed:]
+
+    def one_slice(b: LoopBuilder, first: SSAValue, last: SSAValue) -> None:
+        def level(b: LoopBuilder, at: Position) -> None:
+            if len(at) < len(shape):
+                b.loop(0, shape[len(at)], lambda b, i: level(b, [*at, i]))
+                return
+            picked = [
+                _from_the_front(b, b.to_index(kernel.read(b, index, at)), extent)
+                for index, extent in zip(op.indices, target_shape, strict=False)
+            ]
+            inside = b.is_inside(picked[0], target_shape[0])
+            for index, extent in zip(picked[1:], target_shape[1:], strict=False):
+                inside = b.both(inside, b.is_inside(index, extent))
+            b.when(inside, lambda b: slice_of(b, at, picked))
+
+        def slice_of(b: LoopBuilder, at: Position, picked: Position) -> None:
+            over_inner(
+                b,
+                inner,
+                first,
+                last,
+                lambda b, rest: update(op, kernel, b, [*at, *rest], [*picked, *rest]),
+            )
+
+        level(b, [])
+
+    in_slices(b, inner, one_slice)
+
+
+def _from_the_front(b: LoopBuilder, index: SSAValue, extent: int) -> SSAValue:
+    is_negative = b.compare("lt", index, b.index(0))
+    return b.select(is_negative, b.add(index, b.index(extent)), index)
