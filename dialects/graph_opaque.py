@@ -7,7 +7,6 @@ values are a `graph.gather`, which fuses with what reads them.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
 
@@ -21,7 +20,7 @@ from .graph_op import GraphOp, check_dim, element_of, shape_of
 UPDATES = ("set", "add", "mul", "max", "min")
 
 
-class OpaqueOp(GraphOp, ABC):
+class OpaqueOp(GraphOp):
     """Base: an op that is never fused and has a lowering rule of its own."""
 
     def index_extent(self, position: int) -> int | None:
@@ -82,18 +81,13 @@ class UpdateOp(OpaqueOp):
     on threads. An index outside of `source` updates nothing.
     """
 
-    # declared by each op: operands are numbered in the order of their declarations
-    fn: StringAttr
-    source: SSAValue
-    updates: SSAValue
+    fn = prop_def(StringAttr)
+    source = operand_def(TensorType)
+    updates = operand_def(TensorType)
+    indices = var_operand_def(TensorType)
 
     def expected_shape(self) -> tuple[int, ...] | None:
         return shape_of(self.source)
-
-    @property
-    @abstractmethod
-    def index_operands(self) -> Sequence[SSAValue]:
-        """The operands that say where to update."""
 
     def verify_(self) -> None:
         if self.fn.data not in UPDATES:
@@ -101,7 +95,7 @@ class UpdateOp(OpaqueOp):
         elements = {element_of(v) for v in (self.source, self.updates, self.result)}
         if len(elements) != 1:
             raise VerifyException(f"{self.name}: source, updates and result differ in element type")
-        for value in self.index_operands:
+        for value in self.indices:
             if not isinstance(element_of(value), IntegerType):
                 raise VerifyException(f"{self.name}: an index has type {element_of(value)}")
         super().verify_()
@@ -111,39 +105,33 @@ class UpdateOp(OpaqueOp):
 class ScatterOp(UpdateOp):
     """torch.scatter: source[i with i[dim] = indices[i]] is updated by updates[i].
 
-    Dims of `indices` may be shorter than those of `source`; `updates` has the shape of `indices`.
+    The one index tensor may be shorter than `source` in any dim; `updates` has its shape.
     """
 
     name = "graph.scatter"
-    fn = prop_def(StringAttr)
     dim = prop_def(IntAttr)
-    source = operand_def(TensorType)
-    updates = operand_def(TensorType)
-    indices = operand_def(TensorType)
 
     def __init__(
         self, fn: str, source: SSAValue, updates: SSAValue, indices: SSAValue, dim: int
     ) -> None:
         super().__init__(
-            operands=[source, updates, indices],
+            operands=[source, updates, [indices]],
             properties={"fn": StringAttr(fn), "dim": IntAttr(dim)},
             result_types=[source.type],
         )
-
-    @property
-    def index_operands(self) -> Sequence[SSAValue]:
-        return [self.indices]
 
     def index_extent(self, position: int) -> int | None:
         return shape_of(self.source)[self.dim.data] if position == 2 else None
 
     @property
     def longest_sum(self) -> int:
-        return 1 + shape_of(self.indices)[self.dim.data]
+        return 1 + shape_of(self.indices[0])[self.dim.data]
 
     def verify_(self) -> None:
         check_dim(self, self.dim, self.source)
-        target, shape = shape_of(self.source), shape_of(self.indices)
+        if len(self.indices) != 1:
+            raise VerifyException(f"{self.name}: expected one index, got {len(self.indices)}")
+        target, shape = shape_of(self.source), shape_of(self.indices[0])
         if shape != shape_of(self.updates) or len(shape) != len(target):
             raise VerifyException(
                 f"{self.name}: indices {shape} and updates {shape_of(self.updates)} do not fit "
@@ -165,10 +153,6 @@ class IndexPutOp(UpdateOp):
     """
 
     name = "graph.index_put"
-    fn = prop_def(StringAttr)
-    source = operand_def(TensorType)
-    updates = operand_def(TensorType)
-    indices = var_operand_def(TensorType)
 
     def __init__(
         self, fn: str, source: SSAValue, updates: SSAValue, indices: Sequence[SSAValue]
@@ -178,10 +162,6 @@ class IndexPutOp(UpdateOp):
             properties={"fn": StringAttr(fn)},
             result_types=[source.type],
         )
-
-    @property
-    def index_operands(self) -> Sequence[SSAValue]:
-        return self.indices
 
     def index_extent(self, position: int) -> int | None:
         return shape_of(self.source)[position - 2] if position >= 2 else None

@@ -86,7 +86,7 @@ def over_inner(
 def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Slices before `dim` in parallel, or of the dim after it; along `dim` in order."""
     copy_source(op, kernel, b)
-    shape, dim = shape_of(op.indices), op.dim.data
+    shape, dim = shape_of(op.indices[0]), op.dim.data
     extent, inner = shape_of(op.source)[dim], shape[dim + 1 :]
 
     def rows(b: LoopBuilder, outer: Position) -> None:
@@ -99,7 +99,7 @@ def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
         in_slices(b, inner, one_slice)
 
     def element(b: LoopBuilder, at: Position) -> None:
-        index = b.to_index(kernel.read(b, op.indices, at))
+        index = b.to_index(kernel.read(b, op.indices[0], at))
         target = [*at[:dim], index, *at[dim + 1 :]]
         b.when(b.is_inside(index, extent), lambda b: update(op, kernel, b, at, target))
 
