@@ -165,4 +165,6 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     ]
     if not candidates:
         return None
-    return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    # a chain of additions is quicker than lanes that are gathered and scattered
+    return None if carried and _score(statement, best) < 0 else best

@@ -16,6 +16,7 @@ from xdsl.rewriter import InsertPoint
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 
 Bound = SSAValue | int
+Branch = Callable[["LoopBuilder"], Sequence[SSAValue]]
 
 
 class LoopBuilder(ScalarBuilder):
@@ -86,6 +87,19 @@ class LoopBuilder(ScalarBuilder):
         body(inner)
         inner.finish(scf.YieldOp())
         self._builder.insert(scf.IfOp(condition, [], Region(block)))
+
+    def choose(self, condition: SSAValue, then: Branch, otherwise: Branch) -> Sequence[SSAValue]:
+        """What one of the branches gives, of which only that one runs."""
+        regions, types = [], []
+        for branch in (then, otherwise):
+            block = Block()
+            inner = LoopBuilder(block, is_parallel=False)
+            values = branch(inner)
+            types = [value.type for value in values]
+            inner.finish(scf.YieldOp(*values))
+            regions.append(Region(block))
+        op = self._builder.insert(scf.IfOp(condition, types, regions[0], regions[1]))
+        return list(op.results)
 
     def nest(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from xdsl.ir import SSAValue
 
-from ....dialects.graph import shape_of
+from ....dialects.graph import ViewOp, shape_of
 from ....dialects.graph_opaque import IndexPutOp, ScatterOp, UpdateOp
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
@@ -88,22 +88,44 @@ def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     copy_source(op, kernel, b)
     shape, dim = shape_of(op.indices[0]), op.dim.data
     extent, inner = shape_of(op.source)[dim], shape[dim + 1 :]
+    is_uniform = _ignores(op.indices[0], range(dim + 1, len(shape)))
+
+    def index_at(b: LoopBuilder, at: Position) -> SSAValue:
+        return b.to_index(kernel.read(b, op.indices[0], at))
 
     def rows(b: LoopBuilder, outer: Position) -> None:
         def one_slice(b: LoopBuilder, first: SSAValue, last: SSAValue) -> None:
             def along(b: LoopBuilder, i: SSAValue) -> None:
-                over_inner(b, inner, first, last, lambda b, rest: element(b, [*outer, i, *rest]))
+                at = [*outer, i]
+                if not is_uniform:
+                    over_inner(b, inner, first, last, lambda b, rest: element(b, at, rest))
+                    return
+                index = index_at(b, [*at, *(b.index(0) for _ in inner)])
+                b.when(b.is_inside(index, extent), lambda b: elements(b, at, index))
+
+            def elements(b: LoopBuilder, at: Position, index: SSAValue) -> None:
+                over_inner(b, inner, first, last, lambda b, rest: put(b, at, index, rest))
 
             b.loop(0, shape[dim], along)
 
         in_slices(b, inner, one_slice)
 
-    def element(b: LoopBuilder, at: Position) -> None:
-        index = b.to_index(kernel.read(b, op.indices[0], at))
-        target = [*at[:dim], index, *at[dim + 1 :]]
-        b.when(b.is_inside(index, extent), lambda b: update(op, kernel, b, at, target))
+    def element(b: LoopBuilder, at: Position, rest: Position) -> None:
+        index = index_at(b, [*at, *rest])
+        b.when(b.is_inside(index, extent), lambda b: put(b, at, index, rest))
+
+    def put(b: LoopBuilder, at: Position, index: SSAValue, rest: Position) -> None:
+        update(op, kernel, b, [*at, *rest], [*at[:-1], index, *rest])
 
     b.nest(shape[:dim], rows)
+
+
+def _ignores(value: SSAValue, dims: Sequence[int]) -> bool:
+    """Whether `value` is the same along `dims`, as an index that was expanded over them is."""
+    owner = value.owner
+    if not dims:
+        return True
+    return isinstance(owner, ViewOp) and owner.map.data.used_dims().isdisjoint(dims)
 
 
 @lowers(IndexPutOp)
