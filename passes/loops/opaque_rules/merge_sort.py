@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
@@ -40,51 +42,87 @@ class MergeSort:
             b.store(value, column, [chunk, half, i])
 
     def sort(self, b: LoopBuilder, chunk: SSAValue) -> None:
-        """Merge runs of 1, 2, 4, ... records from one half to the other; runs in parallel."""
+        """Merge runs of 1, 2, 4, ... records from one half to the other; pairs in parallel."""
 
         def one_pass(
             b: LoopBuilder, _: SSAValue, width: SSAValue, half: SSAValue
         ) -> tuple[SSAValue, SSAValue]:
-            other, double = b.sub(b.index(1), half), b.add(width, width)
-            ends = b.index(self.length)
+            move = _Move(self, chunk, half, b.sub(b.index(1), half))
+            double, end = b.add(width, width), b.index(self.length)
+            whole = b.mul(b.div(end, double), double)
 
-            def two_runs(b: LoopBuilder, low: SSAValue) -> None:
-                middle = b.minimum(b.add(low, width), ends)
-                high = b.minimum(b.add(low, double), ends)
-                self._merge(b, chunk, half, other, low, middle, high)
+            def whole_pair(b: LoopBuilder, low: SSAValue) -> None:
+                move.merge_equal_runs(b, low, width)
 
             if self.length < PARALLEL_LENGTH:
-                b.loop(0, self.length, two_runs, step=double)
+                b.loop(0, whole, whole_pair, step=double)
             else:
-                b.parallel(0, self.length, two_runs, step=double)
-            return double, other
+                b.parallel(0, whole, whole_pair, step=double)
+            move.merge(b, whole, b.minimum(b.add(whole, width), end), end)
+            return double, move.other
 
         b.loop(0, self.passes, one_pass, [b.index(1), b.index(0)], shares=True)
 
-    def _merge(
-        self,
-        b: LoopBuilder,
-        chunk: SSAValue,
-        half: SSAValue,
-        other: SSAValue,
-        low: SSAValue,
-        middle: SSAValue,
-        high: SSAValue,
+
+@dataclass(frozen=True)
+class _Move:
+    """Merging two runs of `half` into one of `other`."""
+
+    records: MergeSort
+    chunk: SSAValue
+    half: SSAValue
+    other: SSAValue
+
+    def load(self, b: LoopBuilder, i: SSAValue) -> Record:
+        return self.records.load(b, self.chunk, self.half, i)
+
+    def store_one(
+        self, b: LoopBuilder, i: SSAValue, condition: SSAValue, one: Record, other: Record
     ) -> None:
-        """Merge low..middle and middle..high of `half` into low..high of `other`."""
-        last = b.index(self.length - 1)
+        pairs = zip(one, other, strict=True)
+        chosen = [b.select(condition, x, y) for x, y in pairs]
+        self.records.store(b, self.chunk, self.other, i, chosen)
+
+    def merge_equal_runs(self, b: LoopBuilder, low: SSAValue, width: SSAValue) -> None:
+        """Two runs of `width` records from both ends at once.
+
+        `width` steps from either end use up neither run, so nothing has to be guarded, and the two
+        chains of dependent loads overlap.
+        """
+        one = b.index(1)
+        middle = b.add(low, width)
+        end = b.add(middle, width)
+
+        def step(b: LoopBuilder, t: SSAValue, front: SSAValue, back: SSAValue) -> list[SSAValue]:
+            first = self.load(b, b.add(low, front))
+            second = self.load(b, b.add(middle, b.sub(t, front)))
+            keeps = b.compare("le", first[0], second[0])  # of equal keys the left one was first
+            self.store_one(b, b.add(low, t), keeps, first, second)
+            first = self.load(b, b.sub(b.sub(middle, one), b.sub(t, back)))
+            second = self.load(b, b.sub(b.sub(end, one), back))
+            leaves = b.compare("le", first[0], second[0])
+            self.store_one(b, b.sub(b.sub(end, one), t), leaves, second, first)
+            return [
+                b.select(keeps, b.add(front, one), front),
+                b.select(leaves, b.add(back, one), back),
+            ]
+
+        b.loop(0, width, step, [b.index(0), b.index(0)])
+
+    def merge(self, b: LoopBuilder, low: SSAValue, middle: SSAValue, end: SSAValue) -> None:
+        """Any runs low..middle and middle..end."""
+        last = b.index(self.records.length - 1)
 
         def step(b: LoopBuilder, i: SSAValue, left: SSAValue) -> list[SSAValue]:
             right = b.sub(b.add(middle, i), left)
             # a run that is used up is read, but not taken
-            first = self.load(b, chunk, half, b.minimum(left, last))
-            second = self.load(b, chunk, half, b.minimum(right, last))
-            keeps = b.compare("le", first[0], second[0])  # of equal keys the left one was first
+            first = self.load(b, b.minimum(left, last))
+            second = self.load(b, b.minimum(right, last))
+            keeps = b.compare("le", first[0], second[0])
             takes_left = b.either(
-                b.compare("ge", right, high), b.both(b.compare("lt", left, middle), keeps)
+                b.compare("ge", right, end), b.both(b.compare("lt", left, middle), keeps)
             )
-            pairs = zip(first, second, strict=True)
-            self.store(b, chunk, other, i, [b.select(takes_left, x, y) for x, y in pairs])
+            self.store_one(b, i, takes_left, first, second)
             return [b.select(takes_left, b.add(left, b.index(1)), left)]
 
-        b.loop(low, high, step, [low])
+        b.loop(low, end, step, [low])

@@ -7,6 +7,7 @@ that no index leads out of. Hence results do not depend on the number of threads
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
@@ -48,38 +49,57 @@ def update(
     b.store(COMBINERS[op.fn.data](b, old, new), kernel.out, target)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Indices first .. first + size of the first inner dimension; a known size makes vectors."""
+
+    first: SSAValue
+    size: SSAValue | int
+
+
 def in_slices(
-    b: LoopBuilder, extents: Sequence[int], body: Callable[[LoopBuilder, SSAValue, SSAValue], None]
+    b: LoopBuilder, extents: Sequence[int], body: Callable[[LoopBuilder, Slice], None]
 ) -> None:
-    """body(b, first, last) for slices of the first of `extents`, in parallel."""
+    """`body` for slices of the first of `extents`, in parallel; of equal size where that goes."""
     extent = extents[0] if extents else 1
-    size = -(-extent // (SLICES * SLICE_MULTIPLE)) * SLICE_MULTIPLE
-    if not b.is_parallel or extent <= size:
-        body(b, b.index(0), b.index(extent))
+    size = slice_size(extent)
+    if not b.is_parallel or size >= extent:
+        body(b, Slice(b.index(0), extent))
         return
 
     def one(b: LoopBuilder, first: SSAValue) -> None:
-        body(b, first, b.minimum(b.add(first, b.index(size)), b.index(extent)))
+        rest = b.sub(b.index(extent), first)
+        body(b, Slice(first, b.minimum(rest, b.index(size)) if extent % size else size))
 
     b.parallel(0, extent, one, step=size)
+
+
+def slice_size(extent: int) -> int:
+    """Whole cache lines, in at most `SLICES` slices."""
+    lines = -(-extent // SLICE_MULTIPLE)
+    if extent % SLICE_MULTIPLE == 0:
+        even = max(n for n in range(1, SLICES + 1) if lines % n == 0)
+        if even > 1:
+            return extent // even
+    return -(-lines // SLICES) * SLICE_MULTIPLE
 
 
 def over_inner(
     b: LoopBuilder,
     extents: Sequence[int],
-    first: SSAValue,
-    last: SSAValue,
+    part: Slice,
     body: Callable[[LoopBuilder, Position], None],
 ) -> None:
-    """`body` at each position of the box `extents` whose first index is in first..last."""
+    """`body` at each position of the box `extents` whose first index is in `part`."""
     if not extents:
         body(b, [])
         return
 
     def outer(b: LoopBuilder, i: SSAValue) -> None:
-        b.nest(extents[1:], lambda b, rest: body(b, [i, *rest]))
+        first = b.add(part.first, i)
+        b.nest(extents[1:], lambda b, rest: body(b, [first, *rest]))
 
-    b.loop(first, last, outer)
+    b.loop(0, part.size, outer)
 
 
 @lowers(ScatterOp)
@@ -94,17 +114,17 @@ def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
         return b.to_index(kernel.read(b, op.indices[0], at))
 
     def rows(b: LoopBuilder, outer: Position) -> None:
-        def one_slice(b: LoopBuilder, first: SSAValue, last: SSAValue) -> None:
+        def one_slice(b: LoopBuilder, part: Slice) -> None:
             def along(b: LoopBuilder, i: SSAValue) -> None:
                 at = [*outer, i]
                 if not is_uniform:
-                    over_inner(b, inner, first, last, lambda b, rest: element(b, at, rest))
+                    over_inner(b, inner, part, lambda b, rest: element(b, at, rest))
                     return
                 index = index_at(b, [*at, *(b.index(0) for _ in inner)])
                 b.when(b.is_inside(index, extent), lambda b: elements(b, at, index))
 
             def elements(b: LoopBuilder, at: Position, index: SSAValue) -> None:
-                over_inner(b, inner, first, last, lambda b, rest: put(b, at, index, rest))
+                over_inner(b, inner, part, lambda b, rest: put(b, at, index, rest))
 
             b.loop(0, shape[dim], along)
 
@@ -135,7 +155,7 @@ def lower_index_put(op: IndexPutOp, kernel: OpaqueKernel, b: LoopBuilder) -> Non
     target_shape, indexed = shape_of(op.source), len(op.indices)
     shape, inner = shape_of(op.indices[0]), target_shape[indexed:]
 
-    def one_slice(b: LoopBuilder, first: SSAValue, last: SSAValue) -> None:
+    def one_slice(b: LoopBuilder, part: Slice) -> None:
         def level(b: LoopBuilder, at: Position) -> None:
             if len(at) < len(shape):
                 b.loop(0, shape[len(at)], lambda b, i: level(b, [*at, i]))
@@ -153,8 +173,7 @@ def lower_index_put(op: IndexPutOp, kernel: OpaqueKernel, b: LoopBuilder) -> Non
             over_inner(
                 b,
                 inner,
-                first,
-                last,
+                part,
                 lambda b, rest: update(op, kernel, b, [*at, *rest], [*picked, *rest]),
             )
 
