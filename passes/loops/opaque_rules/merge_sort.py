@@ -11,6 +11,7 @@ from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .sort_records import Record
 
+Candidate = tuple[SSAValue, SSAValue]  # where a record is, and its key
 PARALLEL_LENGTH = 4096  # runs are shared out to threads from this length on
 
 
@@ -73,15 +74,25 @@ class _Move:
     half: SSAValue
     other: SSAValue
 
-    def load(self, b: LoopBuilder, i: SSAValue) -> Record:
-        return self.records.load(b, self.chunk, self.half, i)
+    def at(self, b: LoopBuilder, i: SSAValue) -> Candidate:
+        """Record `i` of `half` as a candidate."""
+        return i, b.load(self.records.columns[0], [self.chunk, self.half, i])
 
-    def store_one(
-        self, b: LoopBuilder, i: SSAValue, condition: SSAValue, one: Record, other: Record
+    def move_one(
+        self,
+        b: LoopBuilder,
+        target: SSAValue,
+        condition: SSAValue,
+        one: Candidate,
+        other: Candidate,
     ) -> None:
-        pairs = zip(one, other, strict=True)
-        chosen = [b.select(condition, x, y) for x, y in pairs]
-        self.records.store(b, self.chunk, self.other, i, chosen)
+        """`one` where `condition`, else `other`, becomes record `target`."""
+        source, key = (b.select(condition, x, y) for x, y in zip(one, other, strict=True))
+        keys, *rest = self.records.columns
+        b.store(key, keys, [self.chunk, self.other, target])
+        for column in rest:
+            value = b.load(column, [self.chunk, self.half, source])
+            b.store(value, column, [self.chunk, self.other, target])
 
     def merge_equal_runs(self, b: LoopBuilder, low: SSAValue, width: SSAValue) -> None:
         """Two runs of `width` records from both ends at once.
@@ -94,14 +105,14 @@ class _Move:
         end = b.add(middle, width)
 
         def step(b: LoopBuilder, t: SSAValue, front: SSAValue, back: SSAValue) -> list[SSAValue]:
-            first = self.load(b, b.add(low, front))
-            second = self.load(b, b.add(middle, b.sub(t, front)))
-            keeps = b.compare("le", first[0], second[0])  # of equal keys the left one was first
-            self.store_one(b, b.add(low, t), keeps, first, second)
-            first = self.load(b, b.sub(b.sub(middle, one), b.sub(t, back)))
-            second = self.load(b, b.sub(b.sub(end, one), back))
-            leaves = b.compare("le", first[0], second[0])
-            self.store_one(b, b.sub(b.sub(end, one), t), leaves, second, first)
+            first = self.at(b, b.add(low, front))
+            second = self.at(b, b.add(middle, b.sub(t, front)))
+            keeps = b.compare("le", first[1], second[1])  # of equal keys the left one was first
+            self.move_one(b, b.add(low, t), keeps, first, second)
+            first = self.at(b, b.sub(b.sub(middle, one), b.sub(t, back)))
+            second = self.at(b, b.sub(b.sub(end, one), back))
+            leaves = b.compare("le", first[1], second[1])
+            self.move_one(b, b.sub(b.sub(end, one), t), leaves, second, first)
             return [
                 b.select(keeps, b.add(front, one), front),
                 b.select(leaves, b.add(back, one), back),
@@ -116,13 +127,13 @@ class _Move:
         def step(b: LoopBuilder, i: SSAValue, left: SSAValue) -> list[SSAValue]:
             right = b.sub(b.add(middle, i), left)
             # a run that is used up is read, but not taken
-            first = self.load(b, b.minimum(left, last))
-            second = self.load(b, b.minimum(right, last))
-            keeps = b.compare("le", first[0], second[0])
+            first = self.at(b, b.minimum(left, last))
+            second = self.at(b, b.minimum(right, last))
+            keeps = b.compare("le", first[1], second[1])
             takes_left = b.either(
                 b.compare("ge", right, end), b.both(b.compare("lt", left, middle), keeps)
             )
-            self.store_one(b, i, takes_left, first, second)
+            self.move_one(b, i, takes_left, first, second)
             return [b.select(takes_left, b.add(left, b.index(1)), left)]
 
         b.loop(low, end, step, [low])

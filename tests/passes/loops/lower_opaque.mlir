@@ -110,40 +110,74 @@ func.func private @sort(%x: tensor<30xi64>) -> tensor<30xi64> {
 // CHECK-NEXT:   %7, %8 = scf.for %9 = %0 to %6 step %2 iter_args(%10 = %2, %11 = %0) -> (index, index) {
 // CHECK-NEXT:     %12 = arith.subi %2, %11 : index
 // CHECK-NEXT:     %13 = arith.addi %10, %10 : index
-// CHECK-NEXT:     scf.for %14 = %0 to %1 step %13 {
-// CHECK-NEXT:       %15 = arith.addi %14, %10 : index
-// CHECK-NEXT:       %16 = arith.minsi %15, %1 : index
-// CHECK-NEXT:       %17 = arith.addi %14, %13 : index
-// CHECK-NEXT:       %18 = arith.minsi %17, %1 : index
-// CHECK-NEXT:       %19 = arith.constant 29 : index
-// CHECK-NEXT:       %20 = scf.for %21 = %14 to %18 step %2 iter_args(%22 = %14) -> (index) {
-// CHECK-NEXT:         %23 = arith.addi %16, %21 : index
-// CHECK-NEXT:         %24 = arith.subi %23, %22 : index
-// CHECK-NEXT:         %25 = arith.minsi %22, %19 : index
-// CHECK-NEXT:         %26 = memref.load %records[%0, %11, %25] : memref<1x2x30xi64>
-// CHECK-NEXT:         %27 = memref.load %positions[%0, %11, %25] : memref<1x2x30xi64>
-// CHECK-NEXT:         %28 = arith.minsi %24, %19 : index
-// CHECK-NEXT:         %29 = memref.load %records[%0, %11, %28] : memref<1x2x30xi64>
-// CHECK-NEXT:         %30 = memref.load %positions[%0, %11, %28] : memref<1x2x30xi64>
-// CHECK-NEXT:         %31 = arith.cmpi sle, %26, %29 : i64
-// CHECK-NEXT:         %32 = arith.cmpi sge, %24, %18 : index
-// CHECK-NEXT:         %33 = arith.cmpi slt, %22, %16 : index
-// CHECK-NEXT:         %34 = arith.andi %33, %31 : i1
-// CHECK-NEXT:         %35 = arith.ori %32, %34 : i1
-// CHECK-NEXT:         %36 = arith.select %35, %26, %29 : i64
-// CHECK-NEXT:         %37 = arith.select %35, %27, %30 : i64
-// CHECK-NEXT:         memref.store %36, %records[%0, %12, %21] : memref<1x2x30xi64>
-// CHECK-NEXT:         memref.store %37, %positions[%0, %12, %21] : memref<1x2x30xi64>
-// CHECK-NEXT:         %38 = arith.addi %22, %2 : index
-// CHECK-NEXT:         %39 = arith.select %35, %38, %22 : index
-// CHECK-NEXT:         scf.yield %39 : index
+// CHECK-NEXT:     %14 = arith.divsi %1, %13 : index
+// CHECK-NEXT:     %15 = arith.muli %14, %13 : index
+// CHECK-NEXT:     scf.for %16 = %0 to %15 step %13 {
+// CHECK-NEXT:       %17 = arith.addi %16, %10 : index
+// CHECK-NEXT:       %18 = arith.addi %17, %10 : index
+// CHECK-NEXT:       %19, %20 = scf.for %21 = %0 to %10 step %2 iter_args(%22 = %0, %23 = %0) -> (index, index) {
+// CHECK-NEXT:         %24 = arith.addi %16, %22 : index
+// CHECK-NEXT:         %25 = memref.load %records[%0, %11, %24] : memref<1x2x30xi64>
+// CHECK-NEXT:         %26 = arith.subi %21, %22 : index
+// CHECK-NEXT:         %27 = arith.addi %17, %26 : index
+// CHECK-NEXT:         %28 = memref.load %records[%0, %11, %27] : memref<1x2x30xi64>
+// CHECK-NEXT:         %29 = arith.cmpi sle, %25, %28 : i64
+// CHECK-NEXT:         %30 = arith.addi %16, %21 : index
+// CHECK-NEXT:         %31 = arith.select %29, %24, %27 : index
+// CHECK-NEXT:         %32 = arith.select %29, %25, %28 : i64
+// CHECK-NEXT:         memref.store %32, %records[%0, %12, %30] : memref<1x2x30xi64>
+// CHECK-NEXT:         %33 = memref.load %positions[%0, %11, %31] : memref<1x2x30xi64>
+// CHECK-NEXT:         memref.store %33, %positions[%0, %12, %30] : memref<1x2x30xi64>
+// CHECK-NEXT:         %34 = arith.subi %17, %2 : index
+// CHECK-NEXT:         %35 = arith.subi %21, %23 : index
+// CHECK-NEXT:         %36 = arith.subi %34, %35 : index
+// CHECK-NEXT:         %37 = memref.load %records[%0, %11, %36] : memref<1x2x30xi64>
+// CHECK-NEXT:         %38 = arith.subi %18, %2 : index
+// CHECK-NEXT:         %39 = arith.subi %38, %23 : index
+// CHECK-NEXT:         %40 = memref.load %records[%0, %11, %39] : memref<1x2x30xi64>
+// CHECK-NEXT:         %41 = arith.cmpi sle, %37, %40 : i64
+// CHECK-NEXT:         %42 = arith.subi %38, %21 : index
+// CHECK-NEXT:         %43 = arith.select %41, %39, %36 : index
+// CHECK-NEXT:         %44 = arith.select %41, %40, %37 : i64
+// CHECK-NEXT:         memref.store %44, %records[%0, %12, %42] : memref<1x2x30xi64>
+// CHECK-NEXT:         %45 = memref.load %positions[%0, %11, %43] : memref<1x2x30xi64>
+// CHECK-NEXT:         memref.store %45, %positions[%0, %12, %42] : memref<1x2x30xi64>
+// CHECK-NEXT:         %46 = arith.addi %22, %2 : index
+// CHECK-NEXT:         %47 = arith.select %29, %46, %22 : index
+// CHECK-NEXT:         %48 = arith.addi %23, %2 : index
+// CHECK-NEXT:         %49 = arith.select %41, %48, %23 : index
+// CHECK-NEXT:         scf.yield %47, %49 : index, index
 // CHECK-NEXT:       }
+// CHECK-NEXT:     }
+// CHECK-NEXT:     %50 = arith.addi %15, %10 : index
+// CHECK-NEXT:     %51 = arith.minsi %50, %1 : index
+// CHECK-NEXT:     %52 = arith.constant 29 : index
+// CHECK-NEXT:     %53 = scf.for %54 = %15 to %1 step %2 iter_args(%55 = %15) -> (index) {
+// CHECK-NEXT:       %56 = arith.addi %51, %54 : index
+// CHECK-NEXT:       %57 = arith.subi %56, %55 : index
+// CHECK-NEXT:       %58 = arith.minsi %55, %52 : index
+// CHECK-NEXT:       %59 = memref.load %records[%0, %11, %58] : memref<1x2x30xi64>
+// CHECK-NEXT:       %60 = arith.minsi %57, %52 : index
+// CHECK-NEXT:       %61 = memref.load %records[%0, %11, %60] : memref<1x2x30xi64>
+// CHECK-NEXT:       %62 = arith.cmpi sle, %59, %61 : i64
+// CHECK-NEXT:       %63 = arith.cmpi sge, %57, %1 : index
+// CHECK-NEXT:       %64 = arith.cmpi slt, %55, %51 : index
+// CHECK-NEXT:       %65 = arith.andi %64, %62 : i1
+// CHECK-NEXT:       %66 = arith.ori %63, %65 : i1
+// CHECK-NEXT:       %67 = arith.select %66, %58, %60 : index
+// CHECK-NEXT:       %68 = arith.select %66, %59, %61 : i64
+// CHECK-NEXT:       memref.store %68, %records[%0, %12, %54] : memref<1x2x30xi64>
+// CHECK-NEXT:       %69 = memref.load %positions[%0, %11, %67] : memref<1x2x30xi64>
+// CHECK-NEXT:       memref.store %69, %positions[%0, %12, %54] : memref<1x2x30xi64>
+// CHECK-NEXT:       %70 = arith.addi %55, %2 : index
+// CHECK-NEXT:       %71 = arith.select %66, %70, %55 : index
+// CHECK-NEXT:       scf.yield %71 : index
 // CHECK-NEXT:     }
 // CHECK-NEXT:     scf.yield %13, %12 : index, index
 // CHECK-NEXT:   }
-// CHECK-NEXT:   scf.for %40 = %0 to %1 step %2 {
-// CHECK-NEXT:     %41 = memref.load %positions[%0, %2, %40] : memref<1x2x30xi64>
-// CHECK-NEXT:     memref.store %41, %out[%40] : memref<30xi64>
+// CHECK-NEXT:   scf.for %72 = %0 to %1 step %2 {
+// CHECK-NEXT:     %73 = memref.load %positions[%0, %2, %72] : memref<1x2x30xi64>
+// CHECK-NEXT:     memref.store %73, %out[%72] : memref<30xi64>
 // CHECK-NEXT:   }
 // CHECK-NEXT:   func.return
 // CHECK-NEXT: }
