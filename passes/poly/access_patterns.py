@@ -60,15 +60,15 @@ def parallel_dims(statement: StatementOp) -> list[int]:
 
 
 def carried_dims(statement: StatementOp) -> set[int]:
-    """Dims along which a statement reads what it wrote before, as running sums do."""
+    """Dims along which a statement reads what it wrote at another offset, as running sums do."""
     carried: set[int] = set()
     write = statement.write.data.results
     for array, access in zip(statement.sources, statement.read_maps, strict=True):
         if array is not statement.target:
             continue
         for before, here in zip(access.results, write, strict=True):
-            if before != here:
-                carried |= before.used_dims() | here.used_dims()
+            if before != here and before.used_dims() == here.used_dims():
+                carried |= here.used_dims()
     return carried
 
 

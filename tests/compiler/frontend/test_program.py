@@ -139,7 +139,7 @@ def test_other_recurrent_networks_import(cell: type[nn.Module]) -> None:
 
 def test_all_unsupported_operators_are_listed_at_once() -> None:
     def function(x: Tensor) -> Tensor:
-        values, order = x.mode(dim=1)
+        values, order = x.mode(dim=1, keepdim=True)
         noise = torch.bernoulli(x.sigmoid())
         return values + order + noise + x.erfinv() + x.erfinv()
 
