@@ -34,6 +34,7 @@ FAMILIES = (
     "indexing",
     "sorting",
     "scattering",
+    "index_updates",
     "scans",
     "searching",
     "creation",

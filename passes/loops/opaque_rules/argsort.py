@@ -11,6 +11,7 @@ from math import prod
 
 from xdsl.ir import SSAValue
 
+from ....dialects.errors import LoweringError
 from ....dialects.graph import element_of, shape_of
 from ....dialects.graph_opaque import ArgsortOp
 from .kernel import OpaqueKernel, unravel
@@ -22,6 +23,7 @@ from .sort_records import Record, RecordFormat
 
 CHUNKS = 16  # of rows; with more threads than that, a chunk per row would cost memory
 LONGEST_INSERTION = 16  # at worst every record moves that many; merging costs about as much
+LONGEST_ROW = 1 << 32  # records have 32 bits for a position
 BUFFER_FACTOR = 4  # a selection buffer holds so many times the records that are wanted
 
 Row = list[SSAValue]
@@ -31,6 +33,8 @@ Row = list[SSAValue]
 def lower_argsort(op: ArgsortOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Choose by how many records are wanted of how many."""
     rows = _Rows(op, kernel)
+    if rows.extent > LONGEST_ROW:
+        raise LoweringError(f"kernel {kernel.name}: rows of {rows.extent} elements are too long")
     if rows.count <= LONGEST_INSERTION:
         rows.each(b, lambda b, row, _: _insert(b, rows, row))
     elif BUFFER_FACTOR * rows.count < rows.extent:
