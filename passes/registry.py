@@ -26,6 +26,7 @@ PASSES: dict[str, str] = {
     "schedule": "poly.schedule:SchedulePass",
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
+    "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
     "eliminate-common-subexpressions": (

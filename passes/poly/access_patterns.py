@@ -55,8 +55,21 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
 
 
 def parallel_dims(statement: StatementOp) -> list[int]:
-    """Dims of the written element, which no reduction runs over."""
-    return sorted(statement.write.data.used_dims())
+    """Dims of the written element, which neither a reduction nor a recurrence runs over."""
+    return sorted(statement.write.data.used_dims() - carried_dims(statement))
+
+
+def carried_dims(statement: StatementOp) -> set[int]:
+    """Dims along which a statement reads what it wrote at another offset, as running sums do."""
+    carried: set[int] = set()
+    write = statement.write.data.results
+    for array, access in zip(statement.sources, statement.read_maps, strict=True):
+        if array is not statement.target:
+            continue
+        for before, here in zip(access.results, write, strict=True):
+            if before != here and before.used_dims() == here.used_dims():
+                carried |= here.used_dims()
+    return carried
 
 
 def reduction_dims(statement: StatementOp) -> list[int]:
@@ -148,10 +161,14 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     contraction = contraction_of(statement)
     if contraction is not None:
         return contraction.vector_dim
-    parallel = parallel_dims(statement)
+    parallel, carried = parallel_dims(statement), carried_dims(statement)
     candidates = [
-        d for d in range(statement.rank) if extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
+        d
+        for d in range(statement.rank)
+        if d not in carried and extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
     ]
     if not candidates:
         return None
-    return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    # a chain of additions is quicker than lanes that are gathered and scattered
+    return None if carried and _score(statement, best) < 0 else best
