@@ -185,7 +185,7 @@ class BlockedFactorization:
         """Register tiles for what is behind; none where a statement there is no contraction."""
         names = self.members["behind"]
         nests = []
-        for name in names:
+        for name in list(names):
             s = self.scop.statement(name)
             axes = axes_of(self.scop, s)
             if axes is None:
