@@ -80,16 +80,14 @@ class AstMaker:
             try:
                 return self._annotate(node, build)
             except Exception as error:
-                errors.append(error)  # isl would replace it by a message of its own
-                raise
+                errors.append(error)  # raised here, it would leave isl with freed objects
+                return node
 
         build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
         try:
             node = build.node_from_schedule(schedule)
-        except isl.Error:
-            if errors:
-                raise errors[0] from None
-            raise
         finally:
             del keep
+        if errors:
+            raise errors[0]
         return read_node(node, self.users, lambda mark: mark.removeprefix(AXIS_MARK))
