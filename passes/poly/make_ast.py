@@ -79,8 +79,8 @@ class AstMaker:
         def callback(node: Any, build: Any) -> Any:
             try:
                 return self._annotate(node, build)
-            except Exception as error:
-                errors.append(error)  # raised here, it would leave isl with freed objects
+            except Exception as error:  # isl would lose it, and does not survive one every time
+                errors.append(error)
                 return node
 
         build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
