@@ -7,8 +7,17 @@ from typing import Any
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Accumulate, Pack, Precompute, Rewrite, Rfactor, SplitDomain
+from ....dialects.schedule import (
+    Accumulate,
+    Expand,
+    Pack,
+    Precompute,
+    Rewrite,
+    Rfactor,
+    SplitDomain,
+)
 from .accumulate import accumulate
+from .expand import expand
 from .pack import pack
 from .precompute import precompute
 from .rfactor import factor_reduction
@@ -20,6 +29,7 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Pack: pack,
     Rfactor: factor_reduction,
     Precompute: precompute,
+    Expand: expand,
 }
 
 
