@@ -24,17 +24,18 @@ from .rfactor import factor_reduction
 from .split_domain import split_domain
 
 RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
-    SplitDomain: split_domain,
     Accumulate: accumulate,
-    Pack: pack,
-    Rfactor: factor_reduction,
-    Precompute: precompute,
     Expand: expand,
+    Pack: pack,
+    Precompute: precompute,
+    Rfactor: factor_reduction,
+    SplitDomain: split_domain,
 }
 
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
-    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply."""
+    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply, and
+    `scop` is as it was then."""
     rule = RULES.get(type(step))
     if rule is None:
         raise IllegalScheduleError(f"no rule applies the step {step}")

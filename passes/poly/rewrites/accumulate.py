@@ -19,7 +19,7 @@ from xdsl.ir.affine import AffineMap
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Accumulate
 from ..positions import insert_beside
-from .find import check_name_is_free, find_statement
+from .named import check_name_is_free, find_statement
 from .reduction_blocks import check_element_is_untouched, reduction_blocks
 
 
@@ -29,7 +29,7 @@ def accumulate(scop: ScopOp, step: Accumulate) -> None:
     Where one block holds all iterations, the temporary has no index for blocks, and load and store
     are at the least and the greatest iteration of the reduction dims.
     """
-    statement = find_statement(scop, step.statement)
+    statement = find_statement(scop, step.statement, step)
     name = step.statement
     for new in (f"{name}_load", f"{name}_store"):
         check_name_is_free(scop, new, step)

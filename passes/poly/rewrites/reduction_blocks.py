@@ -1,8 +1,7 @@
 """The iterations of a reduction in blocks of one dim: the element that a block updates, its begin
 and end in the original order, and whether anything else touches the element in between.
 
-A block is begun (and ended) in the loops of the statement itself, at an iteration that is at most
-(at least) every iteration of the block in every reduction dim, so before (after) all of them.
+A block is begun (and ended) in the loops of the statement itself, at its first (last) instance.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
 from ..dependences import accesses_of, array_names, original_schedule
-from ..sets import IslMap, IslSet, UnionMap, access_map, dims, domain_set, domain_text, isl
-from .find import refuse
+from ..sets import IslMap, IslSet, UnionMap, access_map, domain_set, domain_text, isl
+from .named import refuse
 
 
 @dataclass(frozen=True)
@@ -79,23 +78,16 @@ class ReductionBlocks:
         return limits
 
     def begin(self) -> IslMap:
-        """instance -> where its block begins, at an iteration of the same loops."""
-        return self._bound(last=False)
+        """instance -> the first instance of its block in original order."""
+        return self._instances.apply_range(self._instances.reverse().lexmin())
 
     def end(self) -> IslMap:
-        """instance -> where its block ends."""
-        return self._bound(last=True)
+        """instance -> the last instance of its block."""
+        return self._instances.apply_range(self._instances.reverse().lexmax())
 
-    def _bound(self, last: bool) -> IslMap:
-        names = dims(self.statement.rank)
-        exprs = list(names)
-        for d in reduction_dims(self.statement):
-            exprs[d] = str(self._limits(d)[last])
-        if self.factor is not None:
-            exprs[self.dim] = f"{self.factor} * floor({names[self.dim]} / {self.factor})"
-            exprs[self.dim] += f" + {self.factor - 1}" if last else ""
-        inside = f"{self.label}[{', '.join(names)}]"
-        return isl.Map(f"{{ {inside} -> {self.label}[{', '.join(exprs)}] }}")
+    @property
+    def _instances(self) -> IslMap:
+        return access_map(self.key, self.label, "block").intersect_domain(self.domain)
 
     def begin_domain(self) -> str:
         """One iteration per block: its begin."""

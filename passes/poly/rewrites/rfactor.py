@@ -19,7 +19,7 @@ from ..positions import insert_beside
 from ..rfactor import combine_body
 from ..sets import dims, domain_text, isl
 from .accumulate import set_accumulator
-from .find import check_name_is_free, find_statement
+from .named import check_name_is_free, find_statement
 from .reduction_blocks import check_element_is_untouched, reduction_blocks
 
 
@@ -45,7 +45,7 @@ def _with_lane(domain: str, rank: int, lanes: int) -> str:
 
 def factor_reduction(scop: ScopOp, step: Rfactor) -> None:
     """Apply `step`; the order of additions is fixed by the domain and the factor alone."""
-    statement = find_statement(scop, step.statement)
+    statement = find_statement(scop, step.statement, step)
     name, rank = step.statement, statement.rank
     for new in (f"{name}_zero", f"{name}_lanes"):
         check_name_is_free(scop, new, step)
