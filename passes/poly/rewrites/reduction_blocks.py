@@ -1,21 +1,24 @@
 """The iterations of a reduction in blocks of one dim: the element that a block updates, its begin
 and end in the original order, and whether anything else touches the element in between.
 
-A block is begun (and ended) in the loops of the statement itself, at its first (last) instance.
+A block is begun and ended in the loops of the statement itself, where possible at an iteration that
+is at most (at least) every iteration of the block in every reduction dim: these are simple sets. It
+is its first (last) instance where that would be too early (too late).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
 from ..dependences import accesses_of, array_names, original_schedule
-from ..sets import IslMap, IslSet, UnionMap, access_map, domain_set, domain_text, isl
+from ..sets import IslMap, IslSet, UnionMap, access_map, dims, domain_set, domain_text, isl
 from .named import refuse
 
 
@@ -23,13 +26,15 @@ from .named import refuse
 class ReductionBlocks:
     """Blocks of `factor` iterations of `dim` of a reduction; all other reduction dims are whole.
 
-    `factor` is None where one block holds all iterations. A block is known by `key`: its number
+    `factor` is None where one block holds all iterations. With `is_exact` a block begins and ends
+    with an instance of its own. A block is known by `key`: its number
     (only where there are several), then the dims that the write uses, in its order.
     """
 
     statement: StatementOp
     dim: int
     factor: int | None
+    is_exact: bool = False
 
     @property
     def label(self) -> str:
@@ -78,12 +83,26 @@ class ReductionBlocks:
         return limits
 
     def begin(self) -> IslMap:
-        """instance -> the first instance of its block in original order."""
-        return self._instances.apply_range(self._instances.reverse().lexmin())
+        """instance -> where its block begins in original order, an iteration of the same loops."""
+        return self._bound(last=False)
 
     def end(self) -> IslMap:
-        """instance -> the last instance of its block."""
-        return self._instances.apply_range(self._instances.reverse().lexmax())
+        """instance -> where its block ends."""
+        return self._bound(last=True)
+
+    def _bound(self, last: bool) -> IslMap:
+        if self.is_exact:
+            members = self._instances.reverse()
+            return self._instances.apply_range(members.lexmax() if last else members.lexmin())
+        names = dims(self.statement.rank)
+        exprs = list(names)
+        for d in reduction_dims(self.statement):
+            exprs[d] = str(self._limits(d)[last])
+        if self.factor is not None:
+            exprs[self.dim] = f"{self.factor} * floor({names[self.dim]} / {self.factor})"
+            exprs[self.dim] += f" + {self.factor - 1}" if last else ""
+        inside = f"{self.label}[{', '.join(names)}]"
+        return isl.Map(f"{{ {inside} -> {self.label}[{', '.join(exprs)}] }}")
 
     @property
     def _instances(self) -> IslMap:
@@ -99,10 +118,23 @@ class ReductionBlocks:
 
 
 def reduction_blocks(
-    statement: StatementOp, dim: int, factor: int | None, step: Rewrite
+    scop: ScopOp, statement: StatementOp, dim: int, factor: int | None, step: Rewrite
 ) -> ReductionBlocks:
-    """The blocks (one for all without `factor`); IllegalScheduleError where `statement` is no
-    reduction over `dim`."""
+    """The blocks (one for all without `factor`), each free of other accesses to its element.
+
+    IllegalScheduleError where `statement` is no reduction over `dim`, or something else accesses
+    the element.
+    """
+    blocks = _blocks(statement, dim, factor, step)
+    try:
+        check_element_is_untouched(scop, blocks, step)
+    except IllegalScheduleError:
+        blocks = replace(blocks, is_exact=True)
+        check_element_is_untouched(scop, blocks, step)
+    return blocks
+
+
+def _blocks(statement: StatementOp, dim: int, factor: int | None, step: Rewrite) -> ReductionBlocks:
     if statement.reduction is None:
         raise refuse(step, f"{statement.sym_name.data} is no reduction")
     if dim not in reduction_dims(statement):

@@ -54,6 +54,23 @@ def right_looking_lu(n: int, A: f64[n, n]) -> None:
 
 
 @kernel
+def late_start(m: int, n: int, C: f64[m, n], A: f64[m, m], B: f64[m, n]) -> None:
+    for i in range(m):
+        for j in range(n):
+            for k in range(i):
+                C[k, j] += B[i, j] * A[i, k]
+            C[i, j] = 2.0 * C[i, j]
+
+
+@kernel
+def watched(n: int, C: f64[n], A: f64[n, n], D: f64[n, n]) -> None:
+    for k in range(n):
+        for i in range(n):
+            C[i] += A[i, k]
+            D[k, i] = C[i]
+
+
+@kernel
 def convolution(n: int, y: f64[n], x: f64[n + 8], w: f64[4, 3]) -> None:
     for i in range(n):
         for c in range(4):
@@ -94,6 +111,9 @@ def test_blocks_of_a_product(scop: Scop, keeps: Scop, factor: int) -> None:
         (triangular, {"m": 7, "n": 3}, [Accumulate("S0", 2, 3)]),
         (triangular, {"m": 7, "n": 3}, [Accumulate("S0", 2, 100)]),
         (lu, {"n": 8}, [Accumulate("S0", 2, 2), Accumulate("S2", 2, 3)]),
+        (right_looking_lu, {"n": 7}, [Accumulate("S1", 0, 3)]),
+        (late_start, {"m": 7, "n": 3}, [Accumulate("S0", 0, 3)]),
+        (late_start, {"m": 7, "n": 3}, [Accumulate("S0", 0, 100)]),
         (convolution, {"n": 5}, [Accumulate("S0", 1, 2)]),
         (convolution, {"n": 5}, [Accumulate("S0", 2, 3)]),
         (from_below, {"n": 4}, [Accumulate("S0", 1, 3)]),
@@ -141,11 +161,11 @@ def test_a_register_tile_is_a_matter_of_the_loops_that_follow(scop: Scop, keeps:
     ("make", "sizes", "step", "reason"),
     [
         pytest.param(
-            right_looking_lu,
+            watched,
             {"n": 6},
-            Accumulate("S1", 0, 3),
+            Accumulate("S0", 0, 3),
             "accessed before its block is complete",
-            id="pivots_are_read_while_their_block_is_open",
+            id="partial_sums_are_read",
         ),
         pytest.param(
             convolution,
