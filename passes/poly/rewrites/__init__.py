@@ -11,7 +11,9 @@ from ....dialects.schedule import (
     Accumulate,
     Expand,
     Pack,
+    Pad,
     Precompute,
+    Recompute,
     Rewrite,
     Rfactor,
     SplitDomain,
@@ -19,7 +21,9 @@ from ....dialects.schedule import (
 from .accumulate import accumulate
 from .expand import expand
 from .pack import pack
+from .pad import pad
 from .precompute import precompute
+from .recompute import recompute
 from .rfactor import factor_reduction
 from .split_domain import split_domain
 
@@ -27,7 +31,9 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Accumulate: accumulate,
     Expand: expand,
     Pack: pack,
+    Pad: pad,
     Precompute: precompute,
+    Recompute: recompute,
     Rfactor: factor_reduction,
     SplitDomain: split_domain,
 }
