@@ -20,7 +20,7 @@ from ..affine_maps import plain_dim
 from ..collapse_dims import is_indirect, shape_of
 from ..dependences import array_names
 from ..sets import domain_set
-from .named import refuse
+from .find import refuse
 from .webs import Access, Web, webs_of
 
 

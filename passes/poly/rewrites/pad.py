@@ -19,7 +19,7 @@ from ..affine_maps import plain_dim
 from ..collapse_dims import set_shape, shape_of
 from ..sets import IslSet, access_map, box_text, dims, domain_text, isl
 from .expand import find_temporary
-from .named import refuse
+from .find import refuse
 
 
 def _added(statement: StatementOp, dim: int, old: int, new: int) -> IslSet:

@@ -24,7 +24,7 @@ from ..collapse_dims import is_indirect, shape_of
 from ..dependences import dependences_of
 from ..positions import set_positions
 from ..sets import IslMap, IslSet, access_map, dims, domain_set, domain_text, isl
-from .named import find_statement, refuse
+from .find import find_statement, refuse
 
 
 def _relation(statement: StatementOp, access: AffineMap, name: str = "A") -> IslMap:
@@ -131,8 +131,8 @@ def recompute(scop: ScopOp, step: Recompute) -> None:
 
 
 def _pair(scop: ScopOp, step: Recompute) -> _Pair:
-    producer = find_statement(scop, step.producer, step)
-    consumer = find_statement(scop, step.consumer, step)
+    producer = find_statement(scop, step.producer)
+    consumer = find_statement(scop, step.consumer)
     places = dict(zip(scop.statements, scop.positions, strict=True))
     mine = places[producer]
     shared = 0

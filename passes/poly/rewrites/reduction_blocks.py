@@ -1,9 +1,9 @@
 """The iterations of a reduction in blocks of one dim: the element that a block updates, its begin
 and end in the original order, and whether anything else touches the element in between.
 
-A block is begun and ended in the loops of the statement itself, where possible at an iteration that
-is at most (at least) every iteration of the block in every reduction dim: these are simple sets. It
-is its first (last) instance where that would be too early (too late).
+A block is begun (and ended) in the loops of the statement itself: at an iteration that is at most
+(at least) every iteration of the block in every reduction dim, or, where something else runs there,
+at its first (last) instance.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
 from ..dependences import accesses_of, array_names, original_schedule
 from ..sets import IslMap, IslSet, UnionMap, access_map, dims, domain_set, domain_text, isl
-from .named import refuse
+from .find import refuse
 
 
 @dataclass(frozen=True)
 class ReductionBlocks:
     """Blocks of `factor` iterations of `dim` of a reduction; all other reduction dims are whole.
 
-    `factor` is None where one block holds all iterations. With `is_exact` a block begins and ends
-    with an instance of its own. A block is known by `key`: its number
+    `factor` is None where one block holds all iterations. A block is known by `key`: its number
     (only where there are several), then the dims that the write uses, in its order.
     """
 
     statement: StatementOp
     dim: int
     factor: int | None
-    is_exact: bool = False
+    exact: bool = False
 
     @property
     def label(self) -> str:
@@ -83,17 +82,22 @@ class ReductionBlocks:
         return limits
 
     def begin(self) -> IslMap:
-        """instance -> where its block begins in original order, an iteration of the same loops."""
+        """instance -> where its block begins, in the same loops."""
+        if self.exact:
+            return self._instances.apply_range(self._instances.reverse().lexmin())
         return self._bound(last=False)
 
     def end(self) -> IslMap:
         """instance -> where its block ends."""
+        if self.exact:
+            return self._instances.apply_range(self._instances.reverse().lexmax())
         return self._bound(last=True)
 
+    @property
+    def _instances(self) -> IslMap:
+        return access_map(self.key, self.label, "block").intersect_domain(self.domain)
+
     def _bound(self, last: bool) -> IslMap:
-        if self.is_exact:
-            members = self._instances.reverse()
-            return self._instances.apply_range(members.lexmax() if last else members.lexmin())
         names = dims(self.statement.rank)
         exprs = list(names)
         for d in reduction_dims(self.statement):
@@ -103,10 +107,6 @@ class ReductionBlocks:
             exprs[self.dim] += f" + {self.factor - 1}" if last else ""
         inside = f"{self.label}[{', '.join(names)}]"
         return isl.Map(f"{{ {inside} -> {self.label}[{', '.join(exprs)}] }}")
-
-    @property
-    def _instances(self) -> IslMap:
-        return access_map(self.key, self.label, "block").intersect_domain(self.domain)
 
     def begin_domain(self) -> str:
         """One iteration per block: its begin."""
@@ -118,23 +118,10 @@ class ReductionBlocks:
 
 
 def reduction_blocks(
-    scop: ScopOp, statement: StatementOp, dim: int, factor: int | None, step: Rewrite
+    statement: StatementOp, dim: int, factor: int | None, step: Rewrite
 ) -> ReductionBlocks:
-    """The blocks (one for all without `factor`), each free of other accesses to its element.
-
-    IllegalScheduleError where `statement` is no reduction over `dim`, or something else accesses
-    the element.
-    """
-    blocks = _blocks(statement, dim, factor, step)
-    try:
-        check_element_is_untouched(scop, blocks, step)
-    except IllegalScheduleError:
-        blocks = replace(blocks, is_exact=True)
-        check_element_is_untouched(scop, blocks, step)
-    return blocks
-
-
-def _blocks(statement: StatementOp, dim: int, factor: int | None, step: Rewrite) -> ReductionBlocks:
+    """The blocks (one for all without `factor`); IllegalScheduleError where `statement` is no
+    reduction over `dim`."""
     if statement.reduction is None:
         raise refuse(step, f"{statement.sym_name.data} is no reduction")
     if dim not in reduction_dims(statement):
@@ -155,6 +142,22 @@ def _blocks(statement: StatementOp, dim: int, factor: int | None, step: Rewrite)
         raise refuse(
             step, "different iterations of the dims that are not reduced update one element"
         )
+    return blocks
+
+
+def untouched_blocks(
+    scop: ScopOp, statement: StatementOp, dim: int, factor: int | None, step: Rewrite
+) -> ReductionBlocks:
+    """The blocks whose elements nothing else accesses; IllegalScheduleError where there are none.
+
+    Affine begins and ends are tried first, because they make simple loops.
+    """
+    blocks = reduction_blocks(statement, dim, factor, step)
+    try:
+        check_element_is_untouched(scop, blocks, step)
+    except IllegalScheduleError:
+        blocks = replace(blocks, exact=True)
+        check_element_is_untouched(scop, blocks, step)
     return blocks
 
 

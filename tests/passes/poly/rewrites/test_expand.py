@@ -67,7 +67,7 @@ def test_each_web_of_a_scalar_gets_its_own_array(scop: Scop, keeps: Scop) -> Non
 
 def test_expansion_makes_the_outer_loop_parallel(scop: Scop, keeps: Scop) -> None:
     program = scop(row_buffer, n=5, m=4)
-    with pytest.raises(IllegalScheduleError, match="so no parallel"):
+    with pytest.raises(IllegalScheduleError, match="cannot be parallel"):
         keeps(program, Parallelize("S0.i0"))
     after = keeps(program, Expand("row", 2), Parallelize("S0.i0"))
     assert shapes(after) == [(5, 4)]
