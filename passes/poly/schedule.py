@@ -22,11 +22,12 @@ from ...costmodel.hardware import Machine
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ..context import CompileContext
-from .access_patterns import contraction_of, reduction_dims, stride, vector_dim
+from .access_patterns import contraction_of, reduced_block, stride, vector_dim
 from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
 from .legality import check_schedule_is_legal
+from .online_softmax import online_softmax
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
@@ -71,7 +72,7 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
-            if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:
+            if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
                 rfactor(scop, s, dim, lanes)
 
 
@@ -84,6 +85,9 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     collapse_dims(scop)
     inline_statements(scop)
     lanes = lanes_for(scop, machine)
+    for update in scop.statements:
+        import os
+        if update.reduction is not None and 'BK' in os.environ: online_softmax(scop, update, int(os.environ['BK']))
     prepare(scop, machine, lanes)
     steps = tile_and_fuse(scop, machine, threads, lanes)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
