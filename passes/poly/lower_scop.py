@@ -17,23 +17,17 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import PackAttr, ScopOp
-from ...dialects.schedule import Node, bands_of, parse_step
+from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
 from .dependences import dependences_of
 from .emit_loops import LoopEmitter
 from .legality import check_schedule_is_legal
 from .make_ast import AstMaker
-from .primitives import apply_steps, original_tree
+from .scheduled import apply_schedule
 from .sets import domain_set
 from .storage import KERNEL, place_arrays
 from .tree_to_isl import schedule_of
 from .vector_legality import check_vector_loops
-
-
-def scheduled_tree(scop: ScopOp) -> Node:
-    """The loop tree of a scop: its schedule steps replayed on the original order."""
-    text = scop.schedule.data if scop.schedule is not None else ""
-    return apply_steps(original_tree(scop), [parse_step(t) for t in text.splitlines() if t])
 
 
 def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
@@ -41,7 +35,8 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
 
     `fma` says that the machine multiplies and adds in one instruction.
     """
-    tree = scheduled_tree(scop)
+    steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
+    scop, tree = apply_schedule(scop, steps)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
     check_schedule_is_legal(tree, dependences, ranks)

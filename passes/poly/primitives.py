@@ -17,6 +17,7 @@ from ...dialects.schedule import (
     Leaf,
     Node,
     Parallelize,
+    Rearrange,
     Reorder,
     Split,
     Step,
@@ -25,6 +26,7 @@ from ...dialects.schedule import (
     bands_of,
     chain,
     find_band,
+    parse_tree,
     statements_of,
 )
 
@@ -182,6 +184,8 @@ def apply_step(tree: Node, step: Step) -> Node:
             return _fuse(tree, step)
         case Distribute():
             return _distribute(tree, step)
+        case Rearrange():
+            return parse_tree(step.tree)
         case Parallelize():
             return _annotate(tree, step.axis, "parallel")
         case Unroll():

@@ -23,8 +23,7 @@ from tilecast.dialects.schedule import (
     Vectorize,
     bands_of,
 )
-from tilecast.passes.poly.lower_scop import scheduled_tree
-from tilecast.passes.poly.primitives import apply_step
+from tilecast.passes.poly.primitives import apply_step, original_tree
 from xdsl.dialects.func import FuncOp
 
 Check = Callable[..., FuncOp]
@@ -252,7 +251,7 @@ def nodes(node: Node) -> list[Node]:
 
 def random_schedule(rng: np.random.Generator, scop: ScopOp) -> list[Step]:
     """Up to six random steps that apply, the last sometimes a vector loop."""
-    tree, steps = scheduled_tree(scop), list[Step]()
+    tree, steps = original_tree(scop), list[Step]()
     for serial in range(6):
         step = random_step(rng, tree, serial)
         if step is None:

@@ -8,13 +8,12 @@ import pytest
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Fuse, Parallelize, Reorder, Split, Step, Unroll, Vectorize
 from tilecast.passes.poly.dependences import dependences_of
-from tilecast.passes.poly.lower_scop import scheduled_tree
-from tilecast.passes.poly.primitives import apply_steps
+from tilecast.passes.poly.primitives import apply_steps, original_tree
 from tilecast.passes.poly.storage import KERNEL, LOCAL_BYTES, Place, place_arrays
 
 
 def places(scop: ScopOp, *steps: Step) -> dict[str, Place]:
-    tree = apply_steps(scheduled_tree(scop), list(steps))
+    tree = apply_steps(original_tree(scop), list(steps))
     found = place_arrays(scop, tree, dependences_of(scop))
     return {array.name_hint or "": place for array, place in found.items()}
 

@@ -1,0 +1,122 @@
+"""Steps that change the statements of a scop: which instances, which arrays, in original order.
+
+They stand first in a schedule; the loop tree of the rewritten scop is what the other steps act on.
+Each keeps the meaning of the program whatever schedule follows, and refuses what would not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .steps import Step
+
+
+@dataclass(frozen=True)
+class Rewrite(Step):
+    """Base of all steps that change statements."""
+
+
+@dataclass(frozen=True)
+class SplitDomain(Rewrite):
+    """Index-set splitting (Griebl et al. 2000): instances where `condition` holds become a
+    statement of their own, `inside`, so that full tiles can be scheduled apart from partial ones.
+
+    before: for i: S(i)
+    after:  for i: if c(i): inside(i) else: S(i)
+    legal:  always. `condition` is an isl constraint over the dims i0, i1, ... of the statement
+    """
+
+    statement: str
+    condition: str
+    inside: str
+
+
+@dataclass(frozen=True)
+class Accumulate(Rewrite):
+    """Collect a reduction in a temporary that stays in registers (TVM cache_write, scalar
+    replacement): loaded before, stored after each block of `factor` iterations of dim `dim`.
+
+    before: S: A[w] += f(k)
+    after:  S_load: t[w, kb] = A[w];  S: t[w, k / factor] += f(k);  S_store: A[w] = t[w, kb]
+    legal:  the reduction may be reassociated; that blocks do not meet A's other readers is a matter
+            of the order that follows, which the dependences of the three statements tell
+    """
+
+    statement: str
+    dim: int
+    factor: int
+
+
+@dataclass(frozen=True)
+class Pack(Rewrite):
+    """Copy a read operand into panels whose innermost dim is `width` elements of array dim
+    `position` (array packing, Goto & van de Geijn 2008; TVM cache_read with a layout).
+
+    before: S: .. B[k, j] ..
+    after:  S_pack: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
+    legal:  no instance of the scop writes the operand
+    """
+
+    statement: str
+    operand: int
+    position: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Rfactor(Rewrite):
+    """Reduce into `factor` lanes first, then reduce the lanes (Suriana et al. 2017, TVM rfactor).
+
+    before: S: a[w] += f(k)
+    after:  t[w, k mod factor] += f(k);  a[w] += t[w, l]
+    legal:  the reduction may be reassociated
+    """
+
+    statement: str
+    dim: int
+    factor: int
+
+
+@dataclass(frozen=True)
+class Expand(Rewrite):
+    """Give a temporary one element per iteration of the loops around its statements: array
+    expansion and privatization (Feautrier 1988), which removes anti and output dependences.
+
+    before: for i: t = f(i); y[i] = g(t)
+    after:  for i: t[i] = f(i); y[i] = g(t[i])
+    legal:  every value is read in the iteration of these loops that wrote it
+    """
+
+    array: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class Recompute(Rewrite):
+    """Overlapped tiling: `producer` is computed again in every tile of `consumer` that reads it
+    (Krishnamoorthy et al. 2007; Halide compute_at). Tiles are blocks of `factors` iterations of the
+    consumer's first dims.
+
+    before: P: t[i] = f(i);  C: y[i] = g(t[i - 1], t[i + 1])
+    after:  P: t[b, i] = f(i) for all i that block b of C reads;  C: y[i] = g(t[b, i - 1], ..)
+    legal:  the producer is the only writer of its array, a temporary, and reads nothing that is
+            written between
+    """
+
+    producer: str
+    consumer: str
+    factors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pad(Rewrite):
+    """Round the extent of a temporary's dim up to a multiple, so that its tiles are all full.
+
+    before: t : 13 x 30
+    after:  t : 13 x 32, its writer also fills the new elements
+    legal:  the added instances write and read only elements that were not there before
+    """
+
+    array: str
+    position: int
+    multiple: int
