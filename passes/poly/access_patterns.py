@@ -65,18 +65,29 @@ def reduction_dims(statement: StatementOp) -> list[int]:
     return [d for d in range(statement.rank) if d not in used]
 
 
+def block_of(expr: AffineExpr) -> tuple[int, int] | None:
+    """(d, c) where `expr` is `d floordiv c`."""
+    match expr:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.FloorDiv,
+            lhs=AffineDimExpr(position=dim),
+            rhs=AffineConstantExpr(value=size),
+        ):
+            return dim, size
+        case _:
+            return None
+
+
 def reduced_block(statement: StatementOp, dim: int) -> int | None:
     """The number of iterations of `dim` reduced into one element: 0 for all, c where the written
     element depends on `dim floordiv c`; None where every iteration has an element of its own."""
     sizes = {0}
     for expr in statement.write.data.results:
-        match expr:
-            case AffineBinaryOpExpr(
-                kind=AffineBinaryOpKind.FloorDiv, lhs=AffineDimExpr(), rhs=AffineConstantExpr()
-            ) if expr.lhs.position == dim:
-                sizes.add(expr.rhs.value)
-            case _ if dim in expr.used_dims():
-                return None
+        block = block_of(expr)
+        if block is not None and block[0] == dim:
+            sizes.add(block[1])
+        elif dim in expr.used_dims():
+            return None
     return max(sizes)
 
 

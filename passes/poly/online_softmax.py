@@ -26,7 +26,7 @@ from .access_patterns import combining_op
 from .affine_maps import substitute
 from .collapse_dims import shape_of
 from .sets import box_extents, box_text
-from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum, softmax_sums
+from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum
 
 BLOCK = AffineExpr.dimension(0)  # the dim of the blocks in statements that run over blocks
 
@@ -225,13 +225,6 @@ class _Blocks:
             Rewriter.erase_op(array)
 
 
-def online_softmax(scop: ScopOp, update: StatementOp, size: int) -> bool:
-    """Compute the softmax-weighted sums whose row maximum is `update` in blocks of `size` keys.
-
-    False where `update` is no such maximum, or all keys are one block.
-    """
-    found = softmax_sums(scop, update)
-    if found is None or found.extent <= size:
-        return False
+def online_softmax(scop: ScopOp, found: SoftmaxSums, size: int) -> None:
+    """Compute the softmax-weighted sums `found` in blocks of `size` keys, in place."""
     _Blocks(scop, found, size).run()
-    return True

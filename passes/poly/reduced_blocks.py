@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from xdsl.ir import SSAValue
-from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind, AffineConstantExpr, AffineExpr
 
+from .access_patterns import block_of
 from .affine_maps import plain_dim
 from .loop_plan import Dim, Loop, LoopPlan
+
+ROWS_PER_BLOCK = 48  # so many rows use what a block reads before it leaves the caches
+
+
+def block_height(tile_rows: int) -> int:
+    """Rows that go through the blocks together: whole register tiles of `tile_rows`."""
+    return tile_rows * ceil(ROWS_PER_BLOCK / tile_rows)
 
 
 @dataclass(frozen=True)
@@ -25,16 +33,6 @@ class ReducedBlocks:
     classes: frozenset[int]
 
 
-def _block_of(expr: AffineExpr) -> tuple[int, int] | None:
-    """(d, c) where `expr` is d floordiv c."""
-    if not isinstance(expr, AffineBinaryOpExpr) or expr.kind is not AffineBinaryOpKind.FloorDiv:
-        return None
-    dim = plain_dim(expr.lhs)
-    if dim is None or not isinstance(expr.rhs, AffineConstantExpr):
-        return None
-    return dim, expr.rhs.value
-
-
 def reduced_blocks(plan: LoopPlan, run: Sequence[str]) -> ReducedBlocks | None:
     """The blocks of `run`: an array has one element per block in it, written by reductions as
     `k floordiv size` and by others as a plain dim. None where there are none, or where statements
@@ -44,7 +42,7 @@ def reduced_blocks(plan: LoopPlan, run: Sequence[str]) -> ReducedBlocks | None:
     for name in run:
         s = plan.statements[name]
         for p, expr in enumerate(s.write.data.results):
-            block, dim = _block_of(expr), plain_dim(expr)
+            block, dim = block_of(expr), plain_dim(expr)
             if dim is not None:
                 plain.setdefault((s.target, p), (name, dim))
             elif block is not None and s.reduction is not None:

@@ -26,13 +26,14 @@ from .access_patterns import contraction_of, reduced_block, stride, vector_dim
 from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
+from .key_blocks import block_keys
 from .legality import check_schedule_is_legal
-from .online_softmax import online_softmax
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
+from .skip_masked_blocks import skip_masked_blocks
 from .storage import element_bytes
 from .tile_and_fuse import tile_and_fuse
 from .vector_legality import check_vector_loops
@@ -85,14 +86,14 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     collapse_dims(scop)
     inline_statements(scop)
     lanes = lanes_for(scop, machine)
-    for update in scop.statements:
-        import os
-        if update.reduction is not None and 'BK' in os.environ: online_softmax(scop, update, int(os.environ['BK']))
+    blocked = block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
     steps = tile_and_fuse(scop, machine, threads, lanes)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     try:
         tree = apply_steps(original_tree(scop), steps)
+        for sums in blocked:
+            skip_masked_blocks(scop, sums, tree)
         check_schedule_is_legal(tree, dependences_of(scop), ranks)
         check_vector_loops(tree, scop)
     except IllegalScheduleError as error:

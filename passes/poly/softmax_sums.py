@@ -35,9 +35,10 @@ class Accumulation:
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """An accumulation of exponentials; `row` takes its accumulator's index to that of a row."""
+    """An accumulation of exponentials in `total`; `row` takes an index of it to that of a row."""
 
     sum: Accumulation
+    total: SSAValue
     row: AffineMap
 
 
@@ -210,7 +211,9 @@ def _weighted_sum(
     if any(d is None or d not in places for d in dims):
         return None
     return WeightedSum(
-        sum, AffineMap(len(places), 0, tuple(AffineDimExpr(places.index(d)) for d in dims))
+        sum,
+        update.target,
+        AffineMap(len(places), 0, tuple(AffineDimExpr(places.index(d)) for d in dims)),
     )
 
 

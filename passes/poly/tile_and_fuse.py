@@ -17,7 +17,7 @@ from ...dialects.schedule import Band, Chain, Node, Parallelize, Step
 from .access_patterns import parallel_dims
 from .affine_maps import plain_dim
 from .loop_plan import Loop, LoopPlan
-from .reduced_blocks import fuse_blocks, reduced_blocks
+from .reduced_blocks import block_height, fuse_blocks, reduced_blocks
 from .register_tiles import rows_class, rows_per_tile, tile_nest
 from .sets import dim_aff, domain_set
 
@@ -59,8 +59,7 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
     blocks = None if rows is None else reduced_blocks(plan, run)
     height = 0 if rows is None else rows_per_tile(plan, run, rows)
     if blocks is not None:
-        import os
-        height *= int(os.environ.get('BQ', 4))
+        height = block_height(height)
     for name in run:
         block = None
         if rows is not None:
@@ -81,9 +80,7 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
             _partition_block(plan, part, rows, tiles=True)
 
 
-def _partition_block(
-    plan: LoopPlan, run: Sequence[str], rows: int, *, tiles: bool = False
-) -> None:
+def _partition_block(plan: LoopPlan, run: Sequence[str], rows: int, *, tiles: bool = False) -> None:
     """Inside a block of rows: contractions tile the rows in registers, others go row by row."""
     for owner, part in _block_runs(plan, run):
         if owner is not None:
