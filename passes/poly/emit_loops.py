@@ -16,7 +16,7 @@ from ...dialects.vector import ConstantMaskOp
 from .emit_statement import StatementEmitter
 from .index_expr import OP, Atom, IndexBuilder, Linear
 from .make_ast import Instance
-from .sets import isl
+from .sets import IslSet, dim_aff, isl
 from .storage import Place
 from .tree_to_isl import AXIS_MARK
 
@@ -35,6 +35,7 @@ class LoopEmitter:
     band: Band | None = None
     lanes: int = 0
     mask: SSAValue | None = None
+    domains: dict[str, IslSet] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
 
@@ -182,12 +183,36 @@ class LoopEmitter:
         if band is not None and band.kind == "parallel":
             self._emit_parallel(node, name, band, first, last, step)
             return
+        if first.is_constant and not constant and step == 1 and band is not None:
+            final = min(last.high, self._greatest(band))
+            if self._peels(node, name, first.constant, final, step):
+                self._emit_loop_and_last(node, name, band, first, last, final)
+                return
         peeled = constant and self._peels(node, name, first.constant, last.constant, step)
         end = last + Linear(-step) if peeled else last
         self._emit_loop(node, name, band, first, end, step)
         if peeled:
             final = first.constant + (count - 1) * step
             self._at(name, Linear(final), node, band)
+
+    def _greatest(self, band: Band) -> int:
+        """The greatest value of the loop variable of `band`, in any iteration around it."""
+        values = [
+            dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+            for name, expr in band.exprs
+            if not (domain := self.domains[name]).is_empty()
+        ]
+        return max((v.to_python() for v in values), default=0)
+
+    def _emit_loop_and_last(
+        self, node: Any, name: str, band: Band, first: Linear, last: Linear, final: int
+    ) -> None:
+        """The iterations before `final`, and that one where it is reached."""
+        index = self._index()
+        end = index.extremum([last, Linear(final - 1)], largest=False)
+        is_reached = index.less_than(Linear(final - 1), last)
+        self._emit_loop(node, name, band, first, end, 1)
+        self._branch(is_reached, lambda: self._at(name, Linear(final), node, band), None)
 
     def _at(self, name: str, value: Linear, node: Any, band: Band | None) -> None:
         self.env[name] = value

@@ -21,7 +21,7 @@ from .storage import element_bytes
 SCORE_ARRAYS = 2  # scores and their exponentials
 ROWS_SHARE = 16  # of the second-level cache: more for the score rows of one tile, and blocks win
 BLOCK_SHARE = 4  # of the second-level cache: for a block of scores, its keys and its values
-MASKED_BLOCKS = 8  # blocks of keys that a causal mask should have to choose from
+MASKED_BLOCKS = 8  # blocks of keys that a causal mask should have to choose from, half at least
 SMALLEST_BLOCK = 32
 
 
@@ -52,7 +52,8 @@ def keys_per_block(scop: ScopOp, found: SoftmaxSums, machine: Machine, lanes: in
         not masked or 2 * size * MASKED_BLOCKS <= found.extent
     ):
         size *= 2
-    return size if size < found.extent else None
+    fewest = MASKED_BLOCKS // 2 if masked else 2
+    return size if (fewest - 1) * size < found.extent else None
 
 
 def block_keys(scop: ScopOp, machine: Machine, lanes: int) -> list[SoftmaxSums]:
