@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from xdsl.context import Context
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType, StringAttr
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType, ModuleOp, StringAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineExpr, AffineMap
+from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
@@ -26,7 +28,7 @@ from .access_patterns import combining_op
 from .affine_maps import substitute
 from .collapse_dims import shape_of
 from .sets import box_extents, box_text
-from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum
+from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum, softmax_sums
 
 BLOCK = AffineExpr.dimension(0)  # the dim of the blocks in statements that run over blocks
 
@@ -67,7 +69,6 @@ def _shifted_exponential(x: SSAValue, reference: SSAValue) -> Sequence[Operation
 
 
 def _rescaled_sum(scale: SSAValue, total: SSAValue, partial: SSAValue) -> Sequence[Operation]:
-    # The sum of the block is what a reduction of one product per block would add.
     rescaled = arith.MulfOp(scale, total)
     return [rescaled, arith.AddfOp(rescaled.result, partial)]
 
@@ -228,3 +229,18 @@ class _Blocks:
 def online_softmax(scop: ScopOp, found: SoftmaxSums, size: int) -> None:
     """Compute the softmax-weighted sums `found` in blocks of `size` keys, in place."""
     _Blocks(scop, found, size).run()
+
+
+@dataclass(frozen=True)
+class OnlineSoftmaxPass(ModulePass):
+    """Compute every softmax-weighted sum over more than `size` keys in blocks of as many."""
+
+    name = "online-softmax"
+    size: int = 64
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
+            for update in scop.statements:
+                found = softmax_sums(scop, update)
+                if found is not None and found.extent > self.size:
+                    online_softmax(scop, found, self.size)

@@ -18,7 +18,7 @@ from xdsl.ir.affine import AffineDimExpr, AffineMap
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from .access_patterns import combining_op, reduction_dims
-from .affine_maps import compose, plain_dim
+from .affine_maps import compose, inverse, plain_dim
 from .collapse_dims import is_indirect
 from .rfactor import initializer_of
 from .sets import box_extents
@@ -66,14 +66,6 @@ class SoftmaxSums:
         extents = box_extents(self.exponential.domain.data)
         assert extents is not None
         return extents[self.key]
-
-
-def inverse(map: AffineMap) -> AffineMap | None:
-    """The inverse of a permutation of dims; None for any other map."""
-    dims = [plain_dim(e) for e in map.results]
-    if sorted(d for d in dims if d is not None) != list(range(map.num_dims)) or None in dims:
-        return None
-    return AffineMap(len(dims), 0, tuple(AffineDimExpr(dims.index(d)) for d in range(map.num_dims)))
 
 
 def _writers(scop: ScopOp, array: SSAValue) -> list[StatementOp]:
@@ -157,6 +149,21 @@ def _sole(statements: Sequence[StatementOp]) -> StatementOp | None:
     return statements[0] if len(statements) == 1 else None
 
 
+def _all_before(scop: ScopOp, some: Sequence[StatementOp], other: StatementOp) -> bool:
+    """Whether `some` statements come before `other` in original order."""
+    order = scop.statements
+    return all(order.index(s) < order.index(other) for s in some)
+
+
+def _same_extents(one: StatementOp, other: StatementOp, map: AffineMap) -> bool:
+    """Whether `map`, from dims of `other` to those of `one`, takes its box to the whole box."""
+    here, there = box_extents(one.domain.data), box_extents(other.domain.data)
+    dims = [plain_dim(e) for e in map.results]
+    if here is None or there is None:
+        return False
+    return here == tuple(there[d] if d is not None else 0 for d in dims)
+
+
 def _exponential_of(
     scop: ScopOp, maximum: Accumulation, reference: StatementOp
 ) -> tuple[StatementOp, int] | None:
@@ -174,11 +181,15 @@ def _exponential_of(
         return None
     if len(_writers(scop, found.target)) != 1 or is_indirect(found.target):
         return None
+    if not _all_before(scop, _writers(scop, scores), maximum.update):
+        return None
     same = compose(by_element, found.read_maps[0])  # instance of p -> that of the maximum
     row = compose(maximum.update.write.data, same)
     wanted = compose(reference.read_maps[0], compose(by_row, found.read_maps[1]))
     key = plain_dim(same.results[maximum.key])
-    return (found, key) if row == wanted and key is not None else None
+    if row != wanted or key is None or not _same_extents(maximum.update, found, same):
+        return None
+    return found, key
 
 
 def _weighted_sum(
@@ -194,12 +205,14 @@ def _weighted_sum(
         isinstance(term, arith.MulfOp) and value in term.operands and len(update.sources) == 3
     ):
         return None
-    statements = scop.statements
-    known = statements[: statements.index(exponential)]
     for other in update.sources:
-        written = [s for s in statements if s.target is other]
-        if other not in (update.target, exponential.target) and not set(written) <= set(known):
+        if other in (update.target, exponential.target):
+            continue
+        if not _all_before(scop, _writers(scop, other), exponential):
             return None  # not known yet where the exponentials are
+    readers = _readers(scop, update.target)
+    if any(_all_before(scop, [reader], update) for reader in readers):
+        return None
     by_element = inverse(exponential.write.data)
     assert by_element is not None
     instance = compose(by_element, update.read_maps[k])  # of the exponential
