@@ -23,6 +23,7 @@ PASSES: dict[str, str] = {
     "distribute-nests": "poly.distribute_nests:DistributeNestsPass",
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
+    "online-softmax": "poly.online_softmax:OnlineSoftmaxPass",
     "schedule": "poly.schedule:SchedulePass",
     "eliminate-dead-statements": ("poly.eliminate_dead_statements:EliminateDeadStatementsPass"),
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",

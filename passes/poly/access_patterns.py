@@ -78,6 +78,32 @@ def reduction_dims(statement: StatementOp) -> list[int]:
     return [d for d in range(statement.rank) if d not in used]
 
 
+def block_of(expr: AffineExpr) -> tuple[int, int] | None:
+    """(d, c) where `expr` is `d floordiv c`."""
+    match expr:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.FloorDiv,
+            lhs=AffineDimExpr(position=dim),
+            rhs=AffineConstantExpr(value=size),
+        ):
+            return dim, size
+        case _:
+            return None
+
+
+def reduced_block(statement: StatementOp, dim: int) -> int | None:
+    """The number of iterations of `dim` reduced into one element: 0 for all, c where the written
+    element depends on `dim floordiv c`; None where every iteration has an element of its own."""
+    sizes = {0}
+    for expr in statement.write.data.results:
+        block = block_of(expr)
+        if block is not None and block[0] == dim:
+            sizes.add(block[1])
+        elif dim in expr.used_dims():
+            return None
+    return max(sizes)
+
+
 def combining_op(statement: StatementOp) -> Operation:
     """The op that combines a reduction's accumulator with the next value."""
     terminator = statement.body.block.last_op
