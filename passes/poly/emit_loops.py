@@ -16,7 +16,7 @@ from .emit_vector_loop import emit_vector_loop
 from .full_tiles import FullTile, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
-from .sets import IslSet, dim_aff
+from .sets import IslSet, dim_aff, isl
 from .storage import Place
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
