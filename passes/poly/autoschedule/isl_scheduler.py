@@ -20,7 +20,7 @@ from .scheduling_dependences import components, scheduling_dependences
 Fusion = Literal["max", "none"]
 # isl solves one integer program per loop and component; beyond this many polyhedra of dependences
 # in a component (adi, ludcmp) that takes minutes, and no operation limit stops it.
-MOST_POLYHEDRA = 48
+MOST_POLYHEDRA = 40
 
 
 def isl_tree(

@@ -62,7 +62,7 @@ def scheduling_dependences(scop: ScopOp, dependences: Dependences) -> Scheduling
     touched = kept_reads.union(kept_writes)
     same_element = touched.apply_range(touched.reverse())
     every = dependences.order.intersect(same_element)
-    return SchedulingDependences(flow.union(overwrites).union(every), flow.union(every))
+    return SchedulingDependences(flow.union(overwrites).union(every), dependences.flow)
 
 
 def components(pairs: UnionMap) -> list[frozenset[str]]:
