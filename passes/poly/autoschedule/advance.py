@@ -1,4 +1,4 @@
-"""How far dependences move forward along an expression: what skewing, tiling and parallelism rest on.
+"""How far dependences move forward along an expression: what skewing and tiling rest on.
 
 An expression gives each statement a quasi-affine value over its dims i0, i1, ... (as in a band).
 """
@@ -7,12 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ....dialects.schedule import Band
-from ..legality import Pairs
-from ..sets import IslMap, dims, isl
+from ..sets import IslMap, UnionMap, dims, isl
 
 Expressions = Mapping[str, str]
+Pairs = dict[tuple[str, str], IslMap]
+
+
+def pairs_of(dependences: UnionMap) -> Pairs:
+    """One relation per (source statement, sink statement)."""
+    ends = (isl.dim_type.in_, isl.dim_type.out)
+    pairs: Pairs = {}
+
+    def add(one: Any) -> None:
+        source, sink = (one.get_tuple_name(end) for end in ends)
+        pairs[source, sink] = one
+
+    dependences.coalesce().foreach_map(add)
+    return pairs
+
+
+def pairs_between(pairs: Pairs, statements: Iterable[str]) -> Pairs:
+    """The pairs both of whose ends belong to `statements`."""
+    names = set(statements)
+    return {key: pair for key, pair in pairs.items() if names.issuperset(key)}
 
 
 def advance(

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Band, statements_of
-from ..legality import Pairs
 from ..sets import expr_text
-from .advance import Expressions, least_advance, shifts_that_keep
+from .advance import Expressions, Pairs, least_advance, shifts_that_keep
 
 STEEPEST = 4  # slopes beyond are no longer worth tiling for
 

@@ -145,4 +145,6 @@ def _text(value: Any) -> str:
     for d in range(aff.dim(isl.dim_type.in_)):
         aff = aff.set_dim_name(isl.dim_type.in_, d, f"i{d}")
     text = str(aff)
-    return text[text.index("-> [") + 4 : text.rindex("]")].strip().removeprefix("(").removesuffix(")")
+    return (
+        text[text.index("-> [") + 4 : text.rindex("]")].strip().removeprefix("(").removesuffix(")")
+    )

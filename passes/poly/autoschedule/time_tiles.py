@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ....dialects.errors import IllegalScheduleError
-from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Kind, Node, statements_of
-from ..legality import Pairs
-from .advance import Expressions
+from .advance import Expressions, Pairs, pairs_between
 from .hyperplanes import TimeLoop, leaning, time_loop, upright
+from .nest import ScheduledScop
 
 Shape = Literal["diamond", "leaning"]
 
@@ -59,19 +58,13 @@ def time_hyperplanes(
     return legal
 
 
-def tile_time(
-    scop: ScopOp,
-    band: Band,
-    tile: TimeTile,
-    pairs: Pairs,
-    ranks: Mapping[str, int],
-    parallel: bool,
-) -> Node:
+def tile_time(scheduled: ScheduledScop, band: Band, tile: TimeTile, parallel: bool) -> Node:
     """`band` in time tiles, diagonals of them in order; IllegalScheduleError where it has none."""
-    loop = time_loop(scop, band)
+    loop = time_loop(scheduled.scop, band)
     if loop is None:
         raise IllegalScheduleError(f"loop {band.axis!r} is not a loop over time")
-    planes = time_hyperplanes(loop, tile, pairs, ranks)
+    pairs = pairs_between(scheduled.order, statements_of(band))
+    planes = time_hyperplanes(loop, tile, pairs, scheduled.ranks)
     blocks = [
         {s: f"floor(({e})/{size})" for s, e in exprs.items()}
         for exprs, size in zip(planes, tile.sizes, strict=True)
