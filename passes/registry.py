@@ -25,6 +25,7 @@ PASSES: dict[str, str] = {
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
+    "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
