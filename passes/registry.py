@@ -27,6 +27,7 @@ PASSES: dict[str, str] = {
     "schedule": "poly.schedule:SchedulePass",
     "eliminate-dead-statements": ("poly.eliminate_dead_statements:EliminateDeadStatementsPass"),
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
+    "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
