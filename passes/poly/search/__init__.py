@@ -1,0 +1,22 @@
+"""Search over schedules: spaces of candidates, evaluators that cost them, and ways to look."""
+
+from .beam import BeamSearch
+from .budget import Budget
+from .candidate import Candidate, Evaluator, Result
+from .evolutionary import EvolutionarySearch
+from .exploration import SearchReport, Visit
+from .space import SearchSpace
+from .step_space import StepSpace
+
+__all__ = [
+    "BeamSearch",
+    "Budget",
+    "Candidate",
+    "Evaluator",
+    "EvolutionarySearch",
+    "Result",
+    "SearchReport",
+    "SearchSpace",
+    "StepSpace",
+    "Visit",
+]
