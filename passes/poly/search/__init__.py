@@ -5,8 +5,10 @@ from .budget import Budget
 from .candidate import Candidate, Evaluator, Result
 from .evolutionary import EvolutionarySearch
 from .exploration import SearchReport, Visit
+from .scop_check import ScopCheck
 from .space import SearchSpace
 from .step_space import StepSpace
+from .vectorized_original import vectorized_original
 
 __all__ = [
     "BeamSearch",
@@ -15,8 +17,10 @@ __all__ = [
     "Evaluator",
     "EvolutionarySearch",
     "Result",
+    "ScopCheck",
     "SearchReport",
     "SearchSpace",
     "StepSpace",
     "Visit",
+    "vectorized_original",
 ]
