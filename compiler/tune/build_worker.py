@@ -79,7 +79,16 @@ class Builder:
         library = Path(request["output"])
         source = library.with_suffix(".c")
         source.write_text(text, encoding="utf-8")
-        command = [*self.task.compiler, "-shared", "-fPIC", str(source), "-o", str(library), "-lm"]
+        command = [
+            *self.task.compiler,
+            *self.task.include,
+            "-shared",
+            "-fPIC",
+            str(source),
+            "-o",
+            str(library),
+            "-lm",
+        ]
         done = subprocess.run(command, env=compiler_environment(), capture_output=True, text=True)
         if done.returncode != 0:
             return {"failure": "build", "detail": done.stderr[:SHOWN]}

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ...costmodel.hardware import Machine
 from ...dialects.errors import InvalidInputError
 
+INTRINSICS = "intrinsics.h"
 Role = Literal["in", "weight", "out", "inout"]
 Array = npt.NDArray[Any]
 
@@ -73,6 +74,12 @@ class MeasureTask:
     def _load(self, name: str) -> Array:
         loaded: Array = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
         return loaded
+
+    @property
+    def include(self) -> tuple[str, ...]:
+        """Options that let every candidate start from the intrinsics, compiled once for all."""
+        header = self.folder / INTRINSICS
+        return ("-include", str(header)) if header.exists() else ()
 
     def write(self, scop_text: str, initial: Mapping[str, Array]) -> None:
         """Fill the folder."""
