@@ -15,11 +15,11 @@ from .rfactor import factor_reduction
 from .split_domain import split_domain
 
 RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
+    SplitDomain: split_domain,
     Accumulate: accumulate,
     Pack: pack,
-    Precompute: precompute,
     Rfactor: factor_reduction,
-    SplitDomain: split_domain,
+    Precompute: precompute,
 }
 
 

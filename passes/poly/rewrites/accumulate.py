@@ -19,8 +19,8 @@ from xdsl.ir.affine import AffineMap
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Accumulate
 from ..positions import insert_beside
-from .named import check_name_is_free, find_statement
-from .reduction_blocks import check_element_is_untouched, reduction_blocks
+from .find import check_name_is_free, find_statement
+from .reduction_blocks import untouched_blocks
 
 
 def accumulate(scop: ScopOp, step: Accumulate) -> None:
@@ -29,12 +29,11 @@ def accumulate(scop: ScopOp, step: Accumulate) -> None:
     Where one block holds all iterations, the temporary has no index for blocks, and load and store
     are at the least and the greatest iteration of the reduction dims.
     """
-    statement = find_statement(scop, step.statement, step)
+    statement = find_statement(scop, step.statement)
     name = step.statement
     for new in (f"{name}_load", f"{name}_store"):
         check_name_is_free(scop, new, step)
-    blocks = reduction_blocks(statement, step.dim, step.factor, step)
-    check_element_is_untouched(scop, blocks, step)
+    blocks = untouched_blocks(scop, statement, step.dim, step.factor, step)
     array, write, key = statement.target, statement.write.data, blocks.key
     assert isinstance(array.type, MemRefType)
     temporary = ArrayOp(

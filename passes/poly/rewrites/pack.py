@@ -19,7 +19,7 @@ from ..pack_operands import panel_access, set_read
 from ..positions import insert_beside
 from ..sets import IslSet, access_map, domain_set, domain_text
 from .accumulate import copy_statement
-from .named import check_name_is_free, find_statement, refuse
+from .find import check_name_is_free, find_statement, refuse
 
 
 def _elements_read(statement: StatementOp, operand: int) -> IslSet:
@@ -49,7 +49,7 @@ def _check_is_final(scop: ScopOp, statement: StatementOp, elements: IslSet, step
 def pack(scop: ScopOp, step: Pack) -> None:
     """Apply `step`; the copy `S_packN` of operand N is a loop nest over the dims of the array,
     right before the outermost loop of the statement. Other readers keep the array."""
-    statement = find_statement(scop, step.statement, step)
+    statement = find_statement(scop, step.statement)
     name = f"{step.statement}_pack{step.operand}"
     check_name_is_free(scop, name, step)
     first = 0 if statement.reduction is None else 1

@@ -20,7 +20,7 @@ from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Precompute
 from ..affine_maps import substitute
 from ..sets import IslSet, domain_set, isl
-from .named import check_name_is_free, find_statement, refuse
+from .find import check_name_is_free, find_statement, refuse
 
 
 def _dims_of(statement: StatementOp) -> dict[SSAValue, frozenset[int]]:
@@ -137,7 +137,7 @@ def _read_instead(
 
 def precompute(scop: ScopOp, step: Precompute) -> None:
     """Apply `step`; IllegalScheduleError where there is nothing to take out, or it may change."""
-    statement = find_statement(scop, step.statement, step)
+    statement = find_statement(scop, step.statement)
     values = _candidates(statement, frozenset(step.dims))
     if not values:
         dims = ", ".join(f"i{d}" for d in step.dims)

@@ -19,8 +19,8 @@ from ..positions import insert_beside
 from ..rfactor import combine_body
 from ..sets import dims, domain_text, isl
 from .accumulate import set_accumulator
-from .named import check_name_is_free, find_statement
-from .reduction_blocks import check_element_is_untouched, reduction_blocks
+from .find import check_name_is_free, find_statement
+from .reduction_blocks import untouched_blocks
 
 
 def neutral_value(kind: str, element: Attribute) -> FloatAttr | IntegerAttr:
@@ -45,12 +45,11 @@ def _with_lane(domain: str, rank: int, lanes: int) -> str:
 
 def factor_reduction(scop: ScopOp, step: Rfactor) -> None:
     """Apply `step`; the order of additions is fixed by the domain and the factor alone."""
-    statement = find_statement(scop, step.statement, step)
+    statement = find_statement(scop, step.statement)
     name, rank = step.statement, statement.rank
     for new in (f"{name}_zero", f"{name}_lanes"):
         check_name_is_free(scop, new, step)
-    blocks = reduction_blocks(statement, step.dim, None, step)
-    check_element_is_untouched(scop, blocks, step)
+    blocks = untouched_blocks(scop, statement, step.dim, None, step)
     array, write = statement.target, statement.write.data
     assert isinstance(array.type, MemRefType)
     assert statement.reduction is not None

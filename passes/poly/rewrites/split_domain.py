@@ -12,13 +12,13 @@ from ....dialects.poly import ScopOp
 from ....dialects.schedule import SplitDomain
 from ..positions import insert_beside
 from ..sets import dims, domain_text, isl
-from .named import check_name_is_free, find_statement, refuse
+from .find import check_name_is_free, find_statement, refuse
 
 
 def split_domain(scop: ScopOp, step: SplitDomain) -> None:
     """Apply `step`: both statements keep accesses, body and order. An instance belongs to one of
     them, so that which of the two stands first in the innermost loop does not matter."""
-    statement = find_statement(scop, step.statement, step)
+    statement = find_statement(scop, step.statement)
     check_name_is_free(scop, step.inside, step)
     domain = isl.Set(statement.domain.data)
     try:

@@ -1,4 +1,4 @@
-"""Statements by name, for steps that name them; and names that are still free."""
+"""Statements of a scop by name, names that are free, and the error of a step that finds neither."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def refuse(step: Rewrite, why: str) -> IllegalScheduleError:
     return IllegalScheduleError(f"{step}: {why}")
 
 
-def find_statement(scop: ScopOp, name: str, step: Rewrite) -> StatementOp:
-    """The statement `name`; IllegalScheduleError where there is none."""
-    for statement in scop.statements:
-        if statement.sym_name.data == name:
-            return statement
+def find_statement(scop: ScopOp, name: str) -> StatementOp:
+    """The statement called `name`; IllegalScheduleError where there is none."""
+    for s in scop.statements:
+        if s.sym_name.data == name:
+            return s
     known = ", ".join(s.sym_name.data for s in scop.statements)
-    raise refuse(step, f"no statement is called {name!r}; the statements are {known}")
+    raise IllegalScheduleError(f"no statement is called {name!r}; the statements are {known}")
 
 
 def check_name_is_free(scop: ScopOp, name: str, step: Rewrite) -> None:
