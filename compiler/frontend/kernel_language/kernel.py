@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import Any
+from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -25,6 +25,8 @@ class BoundKernel:
 
     kernel: Kernel
     sizes: dict[str, int]
+
+    is_tilecast_kernel: ClassVar[bool] = True
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -71,7 +73,10 @@ class Kernel:
     """A function of the kernel language. Called, it runs as the Python function it is.
 
     `bind(n=100)` gives the integer parameters their values; `BoundKernel.module()` is its IR.
+    `tilecast.compile` takes either.
     """
+
+    is_tilecast_kernel = True
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
