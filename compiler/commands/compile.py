@@ -54,7 +54,7 @@ def compile_command(
         emit(loaded.model, loaded.example_inputs, output, **loaded.keywords, **options)
     else:
         compiled = compile_model(loaded.model, loaded.example_inputs, **loaded.keywords, **options)
-        if not hasattr(compiled, "save"):  # --stop-after, or its variable
+        if not is_built(compiled, loaded.is_kernel):  # --stop-after, or its variable
             click.echo(stage_text(compiled))
             return
         if output is not None:
@@ -65,6 +65,17 @@ def compile_command(
         return
     where = f"saved to {output}" if output is not None else "not saved (no -o)"
     click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
+
+
+def is_built(result: Any, is_kernel: bool) -> bool:
+    """Whether `result` can be called: it is not the IR or the C of a stage."""
+    if is_kernel:
+        from ..kernels.compiled import CompiledKernel
+
+        return isinstance(result, CompiledKernel)
+    from ..runtime.model import CompiledModel
+
+    return isinstance(result, CompiledModel)
 
 
 def stage_text(result: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from ...dialects.poly import ScopOp
@@ -11,6 +12,7 @@ from ...passes.poly.dependences import Dependences, array_names, dependences_of
 from ...passes.poly.sets import isl
 
 MOST_VECTORS = 4  # more of them are summed up in one
+LARGEST_BOX = 64  # of distances that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,32 @@ def distance_vectors(pair: Any, shared: int) -> tuple[tuple[str, ...], ...]:
     for kind in (isl.dim_type.in_, isl.dim_type.out):
         pair = pair.project_out(kind, shared, pair.dim(kind) - shared)
         pair = pair.set_tuple_name(kind, "I")
-    distance = pair.deltas().coalesce()
+    distance = pair.deltas()
+    distance = distance.project_out(isl.dim_type.param, 0, distance.dim(isl.dim_type.param))
+    points = few_points(distance, shared)
+    if points is not None:
+        return tuple(tuple(map(str, point)) for point in points)
     parts: list[Any] = []
-    distance.foreach_basic_set(lambda part: parts.append(isl.Set.from_basic_set(part)))
+    distance.coalesce().foreach_basic_set(lambda part: parts.append(isl.Set.from_basic_set(part)))
     vectors = {_vector(part, shared): None for part in parts}
-    if len(vectors) > MOST_VECTORS:
-        return (_vector(distance, shared),)
-    return tuple(sorted(vectors, key=_sort_key))
+    return tuple(vectors) if len(vectors) <= MOST_VECTORS else (_vector(distance, shared),)
 
 
-def _sort_key(vector: Sequence[str]) -> list[tuple[bool, str]]:
-    return [(entry.lstrip("-").isdigit(), entry) for entry in vector]
+def few_points(distance: Any, shared: int) -> list[tuple[int, ...]] | None:
+    """The points of `distance` in order, where they are few; None for more."""
+    box = [(distance.dim_min_val(d), distance.dim_max_val(d)) for d in range(shared)]
+    if not all(low.is_int() and high.is_int() for low, high in box):
+        return None
+    if prod(high.to_python() - low.to_python() + 1 for low, high in box) > LARGEST_BOX:
+        return None
+    points: list[tuple[int, ...]] = []
+
+    def collect(point: Any) -> None:
+        values = (point.get_coordinate_val(isl.dim_type.set, d) for d in range(shared))
+        points.append(tuple(v.to_python() for v in values))
+
+    distance.foreach_point(collect)
+    return sorted(points) if len(points) <= MOST_VECTORS else None
 
 
 def _vector(distance: Any, shared: int) -> tuple[str, ...]:
