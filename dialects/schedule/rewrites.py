@@ -120,3 +120,16 @@ class Pad(Rewrite):
     array: str
     position: int
     multiple: int
+
+
+@dataclass(frozen=True)
+class Precompute(Rewrite):
+    """Compute what the body of a statement needs of `dims` only once, ahead of everything.
+
+    before: for i, j, k: C[i, j] += (alpha * A[i, k]) * B[k, j]
+    after:  for i, k: t[i, k] = alpha * A[i, k];  for i, j, k: C[i, j] += t[i, k] * B[k, j]
+    legal:  the arrays it reads are written nowhere in the scop
+    """
+
+    statement: str
+    dims: tuple[int, ...]

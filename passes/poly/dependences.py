@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
@@ -30,6 +32,23 @@ class Dependences:
     def order(self) -> UnionMap:
         """Every pair whose order a schedule must keep (reductions may be reassociated)."""
         return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
+
+    def between(self, statements: Iterable[str]) -> Dependences:
+        """The pairs both of whose instances belong to `statements`."""
+        names = set(statements)
+
+        def restricted(pairs: UnionMap) -> UnionMap:
+            kept = []
+
+            def keep(pair: Any) -> None:
+                ends = (isl.dim_type.in_, isl.dim_type.out)
+                if names.issuperset(pair.get_tuple_name(end) for end in ends):
+                    kept.append(pair)
+
+            pairs.foreach_map(keep)
+            return union_map(kept)
+
+        return Dependences(*(restricted(getattr(self, f.name)) for f in fields(self)))
 
 
 def array_names(scop: ScopOp) -> dict[SSAValue, str]:

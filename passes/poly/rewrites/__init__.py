@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Rewrite
+from ....dialects.schedule import Precompute, Rewrite
+from .precompute import precompute
+
+RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {Precompute: precompute}
 
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
     """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply."""
-    raise IllegalScheduleError(f"no rule applies the step {step}")
+    rule = RULES.get(type(step))
+    if rule is None:
+        raise IllegalScheduleError(f"no rule applies the step {step}")
+    rule(scop, step)
