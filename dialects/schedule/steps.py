@@ -91,11 +91,12 @@ class Parallelize(Step):
 
 @dataclass(frozen=True)
 class Unroll(Step):
-    """Repeat the body of a loop with constant bounds once per iteration.
+    """Repeat the body of a loop once per iteration.
 
     before: for i in 0..2: S(i)
     after:  S(0); S(1)
-    legal:  always
+    legal:  always; the trip count is constant or, where it depends on outer loops, small: then
+            copies are guarded
     """
 
     axis: str
@@ -105,10 +106,9 @@ class Unroll(Step):
 class Vectorize(Step):
     """Execute the iterations of `axis` as lanes of vector instructions, masked where partial.
 
-    before: for i in 0..16: y[i] = x[i] + 1
-    after:  y[0:16] = x[0:16] + 1
-    legal:  as parallelize, reductions into one element excepted: they use a fixed tree;
-            the loop runs from 0 to at most lanes - 1
+    before: for i in lo..hi: y[i] = x[i] + 1
+    after:  for i in lo..hi by 16: y[i:i+16] = x[i:i+16] + 1; then one masked vector for the rest
+    legal:  as parallelize, reductions into one element excepted: they use a fixed tree
     """
 
     axis: str
