@@ -7,10 +7,20 @@ from typing import Any
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Precompute, Rewrite
+from ....dialects.schedule import Accumulate, Pack, Precompute, Rewrite, Rfactor, SplitDomain
+from .accumulate import accumulate
+from .pack import pack
 from .precompute import precompute
+from .rfactor import factor_reduction
+from .split_domain import split_domain
 
-RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {Precompute: precompute}
+RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
+    SplitDomain: split_domain,
+    Accumulate: accumulate,
+    Pack: pack,
+    Rfactor: factor_reduction,
+    Precompute: precompute,
+}
 
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
