@@ -180,7 +180,9 @@ def test_the_verbs_take_kernels(scale: str, tmp_path: Path) -> None:
     data = json.loads(run("explain", scale, "--size", "n=6", "--json"))
     assert data["statements"][0]["domain"] == "{ [i0] : 0 <= i0 <= 5 }"
     assert "compiled in" in run("compile", scale, "--size", "n=6")
-    assert "\"poly.scop\"() <{sym_name" in run("compile", scale, "--size", "n=6", "--stop-after", "schedule")
+    assert '"poly.scop"() <{sym_name' in run(
+        "compile", scale, "--size", "n=6", "--stop-after", "schedule"
+    )
     assert "kernel x" in run("verify", scale, "--size", "n=6")
     assert "tilecast" in run("bench", scale, "--size", "n=6", "--rounds", "1")
     save_file({"x": np.arange(6.0)}, tmp_path / "in.safetensors")
