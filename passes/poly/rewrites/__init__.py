@@ -22,10 +22,16 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Precompute: precompute,
 }
 
+PARAMETRIC = (split_domain,)  # rules that work where sizes are known at run time only
+
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
     """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply."""
     rule = RULES.get(type(step))
     if rule is None:
         raise IllegalScheduleError(f"no rule applies the step {step}")
+    if scop.parameters and rule not in PARAMETRIC:
+        raise IllegalScheduleError(
+            f"{step}: this step needs sizes that are numbers; {', '.join(scop.parameters)} are not"
+        )
     rule(scop, step)
