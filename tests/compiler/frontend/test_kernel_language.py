@@ -198,7 +198,7 @@ def test_extents_are_affine_in_the_sizes() -> None:
     def edges(n: int, m: int, x: f64["n + 1", "2 * m", 4]) -> None:
         x[n, 2 * m - 1, 3] = 1.0
 
-    assert edges.bind(n=4, m=2).shapes() == {"x": (5, 4, 4)}
+    assert str(edges.bind(n=4, m=2).extents()["x"]) == "(5, 4, 4)"
     check_equals_python(edges, random(5, 4, 4), n=4, m=2)
 
 
