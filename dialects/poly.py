@@ -99,6 +99,10 @@ class ScopOp(IRDLOperation):
         """The statements in original order."""
         return [op for op in self.body.block.ops if isinstance(op, StatementOp)]
 
+    def statement(self, name: str) -> StatementOp:
+        """The statement called `name`; KeyError where there is none."""
+        return {s.sym_name.data: s for s in self.statements}[name]
+
     @property
     def parameters(self) -> list[str]:
         """The names of the parameters; none where all sizes are numbers."""

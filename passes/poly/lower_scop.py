@@ -19,9 +19,10 @@ from xdsl.rewriter import Rewriter
 from ...dialects.poly import PackAttr, ScopOp
 from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
+from .cpu_loops import check_loops_run_on_cpu
 from .dependences import dependences_of
 from .emit_loops import LoopEmitter
-from .legality import check_schedule_is_legal
+from .legality import check_places, check_schedule_is_legal
 from .make_ast import AstMaker
 from .scheduled import apply_schedule
 from .sets import domain_set
@@ -39,6 +40,8 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     scop, tree = apply_schedule(scop, steps)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
+    check_loops_run_on_cpu(tree)
+    check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)
     check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)

@@ -79,17 +79,15 @@ class AstMaker:
         def callback(node: Any, build: Any) -> Any:
             try:
                 return self._annotate(node, build)
-            except Exception as error:
-                errors.append(error)  # isl would replace it by a message of its own
-                raise
+            except Exception as error:  # isl would lose it, and does not survive one every time
+                errors.append(error)
+                return node
 
         build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
         try:
             node = build.node_from_schedule(schedule)
-        except isl.Error:
-            if errors:
-                raise errors[0] from None
-            raise
         finally:
             del keep
+        if errors:
+            raise errors[0]
         return read_node(node, self.users, lambda mark: mark.removeprefix(AXIS_MARK))

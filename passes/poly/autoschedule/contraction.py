@@ -20,6 +20,7 @@ from ....dialects.schedule import (
     Kind,
     Leaf,
     Node,
+    Pack,
     Rewrite,
     SplitDomain,
     chain,
@@ -28,8 +29,7 @@ from ....dialects.schedule import (
 from ..access_patterns import parallel_dims, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..rewrites import apply_rewrite
-from ..rewrites.find import find_statement
-from ..sets import IslSet, dims, domain_set, isl
+from ..sets import IslSet, condition_text, dims, domain_set, isl
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Axes:
     """The dims of a reduction by what becomes of them.
 
     `column` are vector lanes, `row` shares what is loaded for the columns, `depth` is the reduction
-    dim that is blocked, `others` stay outside, `inner` are further reduction dims.
+    dim that is blocked, `others` stay outside, `inner` are further reduction dims. `packed` are the
+    operands (source number, array dim) whose columns do not lie side by side.
     """
 
     row: int
@@ -61,35 +62,48 @@ class Axes:
     depth: int
     others: tuple[int, ...]
     inner: tuple[int, ...]
+    packed: tuple[tuple[int, int], ...] = ()
 
 
-def axes_of(statement: StatementOp) -> Axes | None:
+def axes_of(scop: ScopOp, statement: StatementOp) -> Axes | None:
     """How to tile `statement`; None where it is no reduction with reuse in two dims."""
     if statement.reduction is None or not reduction_dims(statement):
         return None
-    written = [plain_dim(e) for e in statement.write.data.results]
-    if None in written:
+    if None in [plain_dim(e) for e in statement.write.data.results]:
         return None
-    reads = list(zip(statement.sources, statement.read_maps, strict=True))[1:]
-    columns = [
-        d
-        for d in parallel_dims(statement)
-        if stride(statement.target, statement.write.data, d) == 1
-        and all(stride(a, m, d) in (0, 1) for a, m in reads)
-    ]
-    if not columns:
-        return None
-    column = columns[0]
-    rows = [
-        d
-        for d in parallel_dims(statement)
-        if d != column and any(column in m.used_dims() and d not in m.used_dims() for _, m in reads)
-    ]
-    if not rows:
-        return None
-    summed = sorted(reduction_dims(statement), key=lambda d: _extent(statement, d))
-    others = tuple(d for d in parallel_dims(statement) if d not in (rows[-1], column))
-    return Axes(rows[-1], column, summed[-1], others, tuple(summed[:-1]))
+    parallel = parallel_dims(statement)
+    maps = statement.read_maps[1:]
+    for column in parallel:
+        if stride(statement.target, statement.write.data, column) != 1:
+            continue
+        packed = _to_pack(scop, statement, column)
+        rows = [
+            d
+            for d in parallel
+            if any(column in m.used_dims() and d not in m.used_dims() for m in maps) and d != column
+        ]
+        if packed is None or not rows:
+            continue
+        summed = sorted(reduction_dims(statement), key=lambda d: _extent(statement, d))
+        others = tuple(d for d in parallel if d not in (rows[-1], column))
+        return Axes(rows[-1], column, summed[-1], others, tuple(summed[:-1]), packed)
+    return None
+
+
+def _to_pack(
+    scop: ScopOp, statement: StatementOp, column: int
+) -> tuple[tuple[int, int], ...] | None:
+    """The operands that need panels for `column` to be lanes; None where one cannot have them."""
+    written = {s.target for s in scop.statements}
+    found = []
+    for k, (array, access) in enumerate(zip(statement.sources, statement.read_maps, strict=True)):
+        if k == 0 or stride(array, access, column) in (0, 1):
+            continue
+        positions = [p for p, e in enumerate(access.results) if column in e.used_dims()]
+        if array in written or [plain_dim(access.results[p]) for p in positions] != [column]:
+            return None
+        found.append((k, positions[0]))
+    return tuple(found)
 
 
 def _extent(statement: StatementOp, dim: int) -> int:
@@ -128,14 +142,17 @@ class ContractionNest:
         """Split off full tiles, and give them an accumulator."""
         self.rewrites: list[Rewrite] = []
         self.rest: str | None = None
-        statement = find_statement(self.scop, self.statement)
+        statement = self.scop.statement(self.statement)
+        for operand, position in self.axes.packed:
+            width = self.tiling.vectors * self.lanes
+            self._apply(Pack(self.statement, operand, position, width))
         domain = domain_set(statement.domain.data, "S").reset_tuple_id()
         full = full_tiles(statement, self.axes, self.tiling, self.lanes)
         if full.is_empty():
             raise IllegalScheduleError(f"{self.statement} has no full register tile")
         if not full.is_equal(domain):
             name = f"{self.statement}_full"
-            self._apply(SplitDomain(self.statement, _condition(full.gist(domain)), name))
+            self._apply(SplitDomain(self.statement, condition_text(full.gist(domain)), name))
             self.rest, self.statement = self.statement, name
         self._apply(Accumulate(self.statement, self.axes.depth, self.tiling.depth))
         self._load, self._store = f"{self.statement}_load", f"{self.statement}_store"
@@ -223,8 +240,3 @@ class ContractionNest:
                 self.lanes if kind == "vector" else 0,
             )
         return node
-
-
-def _condition(part: IslSet) -> str:
-    text = str(part)
-    return text[text.index(":") + 1 : text.rindex("}")].strip()

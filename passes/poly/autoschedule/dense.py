@@ -25,7 +25,6 @@ from ..dependences import Dependences, dependences_of
 from ..legality import check_schedule_is_legal
 from ..register_tiles import register_tile
 from ..rewrites import apply_rewrite
-from ..rewrites.find import find_statement
 from ..sets import domain_set
 from ..storage import element_bytes
 from .contraction import Axes, ContractionNest, Tiling, axes_of
@@ -90,7 +89,7 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
     scop = scop.clone()
     rewrites: list[Rewrite] = []
     for s in list(scop.statements):
-        if axes_of(s) is None:
+        if axes_of(scop, s) is None:
             continue
         for step in _precomputations(s):
             try:
@@ -100,7 +99,7 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
             rewrites.append(step)
     nests: dict[str, ContractionNest] = {}
     for s in list(scop.statements):
-        axes = axes_of(s)
+        axes = axes_of(scop, s)
         if axes is None:
             continue
         name = s.sym_name.data
@@ -125,7 +124,7 @@ def _assemble(
     for _, name in placed:
         nest = nests.get(name)
         if nest is None:
-            statement = find_statement(scop, name)
+            statement = scop.statement(name)
             forms: Sequence[Node] = [
                 plain_nest(statement, machine, parallel)
                 for parallel in ((True, False) if threads > 1 else (False,))

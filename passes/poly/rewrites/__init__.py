@@ -26,7 +26,8 @@ PARAMETRIC = (split_domain,)  # rules that work where sizes are known at run tim
 
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
-    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply."""
+    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply, and
+    `scop` is as it was then."""
     rule = RULES.get(type(step))
     if rule is None:
         raise IllegalScheduleError(f"no rule applies the step {step}")

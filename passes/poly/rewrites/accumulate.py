@@ -20,7 +20,7 @@ from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Accumulate
 from ..positions import insert_beside
 from .find import check_name_is_free, find_statement
-from .reduction_blocks import check_element_is_untouched, reduction_blocks
+from .reduction_blocks import untouched_blocks
 
 
 def accumulate(scop: ScopOp, step: Accumulate) -> None:
@@ -33,8 +33,7 @@ def accumulate(scop: ScopOp, step: Accumulate) -> None:
     name = step.statement
     for new in (f"{name}_load", f"{name}_store"):
         check_name_is_free(scop, new, step)
-    blocks = reduction_blocks(statement, step.dim, step.factor, step)
-    check_element_is_untouched(scop, blocks, step)
+    blocks = untouched_blocks(scop, statement, step.dim, step.factor, step)
     array, write, key = statement.target, statement.write.data, blocks.key
     assert isinstance(array.type, MemRefType)
     temporary = ArrayOp(

@@ -20,7 +20,7 @@ from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Precompute
 from ..affine_maps import substitute
 from ..sets import IslSet, domain_set, isl
-from .find import find_statement
+from .find import check_name_is_free, find_statement, refuse
 
 
 def _dims_of(statement: StatementOp) -> dict[SSAValue, frozenset[int]]:
@@ -140,29 +140,32 @@ def precompute(scop: ScopOp, step: Precompute) -> None:
     statement = find_statement(scop, step.statement)
     values = _candidates(statement, frozenset(step.dims))
     if not values:
-        raise IllegalScheduleError(
-            f"precompute: no part of the body of {step.statement} depends on dims "
-            f"{', '.join(f'i{d}' for d in step.dims)} only"
-        )
+        dims = ", ".join(f"i{d}" for d in step.dims)
+        raise refuse(step, f"no part of the body of {step.statement} depends on {dims} only")
+    used = _dims_of(statement)
+    kept = [sorted(used[v]) for v in values]
+    producers = [
+        _producer(statement, v, dims, f"{step.statement}_pre{k}")
+        for k, (v, dims) in enumerate(zip(values, kept, strict=True))
+    ]
     written = {s.target for s in scop.statements}
-    dims = _dims_of(statement)
-    block = scop.body.block
-    for serial, value in enumerate(values):
-        kept = sorted(dims[value])
-        producer = _producer(statement, value, kept, f"{step.statement}_pre{serial}")
+    for producer in producers:
+        check_name_is_free(scop, producer.sym_name.data, step)
         changed = next((a for a in producer.sources if a in written), None)
         if changed is not None:
-            raise IllegalScheduleError(
-                f"precompute: {step.statement} reads {changed.name_hint or 'an array'}, which the "
-                "kernel writes; precompute takes what only depends on arrays that are never written"
+            raise refuse(
+                step,
+                f"{step.statement} reads {changed.name_hint or 'an array'}, which is written; "
+                "precompute takes what depends on arrays that are never written",
             )
+    first = scop.statements[0]
+    for producer, value, dims_of_value in zip(producers, values, kept, strict=True):
         array = producer.target.owner
-        first = scop.statements[0]
         assert isinstance(array, ArrayOp)
-        block.insert_op_before(array, first)
-        block.insert_op_before(producer, first)
-        access = AffineMap(statement.rank, 0, tuple(AffineExpr.dimension(d) for d in kept))
-        _read_instead(statement, value, array.result, access)
+        scop.body.block.insert_op_before(array, first)
+        scop.body.block.insert_op_before(producer, first)
+        access = tuple(AffineExpr.dimension(d) for d in dims_of_value)
+        _read_instead(statement, value, array.result, AffineMap(statement.rank, 0, access))
         _place_first(scop, producer)
 
 

@@ -1,17 +1,19 @@
 """The iterations of a reduction in blocks of one dim: the element that a block updates, its begin
 and end in the original order, and whether anything else touches the element in between.
 
-A block is begun (and ended) in the loops of the statement itself, at an iteration that is at most
-(at least) every iteration of the block in every reduction dim, so before (after) all of them.
+A block is begun (and ended) in the loops of the statement itself: at an iteration that is at most
+(at least) every iteration of the block in every reduction dim, or, where something else runs there,
+at its first (last) instance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
@@ -31,6 +33,7 @@ class ReductionBlocks:
     statement: StatementOp
     dim: int
     factor: int | None
+    exact: bool = False
 
     @property
     def label(self) -> str:
@@ -79,12 +82,20 @@ class ReductionBlocks:
         return limits
 
     def begin(self) -> IslMap:
-        """instance -> where its block begins, at an iteration of the same loops."""
+        """instance -> where its block begins, in the same loops."""
+        if self.exact:
+            return self._instances.apply_range(self._instances.reverse().lexmin())
         return self._bound(last=False)
 
     def end(self) -> IslMap:
         """instance -> where its block ends."""
+        if self.exact:
+            return self._instances.apply_range(self._instances.reverse().lexmax())
         return self._bound(last=True)
+
+    @property
+    def _instances(self) -> IslMap:
+        return access_map(self.key, self.label, "block").intersect_domain(self.domain)
 
     def _bound(self, last: bool) -> IslMap:
         names = dims(self.statement.rank)
@@ -131,6 +142,22 @@ def reduction_blocks(
         raise refuse(
             step, "different iterations of the dims that are not reduced update one element"
         )
+    return blocks
+
+
+def untouched_blocks(
+    scop: ScopOp, statement: StatementOp, dim: int, factor: int | None, step: Rewrite
+) -> ReductionBlocks:
+    """The blocks whose elements nothing else accesses; IllegalScheduleError where there are none.
+
+    Affine begins and ends are tried first, because they make simple loops.
+    """
+    blocks = reduction_blocks(statement, dim, factor, step)
+    try:
+        check_element_is_untouched(scop, blocks, step)
+    except IllegalScheduleError:
+        blocks = replace(blocks, exact=True)
+        check_element_is_untouched(scop, blocks, step)
     return blocks
 
 

@@ -20,7 +20,7 @@ from ..rfactor import combine_body
 from ..sets import dims, domain_text, isl
 from .accumulate import set_accumulator
 from .find import check_name_is_free, find_statement
-from .reduction_blocks import check_element_is_untouched, reduction_blocks
+from .reduction_blocks import untouched_blocks
 
 
 def neutral_value(kind: str, element: Attribute) -> FloatAttr | IntegerAttr:
@@ -49,8 +49,7 @@ def factor_reduction(scop: ScopOp, step: Rfactor) -> None:
     name, rank = step.statement, statement.rank
     for new in (f"{name}_zero", f"{name}_lanes"):
         check_name_is_free(scop, new, step)
-    blocks = reduction_blocks(statement, step.dim, None, step)
-    check_element_is_untouched(scop, blocks, step)
+    blocks = untouched_blocks(scop, statement, step.dim, None, step)
     array, write = statement.target, statement.write.data
     assert isinstance(array.type, MemRefType)
     assert statement.reduction is not None

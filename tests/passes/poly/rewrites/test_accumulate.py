@@ -54,6 +54,14 @@ def right_looking_lu(n: int, A: f64[n, n]) -> None:
 
 
 @kernel
+def prefix_sums(n: int, s: f64[n], x: f64[n, n], y: f64[n, n]) -> None:
+    for i in range(n):
+        for k in range(n):
+            s[i] += x[i, k]
+            y[i, k] = s[i]
+
+
+@kernel
 def convolution(n: int, y: f64[n], x: f64[n + 8], w: f64[4, 3]) -> None:
     for i in range(n):
         for c in range(4):
@@ -125,6 +133,10 @@ def test_load_and_store_exist_for_the_blocks_that_have_iterations(scop: Scop) ->
         assert sorted(found) == sorted(blocks)
 
 
+def test_a_block_ends_where_its_element_is_read(scop: Scop, keeps: Scop) -> None:
+    keeps(scop(right_looking_lu, n=7), Accumulate("S1", 0, 3), exact=False)
+
+
 def test_a_register_tile_is_a_matter_of_the_loops_that_follow(scop: Scop, keeps: Scop) -> None:
     tile = "unroll {0}r[{0}: i0 mod 2] {{ unroll {0}c[{0}: i2 mod 2] {{ {0} }} }}"
     load, update, store = (tile.format(name) for name in ("S0_load", "S0", "S0_store"))
@@ -141,11 +153,11 @@ def test_a_register_tile_is_a_matter_of_the_loops_that_follow(scop: Scop, keeps:
     ("make", "sizes", "step", "reason"),
     [
         pytest.param(
-            right_looking_lu,
+            prefix_sums,
             {"n": 6},
-            Accumulate("S1", 0, 3),
+            Accumulate("S0", 1, 3),
             "accessed before its block is complete",
-            id="pivots_are_read_while_their_block_is_open",
+            id="sums_are_read_while_their_block_is_open",
         ),
         pytest.param(
             convolution,
