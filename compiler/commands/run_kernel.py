@@ -45,14 +45,15 @@ def read_arguments(kernel: CompiledKernel, path: Path) -> dict[str, Any]:
         arrays = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InvalidInputError(f"{path}: cannot be read as safetensors: {error}") from error
-    wanted = [a.name for a in kernel.artifact.arguments]
+    given = [a for a in kernel.artifact.arguments if a.taken_from is None]
+    wanted = [a.name for a in given]
     if sorted(arrays) != sorted(wanted):
         raise InvalidInputError(
             f"{path}: expected arrays {', '.join(wanted)}, found {', '.join(sorted(arrays))}"
         )
     return {
         a.name: arrays[a.name].copy() if a.kind == "array" else number_of(a.name, arrays[a.name])
-        for a in kernel.artifact.arguments
+        for a in given
     }
 
 

@@ -22,7 +22,8 @@ class Argument:
     """One argument. `role` says what the kernel does to an array.
 
     Extents that depend on sizes are texts in `shape`, such as "n + 1"; `extents` then is the affine
-    map from all sizes to the shape.
+    map from all sizes to the shape. A size that is `taken_from` (array, dim) is no argument of the
+    caller: it is that extent of the array that was passed.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Argument:
     shape: tuple[int | str, ...] = ()
     role: Role = "in"
     extents: str | None = None
+    taken_from: tuple[str, int] | None = None
 
     @property
     def is_written(self) -> bool:
@@ -48,7 +50,9 @@ class Argument:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Argument:
         """Back from `to_json`."""
-        return Argument(**{**data, "shape": tuple(data["shape"])})
+        source = data["taken_from"]
+        taken_from = None if source is None else tuple(source)
+        return Argument(**{**data, "shape": tuple(data["shape"]), "taken_from": taken_from})
 
 
 def named_values(
@@ -102,6 +106,16 @@ def checked_size(argument: Argument, value: Any) -> int:
             f"{argument.name}: expected a size from 0 to {2**31 - 1}, found {described(value)}"
         )
     return size
+
+
+def checked_extent(name: str, value: Any, dim: int) -> int:
+    """The extent of dim `dim` of `value`, an array."""
+    if not isinstance(value, np.ndarray) or value.ndim <= dim:
+        raise InvalidInputError(
+            f"{name}: expected a NumPy array of more than {dim} dimensions, found "
+            f"{described(value)}"
+        )
+    return int(value.shape[dim])
 
 
 def checked_array(argument: Argument, value: Any, shape: tuple[int | str, ...]) -> Array:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType, StringAttr
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, IndexType, MemRefType, StringAttr
 from xdsl.dialects.func import FuncOp
+from xdsl.ir.affine import AffineExpr
 
 from ...costmodel.hardware import Machine
 from ...dialects.reference.loop_arithmetic import dtype_of
 from ..runtime.cache import Entry
 from ..verify.report import VerifyReport
 from .arguments import Argument, Role
-from .size_expressions import shape_text
+from .size_conditions import SizeConditions, size_conditions
+from .size_expressions import parse_map, shape_text
 
 LIBRARY = "library.so"
 DESCRIPTION = "kernel.json"
@@ -26,9 +28,10 @@ DESCRIPTION = "kernel.json"
 class KernelArtifact:
     """A compiled kernel.
 
-    `arguments` are what a caller gives; `scratch` are temporaries that the runtime allocates, the
-    last parameters of the C function. `sources` maps file names to C text, `ir` stage file
-    names to IR text, `schedule` holds the steps that were applied, one a line.
+    `arguments` are in the order of the Python function; the C function takes the sizes first, then
+    the others, then `scratch`: temporaries that the runtime allocates. `conditions` say for which
+    sizes it is defined. `sources` maps file names to C text, `ir` stage file names to IR text,
+    `schedule` holds the steps that were applied, one a line.
     """
 
     name: str
@@ -36,6 +39,7 @@ class KernelArtifact:
     threads: int
     arguments: tuple[Argument, ...]
     scratch: tuple[Argument, ...]
+    conditions: SizeConditions
     schedule: str
     sources: Mapping[str, str]
     ir: Mapping[str, str]
@@ -52,6 +56,7 @@ class KernelArtifact:
             "machine": asdict(self.machine),
             "arguments": [a.to_json() for a in self.arguments],
             "scratch": [a.to_json() for a in self.scratch],
+            "conditions": self.conditions.to_json(),
             "report": None if self.report is None else self.report.to_json(),
             "sources": dict(self.sources),
             "ir": dict(self.ir),
@@ -74,6 +79,7 @@ class KernelArtifact:
                 "machine": Machine(**machine),
                 "arguments": tuple(map(Argument.from_json, data["arguments"])),
                 "scratch": tuple(map(Argument.from_json, data["scratch"])),
+                "conditions": SizeConditions.from_json(data["conditions"]),
                 "flags": tuple(data["flags"]),
                 "report": None if report is None else VerifyReport.from_json(report),
                 "library": entry.path / LIBRARY,
@@ -81,10 +87,41 @@ class KernelArtifact:
         )
 
 
+def conditions_of(func: FuncOp) -> SizeConditions:
+    """The sizes for which a kernel at the loops level is defined."""
+    context = func.attributes.get("tilecast.context")
+    if not isinstance(context, StringAttr):
+        return SizeConditions()
+    sizes = [str(a.name_hint) for a in func.body.block.args if isinstance(a.type, IndexType)]
+    return size_conditions(context.data, sizes)
+
+
+def in_order(arguments: Sequence[Argument], names: Sequence[str]) -> tuple[Argument, ...]:
+    """`arguments` as `names` lists them; sizes that it does not list are taken from arrays."""
+    found: list[Argument] = []
+    for a in arguments:
+        if a.kind == "size" and a.name not in names:
+            position = sum(other.kind == "size" for other in found)
+            a = replace(a, taken_from=extent_that_is(position, arguments))
+        found.append(a)
+    place = {name: k for k, name in enumerate(names)}
+    return tuple(sorted(found, key=lambda a: place.get(a.name, len(names))))
+
+
+def extent_that_is(size: int, arguments: Sequence[Argument]) -> tuple[str, int]:
+    """An (array, dim) whose extent is the parameter number `size`."""
+    for a in arguments:
+        if a.kind == "array" and a.extents is not None:
+            for d, expr in enumerate(parse_map(a.extents).results):
+                if expr == AffineExpr.symbol(size):
+                    return a.name, d
+    raise AssertionError("a parameter without an argument is the extent of an array")
+
+
 def arguments_of(
     func: FuncOp, scalars: frozenset[str]
-) -> tuple[tuple[Argument, ...], tuple[Argument, ...]]:
-    """(what a caller gives, scratch) of a kernel at the loops level, in its order."""
+) -> tuple[list[Argument], tuple[Argument, ...]]:
+    """(what the C function is given, scratch) of a kernel at the loops level, in its order."""
     roles = func.attributes["tilecast.roles"]
     assert isinstance(roles, ArrayAttr)
     maps = func.attributes.get("tilecast.extents")
@@ -106,8 +143,9 @@ def arguments_of(
         shape: tuple[int | str, ...] = value.type.get_shape()
         text = None
         if isinstance(map, AffineMapAttr):
-            shape, text = shape_text(map.data, sizes), str(map)
+            shape = shape_text(map.data, sizes)
+            text = str(map) if any(isinstance(extent, str) for extent in shape) else None
         kind: Role = "out" if role.data == "scratch" else role.data  # type: ignore[assignment]
         argument = Argument(name, "array", dtype, shape, kind, text)
         (scratch if role.data == "scratch" else given).append(argument)
-    return tuple(given), tuple(scratch)
+    return given, tuple(scratch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .arguments import (
     Argument,
     check_no_overlap,
     checked_array,
+    checked_extent,
     checked_scalar,
     checked_size,
     named_values,
@@ -41,6 +42,7 @@ class CompiledKernel:
         self.artifact = artifact
         self._library = KernelLibrary(artifact.library, artifact.name)
         self._verifier = verifier
+        self._given = [a for a in artifact.arguments if a.taken_from is None]
         self._maps = {a.extents: parse_map(a.extents) for a in self._all() if a.extents}
         self._scratch: dict[tuple[int, ...], list[list[Array]]] = {}
 
@@ -53,15 +55,10 @@ class CompiledKernel:
 
     def run(self, threads: int, *values: Any, **keywords: Any) -> None:
         """As a call, with another number of threads; results do not depend on it."""
-        arguments = self.artifact.arguments
-        given = named_values(self.artifact.name, arguments, values, keywords)
-        sizes = tuple(
-            checked_size(a, value)
-            for a, value in zip(arguments, given, strict=True)
-            if a.kind == "size"
-        )
+        given = named_values(self.artifact.name, self._given, values, keywords)
+        sizes = self._sizes(dict(zip((a.name for a in self._given), given, strict=True)))
         arrays, stored = [], []
-        for a, value in zip(arguments, given, strict=True):
+        for a, value in zip(self._given, given, strict=True):
             if a.kind == "size":
                 continue
             stored.append(a)
@@ -80,23 +77,38 @@ class CompiledKernel:
         finally:
             free.append(scratch)
 
-    def takes(self, sizes: tuple[int, ...]) -> bool:
+    def _sizes(self, values: Mapping[str, Any]) -> tuple[int, ...]:
+        """The sizes of a call; InvalidInputError where the kernel is not defined for them."""
+        sizes = []
+        for a in self.artifact.arguments:
+            if a.kind != "size":
+                continue
+            if a.taken_from is None:
+                sizes.append(checked_size(a, values[a.name]))
+            else:
+                array, dim = a.taken_from
+                sizes.append(checked_extent(array, values[array], dim))
+        if not self.takes(sizes):
+            raise InvalidInputError(
+                f"{self.artifact.name}: expected {self.artifact.conditions.text}, found "
+                + ", ".join(f"{name} = {n}" for name, n in zip(self.size_names, sizes, strict=True))
+            )
+        return tuple(sizes)
+
+    @property
+    def size_names(self) -> list[str]:
+        """The sizes that are not bound, in the order of the C function."""
+        return [a.name for a in self.artifact.arguments if a.kind == "size"]
+
+    def takes(self, sizes: Sequence[int]) -> bool:
         """Whether the kernel is defined for these sizes."""
-        try:
-            for argument in self._all():
-                self.shape(argument, sizes)
-        except InvalidInputError:
-            return False
-        return True
+        return self.artifact.conditions.hold(sizes)
 
     def shape(self, argument: Argument, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of `argument` for these sizes; InvalidInputError where it is negative."""
+        """The shape of `argument` for these sizes."""
         if argument.extents is None:
             return tuple(int(extent) for extent in argument.shape)
-        shape = tuple(self._maps[argument.extents].eval([], sizes))
-        if any(extent < 0 for extent in shape):
-            raise InvalidInputError(f"{argument} would have the shape {shape}")
-        return shape
+        return tuple(self._maps[argument.extents].eval([], sizes))
 
     def _allocate(self, argument: Argument, sizes: tuple[int, ...]) -> Array:
         shape = self.shape(argument, sizes)

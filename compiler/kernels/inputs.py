@@ -26,7 +26,9 @@ def random_values(
     for a in kernel.artifact.arguments:
         dtype = np.dtype(a.dtype)
         if a.kind == "size":
-            values[a.name] = next(given)
+            size = next(given)
+            if a.taken_from is None:
+                values[a.name] = size
         elif a.kind == "scalar":
             values[a.name] = random_array((), dtype, rng)[()]
         elif a.role == "out":

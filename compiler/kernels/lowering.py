@@ -18,7 +18,7 @@ from ...dialects.schedule import Step, parse_steps
 from ...passes.context import CompileContext
 from ..options import Options
 from ..pipeline import EXTRACT_KERNEL, KERNEL_PIPELINE, ir_file_name, run_stage, write_text
-from .artifact import KernelArtifact, arguments_of
+from .artifact import KernelArtifact, arguments_of, conditions_of, in_order
 from .library import call_unit
 from .program import KernelProgram
 
@@ -125,8 +125,9 @@ class LoweredKernel:
             name=self.func.sym_name.data,
             machine=self.ctx.machine,
             threads=threads,
-            arguments=arguments,
+            arguments=in_order(arguments, self.program.names),
             scratch=scratch,
+            conditions=conditions_of(self.func),
             schedule="" if schedule is None else schedule.data,
             sources=self.sources,
             ir=self.ir,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdsl.dialects.builtin import MemRefType, ModuleOp
+from xdsl.dialects.builtin import IndexType, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.parser import Parser
@@ -22,13 +22,14 @@ from ..frontend.kernel_language import BoundKernel, Kernel
 class KernelProgram:
     """One affine function, `module` holding it and nothing else.
 
-    `scalars` are the arguments that a caller gives as numbers; `function` is what computes the same
-    in Python, called with `arguments(values)`.
+    `names` are the arguments that a caller gives, in order, `scalars` those that are numbers.
+    `function` is what computes the same in Python, called with `arguments(values)`.
     """
 
     name: str
     module: ModuleOp
     scalars: frozenset[str]
+    names: tuple[str, ...]
     function: Callable[..., Any] | None = None
     bound: BoundKernel | None = None
 
@@ -61,7 +62,8 @@ def load_program(source: Any, sizes: Mapping[str, int] | None) -> KernelProgram:
         bound = source.bind(**(sizes or {}))
     scalars = frozenset(p.name for p in bound.parameters if p.extents is None)
     kernel = bound.kernel
-    return KernelProgram(kernel.name, bound.module(), scalars, kernel.function, bound)
+    names = tuple(p.name for p in kernel.parameters if p.name not in bound.sizes)
+    return KernelProgram(kernel.name, bound.module(), scalars, names, kernel.function, bound)
 
 
 def read_program(path: Path) -> KernelProgram:
@@ -83,6 +85,9 @@ def read_program(path: Path) -> KernelProgram:
     for k, argument in enumerate(func.body.block.args):
         argument.name_hint = argument.name_hint or f"arg{k}"
     scalars = frozenset(
-        str(a.name_hint) for a in func.body.block.args if not isinstance(a.type, MemRefType)
+        str(a.name_hint)
+        for a in func.body.block.args
+        if not isinstance(a.type, MemRefType | IndexType)
     )
-    return KernelProgram(func.sym_name.data, module, scalars)
+    names = tuple(str(a.name_hint) for a in func.body.block.args)
+    return KernelProgram(func.sym_name.data, module, scalars, names)

@@ -72,7 +72,7 @@ class KernelVerifier:
         instances = instances_of(self.scop, sizes)
         values = random_values(kernel, sizes, rng)
         expected, nearby = copied(values), last_place_changed(values, rng)
-        reference = self._reference(instances, values)
+        reference = self._reference(instances, values, sizes)
         reference(expected)
         reference(nearby)
         found, alone = copied(values), copied(values)
@@ -97,7 +97,7 @@ class KernelVerifier:
         assert isinstance(func, FuncOp)
         return extract_affine(func)
 
-    def _reference(self, instances: Instances, values: Values) -> Reference:
+    def _reference(self, instances: Instances, values: Values, sizes: tuple[int, ...]) -> Reference:
         """What computes the right results in place: the most independent program that is fast
         enough."""
         if self.program.function is not None and instances.count <= PYTHON_INSTANCES:
@@ -107,7 +107,7 @@ class KernelVerifier:
             except (ArithmeticError, ValueError):
                 pass  # Python's math refuses what the kernel takes to NaN or infinity
         if instances.count <= INTERPRETER_INSTANCES:
-            return self._run_interpreter
+            return lambda values: self._run_interpreter(values, sizes)
         return self._plain_kernel
 
     def _run_python(self, values: Values) -> None:
@@ -115,9 +115,9 @@ class KernelVerifier:
         with np.errstate(all="ignore"):
             self.program.function(*self.program.arguments(values))
 
-    def _run_interpreter(self, values: Values) -> None:
-        arrays = [np.asarray(v) for v in values.values()]
-        run_scop(self.scop, arrays)
+    def _run_interpreter(self, values: Values, sizes: tuple[int, ...]) -> None:
+        arrays = [np.asarray(values[str(a.name_hint)]) for a in self.scop.body.block.args]
+        run_scop(self.scop, arrays, parameters=sizes)
 
     def _plain_kernel(self, values: Values) -> None:
         self._plain(**values)

@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
 from ...dialects.errors import LoweringError
-from ...dialects.poly import check_extents
+from ...dialects.poly import ScopOp, check_extents
 from .sets import IslSet, declared, expr_text, isl
 
 EXTENTS = "tilecast.extents"
@@ -98,6 +98,22 @@ def _stated_extents(func: FuncOp, argument: int) -> AffineMapAttr | None:
     found = attributes[argument]
     extents = found.data.get(EXTENTS) if isinstance(found, DictionaryAttr) else None
     return extents if isinstance(extents, AffineMapAttr) else None
+
+
+def context_of(scop: ScopOp) -> IslSet:
+    """The values of the parameters for which `scop` is defined."""
+    return isl.Set("{ : }" if scop.context is None else scop.context.data)
+
+
+def lower_bounds(scop: ScopOp) -> list[int]:
+    """The smallest value of each parameter."""
+    context = context_of(scop)
+    bounds = []
+    for k in range(len(scop.parameters)):
+        position = context.find_dim_by_name(isl.dim_type.param, f"s{k}")
+        box = context.from_params().move_dims(isl.dim_type.set, 0, isl.dim_type.param, position, 1)
+        bounds.append(box.dim_min_val(0).to_python())
+    return bounds
 
 
 def can_grow(context: IslSet) -> bool:
