@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from xdsl.ir.affine import (
@@ -13,12 +14,18 @@ from xdsl.ir.affine import (
     AffineSymExpr,
 )
 
+PARAMETER = re.compile(r"\bs(\d+)\b")
 OPERATORS = {
     AffineBinaryOpKind.FloorDiv: "//",
     AffineBinaryOpKind.CeilDiv: "/^",
     AffineBinaryOpKind.Mod: "%",
     AffineBinaryOpKind.Mul: "*",
 }
+
+
+def named_text(text: str, names: Sequence[str]) -> str:
+    """An isl text with the parameters s0, s1, ... called by their own names."""
+    return PARAMETER.sub(lambda match: names[int(match[1])], text) if names else text
 
 
 def affine_text(expr: AffineExpr, symbols: Sequence[str] = ()) -> str:

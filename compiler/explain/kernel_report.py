@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -12,12 +12,13 @@ from xdsl.dialects.builtin import MemRefType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from ...dialects.poly import ArrayOp, ScopOp
+from ...dialects.poly import ArrayOp, ScopOp, extents_of
 from ...dialects.schedule import Step, parse_steps, tree_text
 from ...passes.poly.dependences import array_names, dependences_of
 from ...passes.poly.primitives import original_tree
 from ...passes.poly.scheduled import apply_schedule
 from ...passes.poly.storage import KERNEL, Place, element_bytes, place_arrays
+from .affine_text import affine_text, named_text
 from .dependence_vectors import DependenceFacts, dependence_facts
 from .statement_text import element_text, statement_text
 
@@ -49,10 +50,13 @@ class StatementFacts:
 class KernelReport:
     """A kernel before and after its schedule.
 
+    `sizes` are those that are known at run time, `context` the values of them that it takes.
     `rewritten` has the statements that the schedule acts on where they are not the original ones.
     """
 
     name: str
+    sizes: tuple[str, ...]
+    context: str
     arrays: tuple[ArrayFacts, ...]
     statements: tuple[StatementFacts, ...]
     dependences: tuple[DependenceFacts, ...]
@@ -68,8 +72,10 @@ class KernelReport:
         return asdict(self)
 
     def __str__(self) -> str:
+        has_sizes = bool(self.sizes)
         parts = [
             f"kernel {self.name}",
+            *([section("sizes", [f"{', '.join(self.sizes)}  where {self.context}"])] * has_sizes),
             section("arrays", map(_array_line, self.arrays)),
             section("statements", map(_statement_lines, self.statements)),
             section("dependences", map(_dependence_line, self.dependences)),
@@ -123,6 +129,8 @@ def kernel_report(
     statements = statement_facts(original)
     return KernelReport(
         name=original.sym_name.data,
+        sizes=tuple(original.parameters),
+        context=context_text(original),
         arrays=array_facts(original),
         statements=statements,
         dependences=tuple(dependence_facts(original)),
@@ -139,15 +147,15 @@ def kernel_report(
 
 def statement_facts(scop: ScopOp) -> tuple[StatementFacts, ...]:
     """What every statement does."""
-    names = array_names(scop)
+    names, sizes = array_names(scop), scop.parameters
     return tuple(
         StatementFacts(
             name=s.sym_name.data,
-            text=statement_text(s, names),
-            domain=s.domain.data,
-            write=element_text(names[s.target], s.write.data),
+            text=statement_text(s, names, sizes),
+            domain=named_text(s.domain.data, sizes),
+            write=element_text(names[s.target], s.write.data, sizes),
             reads=tuple(
-                element_text(names[array], access)
+                element_text(names[array], access, sizes)
                 for array, access in zip(s.sources, s.read_maps, strict=True)
             ),
             reduction=None if s.reduction is None else s.reduction.data,
@@ -160,11 +168,11 @@ def array_facts(scop: ScopOp) -> tuple[ArrayFacts, ...]:
     """Arguments with their roles, then temporaries."""
     names = array_names(scop)
     arguments = [
-        ArrayFacts(names[a], type_text(a), role.data)
+        ArrayFacts(names[a], type_text(a, scop.parameters), role.data)
         for a, role in zip(scop.body.block.args, scop.roles, strict=True)
     ]
     locals = [
-        ArrayFacts(names[op.result], type_text(op.result), "temporary")
+        ArrayFacts(names[op.result], type_text(op.result, scop.parameters), "temporary")
         for op in scop.body.block.ops
         if isinstance(op, ArrayOp)
     ]
@@ -189,21 +197,31 @@ def temporary_facts(
             where = "in registers"
         else:
             where = "local to the kernel" if place.axis == KERNEL else f"local to {place.axis}"
+        is_dynamic = any(n < 0 for n in place.shape)
         extents = "x".join(map(str, place.shape)) or "scalar"
         facts.append(
             ArrayFacts(
                 names[array],
-                type_text(array),
+                type_text(array, scop.parameters),
                 "temporary",
-                f"{where} as {extents}",
-                prod(place.shape) * element_bytes(array),
+                where if is_dynamic else f"{where} as {extents}",
+                None if is_dynamic else prod(place.shape) * element_bytes(array),
             )
         )
     return tuple(facts)
 
 
-def type_text(array: SSAValue) -> str:
-    """`f64[20, 30]`."""
+def context_text(scop: ScopOp) -> str:
+    """The values of the sizes for which `scop` is defined."""
+    if scop.context is None:
+        return ""
+    text = scop.context.data
+    inside = text[text.index(":") + 1 : text.rindex("}")]
+    return " ".join(named_text(inside, scop.parameters).split())
+
+
+def type_text(array: SSAValue, sizes: Sequence[str]) -> str:
+    """`f64[20, n + 1]`."""
     assert isinstance(array.type, MemRefType)
-    extents = ", ".join("?" if n < 0 else str(n) for n in array.type.get_shape())
+    extents = ", ".join(affine_text(e, sizes) for e in extents_of(array))
     return f"{array.type.element_type}[{extents}]" if extents else str(array.type.element_type)

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
-from ...dialects.poly import IndexOp, StatementOp, YieldOp
+from ...dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from .affine_text import affine_text
 
 SUM, PRODUCT, ATOM = 1, 2, 3
@@ -46,32 +46,41 @@ RELATIONS |= {"oeq": "==", "une": "!=", "olt": "<", "ole": "<=", "ogt": ">", "og
 Text = tuple[str, int]
 
 
-def element_text(name: str, access: AffineMap) -> str:
-    """`A[i0, i1 + 1]`; the name alone for a scalar."""
-    indices = ", ".join(affine_text(e) for e in access.results)
+def element_text(name: str, access: AffineMap, sizes: Sequence[str] = ()) -> str:
+    """`A[i0, i1 + 1]`; the name alone for a scalar. `sizes` are the names of the parameters."""
+    indices = ", ".join(affine_text(e, sizes) for e in access.results)
     return f"{name}[{indices}]" if indices else name
 
 
-def statement_text(statement: StatementOp, names: Mapping[SSAValue, str]) -> str:
+def statement_text(
+    statement: StatementOp, names: Mapping[SSAValue, str], sizes: Sequence[str] = ()
+) -> str:
     """The assignment that every instance makes; `names` are those of the arrays."""
     values: dict[SSAValue, Text] = {
-        argument: (element_text(names[array], access), ATOM)
+        argument: (element_text(names[array], access, sizes), ATOM)
         for argument, array, access in zip(
             statement.body.block.args, statement.sources, statement.read_maps, strict=True
         )
     }
-    target = element_text(names[statement.target], statement.write.data)
+    target = element_text(names[statement.target], statement.write.data, sizes)
     for op in statement.body.block.ops:
         if isinstance(op, YieldOp):
             return f"{target} = {values[op.value][0]}"
         operands = [values.get(o, ("?", ATOM)) for o in op.operands]
         for result in op.results:
-            values[result] = _operation(op, operands, names)
+            values[result] = _operation(op, operands, names, sizes)
     raise AssertionError("a statement ends with poly.yield")
 
 
-def _operation(op: Operation, operands: Sequence[Text], names: Mapping[SSAValue, str]) -> Text:
+def _operation(
+    op: Operation,
+    operands: Sequence[Text],
+    names: Mapping[SSAValue, str],
+    sizes: Sequence[str],
+) -> Text:
     match op:
+        case ParamOp():
+            return sizes[op.index.data], ATOM
         case IndexOp():
             return f"i{op.dim.data}", ATOM
         case arith.ConstantOp(value=FloatAttr() as number):
@@ -81,7 +90,7 @@ def _operation(op: Operation, operands: Sequence[Text], names: Mapping[SSAValue,
         case memref.LoadOp():
             return f"{names[op.memref]}[{', '.join(text for text, _ in operands[1:])}]", ATOM
         case arith.NegfOp():
-            return f"-{_inside(operands[0], ATOM)}", PRODUCT
+            return f"-{_inside(operands[0], PRODUCT)}", PRODUCT
         case arith.SelectOp():
             condition, then, other = (text for text, _ in operands)
             return f"({then} if {condition} else {other})", ATOM
@@ -93,6 +102,8 @@ def _operation(op: Operation, operands: Sequence[Text], names: Mapping[SSAValue,
     if type(op) in BINARY:
         sign, level = BINARY[type(op)]
         right = level if sign in "+*" else level + 1
+        if sign == "+" and operands[1][0].startswith("-") and operands[1][1] > SUM:
+            return f"{_inside(operands[0], SUM)} - {operands[1][0][1:]}", SUM
         return f"{_inside(operands[0], level)} {sign} {_inside(operands[1], right)}", level
     name = FUNCTIONS.get(type(op), op.name.partition(".")[2])
     return f"{name}({', '.join(text for text, _ in operands)})", ATOM

@@ -132,7 +132,7 @@ def kernel_key_parts(
 ) -> dict[str, str]:
     """Everything that the result depends on, by name."""
     return {
-        "program": digest_lines([program.text(), *sorted(program.scalars)]),
+        "program": digest_lines([program.text(), *program.names, *sorted(program.scalars)]),
         "schedule": "default" if steps is None else steps,
         "name": settings.name,
         "verify": str(settings.verify),

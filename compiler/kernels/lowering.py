@@ -18,7 +18,8 @@ from ...dialects.schedule import Step, parse_steps
 from ...passes.context import CompileContext
 from ..options import Options
 from ..pipeline import EXTRACT_KERNEL, KERNEL_PIPELINE, ir_file_name, run_stage, write_text
-from .artifact import KernelArtifact, arguments_of, conditions_of, in_order
+from .artifact import KernelArtifact
+from .interface import interface_of
 from .library import call_unit
 from .program import KernelProgram
 
@@ -119,15 +120,15 @@ class LoweredKernel:
     ) -> KernelArtifact:
         """Everything about the lowered kernel as plain data."""
         assert self.scop is not None
-        arguments, scratch = arguments_of(self.func, self.program.scalars)
+        interface = interface_of(self.func, self.program)
         schedule = self.scop.schedule
         return KernelArtifact(
             name=self.func.sym_name.data,
             machine=self.ctx.machine,
             threads=threads,
-            arguments=in_order(arguments, self.program.names),
-            scratch=scratch,
-            conditions=conditions_of(self.func),
+            arguments=interface.given,
+            scratch=interface.scratch,
+            conditions=interface.conditions,
             schedule="" if schedule is None else schedule.data,
             sources=self.sources,
             ir=self.ir,

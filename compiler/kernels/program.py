@@ -9,7 +9,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import IndexType, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 from xdsl.parser import Parser
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
 
@@ -22,14 +22,16 @@ from ..frontend.kernel_language import BoundKernel, Kernel
 class KernelProgram:
     """One affine function, `module` holding it and nothing else.
 
-    `names` are the arguments that a caller gives, in order, `scalars` those that are numbers.
+    `names` are the arguments that a caller gives, in order, `sizes` and `scalars` those that are
+    index and other numbers.
     `function` is what computes the same in Python, called with `arguments(values)`.
     """
 
     name: str
     module: ModuleOp
-    scalars: frozenset[str]
     names: tuple[str, ...]
+    sizes: frozenset[str]
+    scalars: frozenset[str]
     function: Callable[..., Any] | None = None
     bound: BoundKernel | None = None
 
@@ -47,23 +49,26 @@ class KernelProgram:
         return str(module)
 
 
-def load_program(source: Any, sizes: Mapping[str, int] | None) -> KernelProgram:
-    """The program that `source` (a Kernel, BoundKernel, or path of an .mlir file) is."""
+def load_program(source: Any, given: Mapping[str, int] | None) -> KernelProgram:
+    """The program that `source` (a Kernel with the sizes `given`, a BoundKernel, the path of an
+    .mlir file) is."""
     if isinstance(source, str | Path):
-        if sizes:
+        if given:
             raise OptionError(f"{source}: sizes are for kernel functions; edit the constants")
         return read_program(Path(source))
     if isinstance(source, BoundKernel):
-        if sizes:
+        if given:
             raise OptionError(f"{source.kernel.name} has its sizes already: {source.sizes}")
         bound = source
     else:
         assert isinstance(source, Kernel)
-        bound = source.bind(**(sizes or {}))
+        bound = source.bind(**(given or {}))
     scalars = frozenset(p.name for p in bound.parameters if p.extents is None)
     kernel = bound.kernel
     names = tuple(p.name for p in kernel.parameters if p.name not in bound.sizes)
-    return KernelProgram(kernel.name, bound.module(), scalars, names, kernel.function, bound)
+    sizes = frozenset(bound.free_sizes)
+    module = bound.module()
+    return KernelProgram(kernel.name, module, names, sizes, scalars, kernel.function, bound)
 
 
 def read_program(path: Path) -> KernelProgram:
@@ -82,12 +87,11 @@ def read_program(path: Path) -> KernelProgram:
         found = ", ".join(op.name for op in functions) or "nothing"
         raise InvalidInputError(f"{path}: expected one func.func of affine loops, found {found}")
     func = functions[0]
+    types: dict[str, Attribute] = {}
     for k, argument in enumerate(func.body.block.args):
-        argument.name_hint = argument.name_hint or f"arg{k}"
-    scalars = frozenset(
-        str(a.name_hint)
-        for a in func.body.block.args
-        if not isinstance(a.type, MemRefType | IndexType)
-    )
-    names = tuple(str(a.name_hint) for a in func.body.block.args)
-    return KernelProgram(func.sym_name.data, module, scalars, names)
+        name = argument.name_hint or f"arg{k}"
+        types[name if name not in types else f"{name}_{k}"] = argument.type
+    sizes = frozenset(name for name, type in types.items() if isinstance(type, IndexType))
+    arrays = {name for name, type in types.items() if isinstance(type, MemRefType)}
+    scalars = frozenset(types) - sizes - arrays
+    return KernelProgram(func.sym_name.data, module, tuple(types), sizes, scalars)

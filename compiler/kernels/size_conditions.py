@@ -8,6 +8,7 @@ from typing import Any
 
 from ...dialects.errors import LoweringError
 from ...passes.poly.sets import isl
+from ..explain.affine_text import named_text
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def size_conditions(context: str, names: Sequence[str]) -> SizeConditions:
     choices = tuple(
         tuple(_condition(c, len(names), context) for c in part.get_constraints()) for part in parts
     )
-    return SizeConditions(named_text(context, names), choices)
+    inside = context[context.index("{") + 1 : context.rindex("}")].replace(":", "", 1)
+    return SizeConditions(" ".join(named_text(inside, names).split()), choices)
 
 
 def _condition(constraint: Any, count: int, context: str) -> Condition:
@@ -76,11 +78,3 @@ def _condition(constraint: Any, count: int, context: str) -> Condition:
         coefficients[int(name[1:])] = value.to_python()
     constant = constraint.get_constant_val().to_python()
     return Condition(constant, tuple(coefficients), bool(constraint.is_equality()))
-
-
-def named_text(context: str, names: Sequence[str]) -> str:
-    """The conditions of a context with the sizes' own names, without the rest of isl's syntax."""
-    body = context[context.index("{") + 1 : context.rindex("}")].replace(":", "", 1)
-    for k in reversed(range(len(names))):
-        body = body.replace(f"s{k}", names[k])
-    return " ".join(body.split())

@@ -35,6 +35,7 @@ Values = dict[str, Any]
 Reference = Callable[[Values], None]
 
 SMALL_SIZES = (7, 5, 9, 6, 11)
+ODD_SIZES = (33, 29, 31, 27, 37)  # several vectors and a rest
 PLAIN = Machine("c99", "scalar")
 PYTHON_INSTANCES = 100_000  # a tenth of a second or two
 INTERPRETER_INSTANCES = 10_000
@@ -61,7 +62,7 @@ class KernelVerifier:
         count = sum(a.kind == "size" for a in kernel.artifact.arguments)
         if count == 0:
             return [()]
-        choices = [tuple(SMALL_SIZES[(k + start) % 5] for k in range(count)) for start in (0, 2)]
+        choices = [tuple(sizes[k % 5] for k in range(count)) for sizes in (SMALL_SIZES, ODD_SIZES)]
         choices += [(n,) * count for n in (0, 1, 2)]
         return [sizes for sizes in choices if kernel.takes(sizes)]
 
@@ -116,7 +117,8 @@ class KernelVerifier:
             self.program.function(*self.program.arguments(values))
 
     def _run_interpreter(self, values: Values, sizes: tuple[int, ...]) -> None:
-        arrays = [np.asarray(values[str(a.name_hint)]) for a in self.scop.body.block.args]
+        others = [name for name in self.program.names if name not in self.program.sizes]
+        arrays = [np.asarray(values[name]) for name in others]
         run_scop(self.scop, arrays, parameters=sizes)
 
     def _plain_kernel(self, values: Values) -> None:
