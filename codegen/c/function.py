@@ -284,7 +284,7 @@ def signature_comment(func: FuncOp) -> str:
 def _short(type: Attribute) -> str:
     if not isinstance(type, MemRefType):
         return str(type)
-    extents = "".join(f"[{n}]" for n in type.get_shape())
+    extents = "".join("[?]" if n < 0 else f"[{n}]" for n in type.get_shape())
     return f"{type.get_element_type()}{extents}"
 
 

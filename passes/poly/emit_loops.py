@@ -46,10 +46,11 @@ class LoopEmitter:
     domains: dict[str, IslSet] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
+    strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
 
     def index(self) -> IndexBuilder:
         """A builder of index arithmetic at the insertion point."""
-        return IndexBuilder(self.block, self.env, self.lanes, self.known)
+        return IndexBuilder(self.block, self.env, self.lanes, self.known, self.strides)
 
     def inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""

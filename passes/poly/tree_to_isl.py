@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...dialects.schedule import Band, Chain, Leaf, Node, statements_of
-from .sets import IslMap, IslSet, dim_aff, dims, isl
+from .sets import IslMap, IslSet, declared, dim_aff, dims, isl
 
 AXIS_MARK = "axis "
 
@@ -34,7 +34,8 @@ def schedule_of(tree: Node, domains: dict[str, IslSet], ranks: dict[str, int]) -
 def prefix_map(statement: str, rank: int, path: list[Band]) -> IslMap:
     """statement -> values of the loops `path`, outermost first."""
     values = ", ".join(dict(band.exprs)[statement] for band in path)
-    return isl.Map(f"{{ {statement}[{', '.join(dims(rank))}] -> [{values}] }}")
+    head = declared(values)
+    return isl.Map(f"{head}{{ {statement}[{', '.join(dims(rank))}] -> [{values}] }}")
 
 
 def common_path(tree: Node, statements: set[str]) -> list[Band]:
