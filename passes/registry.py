@@ -25,6 +25,7 @@ PASSES: dict[str, str] = {
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.online_softmax:OnlineSoftmaxPass",
     "schedule": "poly.schedule:SchedulePass",
+    "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",

@@ -1,6 +1,16 @@
 """Schedules as data: the loop tree, and the steps that make it out of the original program."""
 
-from .rewrites import Accumulate, Expand, Pack, Pad, Recompute, Rewrite, Rfactor, SplitDomain
+from .rewrites import (
+    Accumulate,
+    Expand,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rewrite,
+    Rfactor,
+    SplitDomain,
+)
 from .steps import (
     Bind,
     Distribute,
@@ -49,6 +59,7 @@ __all__ = [
     "Pack",
     "Pad",
     "Parallelize",
+    "Precompute",
     "Rearrange",
     "Recompute",
     "Reorder",

@@ -37,9 +37,10 @@ class Accumulate(Rewrite):
     replacement): loaded before, stored after each block of `factor` iterations of dim `dim`.
 
     before: S: A[w] += f(k)
-    after:  S_load: t[w, kb] = A[w];  S: t[w, k / factor] += f(k);  S_store: A[w] = t[w, kb]
-    legal:  the reduction may be reassociated; that blocks do not meet A's other readers is a matter
-            of the order that follows, which the dependences of the three statements tell
+    after:  S_load: t[kb, w] = A[w];  S: t[k / factor, w] += f(k);  S_store: A[w] = t[kb, w]
+    legal:  in original order nothing else accesses A[w] between the load and the store of a block.
+            All three have the dims of S; the load is at k == kb * factor, the store at the end of
+            the block. Where one block holds all iterations, t has no index kb.
     """
 
     statement: str
@@ -53,8 +54,9 @@ class Pack(Rewrite):
     `position` (array packing, Goto & van de Geijn 2008; TVM cache_read with a layout).
 
     before: S: .. B[k, j] ..
-    after:  S_pack: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
-    legal:  no instance of the scop writes the operand
+    after:  S_packN: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
+    legal:  nothing in the outermost loop around S writes what S reads of B. N is the operand, and
+            the copy is a loop nest of its own in front of that loop
     """
 
     statement: str
@@ -68,8 +70,8 @@ class Rfactor(Rewrite):
     """Reduce into `factor` lanes first, then reduce the lanes (Suriana et al. 2017, TVM rfactor).
 
     before: S: a[w] += f(k)
-    after:  t[w, k mod factor] += f(k);  a[w] += t[w, l]
-    legal:  the reduction may be reassociated
+    after:  S_zero: t[w, l] = 0;  S: t[w, k mod factor] += f(k);  S_lanes: a[w] += t[w, l]
+    legal:  as accumulate with one block; S_zero and S_lanes have one more dim, the lane
     """
 
     statement: str
@@ -120,3 +122,16 @@ class Pad(Rewrite):
     array: str
     position: int
     multiple: int
+
+
+@dataclass(frozen=True)
+class Precompute(Rewrite):
+    """Compute what the body of a statement needs of `dims` only once, ahead of everything.
+
+    before: for i, j, k: C[i, j] += (alpha * A[i, k]) * B[k, j]
+    after:  for i, k: t[i, k] = alpha * A[i, k];  for i, j, k: C[i, j] += t[i, k] * B[k, j]
+    legal:  the arrays it reads are written nowhere in the scop
+    """
+
+    statement: str
+    dims: tuple[int, ...]

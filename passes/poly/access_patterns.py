@@ -102,7 +102,8 @@ def combining_op(statement: StatementOp) -> Operation:
 
 @dataclass(frozen=True)
 class Contraction:
-    """A sum of products: `wide` is the source indexed by the vector dim, `narrow` the other.
+    """A sum of products: `wide` is the source indexed by the vector dim, `narrow` the other one
+    with the most dims; further factors do not depend on the vector dim either.
 
     `rows` are parallel dims that `wide` does not depend on: its loads are shared between them.
     """
@@ -113,37 +114,40 @@ class Contraction:
     rows: tuple[int, ...]
 
 
-def _factors(statement: StatementOp) -> tuple[int, int] | None:
-    """The two sources whose product is summed, as source numbers."""
+def _factors(statement: StatementOp) -> list[int]:
+    """The sources whose product is summed, as source numbers; none where something else is."""
     if statement.reduction is None or statement.reduction.data != "add":
-        return None
+        return []
     args: list[SSAValue] = list(statement.body.block.args)
-    product = next((o.owner for o in combining_op(statement).operands if o is not args[0]), None)
-    if not isinstance(product, arith.MulfOp | arith.MuliOp):
-        return None
-    found = [args.index(o) for o in product.operands if o in args]
-    if len(found) != 2 or found[0] == found[1]:
-        return None
-    return found[0], found[1]
+    pending = [o for o in combining_op(statement).operands if o is not args[0]]
+    found: list[int] = []
+    while pending:
+        value = pending.pop()
+        if value in args:
+            found.append(args.index(value))
+        elif isinstance(value.owner, arith.MulfOp | arith.MuliOp | arith.NegfOp):
+            pending += value.owner.operands
+        else:
+            return []
+    return found if len(set(found)) == len(found) > 1 else []
 
 
 def contraction_of(statement: StatementOp) -> Contraction | None:
     """How to compute `statement` as a register-tiled contraction; None where it is none."""
     factors = _factors(statement)
-    if factors is None:
+    if not factors:
         return None
     maps, write = statement.read_maps, statement.write.data
-    for dim in sorted(
-        parallel_dims(statement), key=lambda d: stride(statement.target, write, d) != 1
-    ):
-        for wide, narrow in (factors, factors[::-1]):
-            if dim in maps[wide].used_dims() and dim not in maps[narrow].used_dims():
-                rows = tuple(
-                    d
-                    for d in parallel_dims(statement)
-                    if d not in maps[wide].used_dims() and d in maps[narrow].used_dims()
-                )
-                return Contraction(wide, narrow, dim, rows)
+    parallel = parallel_dims(statement)
+    for dim in sorted(parallel, key=lambda d: stride(statement.target, write, d) != 1):
+        wide = [k for k in factors if dim in maps[k].used_dims()]
+        if len(wide) == 1:
+            shared = maps[wide[0]].used_dims()
+            narrow = max(
+                (k for k in factors if k != wide[0]), key=lambda k: len(maps[k].used_dims())
+            )
+            rows = tuple(d for d in parallel if d not in shared and d in maps[narrow].used_dims())
+            return Contraction(wide[0], narrow, dim, rows)
         if stride(statement.target, write, dim) == 1:
             break
     return None

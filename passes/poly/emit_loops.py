@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
 
-from xdsl.dialects import memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType
+from xdsl.dialects import arith, memref, scf
+from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
 from xdsl.ir import Block, Region, SSAValue
 
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.schedule import Band
-from ...dialects.vector import ConstantMaskOp
 from .emit_statement import StatementEmitter
-from .index_expr import OP, Atom, IndexBuilder, Linear
-from .make_ast import Instance
-from .sets import IslSet, dim_aff, isl
+from .emit_vector_loop import emit_vector_loop
+from .index_expr import Atom, IndexBuilder, Linear
+from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
 from .storage import Place
-from .tree_to_isl import AXIS_MARK
+
+MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
 
 
 @dataclass
 class LoopEmitter:
-    """Walks the AST and appends loops-level ops to `block`."""
+    """Walks the AST and appends loops-level ops to `block`.
+
+    In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
+    `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `greatest` is the greatest value of a band's loop variable, in any iteration around it.
+    """
 
     block: Block
     bands: dict[str, Band]
     places: dict[SSAValue, Place]
-    instances: dict[str, Instance]
     arrays: dict[SSAValue, SSAValue]
     fma: bool
+    greatest: Callable[[Band], int]
     env: dict[str, Linear] = field(default_factory=dict)
-    band: Band | None = None
     lanes: int = 0
     mask: SSAValue | None = None
-    domains: dict[str, IslSet] = field(default_factory=dict)
+    accumulators: dict[User, SSAValue] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
 
-    def _index(self) -> IndexBuilder:
+    def index(self) -> IndexBuilder:
+        """A builder of index arithmetic at the insertion point."""
         return IndexBuilder(self.block, self.env, self.lanes, self.known)
 
-    def _inside(self, block: Block, emit: Callable[[], None]) -> None:
+    def inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
         outer = self.block
         self.block = block
@@ -72,286 +76,254 @@ class LoopEmitter:
             self.block.add_op(op)
             self.arrays[array] = op.memref
 
-    def emit(self, node: Any) -> None:
-        """Append the code of `node`."""
-        match node.get_type():
-            case isl.ast_node_type.mark:
-                name = node.mark_get_id().get_name()
-                assert name.startswith(AXIS_MARK)
-                self.band = self.bands[name[len(AXIS_MARK) :]]
-                self._emit_band(node.mark_get_node())
-            case isl.ast_node_type.block:
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self.emit(children.get_at(k))
-            case isl.ast_node_type.if_:
-                self._emit_if(node, self.emit)
-            case isl.ast_node_type.for_:
-                self._emit_for(node)
-            case isl.ast_node_type.user:
+    def emit(self, node: AstNode, band: Band | None = None) -> None:
+        """Append the code of `node`; a loop without a mark of its own belongs to `band`."""
+        if band is not None and not isinstance(node, Loop) and not has_bare_loop(node):
+            # One iteration: isl may cut its body in pieces, which share the locals.
+            self.allocate(band.axis)
+            band = None
+        match node:
+            case Mark(axis, body):
+                self.emit(body, self.bands[axis])
+            case Sequence(children):
+                for child in children:
+                    self.emit(child, band)
+            case Guard():
+                self._emit_guard(node, band)
+            case Loop():
+                self._emit_loop(node, band)
+            case User():
                 self._emit_user(node)
 
-    def _emit_band(self, node: Any) -> None:
-        """What stands below a band's mark: its loops, or its body where it has one iteration.
-
-        Every other loop below has a mark of its own, so a bare loop belongs to this band.
-        """
-        band = self.band
-        assert band is not None
-        match node.get_type():
-            case isl.ast_node_type.for_:
-                self._emit_for(node)
-            case isl.ast_node_type.if_ if _has_bare_loop(node):
-                self._emit_if(node, self._emit_band)
-            case isl.ast_node_type.block if _has_bare_loop(node):
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self.band = band
-                    self._emit_band(children.get_at(k))
-            case _:  # one iteration: isl may cut its body in pieces, which share the locals
-                self.allocate(band.axis)
-                self.band = None
-                self.emit(node)
-
-    def _emit_if(self, node: Any, emit: Callable[[Any], None]) -> None:
-        condition = self._index().condition(node.if_get_cond())
-        has_else = node.if_has_else_node()
-        band = self.band
-
-        def branch(child: Any) -> None:
-            self.band = band
-            emit(child)
-
+    def _emit_guard(self, node: Guard, band: Band | None) -> None:
+        condition = self.index().condition(node.condition)
+        other = node.other
         if isinstance(condition, bool):
             if condition:
-                branch(node.if_get_then_node())
-            elif has_else:
-                branch(node.if_get_else_node())
+                self.emit(node.then, band)
+            elif other is not None:
+                self.emit(other, band)
             return
         assert condition is not None
-        self._branch(
+        if isinstance(condition.type, VectorType):
+            self._in_lanes(condition, lambda: self.emit(node.then, band))
+            if other is not None:
+                true = arith.ConstantOp.from_int_and_width(1, 1)
+                self.block.add_op(true)
+                op = arith.XOrIOp(condition, self.index().splat(true.result))
+                self.block.add_op(op)
+                self._in_lanes(op.result, lambda: self.emit(other, band))
+            return
+        self.branch(
             condition,
-            lambda: branch(node.if_get_then_node()),
-            (lambda: branch(node.if_get_else_node())) if has_else else None,
+            lambda: self.emit(node.then, band),
+            (lambda: self.emit(other, band)) if other is not None else None,
         )
 
-    def _branch(
-        self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None
+    def _in_lanes(self, condition: SSAValue, emit: Callable[[], None]) -> None:
+        """Run `emit` with the lanes switched off where `condition` is false."""
+        outer = self.mask
+        if outer is None:
+            self.mask = condition
+        else:
+            op = arith.AndIOp(outer, condition)
+            self.block.add_op(op)
+            self.mask = op.result
+        emit()
+        self.mask = outer
+
+    def branch(
+        self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None = None
     ) -> None:
+        """Append an `scf.if` around what `then` and `other` append."""
         blocks = [Block(), Block()] if other is not None else [Block()]
         op = scf.IfOp(condition, [], Region(blocks[0]), Region(blocks[1]) if other else None)
         self.block.add_op(op)
         for block, emit in zip(blocks, (then, other), strict=False):
             assert emit is not None
-            self._inside(block, emit)
+            self.inside(block, emit)
             block.add_op(scf.YieldOp())
 
-    def _bounds(self, node: Any, index: IndexBuilder) -> tuple[Linear, Linear, int]:
-        """(first, last, step) of a for node."""
-        condition = node.for_get_cond()
-        first = index.evaluate(node.for_get_init())
-        last = index.evaluate(condition.get_op_arg(1))
-        if condition.get_op_type() == OP.lt:
-            last = last + Linear(-1)
-        return first, last, node.for_get_inc().get_val().to_python()
+    def branch_if_positive(self, count: Linear, then: Callable[[], None]) -> None:
+        """Append what `then` appends, to be run where `count` is at least 1."""
+        if count.high < 1:
+            return
+        if count.low >= 1:
+            then()
+            return
+        self.branch(self.index().less_than(Linear(), count), then)
 
-    def _body(self, node: Any, band: Band | None) -> None:
+    def at(self, node: Loop, value: Linear, band: Band | None) -> None:
+        """Append the body of `node` for the iteration `value`."""
+
         def emit() -> None:
             if band is not None:
                 self.open_axes -= {band.axis}
                 self.allocate(band.axis)
-            self.band = None
-            self.emit(node.for_get_body())
+            self.emit(node.body)
 
+        self.env[node.iterator] = value
         self._scoped(emit)
+        del self.env[node.iterator]
 
-    def _emit_for(self, node: Any) -> None:
-        band, self.band = self.band, None
-        name = node.for_get_iterator().get_id().get_name()
-        if band is not None and band.kind == "vector":
-            self._emit_vector(node, name, band)
+    def _emit_loop(self, node: Loop, band: Band | None) -> None:
+        kind = band.kind if band is not None else "for"
+        if band is not None and kind == "vector":
+            emit_vector_loop(self, node, band)
             return
-        first, last, step = self._bounds(node, self._index())
-        constant = first.is_constant and last.is_constant
-        if constant and last.constant < first.constant:
+        index, step = self.index(), node.step
+        first, last = index.evaluate(node.first), index.evaluate(node.last)
+        span = last - first
+        if span.high < 0:
             return
-        count = (last.constant - first.constant) // step + 1 if constant else 0
-        if count == 1 or (constant and band is not None and band.kind == "unroll"):
-            for k in range(count):
-                self._at(name, Linear(first.constant + k * step), node, band)
+        if span.is_constant and span.constant < step:
+            self.at(node, first, band)
             return
-        if band is not None and band.kind == "parallel":
-            self._emit_parallel(node, name, band, first, last, step)
+        if band is not None and kind == "unroll":
+            self._emit_unrolled(node, band, first, span)
             return
-        if first.is_constant and not constant and step == 1 and band is not None:
-            final = min(last.high, self._greatest(band))
-            if self._peels(node, name, first.constant, final, step):
-                self._emit_loop_and_last(node, name, band, first, last, final)
+        if band is not None and kind == "parallel":
+            self._emit_parallel(node, band, first, last)
+            return
+        if first.is_constant and not last.is_constant and step == 1 and band is not None:
+            final = min(last.high, self.greatest(band))
+            if self._peels(node, first.constant, final):
+                self._emit_loop_and_last(node, band, first, last, final)
                 return
-        peeled = constant and self._peels(node, name, first.constant, last.constant, step)
-        end = last + Linear(-step) if peeled else last
-        self._emit_loop(node, name, band, first, end, step)
+        peeled = first.is_constant and last.is_constant
+        peeled = peeled and self._peels(node, first.constant, last.constant)
+        end = last - Linear(step) if peeled else last
+        self._emit_for(node, band, first, end)
         if peeled:
-            final = first.constant + (count - 1) * step
-            self._at(name, Linear(final), node, band)
-
-    def _greatest(self, band: Band) -> int:
-        """The greatest value of the loop variable of `band`, in any iteration around it."""
-        values = [
-            dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
-            for name, expr in band.exprs
-            if not (domain := self.domains[name]).is_empty()
-        ]
-        return max((v.to_python() for v in values), default=0)
+            final = first.constant + span.constant // step * step
+            self.at(node, Linear(final), band)
 
     def _emit_loop_and_last(
-        self, node: Any, name: str, band: Band, first: Linear, last: Linear, final: int
+        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
     ) -> None:
         """The iterations before `final`, and that one where it is reached."""
-        index = self._index()
-        end = index.extremum([last, Linear(final - 1)], largest=False)
-        is_reached = index.less_than(Linear(final - 1), last)
-        self._emit_loop(node, name, band, first, end, 1)
-        self._branch(is_reached, lambda: self._at(name, Linear(final), node, band), None)
+        end = self.index().extremum([last, Linear(final - 1)], largest=False)
+        self._emit_for(node, band, first, end)
+        self.branch_if_positive(
+            last - Linear(final - 1), lambda: self.at(node, Linear(final), band)
+        )
 
-    def _at(self, name: str, value: Linear, node: Any, band: Band | None) -> None:
-        self.env[name] = value
-        self._body(node, band)
-        del self.env[name]
+    def _emit_unrolled(self, node: Loop, band: Band, first: Linear, span: Linear) -> None:
+        """One copy of the body per iteration, guarded where the trip count is not known."""
+        step = node.step
+        copies = span.high // step + 1
+        if not span.is_constant and copies > MOST_COPIES:
+            raise IllegalScheduleError(
+                f"unroll: loop {band.axis!r} has up to {copies} iterations, and how many depends "
+                f"on the loops around it; split it by at most {MOST_COPIES} first"
+            )
+        for k in range(copies):
+            left = span + Linear(1 - k * step)
+            value = first + Linear(k * step)
+            self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
 
     def _loop_operands(
         self, first: Linear, last: Linear, step: int
     ) -> tuple[SSAValue, SSAValue, SSAValue]:
-        index = self._index()
+        index = self.index()
         lower = index.materialize(first)
         return lower, index.materialize(last + Linear(1)), index.constant(step)
 
-    def _emit_loop(
-        self, node: Any, name: str, band: Band | None, first: Linear, last: Linear, step: int
-    ) -> None:
+    def _emit_for(self, node: Loop, band: Band | None, first: Linear, last: Linear) -> None:
+        step = node.step
         if first.is_constant and last.is_constant and last.constant - first.constant < step:
-            self._at(name, first, node, band)
+            self.at(node, first, band)
             return
         bounds = self._loop_operands(first, last, step)
-        block = Block(arg_types=[IndexType()])
-        block.args[0].name_hint = _loop_name(band, name)
+        block = loop_block(band, node)
         self.block.add_op(scf.ForOp(*bounds, [], Region(block)))
-        atom = Atom(name, first.low, last.high, block.args[0])
-        self._inside(block, lambda: self._at(name, Linear(0, ((atom, 1),)), node, band))
+        atom = Atom(node.iterator, first.low, last.high, block.args[0])
+        self.inside(block, lambda: self.at(node, Linear(0, ((atom, 1),)), band))
         block.add_op(scf.YieldOp())
 
-    def _emit_parallel(
-        self, node: Any, name: str, band: Band, first: Linear, last: Linear, step: int
-    ) -> None:
+    def _emit_parallel(self, node: Loop, band: Band, first: Linear, last: Linear) -> None:
+        step = node.step
         bounds = self._loop_operands(first, last, step)
-        block = Block(arg_types=[IndexType()])
-        block.args[0].name_hint = _loop_name(band, name)
+        block = loop_block(band, node)
         self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
         iv = block.args[0]
         constant = first.is_constant and last.is_constant
-        peeled = constant and self._peels(node, name, first.constant, last.constant, step)
+        peeled = constant and self._peels(node, first.constant, last.constant)
 
         def at(low: int, high: int) -> None:
-            atom = Atom(name, low, high, iv)
-            self._at(name, Linear(0, ((atom, 1),)), node, band)
+            atom = Atom(node.iterator, low, high, iv)
+            self.at(node, Linear(0, ((atom, 1),)), band)
 
         def body() -> None:
             if not peeled:
                 at(first.low, last.high)
                 return
             final = first.constant + (last.constant - first.constant) // step * step
-            index = self._index()
-            here = Linear(0, ((Atom(name, first.constant, last.constant, iv), 1),))
+            index = self.index()
+            here = Linear(0, ((Atom(node.iterator, first.constant, last.constant, iv), 1),))
             is_full = index.less_than(here, Linear(final))
-            self._branch(
+            self.branch(
                 is_full,
                 lambda: at(first.constant, final - step),
-                lambda: self._at(name, Linear(final), node, band),
+                lambda: self.at(node, Linear(final), band),
             )
 
-        self._inside(block, body)
+        self.inside(block, body)
         block.add_op(scf.ReduceOp())
 
-    def _emit_vector(self, node: Any, name: str, band: Band) -> None:
-        index = self._index()
-        first, last, step = self._bounds(node, index)
-        if first != Linear() or step != 1:
-            raise IllegalScheduleError(
-                f"vector loop {band.axis!r} does not start at 0 in every iteration of the loops "
-                "around it; vectorize another loop"
-            )
-        self.lanes = band.lanes
-        if not last.is_constant:
-            width = IndexBuilder(self.block, self.env).materialize(last + Linear(1))
-            self.mask = index.create_mask(width, band.lanes)
-        elif last.constant + 1 < band.lanes:
-            op = ConstantMaskOp(last.constant + 1, band.lanes)
-            self.block.add_op(op)
-            self.mask = op.result
-        atom = Atom(name, 0, last.high, None, lane=True)
-        self._at(name, Linear(0, ((atom, 1),)), node, band)
-        self.lanes, self.mask = 0, None
-
-    def _peels(self, node: Any, name: str, first: int, last: int, step: int) -> bool:
+    def _peels(self, node: Loop, first: int, last: int) -> bool:
         """Whether bounds and guards inside are decided for all iterations but the last."""
+        step = node.step
         if last - first < step:
             return False
         final = first + (last - first) // step * step
-        whole = self._unresolved(node, name, first, final)
-        return whole > 0 and self._unresolved(node, name, first, final - step) < whole
+        whole = self._unresolved(node, first, final)
+        return whole > 0 and self._unresolved(node, first, final - step) < whole
 
-    def _unresolved(self, node: Any, name: str, low: int, high: int) -> int:
+    def _unresolved(self, node: Loop, low: int, high: int) -> int:
         index = IndexBuilder(None, dict(self.env))
-        index.env[name] = Linear(0, ((Atom(name, low, high), 1),))
-        self._survey(node.for_get_body(), index)
+        index.env[node.iterator] = Linear(0, ((Atom(node.iterator, low, high), 1),))
+        self._survey(node.body, index)
         return index.unresolved
 
-    def _survey(self, node: Any, index: IndexBuilder) -> None:
-        match node.get_type():
-            case isl.ast_node_type.mark:
-                self._survey(node.mark_get_node(), index)
-            case isl.ast_node_type.block:
-                children = node.block_get_children()
-                for k in range(children.n_ast_node()):
-                    self._survey(children.get_at(k), index)
-            case isl.ast_node_type.if_:
-                index.condition(node.if_get_cond())
-                self._survey(node.if_get_then_node(), index)
-                if node.if_has_else_node():
-                    self._survey(node.if_get_else_node(), index)
-            case isl.ast_node_type.for_:
-                first, last, _ = self._bounds(node, index)
-                name = node.for_get_iterator().get_id().get_name()
-                index.env[name] = Linear(0, ((Atom(name, first.low, last.high), 1),))
-                self._survey(node.for_get_body(), index)
-            case _:
+    def _survey(self, node: AstNode, index: IndexBuilder) -> None:
+        match node:
+            case Mark(_, body):
+                self._survey(body, index)
+            case Sequence(children):
+                for child in children:
+                    self._survey(child, index)
+            case Guard():
+                index.condition(node.condition)
+                self._survey(node.then, index)
+                if node.other is not None:
+                    self._survey(node.other, index)
+            case Loop():
+                first, last = index.evaluate(node.first), index.evaluate(node.last)
+                atom = Atom(node.iterator, first.low, last.high)
+                index.env[node.iterator] = Linear(0, ((atom, 1),))
+                self._survey(node.body, index)
+            case User():
                 pass
 
-    def _emit_user(self, node: Any) -> None:
-        instance = self.instances[node.get_annotation().get_name()]
-        index = self._index()
-        accesses = [[index.evaluate(e) for e in access] for access in instance.accesses]
-        dims = [index.evaluate(e) for e in instance.dims]
-        s = instance.statement
+    def _emit_user(self, node: User) -> None:
+        index = self.index()
+        accesses = [[index.evaluate(e) for e in access] for access in node.accesses]
+        dims = [index.evaluate(e) for e in node.dims]
+        s = node.statement
         arrays = [self.arrays[a] for a in (s.target, *s.sources)]
-        StatementEmitter(index, self.mask, self.fma).emit(s, arrays, accesses, dims, self.arrays)
+        one = StatementEmitter(index, self.mask, self.fma)
+        if node in self.accumulators:
+            total = self.accumulators[node]
+            total = one.accumulate(s, arrays, accesses, dims, self.arrays, total)
+            self.accumulators[node] = total
+        else:
+            one.emit(s, arrays, accesses, dims, self.arrays)
 
 
-def _has_bare_loop(node: Any) -> bool:
-    """Whether a loop stands below `node` without a mark of its own."""
-    match node.get_type():
-        case isl.ast_node_type.for_:
-            return True
-        case isl.ast_node_type.block:
-            children = node.block_get_children()
-            return any(_has_bare_loop(children.get_at(k)) for k in range(children.n_ast_node()))
-        case isl.ast_node_type.if_:
-            if _has_bare_loop(node.if_get_then_node()):
-                return True
-            return node.if_has_else_node() and _has_bare_loop(node.if_get_else_node())
-        case _:
-            return False
-
-
-def _loop_name(band: Band | None, iterator: str) -> str:
-    return band.axis.replace(".", "_") if band is not None else iterator
+def loop_block(band: Band | None, node: Loop) -> Block:
+    """The body of a loop, its variable named after the band."""
+    block = Block(arg_types=[IndexType()])
+    name = band.axis.replace(".", "_") if band is not None else node.iterator
+    block.args[0].name_hint = name
+    return block

@@ -18,11 +18,12 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
 from ...dialects.poly import IndexOp, StatementOp, YieldOp
-from ...dialects.vector import GatherOp, ScatterOp
+from ...dialects.vector import FnmaOp, GatherOp, ScatterOp
 from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 from .access_patterns import combining_op
 from .affine_maps import row_major_strides
 from .index_expr import IndexBuilder, Linear
+from .summed_products import summed_products
 
 Kind = vector.CombiningKindFlag
 FLOAT_KINDS = {"add": Kind.ADD, "mul": Kind.MUL, "max": Kind.MAXIMUMF, "min": Kind.MINIMUMF}
@@ -216,7 +217,7 @@ class StatementEmitter:
         combiner = combining_op(statement)
         return self._apply(combiner, [accumulator, value]).results[0]
 
-    def _horizontal(self, statement: StatementOp, values: SSAValue) -> SSAValue:
+    def horizontal(self, statement: StatementOp, values: SSAValue) -> SSAValue:
         """All live lanes of `values` reduced in a fixed tree."""
         assert statement.reduction is not None
         element = values.type.element_type  # type: ignore[attr-defined]
@@ -258,26 +259,80 @@ class StatementEmitter:
 
         `outside` maps arrays that bodies load from directly to their memrefs.
         """
-        block = self.index.block
-        assert block is not None
-        args = statement.body.block.args
         across = (
             statement.reduction is not None
             and self.lanes > 0
             and not any(e.varies for e in accesses[0])
         )
-        reads = dict(outside)
-        first = 1 if across else 0
-        for k in range(first, len(args)):
-            reads[args[k]] = self.load(arrays[k + 1], accesses[k + 1])
+        reads = self._reads(statement, arrays, accesses, outside, 1 if across else 0)
         if across:
             term = self._term(statement, reads, dims)
             accumulator = self.load(arrays[0], accesses[0])
-            value = self._combine(statement, accumulator, self._horizontal(statement, term))
+            value = self._combine(statement, accumulator, self.horizontal(statement, term))
         else:
-            fused = self._fused_multiply_add(statement, reads, dims)
-            value = fused if fused is not None else self._yielded(statement, reads, dims)
+            value = self._computed(statement, reads, dims)
         self.store(value, arrays[0], accesses[0])
+
+    def _reads(
+        self,
+        statement: StatementOp,
+        arrays: Sequence[SSAValue],
+        accesses: Sequence[Sequence[Linear]],
+        outside: dict[SSAValue, SSAValue],
+        first: int,
+    ) -> dict[SSAValue, SSAValue]:
+        """The values of the body's arguments from `first` on."""
+        reads = dict(outside)
+        args = statement.body.block.args
+        for k in range(first, len(args)):
+            reads[args[k]] = self.load(arrays[k + 1], accesses[k + 1])
+        return reads
+
+    def _computed(
+        self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
+    ) -> SSAValue:
+        fused = self._fused_multiply_add(statement, reads, dims)
+        return fused if fused is not None else self._yielded(statement, reads, dims)
+
+    def accumulate(
+        self,
+        statement: StatementOp,
+        arrays: Sequence[SSAValue],
+        accesses: Sequence[Sequence[Linear]],
+        dims: Sequence[Linear],
+        outside: dict[SSAValue, SSAValue],
+        accumulator: SSAValue,
+    ) -> SSAValue:
+        """A reduction's terms combined into a vector, lane by lane; see `emit`."""
+        reads = self._reads(statement, arrays, accesses, outside, 1)
+        reads[statement.body.block.args[0]] = accumulator
+        value = self._computed(statement, reads, dims)
+        if self.mask is None:
+            return value
+        return self.index.add(SelectOp(self.mask, value, accumulator))
+
+    def neutral_lanes(self, statement: StatementOp, target: SSAValue) -> SSAValue:
+        """What the lanes of a reduction into `target` start from."""
+        assert statement.reduction is not None
+        return self._widen(self._neutral(statement.reduction.data, element_type(target)))
+
+    def finish(
+        self,
+        statement: StatementOp,
+        target: SSAValue,
+        access: Sequence[Linear],
+        accumulators: Sequence[SSAValue],
+    ) -> None:
+        """Reduce vectors of lanes in a fixed tree and combine them into the target."""
+        values = list(accumulators)
+        while len(values) > 1:
+            half = len(values) // 2
+            values = [
+                self._combine(statement, values[2 * k], values[2 * k + 1]) for k in range(half)
+            ] + values[2 * half :]
+        before = self.load(target, access)
+        after = self._combine(statement, before, self.horizontal(statement, values[0]))
+        self.store(after, target, access)
 
     def _yielded(
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
@@ -298,17 +353,18 @@ class StatementEmitter:
     def _fused_multiply_add(
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
     ) -> SSAValue | None:
-        """acc + a * b with one rounding, for float sums of products; None for anything else."""
-        if not self.fma or statement.reduction is None or statement.reduction.data != "add":
+        """The accumulator plus or minus products, one rounding each; None for anything else."""
+        parts = summed_products(statement) if self.fma else None
+        if parts is None:
             return None
-        combiner = combining_op(statement)
-        accumulator = statement.body.block.args[0]
-        product = next(o for o in combiner.operands if o is not accumulator).owner
-        if not isinstance(combiner, arith.AddfOp) or not isinstance(product, arith.MulfOp):
-            return None
-        mapping = self._evaluate(statement, reads, dims, [combiner, product])
-        operands = [mapping[product.lhs], mapping[product.rhs], mapping[accumulator]]
-        if any(isinstance(o.type, VectorType) for o in operands):
-            return self.index.add(vector.FMAOp(*[self._widen(o) for o in operands]))
-        a, b, c = operands
-        return self.index.add(math.FmaOp(a, b, c))
+        mapping = self._evaluate(statement, reads, dims, parts.combining)
+        total = mapping[statement.body.block.args[0]]
+        for product in parts.products:
+            a, b = mapping[product.op.lhs], mapping[product.op.rhs]
+            if any(isinstance(v.type, VectorType) for v in (a, b, total)):
+                form = FnmaOp if product.negated else vector.FMAOp
+                total = self.index.add(form(*(self._widen(v) for v in (a, b, total))))
+            else:
+                a = self.index.add(arith.NegfOp(a)) if product.negated else a
+                total = self.index.add(math.FmaOp(a, b, total))
+        return total

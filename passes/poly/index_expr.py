@@ -14,11 +14,10 @@ from xdsl.dialects.builtin import IndexType, VectorType
 from xdsl.dialects.vector import BroadcastOp, CreateMaskOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from ...dialects.errors import LoweringError
-from ...dialects.vector import StepOp, mask_type
-from .sets import isl
-
-OP = isl.ast_expr_op_type
+from ...dialects.errors import IllegalScheduleError, LoweringError
+from ...dialects.vector import ConstantMaskOp, StepOp, mask_type
+from ...dialects.vector_arith import CmpiOp
+from .loop_ast import Call, Expr
 
 
 @dataclass(eq=False)
@@ -54,6 +53,9 @@ class Linear:
             terms[atom] = terms.get(atom, 0) + coefficient
         kept = tuple((a, c) for a, c in terms.items() if c)
         return Linear(self.constant + other.constant, kept)
+
+    def __sub__(self, other: Linear) -> Linear:
+        return self + other.times(-1)
 
     def times(self, factor: int) -> Linear:
         """self * factor."""
@@ -146,7 +148,10 @@ class IndexBuilder:
         total: SSAValue | None = None
         for atom, coefficient in expr.terms:
             if atom.varies or atom.value is None:
-                raise LoweringError(f"index {atom.name} differs between lanes")
+                raise IllegalScheduleError(
+                    "a loop inside a vector loop has other bounds in every lane; vectorize the "
+                    "inner loop, or interchange them"
+                )
             term = atom.value
             if coefficient != 1:
                 term = self.add(arith.MuliOp(term, self.constant(coefficient)))
@@ -194,6 +199,9 @@ class IndexBuilder:
             return quotient + Linear(rest.low // divisor)
 
         def make() -> SSAValue:
+            if divisor & (divisor - 1) == 0 and not rest.varies:
+                bits = self.constant(divisor.bit_length() - 1)
+                return self.add(arith.ShRSIOp(self.value(rest), bits))
             op = arith.DivSIOp if rest.low >= 0 else arith.FloorDivSIOp
             by = self.constant(divisor)
             return self.add(op(self.value(rest), self.splat(by) if rest.varies else by))
@@ -226,87 +234,106 @@ class IndexBuilder:
             best = self._opaque("m", pick(a.low, b.low), pick(a.high, b.high), make)
         return best
 
-    def evaluate(self, expr: Any) -> Linear:
-        """An isl AST expression over the iterators in `env`."""
-        kind = expr.get_type()
-        if kind == isl.ast_expr_type.int:
-            return Linear(expr.get_val().to_python())
-        if kind == isl.ast_expr_type.id:
-            return self.env[expr.get_id().get_name()]
-        op = expr.get_op_type()
-        args = [expr.get_op_arg(k) for k in range(expr.get_op_n_arg())]
-        values = [self.evaluate(a) for a in args]
-        match op:
-            case OP.add:
+    def evaluate(self, expr: Expr) -> Linear:
+        """An AST expression over the iterators in `env`."""
+        if isinstance(expr, int):
+            return Linear(expr)
+        if isinstance(expr, str):
+            return self.env[expr]
+        values = [self.evaluate(a) for a in expr.args]
+        match expr.op:
+            case "add":
                 return values[0] + values[1]
-            case OP.sub:
-                return values[0] + values[1].times(-1)
-            case OP.minus:
+            case "sub":
+                return values[0] - values[1]
+            case "minus":
                 return values[0].times(-1)
-            case OP.mul:
+            case "mul":
                 a, b = values
                 if a.is_constant:
                     return b.times(a.constant)
                 if b.is_constant:
                     return a.times(b.constant)
-            case OP.min:
+            case "min":
                 return self.extremum(values, largest=False)
-            case OP.max:
+            case "max":
                 return self.extremum(values, largest=True)
-            case OP.fdiv_q | OP.pdiv_q | OP.div:
+            case "div":
                 return self.divide(values[0], values[1].constant)
-            case OP.pdiv_r | OP.zdiv_r:
+            case "rem":
                 return self.remainder(values[0], values[1].constant)
             case _:
                 pass
-        raise LoweringError(f"lower-scop: no rule for the index expression {expr.to_C_str()}")
+        raise LoweringError(f"lower-scop: no rule for the index expression {expr}")
 
-    def condition(self, expr: Any) -> bool | SSAValue | None:
-        """A guard: True or False where ranges decide it, else its i1 value (None without block)."""
-        op = expr.get_op_type()
-        args = [expr.get_op_arg(k) for k in range(expr.get_op_n_arg())]
-        if op in (OP.and_, OP.and_then, OP.or_, OP.or_else):
-            parts = [self.condition(a) for a in args]
-            absorbing = op in (OP.or_, OP.or_else)
-            if absorbing in parts:
-                return absorbing
-            open_parts = [p for p in parts if not isinstance(p, bool)]
-            if not open_parts:
-                return not absorbing
-            if self.block is None:
-                return None
-            total = open_parts[0]
-            for part in open_parts[1:]:
-                assert isinstance(total, SSAValue)
-                assert isinstance(part, SSAValue)
-                total = self.add(
-                    arith.OrIOp(total, part) if absorbing else arith.AndIOp(total, part)
-                )
-            return total
-        difference = self.evaluate(args[0]) + self.evaluate(args[1]).times(-1)
+    def condition(self, expr: Expr) -> bool | SSAValue | None:
+        """A guard: True or False where ranges decide it, else its i1 value, a mask where lanes
+        differ (None without block)."""
+        if not isinstance(expr, Call):
+            raise LoweringError(f"lower-scop: no rule for the guard {expr}")
+        if expr.op in ("and", "or"):
+            return self._connective([self.condition(a) for a in expr.args], expr.op == "or")
+        lhs, rhs = (self.evaluate(a) for a in expr.args)
+        difference = lhs - rhs
         low, high = difference.low, difference.high
         decided = {
-            OP.eq: (low == high == 0, low > 0 or high < 0),
-            OP.le: (high <= 0, low > 0),
-            OP.lt: (high < 0, low >= 0),
-            OP.ge: (low >= 0, high < 0),
-            OP.gt: (low > 0, high <= 0),
+            "eq": (low == high == 0, low > 0 or high < 0),
+            "le": (high <= 0, low > 0),
+            "lt": (high < 0, low >= 0),
+            "ge": (low >= 0, high < 0),
+            "gt": (low > 0, high <= 0),
         }
-        if op not in decided:
-            raise LoweringError(f"lower-scop: no rule for the guard {expr.to_C_str()}")
-        holds, fails = decided[op]
+        if expr.op not in decided:
+            raise LoweringError(f"lower-scop: no rule for the guard {expr}")
+        holds, fails = decided[expr.op]
         if holds or fails:
             return holds
         self.unresolved += 1
         if self.block is None:
             return None
-        predicate = {OP.eq: "eq", OP.le: "sle", OP.lt: "slt", OP.ge: "sge", OP.gt: "sgt"}[op]
-        return self.add(arith.CmpiOp(self.materialize(difference), self.constant(0), predicate))
+        predicate = {"eq": "eq", "le": "sle", "lt": "slt", "ge": "sge", "gt": "sgt"}[expr.op]
+        zero = self.constant(0)
+        if difference.varies:
+            return self.add(CmpiOp(self.vector(difference), self.splat(zero), predicate))
+        return self.add(arith.CmpiOp(self.materialize(difference), zero, predicate))
+
+    def _connective(
+        self, parts: list[bool | SSAValue | None], absorbing: bool
+    ) -> bool | SSAValue | None:
+        """The disjunction of `parts` where `absorbing`, else the conjunction."""
+        if absorbing in parts:
+            return absorbing
+        open_parts = [p for p in parts if not isinstance(p, bool)]
+        if not open_parts:
+            return not absorbing
+        if self.block is None:
+            return None
+        form = arith.OrIOp if absorbing else arith.AndIOp
+        in_lanes = any(p is not None and isinstance(p.type, VectorType) for p in open_parts)
+        total: SSAValue | None = None
+        for part in open_parts:
+            assert part is not None
+            if in_lanes and not isinstance(part.type, VectorType):
+                part = self.splat(part)
+            total = part if total is None else self.add(form(total, part))
+        return total
 
     def less_than(self, lhs: Linear, rhs: Linear) -> SSAValue:
         """The i1 value of lhs < rhs."""
         return self.add(arith.CmpiOp(self.materialize(lhs), self.materialize(rhs), "slt"))
 
-    def create_mask(self, count: SSAValue, lanes: int) -> SSAValue:
-        """A mask with the first `count` lanes set."""
-        return self.add(CreateMaskOp([count], mask_type(lanes)))
+    def first_lanes(self, count: Linear, lanes: int) -> SSAValue:
+        """A mask with the first `count` lanes set: none below 1, all from `lanes`."""
+        if count.is_constant:
+            return self.add(ConstantMaskOp(min(max(count.constant, 0), lanes), lanes))
+        return self.add(CreateMaskOp([self.materialize(count)], mask_type(lanes)))
+
+    def lane_range(self, first: Linear, last: Linear, lanes: int) -> SSAValue | None:
+        """A mask of the lanes `first` to `last`; None for all of them."""
+        if first.high <= 0 and last.low >= lanes - 1:
+            return None
+        end = last + Linear(1)
+        if first.high <= 0:
+            return self.first_lanes(end, lanes)
+        through = self.first_lanes(self.extremum([end, first], largest=True), lanes)
+        return self.add(arith.XOrIOp(through, self.first_lanes(first, lanes)))

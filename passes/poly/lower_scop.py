@@ -19,14 +19,15 @@ from xdsl.rewriter import Rewriter
 from ...dialects.poly import PackAttr, ScopOp
 from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
+from .cpu_loops import check_loops_run_on_cpu
 from .dependences import dependences_of
 from .emit_loops import LoopEmitter
-from .legality import check_schedule_is_legal
+from .legality import check_places, check_schedule_is_legal
 from .make_ast import AstMaker
 from .scheduled import apply_schedule
 from .sets import domain_set
 from .storage import KERNEL, place_arrays
-from .tree_to_isl import schedule_of
+from .tree_to_isl import greatest_value, schedule_of
 from .vector_legality import check_vector_loops
 
 
@@ -39,6 +40,8 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
     scop, tree = apply_schedule(scop, steps)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     dependences = dependences_of(scop)
+    check_loops_run_on_cpu(tree)
+    check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)
     check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
@@ -56,7 +59,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, maker.instances, arrays, fma, domains=domains)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, lambda b: greatest_value(b, domains))
     emitter.allocate(KERNEL)
     emitter.emit(ast)
     block.add_op(ReturnOp())

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from xdsl.ir import SSAValue
 
 from ...dialects.poly import IndexOp, ScopOp, StatementOp
 from .dependences import array_names
+from .loop_ast import AstNode, Expr, User, read_expr, read_node
 from .sets import access_map, dim_aff, domain_set, isl
 from .storage import Place
-from .tree_to_isl import prefix_map
-
-
-@dataclass
-class Instance:
-    """One user node of the AST: the statement, its accesses and dims as AST expressions."""
-
-    statement: StatementOp
-    accesses: list[list[Any]]
-    dims: list[Any]
+from .tree_to_isl import AXIS_MARK, prefix_map
 
 
 def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
@@ -38,11 +29,11 @@ def _local_access(statement: StatementOp, access: Any, place: Place | None) -> A
 
 
 class AstMaker:
-    """Runs isl's AST generation and attaches an `Instance` to each user node."""
+    """Runs isl's AST generation and attaches the accesses to each user node."""
 
     def __init__(self, scop: ScopOp, places: dict[SSAValue, Place]) -> None:
         self.statements = {s.sym_name.data: s for s in scop.statements}
-        self.instances: dict[str, Instance] = {}
+        self.users: dict[str, User] = {}
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
         for label, s in self.statements.items():
@@ -63,37 +54,40 @@ class AstMaker:
         label = schedule.get_tuple_name(isl.dim_type.in_)
         statement = self.statements[label]
         instance_at = isl.PwMultiAff.from_map(schedule.reverse())
-        accesses = []
+        accesses: list[list[Expr]] = []
         for access in self.accesses[label]:
             at = access.pullback_pw_multi_aff(instance_at)
             count = at.dim(isl.dim_type.out)
-            accesses.append([build.expr_from_pw_aff(at.get_pw_aff(k)) for k in range(count)])
-        dims: list[Any] = []
+            accesses.append(
+                [read_expr(build.expr_from_pw_aff(at.get_pw_aff(k))) for k in range(count)]
+            )
+        dims: list[Expr] = []
         if any(isinstance(op, IndexOp) for op in statement.body.block.ops):
             for d in range(statement.rank):
                 aff = dim_aff(label, statement.rank, f"i{d}")
-                dims.append(build.expr_from_pw_aff(aff.pullback_pw_multi_aff(instance_at)))
-        key = f"n{len(self.instances)}"
-        self.instances[key] = Instance(statement, accesses, dims)
+                dims.append(
+                    read_expr(build.expr_from_pw_aff(aff.pullback_pw_multi_aff(instance_at)))
+                )
+        key = f"n{len(self.users)}"
+        self.users[key] = User(statement, accesses, dims)
         return node.set_annotation(isl.Id(key))
 
-    def make(self, schedule: Any) -> Any:
+    def make(self, schedule: Any) -> AstNode:
         """The AST of `schedule`."""
         errors: list[Exception] = []
 
         def callback(node: Any, build: Any) -> Any:
             try:
                 return self._annotate(node, build)
-            except Exception as error:
-                errors.append(error)  # isl would replace it by a message of its own
-                raise
+            except Exception as error:  # isl would lose it, and does not survive one every time
+                errors.append(error)
+                return node
 
         build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
         try:
-            return build.node_from_schedule(schedule)
-        except isl.Error:
-            if errors:
-                raise errors[0] from None
-            raise
+            node = build.node_from_schedule(schedule)
         finally:
             del keep
+        if errors:
+            raise errors[0]
+        return read_node(node, self.users, lambda mark: mark.removeprefix(AXIS_MARK))

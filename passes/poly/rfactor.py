@@ -52,7 +52,7 @@ def _clone_constant(constant: arith.ConstantOp) -> Region:
     return Region(block)
 
 
-def _combine_body(update: StatementOp, accumulator: SSAValue) -> Region:
+def combine_body(update: StatementOp, accumulator: SSAValue) -> Region:
     """(acc, part) -> acc (+) part, by the op of `update`."""
     combiner = combining_op(update)
     block = Block(arg_types=[accumulator.type.element_type] * 2)  # type: ignore[attr-defined]
@@ -112,7 +112,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
             AffineMap(len(box), 0, tuple(AffineExpr.dimension(d) for d in range(len(box) - 1))),
             AffineMap.identity(len(box)),
         ],
-        _combine_body(update, old),
+        combine_body(update, old),
         update.reduction.data,
     )
     scop.body.block.insert_op_after(combine, update)

@@ -1,4 +1,4 @@
-"""Whether every vector loop of a schedule tree can be lanes: its bounds, its reductions.
+"""Whether every vector loop of a schedule tree can be lanes.
 
 Dependences are the matter of `legality`; here it is about what one vector instruction can do.
 """
@@ -13,8 +13,8 @@ from .tree_to_isl import prefix_map
 
 
 def check_vector_loops(tree: Node, scop: ScopOp) -> None:
-    """Raise IllegalScheduleError where a vector loop is not 0 .. at most lanes - 1, stands inside
-    another one, or reduces groups of its lanes into different elements."""
+    """Raise IllegalScheduleError where a vector loop stands inside another one, or reduces
+    groups of its lanes into different elements."""
     statements = {s.sym_name.data: s for s in scop.statements}
     _visit(tree, (), statements)
 
@@ -24,7 +24,6 @@ def _visit(node: Node, path: tuple[Band, ...], statements: dict[str, StatementOp
         case Leaf(name):
             for band in path:
                 if band.kind == "vector":
-                    _check_bounds(band, statements[name])
                     _check_lanes(band, path, statements[name])
         case Chain(children):
             for child in children:
@@ -37,20 +36,6 @@ def _visit(node: Node, path: tuple[Band, ...], statements: dict[str, StatementOp
                     "vectorize one of them"
                 )
             _visit(node.body, (*path, node), statements)
-
-
-def _check_bounds(band: Band, statement: StatementOp) -> None:
-    name = statement.sym_name.data
-    domain = domain_set(statement.domain.data, name)
-    if domain.is_empty():
-        return
-    value = dim_aff(name, statement.rank, dict(band.exprs)[name]).intersect_domain(domain)
-    low, high = value.min_val().to_python(), value.max_val().to_python()
-    if low != 0 or high >= band.lanes:
-        raise IllegalScheduleError(
-            f"vector loop {band.axis!r} has {band.lanes} lanes but runs from {low} to {high} "
-            f"in {name}; split it by {band.lanes} first"
-        )
 
 
 def _check_lanes(band: Band, path: tuple[Band, ...], statement: StatementOp) -> None:

@@ -17,6 +17,7 @@ from tilecast.dialects.schedule import (
     Pack,
     Pad,
     Parallelize,
+    Precompute,
     Rearrange,
     Recompute,
     Reorder,
@@ -66,6 +67,7 @@ EXAMPLES: list[tuple[Step, str]] = [
     (Rfactor("S0", 0, 8), "rfactor(S0, 0, 8)"),
     (Expand("t", 1), "expand(t, 1)"),
     (Recompute("P", "C", (32, 32)), "recompute(P, C, 32+32)"),
+    (Precompute("S1", (0, 2)), "precompute(S1, 0+2)"),
     (Pad("t", 1, 8), "pad(t, 1, 8)"),
 ]
 

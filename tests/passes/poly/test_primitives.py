@@ -206,18 +206,6 @@ def test_steps_that_do_not_apply_are_refused(
         check(pair, *steps)
 
 
-def test_a_vector_loop_longer_than_its_lanes_is_refused(check: Check, pair: Any) -> None:
-    with pytest.raises(IllegalScheduleError, match=r"S0\.i1.*4 lanes"):
-        check(pair, Vectorize("S0.i1", 4))
-
-
-def test_a_vector_loop_that_does_not_start_at_zero_is_refused(check: Check, scop_text: Any) -> None:
-    s = scop_text(x="in 6xf32", y="out 6xf32")
-    s.statement("{ [i0] : 2 <= i0 < 6 }", "y[i0]", "x[i0]", "double")
-    with pytest.raises(IllegalScheduleError, match=r"S0\.i0.*4 lanes|S0\.i0.*8 lanes"):
-        check(s.scop(), Vectorize("S0.i0", 8))
-
-
 def test_vector_loops_do_not_nest(check: Check, pair: Any) -> None:
     with pytest.raises(IllegalScheduleError, match=r"S0\.i1.*inside"):
         check(pair, Vectorize("S0.i0", 8), Vectorize("S0.i1", 8))

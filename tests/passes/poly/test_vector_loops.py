@@ -1,0 +1,169 @@
+"""Vector loops with any bounds, and unrolled loops whose trip count varies, against the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tilecast.dialects.errors import IllegalScheduleError
+from tilecast.dialects.schedule import Fuse, Rearrange, Reorder, Split, Unroll, Vectorize
+from xdsl.dialects import scf, vector
+from xdsl.dialects.func import FuncOp
+
+Check = Callable[..., FuncOp]
+TRIANGLE = "{ [i0, i1] : 0 <= i0 < 19 and i0 <= i1 < 19 }"
+
+
+def names(func: FuncOp) -> list[str]:
+    return [op.name for op in func.walk()]
+
+
+def inside_loops(func: FuncOp, name: str) -> int:
+    """How many ops called `name` stand in a loop."""
+
+    def in_loop(op: Any) -> bool:
+        while op is not None and not isinstance(op, scf.ForOp):
+            op = op.parent_op()
+        return op is not None
+
+    return sum(op.name == name and in_loop(op.parent_op()) for op in func.walk())
+
+
+@pytest.fixture
+def doubled(scop_text: Any) -> Any:
+    """doubled(domain, rows, columns): y = 2 x over `domain`; the rest of y is zero."""
+
+    def make(domain: str, rows: int, columns: int) -> Any:
+        s = scop_text(x=f"in {rows}x{columns}xf32", y=f"out {rows}x{columns}xf32")
+        s.statement(f"{rows} x {columns}", "y[i0, i1]", "", "zero")
+        s.statement(domain, "y[i0, i1]", "x[i0, i1]", "double")
+        return s.scop()
+
+    return make
+
+
+@pytest.mark.parametrize("extent", [1, 3, 4, 5, 8, 11, 16, 33])
+@pytest.mark.parametrize("start", [0, 1, 4])
+def test_constant_bounds(check: Check, doubled: Any, start: int, extent: int) -> None:
+    domain = f"{{ [i0, i1] : 0 <= i0 < 2 and {start} <= i1 < {start + extent} }}"
+    func = check(doubled(domain, 2, start + extent), Vectorize("S1.i1", 4))
+    partial = extent % 4 != 0 and extent > 1  # one iteration is no loop
+    assert ("vector.maskedstore" in names(func)) == partial
+    assert "vector.create_mask" not in names(func)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        TRIANGLE,
+        "{ [i0, i1] : 0 <= i0 < 19 and 0 <= i1 <= i0 }",
+        "{ [i0, i1] : 0 <= i0 < 19 and 2 * i0 - 9 <= i1 < 14 and 0 <= i1 }",
+        "{ [i0, i1] : 0 <= i0 < 9 and i0 + 3 <= i1 < 2 * i0 + 2 }",
+        "{ [i0, i1] : 0 <= i0 < 19 and 0 <= i1 < 19 and i1 mod 3 = 1 }",
+    ],
+)
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_bounds_of_outer_loops(check: Check, doubled: Any, domain: str, lanes: int) -> None:
+    check(doubled(domain, 19, 19), Vectorize("S1.i1", lanes))
+
+
+def test_no_rest_where_the_extent_is_a_multiple(check: Check, doubled: Any) -> None:
+    domain = "{ [i0, i1] : 0 <= i0 < 5 and i0 <= i1 < 8 + i0 }"
+    func = check(doubled(domain, 5, 13), Vectorize("S1.i1", 4))
+    assert "vector.maskedstore" not in names(func)
+    assert "scf.if" not in names(func)
+
+
+def test_the_first_lane_may_be_off(check: Check, doubled: Any) -> None:
+    steps = (Split("S1.i1", 8, "o", "l"), Vectorize("l", 8))
+    func = check(doubled(TRIANGLE, 19, 19), *steps)
+    assert "arith.xori" in names(func)  # lanes from the first one to the last one
+    assert inside_loops(func, "vector.create_mask") > 0
+
+
+def test_vectors_of_an_outer_loop(check: Check, scop_text: Any) -> None:
+    s = scop_text(a="in 9x5xf32", b="in 5x21xf32", c="out 9x21xf32")
+    s.statement("9 x 21", "c[i0, i1]", "", "zero")
+    s.statement("9 x 21 x 5", "c[i0, i1]", "c[i0, i1]; a[i0, i2]; b[i2, i1]", "multiply_add", "add")
+    check(s.scop(), Vectorize("S1.i1", 8))
+    check(s.scop(), Reorder(("S1.i1", "S1.i0")), Vectorize("S1.i1", 8))
+
+
+def test_inner_bounds_may_not_differ_between_lanes(check: Check, doubled: Any) -> None:
+    with pytest.raises(IllegalScheduleError, match="other bounds in every lane"):
+        check(doubled(TRIANGLE, 19, 19), Vectorize("S1.i0", 8))
+
+
+@pytest.mark.parametrize("columns", [3, 8, 37, 64, 70])
+@pytest.mark.parametrize("kind", ["add", "max"])
+def test_one_element_for_all_lanes(check: Check, scop_text: Any, columns: int, kind: str) -> None:
+    s = scop_text(x=f"in 3x{columns}xf32", s="out 3xf32")
+    s.statement("3", "s[i0]", "", "zero" if kind == "add" else "lowest")
+    s.statement(f"3 x {columns}", "s[i0]", "s[i0]; x[i0, i1]", kind, kind)
+    func = check(s.scop(), Vectorize("S1.i1", 8))
+    assert names(func).count("vector.reduction") == 1
+    in_strips = [
+        r
+        for op in func.walk()
+        if isinstance(op, scf.ForOp) and op.iter_args
+        for r in op.walk()
+        if isinstance(r, vector.ReductionOp)
+    ]
+    assert not in_strips
+
+
+def test_triangular_rows_into_one_element_each(check: Check, scop_text: Any) -> None:
+    s = scop_text(x="in 70x70xf32", z="in 70xf32", s="out 70xf32")
+    s.statement("70", "s[i0]", "", "zero")
+    domain = "{ [i0, i1] : 0 <= i0 < 70 and 0 <= i1 < i0 }"
+    s.statement(domain, "s[i0]", "s[i0]; x[i0, i1]; z[i1]", "multiply_add", "add")
+    func = check(s.scop(), Vectorize("S1.i1", 8))
+    assert names(func).count("vector.reduction") == 1
+
+
+def test_several_statements_per_lane(check: Check, scop_text: Any) -> None:
+    s = scop_text(a="in 11x21xf32", u="in 11xf32", p="in 21xf32", s="out 21xf32", q="out 11xf32")
+    s.statement("21", "s[i0]", "p[i0]", "copy")
+    s.statement("11", "q[i0]", "u[i0]", "copy")
+    s.statement("11 x 21", "s[i1]", "s[i1]; u[i0]; a[i0, i1]", "multiply_add", "add")
+    s.statement("11 x 21", "q[i0]", "q[i0]; a[i0, i1]; p[i1]", "multiply_add", "add")
+    func = check(
+        s.scop(), Fuse(("S2.i0", "S3.i0"), "i"), Fuse(("S2.i1", "S3.i1"), "j"), Vectorize("j", 4)
+    )
+    assert names(func).count("vector.reduction") == 1
+
+
+def test_statements_alive_in_some_lanes_only(check: Check, scop_text: Any) -> None:
+    s = scop_text(x="in 21xf32", y="out 21xf32", z="out 21xf32")
+    s.statement("21", "z[i0]", "", "zero")
+    s.statement("21", "y[i0]", "x[i0]", "double")
+    s.statement("{ [i0] : 5 <= i0 < 15 }", "z[i0]", "y[i0]", "copy")
+    check(s.scop(), Fuse(("S1.i0", "S2.i0"), "i"), Vectorize("i", 8))
+    tree = "for t[S0: i0] { S0 } for o[S1: floor(i0/8); S2: floor(i0/8)] { vector(8) l["
+    tree += "S1: i0 - 8*floor(i0/8); S2: i0 - 8*floor(i0/8)] { S1 S2 } }"
+    check(s.scop(), Rearrange(tree))
+
+
+def test_lanes_with_a_stride(check: Check, doubled: Any) -> None:
+    domain = "{ [i0, i1] : 0 <= i0 < 2 and 0 <= i1 < 40 and i1 mod 2 = 0 }"
+    func = check(doubled(domain, 2, 40), Vectorize("S1.i1", 8))
+    assert "vector.gather" in names(func)
+
+
+def test_unrolled_copies_of_a_varying_count_are_guarded(check: Check, doubled: Any) -> None:
+    domain = "{ [i0, i1] : 0 <= i0 < 6 and i0 <= i1 < 6 }"
+    func = check(doubled(domain, 6, 6), Unroll("S1.i1"))
+    assert names(func).count("scf.if") == 5  # the first copy always runs
+
+
+def test_unrolled_copies_of_a_known_count_are_not(check: Check, doubled: Any) -> None:
+    domain = "{ [i0, i1] : 0 <= i0 < 6 and i0 <= i1 < i0 + 3 }"
+    func = check(doubled(domain, 6, 8), Unroll("S1.i1"))
+    assert "scf.if" not in names(func)
+
+
+def test_unrolling_a_long_varying_loop_is_refused(check: Check, doubled: Any) -> None:
+    domain = "{ [i0, i1] : 0 <= i0 < 100 and i0 <= i1 < 100 }"
+    with pytest.raises(IllegalScheduleError, match=r"S1\.i1.*up to 100 iterations"):
+        check(doubled(domain, 100, 100), Unroll("S1.i1"))
