@@ -39,4 +39,6 @@ def emit_prototypes(funcs: Sequence[FuncOp], prefix: str = "") -> str:
 
 
 def _kernel(func: FuncOp, prelude: Prelude, storage: str, prefix: str = "") -> str:
-    return signature_comment(func) + FunctionEmitter(func, prelude, prefix).emit(storage)
+    emitter = FunctionEmitter(func, prelude, prefix)
+    text = emitter.emit(storage)
+    return "".join(emitter.outlined) + signature_comment(func) + text

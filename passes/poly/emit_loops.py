@@ -6,13 +6,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
+from xdsl.dialects.builtin import IndexType, MemRefType, StringAttr, VectorType
 from xdsl.ir import Block, Region, SSAValue
 
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.schedule import Band
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
+from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
 from .storage import Place
@@ -26,6 +27,8 @@ class LoopEmitter:
 
     In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
     `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
+    full one.
     """
 
     block: Block
@@ -37,6 +40,8 @@ class LoopEmitter:
     lanes: int = 0
     mask: SSAValue | None = None
     accumulators: dict[User, SSAValue] = field(default_factory=dict)
+    tile: FullTile | None = None
+    in_tile: bool = False
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
     strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
@@ -95,7 +100,7 @@ class LoopEmitter:
                 self._emit_user(node)
 
     def _emit_guard(self, node: Guard, band: Band | None) -> None:
-        condition = self.index().condition(node.condition)
+        condition = self._condition(node, self.index())
         other = node.other
         if isinstance(condition, bool):
             if condition:
@@ -118,6 +123,20 @@ class LoopEmitter:
             lambda: self.emit(node.then, band),
             (lambda: self.emit(other, band)) if other is not None else None,
         )
+
+    def _condition(self, node: Guard, index: IndexBuilder) -> bool | SSAValue | None:
+        if self.tile is not None and node in self.tile.true:
+            return True
+        if self.tile is not None and node in self.tile.skipped:
+            return False
+        return index.condition(node.condition)
+
+    def bounds(self, node: Loop, index: IndexBuilder) -> tuple[Linear, Linear]:
+        """The first and the last value of a loop's variable."""
+        bounds = (node.first, node.last)
+        if self.tile is not None:
+            bounds = self.tile.bounds.get(node, bounds)
+        return index.evaluate(bounds[0]), index.evaluate(bounds[1])
 
     def _in_lanes(self, condition: SSAValue, emit: Callable[[], None]) -> None:
         """Run `emit` with the lanes switched off where `condition` is false."""
@@ -159,19 +178,47 @@ class LoopEmitter:
             if band is not None:
                 self.open_axes -= {band.axis}
                 self.allocate(band.axis)
-            self.emit(node.body)
+            self._emit_body(node.body)
 
         self.env[node.iterator] = value
         self._scoped(emit)
         del self.env[node.iterator]
 
+    def _emit_body(self, body: AstNode) -> None:
+        """Append the body of a loop, twice where its tiles can be told apart."""
+        ways: list[FullTile] = []
+        if not self.in_tile and self.lanes == 0:
+            ways = plan_full_tiles(body, self.index())
+        if not ways:
+            self.emit(body)
+            return
+        self.in_tile = True
+        self._emit_tiles(body, ways)
+        self.in_tile = False
+
+    def _emit_tiles(self, body: AstNode, ways: list[FullTile]) -> None:
+        """Append `body` for each kind of full tile, and for the others."""
+        if not ways:
+            self.emit(body)
+            return
+
+        def full() -> None:
+            self.tile = ways[0]
+            self.emit(body)
+            self.tile = None
+
+        condition = self.index().all_non_negative(ways[0].conditions)
+        self.branch(condition, full, lambda: self._emit_tiles(body, ways[1:]))
+
     def _emit_loop(self, node: Loop, band: Band | None) -> None:
+        if self.tile is not None and node in self.tile.skipped:
+            return
         kind = band.kind if band is not None else "for"
         if band is not None and kind == "vector":
             emit_vector_loop(self, node, band)
             return
         index, step = self.index(), node.step
-        first, last = index.evaluate(node.first), index.evaluate(node.last)
+        first, last = self.bounds(node, index)
         span = last - first
         if span.high < 0:
             return
@@ -229,8 +276,12 @@ class LoopEmitter:
         step = node.step
         bounds = self._loop_operands(first, last, step)
         block = loop_block(band, node)
-        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
+        op = scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block))
+        self.block.add_op(op)
         iv = block.args[0]
+        here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
+        if differs_in_length(node.body, node.iterator, {**self.env, node.iterator: here}):
+            op.attributes["tilecast.schedule"] = StringAttr("dynamic")
         constant = first.is_constant and last.is_constant
         peeled = constant and self._peels(node, first.constant, last.constant)
 
@@ -244,7 +295,6 @@ class LoopEmitter:
                 return
             final = first.constant + (last.constant - first.constant) // step * step
             index = self.index()
-            here = Linear(0, ((Atom(node.iterator, first.constant, last.constant, iv), 1),))
             is_full = index.less_than(here, Linear(final))
             self.branch(
                 is_full,
@@ -258,7 +308,10 @@ class LoopEmitter:
     def _peels(self, node: Loop, first: int, last: int) -> bool:
         """Whether bounds and guards inside are decided for all iterations but the last."""
         step = node.step
-        if last - first < step:
+        if last - first < step or self.in_tile:
+            return False
+        atom = Atom(node.iterator, first, last)
+        if is_skewed(node.body, {**self.env, node.iterator: Linear(0, ((atom, 1),))}):
             return False
         final = first + (last - first) // step * step
         whole = self._unresolved(node, first, final)
@@ -278,12 +331,14 @@ class LoopEmitter:
                 for child in children:
                     self._survey(child, index)
             case Guard():
-                index.condition(node.condition)
+                self._condition(node, index)
                 self._survey(node.then, index)
                 if node.other is not None:
                     self._survey(node.other, index)
+            case Loop() if self.tile is not None and node in self.tile.skipped:
+                pass
             case Loop():
-                first, last = index.evaluate(node.first), index.evaluate(node.last)
+                first, last = self.bounds(node, index)
                 atom = Atom(node.iterator, first.low, last.high)
                 index.env[node.iterator] = Linear(0, ((atom, 1),))
                 self._survey(node.body, index)

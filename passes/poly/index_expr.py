@@ -334,6 +334,16 @@ class IndexBuilder:
         """The i1 value of lhs < rhs."""
         return self.add(arith.CmpiOp(self.materialize(lhs), self.materialize(rhs), "slt"))
 
+    def all_non_negative(self, exprs: Sequence[Linear]) -> SSAValue:
+        """The i1 value of: every one of `exprs`, at least one, is >= 0."""
+        zero = self.constant(0)
+        total: SSAValue | None = None
+        for expr in exprs:
+            one = self.add(arith.CmpiOp(self.materialize(expr), zero, "sge"))
+            total = one if total is None else self.add(arith.AndIOp(total, one))
+        assert total is not None
+        return total
+
     def first_lanes(self, count: Linear, lanes: int) -> SSAValue:
         """A mask with the first `count` lanes set: none below 1, all from `lanes`."""
         if count.is_constant:
