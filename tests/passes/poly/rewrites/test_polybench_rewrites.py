@@ -40,7 +40,7 @@ BENCHMARKS = load_all()
 
 
 def scop_of(benchmark: Benchmark) -> ScopOp:
-    sizes = {name: 5 + k % 2 for k, name in enumerate(benchmark.size_names)}
+    sizes = {name: 6 - k % 2 for k, name in enumerate(benchmark.size_names)}
     module = benchmark.kernel.bind(**sizes).module()
     ExtractAffinePass().apply(CompileContext(), module)
     scop = module.body.block.first_op
