@@ -24,6 +24,7 @@ PASSES: dict[str, str] = {
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
     "schedule": "poly.schedule:SchedulePass",
+    "eliminate-dead-statements": ("poly.eliminate_dead_statements:EliminateDeadStatementsPass"),
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
     # loops -> loops
