@@ -111,6 +111,8 @@ def emit(
     """Write the standalone source package without building it: no compiler is needed."""
     from .runtime.save import save_artifact
 
+    if is_kernel(model):
+        raise OptionError('kernels have no packages yet; compile(..., stop_after="emit") gives C')
     settings = resolve_options(options)
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)

@@ -49,6 +49,8 @@ class FunctionEmitter:
         self._pending: list[SSAValue] = []
         self._repeatable: set[SSAValue] = set()
         self._variables: set[SSAValue] = set()
+        self.in_region = False
+        self.outlined: list[str] = []
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -218,6 +220,36 @@ class FunctionEmitter:
 
                 emit_elementwise(self, op, LANES[type(op)])
 
+    def is_local(self, value: SSAValue) -> bool:
+        """Whether the C expression of `value` contains a name of this function."""
+        return any(self.scope.is_taken(name) for name in self._values[value].identifiers)
+
+    def outline(self, block: Block, captured: Sequence[SSAValue]) -> str:
+        """Put `block` into a function of its own, with `captured` as parameters; the call of it.
+
+        Nothing else may be used in `block` but constants. Arrays among `captured` are distinct.
+        """
+        arguments = [self.expr(value).text for value in captured]
+        outer = (self._lines, self._depth, self.scope, self.in_region, dict(self._values))
+        self._lines, self._depth, self.scope, self.in_region = [], 1, Scope(), False
+        written = frozenset(_written_arguments(self.func))
+        parameters = [self._parameter(value, written) for value in captured]
+        self.block(block)
+        name = f"{self.name}_parallel_{len(self.outlined)}"
+        head = f"static void {name}({', '.join(parameters)})"
+        self.outlined.append("\n".join([head, "{", *self._lines, "}"]) + "\n\n")
+        self._lines, self._depth, self.scope, self.in_region, self._values = outer
+        return f"{name}({', '.join(arguments)});"
+
+    def _parameter(self, value: SSAValue, written: frozenset[BlockArgument]) -> str:
+        """A parameter of an outlined function, whose name `value` takes."""
+        name = self.declare(value)
+        if not isinstance(value.type, MemRefType):
+            return f"{self.c_type(value.type)} {name}"
+        is_constant = isinstance(value, BlockArgument) and value not in written
+        qualifier = "const " if is_constant else ""
+        return f"{qualifier}{storage_type(value.type.get_element_type())} *restrict {name}"
+
     # --- the function -------------------------------------------------------------------------
 
     def prototype(self) -> str:
@@ -258,14 +290,14 @@ class FunctionEmitter:
         return "\n".join(self._lines) + "\n"
 
 
-_READS = frozenset(
+MEMORY_READS = frozenset(
     ("memref.load", "vector.load", "vector.maskedload", "vector.gather", "vector.create_mask")
 )
 
 
 def _is_pure(op: Operation) -> bool:
     """True if `op` may be left out where its results are not used."""
-    return op.name in _READS or (bool(op.results) and is_side_effect_free(op))
+    return op.name in MEMORY_READS or (bool(op.results) and is_side_effect_free(op))
 
 
 def signature_comment(func: FuncOp) -> str:

@@ -47,6 +47,10 @@ def compile_command(
         raise PackageError(f"{output} exists and is not a folder; choose another path")
     start = time.perf_counter()
     loaded = load_model(model, kernel_keywords(sizes, schedule))
+    if loaded.is_kernel and output is not None:
+        raise PackageError(
+            "kernels are not saved as packages yet; --stop-after emit prints their C"
+        )
     from ..driver import compile as compile_model  # imports torch: not before arguments are right
     from ..driver import emit
 

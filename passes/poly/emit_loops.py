@@ -6,14 +6,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
+from xdsl.dialects.builtin import IndexType, MemRefType, StringAttr, VectorType
 from xdsl.ir import Block, Region, SSAValue
 
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.schedule import Band
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
-from .full_tiles import FullTile, is_skewed, plan_full_tiles
+from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
 from .storage import Place
@@ -294,8 +294,12 @@ class LoopEmitter:
         step = node.step
         bounds = self._loop_operands(first, last, step)
         block = loop_block(band, node)
-        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
+        op = scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block))
+        self.block.add_op(op)
         iv = block.args[0]
+        here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
+        if differs_in_length(node.body, node.iterator, {**self.env, node.iterator: here}):
+            op.attributes["tilecast.schedule"] = StringAttr("dynamic")
         constant = first.is_constant and last.is_constant
         peeled = constant and self._peels(node, first.constant, last.constant)
 
@@ -309,7 +313,6 @@ class LoopEmitter:
                 return
             final = first.constant + (last.constant - first.constant) // step * step
             index = self.index()
-            here = Linear(0, ((Atom(node.iterator, first.constant, last.constant, iv), 1),))
             is_full = index.less_than(here, Linear(final))
             self.branch(
                 is_full,

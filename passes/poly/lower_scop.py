@@ -28,28 +28,35 @@ from ...dialects.poly import PackAttr, ScopOp, extents_of, has_dynamic_shape
 from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
 from .cpu_loops import check_loops_run_on_cpu
-from .dependences import dependences_of
+from .dependences import Dependences, dependences_of
 from .dynamic_arrays import SizeArithmetic, loops_type, size_atoms, size_types
 from .emit_loops import LoopEmitter
 from .legality import check_places, check_schedule_is_legal
 from .make_ast import AstMaker
 from .parameters import context_of
 from .scheduled import apply_schedule
-from .sets import domain_set
+from .sets import domain_set, limited_operations
 from .storage import KERNEL, place_arrays
 from .tree_to_isl import greatest_value, schedule_of
 from .vector_legality import check_vector_loops
 
 
-def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
+def lower_scop(scop: ScopOp, fma: bool = True, dependences: Dependences | None = None) -> FuncOp:
     """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence.
 
-    `fma` says that the machine multiplies and adds in one instruction.
+    `fma` says that the machine multiplies and adds in one instruction. `dependences` are those of
+    the scop after the rewrites of its schedule, where they are known already.
     """
+    with limited_operations():
+        return _lower(scop, fma, dependences)
+
+
+def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
     steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
     scop, tree = apply_schedule(scop, steps)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
-    dependences = dependences_of(scop)
+    if dependences is None:
+        dependences = dependences_of(scop)
     check_loops_run_on_cpu(tree)
     check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)

@@ -202,3 +202,4 @@ def test_wrong_flags_are_errors(scale: str, tmp_path: Path) -> None:
     assert "cannot read a schedule" in error("run", scale, "--schedule", str(tmp_path / "none"))
     assert "names a kernel of a model" in error("explain", scale, "--size", "n=6", "--kernel", "k")
     assert "the cache is explained for models" in error("cache", "explain", scale)
+    assert "not saved as packages yet" in error("compile", scale, "-o", str(tmp_path / "out"))

@@ -58,7 +58,7 @@ def lu(n: int, A: f64["n", "n"]) -> None:
 
 
 SCHEDULES = [
-    (gemm, ""),
+    pytest.param(gemm, "", marks=pytest.mark.slow),
     (
         gemm,
         """distribute(S0.i0)
@@ -66,10 +66,14 @@ SCHEDULES = [
         parallelize(S0.i0_1_o)
         vectorize(S1.i2_i, 8)""",
     ),
-    (gemm, "split(S1.i2, 8, jo, ji)\nvectorize(ji, 8)\nparallelize(S0.i0)"),
-    (jacobi_2d, "reorder(S0.i2+S0.i1)"),
+    pytest.param(
+        gemm,
+        "split(S1.i2, 8, jo, ji)\nvectorize(ji, 8)\nparallelize(S0.i0)",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(jacobi_2d, "reorder(S0.i2+S0.i1)", marks=pytest.mark.slow),
     (jacobi_2d, "tile(S0.i1+S0.i2, 8+16)\nparallelize(S0.i1_o)\nvectorize(S0.i2_i, 8)"),
-    (lu, "vectorize(S2.i2, 8)"),
+    pytest.param(lu, "vectorize(S2.i2, 8)", marks=pytest.mark.slow),
     (lu, "reorder(S2.i2+S2.i1)\nvectorize(S2.i1, 8)"),
 ]
 
