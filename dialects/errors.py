@@ -39,6 +39,24 @@ class IllegalScheduleError(TilecastError):
     """A schedule step would break a dependence, or does not apply."""
 
 
+class BrokenDependenceError(IllegalScheduleError):
+    """A schedule runs `sink` before or together with `source`, on which it depends.
+
+    Both are (statement, values of its dims). `axis` is the loop that does so, None for a sequence
+    of loops or statements.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        source: tuple[str, tuple[int, ...]],
+        sink: tuple[str, tuple[int, ...]],
+        axis: str | None,
+    ) -> None:
+        super().__init__(message)
+        self.source, self.sink, self.axis = source, sink, axis
+
+
 class LoweringError(TilecastError):
     """A pass met IR that it has no rule for."""
 

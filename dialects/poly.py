@@ -88,6 +88,10 @@ class ScopOp(IRDLOperation):
         """The statements in original order."""
         return [op for op in self.body.block.ops if isinstance(op, StatementOp)]
 
+    def statement(self, name: str) -> StatementOp:
+        """The statement called `name`; KeyError where there is none."""
+        return {s.sym_name.data: s for s in self.statements}[name]
+
     @property
     def positions(self) -> list[tuple[int, ...]]:
         """The place of each statement in the original loops; without one, statement k is nest k."""
@@ -141,7 +145,8 @@ class StatementOp(IRDLOperation):
     """for i in domain: target[write(i)] = body(sources[k][reads[k](i)] ...).
 
     With `reduction`, the first read is the target at the written element and the body combines it
-    with one new value by that operation, which may be reordered.
+    with one new value by that operation. Instances that update one element may be reordered; what
+    the new value is computed from may be in the target too, and keeps its order.
 
     `position` is the statement's place in the original program (Girbal's beta vector, the constants
     of a 2d+1 schedule): entry d numbers the child of loop d-1 that holds the statement, so it has
@@ -227,10 +232,6 @@ class StatementOp(IRDLOperation):
             if self.sources[0] is not self.target or self.read_maps[0] != self.write.data:
                 raise VerifyException(
                     "poly.statement: a reduction reads its own element as the first source"
-                )
-            if any(source is self.target for source in list(self.sources)[1:]):
-                raise VerifyException(
-                    "poly.statement: a reduction that reads its target elsewhere has an order"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask.
+"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; and fnma.
 
 All vectors are one-dimensional. Syntax is the generic form of MLIR.
 """
@@ -111,8 +111,27 @@ class ConstantMaskOp(IRDLOperation):
             raise VerifyException(f"vector.constant_mask: {self.count.data} not in 0..{lanes}")
 
 
+@irdl_op_definition
+class FnmaOp(IRDLOperation):
+    """acc - lhs * rhs with one rounding, lane by lane (the x86 instruction fnmadd)."""
+
+    name = "vector.fnma"
+    lhs = operand_def(VectorType)
+    rhs = operand_def(VectorType)
+    acc = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, lhs: SSAValue, rhs: SSAValue, acc: SSAValue) -> None:
+        super().__init__(operands=[lhs, rhs, acc], result_types=[acc.type])
+
+    def verify_(self) -> None:
+        if not self.lhs.type == self.rhs.type == self.acc.type == self.result.type:
+            raise VerifyException("vector.fnma: expected operands and result of one type")
+
+
 VectorExtension = Dialect(
     "vector_extension",
-    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, *VECTOR_FORMS.values()],
+    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, FnmaOp, *VECTOR_FORMS.values()],
     [],
 )

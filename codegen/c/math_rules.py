@@ -6,6 +6,7 @@ from xdsl.dialects import math, vector
 from xdsl.ir import Operation
 from xdsl.utils.type import get_element_type_or_self
 
+from ...dialects.vector import FnmaOp
 from .c_types import BYTES, C_TYPES, element_name
 from .constants import splat
 from .elementary import elementary_function
@@ -87,6 +88,19 @@ def elementary_simd(
 def fma_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]) -> Expr | None:
     """One rounding."""
     return shape.intrinsic("fmadd", *args)
+
+
+@elementwise(FnmaOp)
+def fnma_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """One rounding: the sign of the product is exact."""
+    prelude.include("<math.h>")
+    return call("fmaf" if _element(op) == "f32" else "fma", unary("-", args[0]), *args[1:])
+
+
+@simd(FnmaOp)
+def fnma_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]) -> Expr | None:
+    """One rounding."""
+    return shape.intrinsic("fnmadd", *args)
 
 
 @simd(math.SqrtOp)

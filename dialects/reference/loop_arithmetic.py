@@ -27,6 +27,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .. import vector_arith
 from ..errors import LoweringError
+from ..vector import FnmaOp
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Any]
@@ -144,6 +145,7 @@ _elementwise(math.SqrtOp, np.sqrt)
 _elementwise(math.RsqrtOp, lambda x: np.asarray(x).dtype.type(1) / np.sqrt(x))
 _elementwise(math.FmaOp, _fma)
 _elementwise(vector.FMAOp, _fma)
+_elementwise(FnmaOp, lambda a, b, c: _fma(-a, b, c))
 _elementwise(math.FPowIOp, lambda a, b: np.power(np.float64(a), np.float64(b)))
 
 for _op, _function in (

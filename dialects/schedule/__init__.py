@@ -1,6 +1,17 @@
 """Schedules as data: the loop tree, and the steps that make it out of the original program."""
 
-from .rewrites import Accumulate, Expand, Pack, Pad, Recompute, Rewrite, Rfactor, SplitDomain
+from .rewrites import (
+    Accumulate,
+    Expand,
+    Merge,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rewrite,
+    Rfactor,
+    SplitDomain,
+)
 from .steps import (
     Bind,
     Distribute,
@@ -45,10 +56,12 @@ __all__ = [
     "Fuse",
     "Kind",
     "Leaf",
+    "Merge",
     "Node",
     "Pack",
     "Pad",
     "Parallelize",
+    "Precompute",
     "Rearrange",
     "Recompute",
     "Reorder",

@@ -37,9 +37,10 @@ class Accumulate(Rewrite):
     replacement): loaded before, stored after each block of `factor` iterations of dim `dim`.
 
     before: S: A[w] += f(k)
-    after:  S_load: t[w, kb] = A[w];  S: t[w, k / factor] += f(k);  S_store: A[w] = t[w, kb]
-    legal:  the reduction may be reassociated; that blocks do not meet A's other readers is a matter
-            of the order that follows, which the dependences of the three statements tell
+    after:  S_load: t[kb, w] = A[w];  S: t[k / factor, w] += f(k);  S_store: A[w] = t[kb, w]
+    legal:  in original order nothing else accesses A[w] between the load and the store of a block.
+            All three have the dims of S; the load is at k == kb * factor, the store at the end of
+            the block. Where one block holds all iterations, t has no index kb.
     """
 
     statement: str
@@ -53,8 +54,9 @@ class Pack(Rewrite):
     `position` (array packing, Goto & van de Geijn 2008; TVM cache_read with a layout).
 
     before: S: .. B[k, j] ..
-    after:  S_pack: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
-    legal:  no instance of the scop writes the operand
+    after:  S_packN: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
+    legal:  nothing in the outermost loop around S writes what S reads of B. N is the operand, and
+            the copy is a loop nest of its own in front of that loop
     """
 
     statement: str
@@ -68,8 +70,8 @@ class Rfactor(Rewrite):
     """Reduce into `factor` lanes first, then reduce the lanes (Suriana et al. 2017, TVM rfactor).
 
     before: S: a[w] += f(k)
-    after:  t[w, k mod factor] += f(k);  a[w] += t[w, l]
-    legal:  the reduction may be reassociated
+    after:  S_zero: t[w, l] = 0;  S: t[w, k mod factor] += f(k);  S_lanes: a[w] += t[w, l]
+    legal:  as accumulate with one block; S_zero and S_lanes have one more dim, the lane
     """
 
     statement: str
@@ -79,12 +81,15 @@ class Rfactor(Rewrite):
 
 @dataclass(frozen=True)
 class Expand(Rewrite):
-    """Give a temporary one element per iteration of the loops around its statements: array
-    expansion and privatization (Feautrier 1988), which removes anti and output dependences.
+    """Give the values of a temporary memory of their own: array expansion and privatization
+    (Feautrier 1988), which removes anti and output dependences. Accesses that share no values get
+    an array each, with one element per iteration of the (at most `depth`) loops around them that
+    keep every value inside.
 
-    before: for i: t = f(i); y[i] = g(t)
-    after:  for i: t[i] = f(i); y[i] = g(t[i])
-    legal:  every value is read in the iteration of these loops that wrote it
+    before: for i: t = f(i); y[i] = g(t);  for i: t = h(i); z[i] = t
+    after:  for i: t[i] = f(i); y[i] = g(t[i]);  for i: t_1[i] = h(i); z[i] = t_1[i]
+    legal:  always, on a temporary; a loop is left out where a value is read in another iteration
+            than the one that wrote it
     """
 
     array: str
@@ -95,12 +100,12 @@ class Expand(Rewrite):
 class Recompute(Rewrite):
     """Overlapped tiling: `producer` is computed again in every tile of `consumer` that reads it
     (Krishnamoorthy et al. 2007; Halide compute_at). Tiles are blocks of `factors` iterations of the
-    consumer's first dims.
+    consumer's first dims inside the loops that both share.
 
     before: P: t[i] = f(i);  C: y[i] = g(t[i - 1], t[i + 1])
     after:  P: t[b, i] = f(i) for all i that block b of C reads;  C: y[i] = g(t[b, i - 1], ..)
-    legal:  the producer is the only writer of its array, a temporary, and reads nothing that is
-            written between
+    legal:  P is the only writer and C the only reader of the array, a temporary; C reads what P
+            wrote in the same iteration of the loops that they share
     """
 
     producer: str
@@ -114,9 +119,35 @@ class Pad(Rewrite):
 
     before: t : 13 x 30
     after:  t : 13 x 32, its writer also fills the new elements
-    legal:  the added instances write and read only elements that were not there before
+    legal:  the added instances write elements that were not there before, and read inside of arrays
     """
 
     array: str
     position: int
     multiple: int
+
+
+@dataclass(frozen=True)
+class Precompute(Rewrite):
+    """Compute what the body of a statement needs of `dims` only once, ahead of everything.
+
+    before: for i, j, k: C[i, j] += (alpha * A[i, k]) * B[k, j]
+    after:  for i, k: t[i, k] = alpha * A[i, k];  for i, j, k: C[i, j] += t[i, k] * B[k, j]
+    legal:  the arrays it reads are written nowhere in the scop
+    """
+
+    statement: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Merge(Rewrite):
+    """The inverse of split_domain: `other` does what `statement` does elsewhere, and joins it.
+
+    before: for i: { for j < i: S(i, j);  for j >= i: T(i, j) }
+    after:  for i: for j: S(i, j)
+    legal:  equal accesses and bodies, disjoint domains, no dependence is reversed
+    """
+
+    statement: str
+    other: str

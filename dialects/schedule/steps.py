@@ -58,7 +58,7 @@ class Fuse(Step):
 
     before: for i: S(i);  for j: T(j)
     after:  for x: S(x); T(x)
-    legal:  no dependence from an instance of a later nest to an earlier iteration of x
+    legal:  no dependence on an instance that now runs in a later iteration of x
     """
 
     axes: tuple[str, ...]
@@ -71,7 +71,7 @@ class Distribute(Step):
 
     before: for x: S(x); T(x)
     after:  for x_0: S(x_0);  for x_1: T(x_1)
-    legal:  no dependence from T at one iteration to S at a later one
+    legal:  no S depends on T of an earlier iteration
     """
 
     axis: str
@@ -121,8 +121,11 @@ class Tile(Step):
 
     before: for i: for j: S(i, j)
     after:  for i_o: for j_o: for i_i in 0..f: for j_i in 0..g: S(f*i_o + i_i, g*j_o + j_i)
-    legal:  the loops are permutable: no dependence is negative in any of them that an outer loop
-            does not carry (Irigoin & Triolet 1988)
+    legal:  no dependence becomes lexicographically negative. That holds for permutable loops: no
+            dependence is negative in any of them that an outer loop does not carry (Irigoin &
+            Triolet 1988)
+
+    The outer loops stand in the order of `axes`, where the outermost of them was.
     """
 
     axes: tuple[str, ...]
@@ -135,8 +138,10 @@ class Skew(Step):
 
     before: for t: for i in 0..n: S(t, i)
     after:  for t: for i in f*t .. n + f*t: S(t, i - f*t)
-    legal:  always (order of instances is unchanged); it makes tile and reorder legal. Skewing an
-            outer loop by an inner one gives wavefronts and is checked as a reorder is.
+    legal:  always (order of instances is unchanged); it makes tile and reorder legal
+
+    `by` may be inside `axis` instead, around all of its statements: for i + f*j: for j. These
+    wavefronts are legal where no dependence becomes lexicographically negative.
     """
 
     axis: str
@@ -146,7 +151,8 @@ class Skew(Step):
 
 @dataclass(frozen=True)
 class Shift(Step):
-    """Delay one statement of a fused loop by `amount` iterations (loop shifting, retiming).
+    """Delay one statement of a loop by `amount` iterations (loop shifting, retiming); a fuse
+    before it makes that loop fusion with shifting.
 
     before: for i: S(i); T(i)
     after:  for i: S(i); T(i - amount)
@@ -175,8 +181,11 @@ class UnrollAndJam(Step):
     """Unroll `axis` by `factor` and merge the copies of the loops inside (Callahan et al. 1988).
 
     before: for i: for j: S(i, j)
-    after:  for i_o: for j: S(f*i_o, j); S(f*i_o + 1, j); ...
+    after:  for i_o: for j: unroll i_u in 0..f: S(f*i_o + i_u, j)
     legal:  as moving the inner part of a split of `axis` inside all loops below
+
+    The unrolled loop stands around each largest part of the body without loops, so outside of
+    vector and unrolled loops. Where there are several, they are called i_u0, i_u1, ...
     """
 
     axis: str
@@ -185,7 +194,8 @@ class UnrollAndJam(Step):
 
 @dataclass(frozen=True)
 class Bind(Step):
-    """Iterations of `axis` are GPU blocks or threads: `unit` is block.x, block.y, thread.x or .y.
+    """Iterations of `axis` are GPU blocks or threads: `unit` is block.x, block.y, thread.x or
+    thread.y. Loops for a CPU cannot be made of them.
 
     before: for i: S(i)
     after:  each block (thread) i: S(i)
@@ -201,8 +211,9 @@ class Rearrange(Step):
     """Replace the whole loop tree: a multidimensional affine schedule (Feautrier 1992, Pluto).
 
     before: any tree
-    after:  `tree`, in the text form of `compact_text`
-    legal:  every statement has its leaf, every instance its own place, no dependence is reversed
+    after:  `tree`, in the text form of `compact_text`: each statement in one leaf, each loop with a
+            name of its own and an integer value for every instance below it
+    legal:  every instance has its own place, no dependence is reversed
     """
 
     tree: str

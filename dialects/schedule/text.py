@@ -8,7 +8,17 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import IllegalScheduleError
-from .rewrites import Accumulate, Expand, Pack, Pad, Recompute, Rfactor, SplitDomain
+from .rewrites import (
+    Accumulate,
+    Expand,
+    Merge,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rfactor,
+    SplitDomain,
+)
 from .steps import (
     Bind,
     Distribute,
@@ -28,14 +38,14 @@ from .steps import (
 )
 
 _CLASSES: Sequence[type[Step]] = (
-    *(SplitDomain, Accumulate, Pack, Rfactor, Expand, Recompute, Pad),
+    *(SplitDomain, Merge, Accumulate, Pack, Rfactor, Precompute, Expand, Recompute, Pad),
     *(Split, Tile, Reorder, Fuse, Distribute, Skew, Shift, Reverse, Rearrange),
     *(Parallelize, Unroll, UnrollAndJam, Vectorize, Bind),
 )
 STEPS: dict[str, type[Step]] = {c.step_name(): c for c in _CLASSES}
 _POSITIVE = r"0*[1-9]\d*"
 _SIGNED = {(Skew, "factor"), (Shift, "amount")}
-_FROM_ZERO = {"dim", "operand", "position"}
+_FROM_ZERO = {"dim", "dims", "operand", "position"}
 _FREE_TEXT = {(SplitDomain, "condition"), (Rearrange, "tree")}
 
 
@@ -62,15 +72,19 @@ def _argument(step: type[Step], field: Any, value: str, text: str) -> Any:
         case "int":
             if (step, field.name) in _SIGNED:
                 return _integer(value, r"-?\d+", "an integer")
-            if field.name in _FROM_ZERO:
-                return _integer(value, r"\d+", "a number from 0")
-            return _integer(value, _POSITIVE, "a positive integer")
+            return _number(field.name, value)
         case "tuple[int, ...]":
-            return tuple(_integer(v, _POSITIVE, "a positive integer") for v in value.split("+"))
+            return tuple(_number(field.name, v) for v in value.split("+"))
         case "str":
             return value if (step, field.name) in _FREE_TEXT else _name(value, text)
         case _:
             return tuple(_name(v, text) for v in value.split("+"))
+
+
+def _number(field: str, value: str) -> int:
+    if field in _FROM_ZERO:
+        return _integer(value, r"\d+", "a number from 0")
+    return _integer(value, _POSITIVE, "a positive integer")
 
 
 def _integer(value: str, pattern: str, expected: str) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from xdsl.dialects import vector
 from xdsl.ir import Operation, SSAValue
 
-from ...dialects.vector import ConstantMaskOp
+from ...dialects.vector import ConstantMaskOp, FnmaOp
 from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 
-LANEWISE: tuple[type[Operation], ...] = (*VECTOR_FORMS.values(), vector.FMAOp)
+LANEWISE: tuple[type[Operation], ...] = (*VECTOR_FORMS.values(), vector.FMAOp, FnmaOp)
 
 
 def live_lanes(mask: SSAValue) -> int | None:

@@ -55,14 +55,53 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
 
 
 def parallel_dims(statement: StatementOp) -> list[int]:
-    """Dims of the written element, which no reduction runs over."""
-    return sorted(statement.write.data.used_dims())
+    """Dims of the written element, which neither a reduction nor a recurrence runs over."""
+    return sorted(statement.write.data.used_dims() - carried_dims(statement))
+
+
+def carried_dims(statement: StatementOp) -> set[int]:
+    """Dims along which a statement reads what it wrote at another offset, as running sums do."""
+    carried: set[int] = set()
+    write = statement.write.data.results
+    for array, access in zip(statement.sources, statement.read_maps, strict=True):
+        if array is not statement.target:
+            continue
+        for before, here in zip(access.results, write, strict=True):
+            if before != here and before.used_dims() == here.used_dims():
+                carried |= here.used_dims()
+    return carried
 
 
 def reduction_dims(statement: StatementOp) -> list[int]:
     """Dims that do not occur in the written element."""
     used = statement.write.data.used_dims()
     return [d for d in range(statement.rank) if d not in used]
+
+
+def block_of(expr: AffineExpr) -> tuple[int, int] | None:
+    """(d, c) where `expr` is `d floordiv c`."""
+    match expr:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.FloorDiv,
+            lhs=AffineDimExpr(position=dim),
+            rhs=AffineConstantExpr(value=size),
+        ):
+            return dim, size
+        case _:
+            return None
+
+
+def reduced_block(statement: StatementOp, dim: int) -> int | None:
+    """The number of iterations of `dim` reduced into one element: 0 for all, c where the written
+    element depends on `dim floordiv c`; None where every iteration has an element of its own."""
+    sizes = {0}
+    for expr in statement.write.data.results:
+        block = block_of(expr)
+        if block is not None and block[0] == dim:
+            sizes.add(block[1])
+        elif dim in expr.used_dims():
+            return None
+    return max(sizes)
 
 
 def combining_op(statement: StatementOp) -> Operation:
@@ -76,7 +115,8 @@ def combining_op(statement: StatementOp) -> Operation:
 
 @dataclass(frozen=True)
 class Contraction:
-    """A sum of products: `wide` is the source indexed by the vector dim, `narrow` the other.
+    """A sum of products: `wide` is the source indexed by the vector dim, `narrow` the other one
+    with the most dims; further factors do not depend on the vector dim either.
 
     `rows` are parallel dims that `wide` does not depend on: its loads are shared between them.
     """
@@ -87,37 +127,40 @@ class Contraction:
     rows: tuple[int, ...]
 
 
-def _factors(statement: StatementOp) -> tuple[int, int] | None:
-    """The two sources whose product is summed, as source numbers."""
+def _factors(statement: StatementOp) -> list[int]:
+    """The sources whose product is summed, as source numbers; none where something else is."""
     if statement.reduction is None or statement.reduction.data != "add":
-        return None
+        return []
     args: list[SSAValue] = list(statement.body.block.args)
-    product = next((o.owner for o in combining_op(statement).operands if o is not args[0]), None)
-    if not isinstance(product, arith.MulfOp | arith.MuliOp):
-        return None
-    found = [args.index(o) for o in product.operands if o in args]
-    if len(found) != 2 or found[0] == found[1]:
-        return None
-    return found[0], found[1]
+    pending = [o for o in combining_op(statement).operands if o is not args[0]]
+    found: list[int] = []
+    while pending:
+        value = pending.pop()
+        if value in args:
+            found.append(args.index(value))
+        elif isinstance(value.owner, arith.MulfOp | arith.MuliOp | arith.NegfOp):
+            pending += value.owner.operands
+        else:
+            return []
+    return found if len(set(found)) == len(found) > 1 else []
 
 
 def contraction_of(statement: StatementOp) -> Contraction | None:
     """How to compute `statement` as a register-tiled contraction; None where it is none."""
     factors = _factors(statement)
-    if factors is None:
+    if not factors:
         return None
     maps, write = statement.read_maps, statement.write.data
-    for dim in sorted(
-        parallel_dims(statement), key=lambda d: stride(statement.target, write, d) != 1
-    ):
-        for wide, narrow in (factors, factors[::-1]):
-            if dim in maps[wide].used_dims() and dim not in maps[narrow].used_dims():
-                rows = tuple(
-                    d
-                    for d in parallel_dims(statement)
-                    if d not in maps[wide].used_dims() and d in maps[narrow].used_dims()
-                )
-                return Contraction(wide, narrow, dim, rows)
+    parallel = parallel_dims(statement)
+    for dim in sorted(parallel, key=lambda d: stride(statement.target, write, d) != 1):
+        wide = [k for k in factors if dim in maps[k].used_dims()]
+        if len(wide) == 1:
+            shared = maps[wide[0]].used_dims()
+            narrow = max(
+                (k for k in factors if k != wide[0]), key=lambda k: len(maps[k].used_dims())
+            )
+            rows = tuple(d for d in parallel if d not in shared and d in maps[narrow].used_dims())
+            return Contraction(wide[0], narrow, dim, rows)
         if stride(statement.target, write, dim) == 1:
             break
     return None
@@ -144,10 +187,14 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     contraction = contraction_of(statement)
     if contraction is not None:
         return contraction.vector_dim
-    parallel = parallel_dims(statement)
+    parallel, carried = parallel_dims(statement), carried_dims(statement)
     candidates = [
-        d for d in range(statement.rank) if extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
+        d
+        for d in range(statement.rank)
+        if d not in carried and extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
     ]
     if not candidates:
         return None
-    return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    # a chain of additions is quicker than lanes that are gathered and scattered
+    return None if carried and _score(statement, best) < 0 else best

@@ -18,8 +18,7 @@ def reduction_of(
     """The reduction kind of `store`, its body then being complete in `part`; None for no reduction.
 
     A - e counts as A + (-e). The element must be updated more than once (else there is nothing to
-    reorder), and e must not read the array that is updated: its other elements would be seen with
-    some of their updates missing.
+    reorder), and e must not use it through the same access; other elements of the array it may.
     """
     combiner = store.value.owner
     if not isinstance(combiner, Operation):
@@ -40,8 +39,7 @@ def reduction_of(
     accumulator = part.access(target, write.results)
     part.values[operands[found[0]]] = accumulator
     other = part.value(operands[1 - found[0]])
-    reads_target = any(array is target for array, _ in part.reads[1:])
-    if reads_target or any(accumulator in op.operands for op in part.block.ops):
+    if any(accumulator in op.operands for op in part.block.ops):
         return None
     _combine(combiner, part, accumulator, other, found[0])
     return kind

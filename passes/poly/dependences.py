@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
@@ -30,6 +32,23 @@ class Dependences:
     def order(self) -> UnionMap:
         """Every pair whose order a schedule must keep (reductions may be reassociated)."""
         return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
+
+    def between(self, statements: Iterable[str]) -> Dependences:
+        """The pairs both of whose instances belong to `statements`."""
+        names = set(statements)
+
+        def restricted(pairs: UnionMap) -> UnionMap:
+            kept = []
+
+            def keep(pair: Any) -> None:
+                ends = (isl.dim_type.in_, isl.dim_type.out)
+                if names.issuperset(pair.get_tuple_name(end) for end in ends):
+                    kept.append(pair)
+
+            pairs.foreach_map(keep)
+            return union_map(kept)
+
+        return Dependences(*(restricted(getattr(self, f.name)) for f in fields(self)))
 
 
 def array_names(scop: ScopOp) -> dict[SSAValue, str]:
@@ -73,15 +92,23 @@ def indirect_reads(statement: StatementOp) -> list[SSAValue]:
     return [op.memref for op in statement.body.block.ops if isinstance(op, memref.LoadOp)]
 
 
-def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:
-    """(reads, writes) as relations from instances to elements."""
+def accesses_of(
+    scop: ScopOp, without_accumulator_of: StatementOp | None = None
+) -> tuple[UnionMap, UnionMap]:
+    """(reads, writes) as relations from instances to elements.
+
+    Of one reduction, the accesses through its accumulator can be left out.
+    """
     names = array_names(scop)
     reads, writes = [], []
     for s in scop.statements:
         label = s.sym_name.data
         domain = domain_set(s.domain.data, label)
-        writes.append(access_map(s.write.data, label, names[s.target]).intersect_domain(domain))
-        for array, access in zip(s.sources, s.read_maps, strict=True):
+        first = 1 if s is without_accumulator_of else 0
+        if not first:
+            write = access_map(s.write.data, label, names[s.target])
+            writes.append(write.intersect_domain(domain))
+        for array, access in list(zip(s.sources, s.read_maps, strict=True))[first:]:
             reads.append(access_map(access, label, names[array]).intersect_domain(domain))
         for array in indirect_reads(s):
             rank = len(array.type.get_shape())  # type: ignore[attr-defined]
@@ -92,16 +119,16 @@ def accesses_of(scop: ScopOp) -> tuple[UnionMap, UnionMap]:
     return union_map(reads), union_map(writes)
 
 
-def _flow(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     """Value-based: the last write before each read; memory-based where isl cannot tell."""
     info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
     try:
         return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
     except isl.Error:  # isl 0.27 stumbles over some unions of conditions; more pairs are sound
-        return _memory(sink, source, schedule)
+        return memory_between(sink, source, schedule)
 
 
-def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+def memory_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     """Memory-based: every earlier access to the same element."""
     same_element = source.apply_range(sink.reverse())
     return same_element.intersect(schedule.lex_lt_union_map(schedule))
@@ -110,15 +137,21 @@ def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
 def dependences_of(scop: ScopOp) -> Dependences:
     """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
 
-    Reduction pairs are those between updates of one element by one statement; what such a statement
-    reads besides its accumulator keeps its order.
+    Reduction pairs are those between updates of one element by one statement, through the
+    accumulator of both. Only these are relaxed, so reassociating is sound even where a reduction
+    reads its target elsewhere too (the factorisations: A[i, j] -= A[i, k] * A[k, j]). Take any read
+    of an element that is not an accumulator's: each update of the element that preceded it in
+    original order is a pair in `reads`, each that followed it a pair in `anti`, and neither is
+    relaxed. So in every legal order the read comes after the same set of updates, and its value
+    differs by their association at most. Where an update reads its own element a second time, its
+    value depends on its place among the others, and its pairs with them are kept for that reason.
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    flow = _flow(reads, writes, schedule)
-    every = _memory(reads, writes, schedule)
-    anti = _memory(writes, reads, schedule)
-    output = _memory(writes, writes, schedule)
+    flow = flow_between(reads, writes, schedule)
+    every = memory_between(reads, writes, schedule)
+    anti = memory_between(writes, reads, schedule)
+    output = memory_between(writes, writes, schedule)
     reduction = isl.UnionMap("{ }")
     for s in scop.statements:
         if s.reduction is None:
@@ -126,5 +159,11 @@ def dependences_of(scop: ScopOp) -> Dependences:
         instances = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
         writer = writes.intersect_domain(instances)
         same_element = writer.apply_range(writer.reverse())
-        reduction = reduction.union(every.union(anti).union(output).intersect(same_element))
+        pairs = every.union(anti).union(output).intersect(same_element)
+        if s.target in list(s.sources)[1:] or s.target in indirect_reads(s):
+            operands, _ = accesses_of(scop, without_accumulator_of=s)
+            operands = operands.intersect_domain(instances)
+            pairs = pairs.subtract(memory_between(operands, writer, schedule))
+            pairs = pairs.subtract(memory_between(writer, operands, schedule))
+        reduction = reduction.union(pairs)
     return Dependences(flow, every, anti, output, reduction)

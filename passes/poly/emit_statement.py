@@ -18,11 +18,12 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
 from ...dialects.poly import IndexOp, StatementOp, YieldOp
-from ...dialects.vector import GatherOp, ScatterOp
+from ...dialects.vector import FnmaOp, GatherOp, ScatterOp
 from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 from .access_patterns import combining_op
 from .affine_maps import row_major_strides
 from .index_expr import IndexBuilder, Linear
+from .summed_products import summed_products
 
 Kind = vector.CombiningKindFlag
 FLOAT_KINDS = {"add": Kind.ADD, "mul": Kind.MUL, "max": Kind.MAXIMUMF, "min": Kind.MINIMUMF}
@@ -352,17 +353,18 @@ class StatementEmitter:
     def _fused_multiply_add(
         self, statement: StatementOp, reads: dict[SSAValue, SSAValue], dims: Sequence[Linear]
     ) -> SSAValue | None:
-        """acc + a * b with one rounding, for float sums of products; None for anything else."""
-        if not self.fma or statement.reduction is None or statement.reduction.data != "add":
+        """The accumulator plus or minus products, one rounding each; None for anything else."""
+        parts = summed_products(statement) if self.fma else None
+        if parts is None:
             return None
-        combiner = combining_op(statement)
-        accumulator = statement.body.block.args[0]
-        product = next(o for o in combiner.operands if o is not accumulator).owner
-        if not isinstance(combiner, arith.AddfOp) or not isinstance(product, arith.MulfOp):
-            return None
-        mapping = self._evaluate(statement, reads, dims, [combiner, product])
-        operands = [mapping[product.lhs], mapping[product.rhs], mapping[accumulator]]
-        if any(isinstance(o.type, VectorType) for o in operands):
-            return self.index.add(vector.FMAOp(*[self._widen(o) for o in operands]))
-        a, b, c = operands
-        return self.index.add(math.FmaOp(a, b, c))
+        mapping = self._evaluate(statement, reads, dims, parts.combining)
+        total = mapping[statement.body.block.args[0]]
+        for product in parts.products:
+            a, b = mapping[product.op.lhs], mapping[product.op.rhs]
+            if any(isinstance(v.type, VectorType) for v in (a, b, total)):
+                form = FnmaOp if product.negated else vector.FMAOp
+                total = self.index.add(form(*(self._widen(v) for v in (a, b, total))))
+            else:
+                a = self.index.add(arith.NegfOp(a)) if product.negated else a
+                total = self.index.add(math.FmaOp(a, b, total))
+        return total

@@ -12,13 +12,11 @@ from xdsl.context import Context
 from xdsl.dialects import affine, memref
 from xdsl.dialects.builtin import (
     ArrayAttr,
-    DenseArrayBase,
     MemRefType,
     ModuleOp,
     NoneAttr,
     StringAttr,
     UnitAttr,
-    i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -33,6 +31,7 @@ from .affine_reductions import reduction_of
 from .array_roles import check_accesses_are_inside, roles_of
 from .index_values import IndexValues
 from .iteration_domain import IterationDomain
+from .positions import set_positions
 from .program_order import loads_to_keep
 from .statement_slice import StatementSlice
 
@@ -170,27 +169,6 @@ class AffineScopBuilder:
         self.kept[op] = target
 
 
-def drop_default_positions(scop: ScopOp) -> None:
-    """Without positions statement k is nest k; leave them out where that is what they say."""
-    default = [(k, *[0] * s.rank) for k, s in enumerate(scop.statements)]
-    if scop.positions == default:
-        for statement in scop.statements:
-            statement.properties.pop("position")
-
-
-def number_densely(scop: ScopOp) -> None:
-    """Renumber positions so that the children of every loop count 0, 1, 2, ..."""
-    numbers: dict[tuple[int, ...], dict[int, int]] = {}
-    for statement in scop.statements:  # in program order, so children come in order
-        old = statement.place
-        assert old is not None
-        new = []
-        for depth, child in enumerate(old):
-            siblings = numbers.setdefault(old[:depth], {})
-            new.append(siblings.setdefault(child, len(siblings)))
-        statement.properties["position"] = DenseArrayBase.from_list(i64, new)
-
-
 def extract_affine(func: FuncOp) -> ScopOp:
     """The scop of an affine function; LoweringError where it is not a static control part."""
     if func.function_type.outputs.data:
@@ -207,8 +185,7 @@ def extract_affine(func: FuncOp) -> ScopOp:
     scop = ScopOp(func.sym_name.data, ["in"] * len(types), Region(block))
     scop.properties["roles"] = ArrayAttr([StringAttr(role) for role in roles_of(scop)])
     scop.properties["packs"] = ArrayAttr([UnitAttr()] * len(types))
-    number_densely(scop)
-    drop_default_positions(scop)
+    set_positions(scop, dict(zip(scop.statements, scop.positions, strict=True)))
     return scop
 
 

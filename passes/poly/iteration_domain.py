@@ -12,7 +12,7 @@ from xdsl.ir.affine.affine_set import AffineConstraintKind
 from ...dialects.affine import IfOp
 from ...dialects.errors import LoweringError
 from .index_values import IndexValues
-from .sets import IslSet, dims, expr_text, isl
+from .sets import IslSet, dims, domain_text, expr_text, isl
 
 RELATION = {
     AffineConstraintKind.ge: ">=",
@@ -35,7 +35,7 @@ class IterationDomain:
 
     def text(self) -> str:
         """The set with dims called i0, i1, ..."""
-        return str(_named(self.set.coalesce().remove_redundancies(), self.rank))
+        return domain_text(self.set)
 
     def is_empty(self) -> bool:
         """Whether no iteration gets here."""
@@ -87,9 +87,3 @@ class IterationDomain:
 def _set(rank: int, constraints: Sequence[str]) -> IslSet:
     condition = f" : {' and '.join(constraints)}" if constraints else ""
     return isl.Set(f"{{ [{', '.join(dims(rank))}]{condition} }}")
-
-
-def _named(domain: IslSet, rank: int) -> IslSet:
-    for d, name in enumerate(dims(rank)):
-        domain = domain.set_dim_name(isl.dim_type.set, d, name)
-    return domain

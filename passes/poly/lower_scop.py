@@ -19,9 +19,10 @@ from xdsl.rewriter import Rewriter
 from ...dialects.poly import PackAttr, ScopOp
 from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
+from .cpu_loops import check_loops_run_on_cpu
 from .dependences import Dependences, dependences_of
 from .emit_loops import LoopEmitter
-from .legality import check_schedule_is_legal
+from .legality import check_places, check_schedule_is_legal
 from .make_ast import AstMaker
 from .scheduled import apply_schedule
 from .sets import domain_set, limited_operations
@@ -46,6 +47,8 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     if dependences is None:
         dependences = dependences_of(scop)
+    check_loops_run_on_cpu(tree)
+    check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)
     check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
@@ -63,7 +66,7 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, domains=domains)
     emitter.allocate(KERNEL)
     emitter.emit(ast)
     block.add_op(ReturnOp())

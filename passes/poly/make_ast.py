@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from ...dialects.poly import IndexOp, ScopOp, StatementOp
 from .dependences import array_names
 from .loop_ast import AstNode, Expr, User, read_expr, read_node
-from .sets import access_map, dim_aff, domain_set, isl
+from .sets import access_map, dim_aff, isl
 from .storage import Place
 from .tree_to_isl import AXIS_MARK, prefix_map
 
@@ -37,11 +37,10 @@ class AstMaker:
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
         for label, s in self.statements.items():
-            domain = domain_set(s.domain.data, label)
             self.accesses[label] = [
                 _local_access(
                     s,
-                    access_map(map, label, names[array]).intersect_domain(domain),
+                    access_map(map, label, names[array]),
                     places.get(array),
                 )
                 for array, map in zip(
@@ -79,17 +78,15 @@ class AstMaker:
         def callback(node: Any, build: Any) -> Any:
             try:
                 return self._annotate(node, build)
-            except Exception as error:
-                errors.append(error)  # isl would replace it by a message of its own
-                raise
+            except Exception as error:  # isl would lose it, and does not survive one every time
+                errors.append(error)
+                return node
 
         build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
         try:
             node = build.node_from_schedule(schedule)
-        except isl.Error:
-            if errors:
-                raise errors[0] from None
-            raise
         finally:
             del keep
+        if errors:
+            raise errors[0]
         return read_node(node, self.users, lambda mark: mark.removeprefix(AXIS_MARK))

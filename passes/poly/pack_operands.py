@@ -24,7 +24,7 @@ from .sets import box_extents, box_text
 MOST_COPIES = 16  # a panel may repeat elements of its operand at most this often
 
 
-def _panel(access: AffineMap, position: int, width: int) -> AffineMap:
+def panel_access(access: AffineMap, position: int, width: int) -> AffineMap:
     """The access into panels: [.. without position .., ] -> (tile, others ..., lane)."""
     wide = access.results[position]
     others = tuple(e for p, e in enumerate(access.results) if p != position)
@@ -59,7 +59,7 @@ def _pack_weight(scop: ScopOp, update: StatementOp, k: int, dim: int, width: int
     scop.properties["packs"] = ArrayAttr(packs)
     others = [n for p, n in enumerate(shape) if p != position]
     set_shape(array, [ceil(shape[position] / width), *others, width])
-    _set_read(update, k, _panel(access, position, width))
+    set_read(update, k, panel_access(access, position, width))
     return True
 
 
@@ -118,11 +118,11 @@ def _copy_to_panel(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, w
     block.insert_op_after(copy, panel)
     update.operands[1 + k] = panel.result
     here = {d: AffineExpr.dimension(d) for d in used}
-    _set_read(update, k, panel_index(here, update.rank))
+    set_read(update, k, panel_index(here, update.rank))
     return True
 
 
-def _set_read(update: StatementOp, k: int, access: AffineMap) -> None:
+def set_read(update: StatementOp, k: int, access: AffineMap) -> None:
     reads = list(update.reads.data)
     reads[k] = AffineMapAttr(access)
     update.properties["reads"] = ArrayAttr(reads)

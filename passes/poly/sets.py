@@ -42,6 +42,14 @@ def box_text(extents: Sequence[int]) -> str:
     return f"{{ [{', '.join(names)}] : {bounds} }}" if extents else "{ [] }"
 
 
+def domain_text(domain: IslSet) -> str:
+    """The text of a domain, its dims called i0, i1, ..., its tuple anonymous."""
+    domain = domain.reset_tuple_id().coalesce().remove_redundancies()
+    for d, name in enumerate(dims(domain.dim(isl.dim_type.set))):
+        domain = domain.set_dim_name(isl.dim_type.set, d, name)
+    return str(domain)
+
+
 def domain_set(text: str, name: str) -> IslSet:
     """The isl set of a domain text, its tuple called `name`."""
     return isl.Set(text).set_tuple_name(name)
@@ -141,3 +149,12 @@ def _is_exhausted() -> bool:
     except isl.Error:
         return True
     return False
+
+
+def condition_text(domain: IslSet) -> str:
+    """The condition over i0, i1, ... that holds in `domain`, as `split_domain` takes it."""
+    rank = domain.dim(isl.dim_type.set)
+    for d, name in enumerate(dims(rank)):
+        domain = domain.set_dim_name(isl.dim_type.set, d, name)
+    text = str(domain.coalesce().move_dims(isl.dim_type.param, 0, isl.dim_type.set, 0, rank))
+    return text[text.index(":") + 1 : text.rindex("}")].strip()

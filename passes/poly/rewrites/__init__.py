@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Rewrite
+from ....dialects.schedule import (
+    Accumulate,
+    Expand,
+    Merge,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rewrite,
+    Rfactor,
+    SplitDomain,
+)
+from .accumulate import accumulate
+from .expand import expand
+from .merge import merge
+from .pack import pack
+from .pad import pad
+from .precompute import precompute
+from .recompute import recompute
+from .rfactor import factor_reduction
+from .split_domain import split_domain
+
+RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
+    Accumulate: accumulate,
+    Expand: expand,
+    Merge: merge,
+    Pack: pack,
+    Pad: pad,
+    Precompute: precompute,
+    Recompute: recompute,
+    Rfactor: factor_reduction,
+    SplitDomain: split_domain,
+}
 
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
-    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply."""
-    raise IllegalScheduleError(f"no rule applies the step {step}")
+    """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply, and
+    `scop` is as it was then."""
+    rule = RULES.get(type(step))
+    if rule is None:
+        raise IllegalScheduleError(f"no rule applies the step {step}")
+    rule(scop, step)

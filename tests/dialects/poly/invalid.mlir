@@ -66,17 +66,6 @@
 
 // -----
 
-// EXPECT-ERROR: a reduction that reads its target elsewhere has an order
-"poly.scop"() <{sym_name = "k", roles = ["in", "out"]}> ({
-^bb0(%x: memref<4xf32>, %y: memref<4xf32>):
-  "poly.statement"(%y, %y, %y) <{sym_name = "S0", domain = "{ [i0] : 0 <= i0 < 4 }", write = affine_map<(d0) -> (d0)>, reads = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], reduction = "add"}> ({
-  ^bb0(%a: f32, %b: f32):
-    "poly.yield"(%a) : (f32) -> ()
-  }) : (memref<4xf32>, memref<4xf32>, memref<4xf32>) -> ()
-}) : () -> ()
-
-// -----
-
 // EXPECT-ERROR: two statements have one name: S0, S0
 "poly.scop"() <{sym_name = "k", roles = ["in", "out"]}> ({
 ^bb0(%x: memref<4xf32>, %y: memref<4xf32>):

@@ -34,3 +34,11 @@ func.func @f(%a: vector<4xf32>, %b: vector<4xf64>) {
 // EXPECT-ERROR: vector.sitofp: lane counts differ: [4, 8]
 %a = "vector.constant_mask"() <{count = #builtin.int<2>}> : () -> vector<4xi1>
 %c = "vector.sitofp"(%a) : (vector<4xi1>) -> vector<8xf32>
+
+// -----
+
+// EXPECT-ERROR: vector.fnma: expected operands and result of one type
+func.func @f(%a: vector<4xf32>, %b: vector<4xf64>) {
+  %c = "vector.fnma"(%a, %b, %b) : (vector<4xf32>, vector<4xf64>, vector<4xf64>) -> vector<4xf64>
+  func.return
+}

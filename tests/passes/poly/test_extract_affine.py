@@ -143,14 +143,14 @@ REDUCTIONS = {
             "%i, 0",
             "%o = affine.load %A[%k, 0] : memref<4x4xf64>\n %new = arith.addf %old, %o : f64",
         ),
-        None,
+        "add",
     ),
     "another column": (
         update(
             "%i, 0",
             "%o = affine.load %A[%k, 1] : memref<4x4xf64>\n %new = arith.addf %old, %o : f64",
         ),
-        None,
+        "add",
     ),
 }
 

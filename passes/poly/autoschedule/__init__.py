@@ -1,0 +1,1 @@
+"""Schedules chosen by rules: isl's scheduler and its tiles, register tiles of reductions."""

@@ -1,0 +1,172 @@
+"""A schedule for dense linear algebra: reductions register-tiled, all else vectorized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....costmodel.hardware import Machine
+from ....dialects.errors import IllegalScheduleError
+from ....dialects.poly import ScopOp, StatementOp
+from ....dialects.schedule import (
+    Band,
+    Kind,
+    Leaf,
+    Node,
+    Precompute,
+    Rearrange,
+    Rewrite,
+    Step,
+    chain,
+    compact_text,
+    statements_of,
+)
+from ..access_patterns import parallel_dims, reduction_dims, vector_dim
+from ..dependences import Dependences, dependences_of
+from ..legality import check_schedule_is_legal
+from ..register_tiles import register_tile
+from ..rewrites import apply_rewrite
+from ..sets import domain_set
+from ..storage import element_bytes
+from .contraction import Axes, ContractionNest, Tiling, axes_of
+
+DEPTH = 384  # iterations of a reduction per block
+
+
+def _extents(statement: StatementOp) -> list[int]:
+    domain = domain_set(statement.domain.data, "S")
+    return [domain.dim_max_val(d).to_python() + 1 for d in range(statement.rank)]
+
+
+def tiling_for(
+    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int | None = None
+) -> Tiling:
+    """Register tile and cache blocks from the machine's registers and second-level cache.
+
+    `depth` is the block of the reduction where it is given.
+    """
+    extents = _extents(statement)
+    size = element_bytes(statement.target)
+    lanes = machine.lanes(size)
+    rows, columns = extents[axes.row], extents[axes.column]
+    tile = register_tile(machine, lanes, rows, columns)
+    if depth is None:
+        blocks = -(-extents[axes.depth] // DEPTH)
+        depth = -(-extents[axes.depth] // blocks)
+    block = max(1, machine.l2_bytes // 2 // (depth * size * tile.rows)) * tile.rows
+    blocks = max(-(-rows // block), min(threads, -(-rows // tile.rows)))
+    block = -(-rows // (blocks * tile.rows)) * tile.rows
+    width = tile.vectors * lanes
+    share = -(-columns // (threads * width)) * width
+    return Tiling(tile.rows, tile.vectors, depth, block, share)
+
+
+def _precomputations(statement: StatementOp) -> list[Precompute]:
+    """Parts of the body that depend on fewer dims than the statement has, largest first."""
+    name = statement.sym_name.data
+    sets = {tuple(sorted(m.used_dims())) for m in statement.read_maps[1:]}
+    return [Precompute(name, d) for d in sorted(sets) if 0 < len(d) < statement.rank]
+
+
+def plain_nest(statement: StatementOp, machine: Machine, parallel: bool) -> Node:
+    """Loops in original order, the best dim for vectors innermost, the outermost one parallel."""
+    name = statement.sym_name.data
+    extents = _extents(statement)
+    vector = vector_dim(statement, extents) if machine.vector_bytes else None
+    if vector is not None and vector not in parallel_dims(statement):
+        vector = None
+    order = [d for d in range(statement.rank) if d != vector]
+    order.sort(key=lambda d: d in reduction_dims(statement))
+    if vector is not None:
+        order.append(vector)
+    node: Node = Leaf(name)
+    for place, d in reversed(list(enumerate(order))):
+        kind: Kind = "for"
+        lanes = 0
+        if d == vector:
+            kind, lanes = "vector", machine.lanes(element_bytes(statement.target))
+        elif parallel and place == 0 and d in parallel_dims(statement):
+            kind = "parallel"
+        node = Band(f"{name}.i{d}", ((name, f"i{d}"),), node, kind, lanes)
+    return node
+
+
+def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
+    """Steps that register-tile every reduction of `scop`; IllegalScheduleError where none fits."""
+    scop = scop.clone()
+    rewrites: list[Rewrite] = []
+    for s in list(scop.statements):
+        if axes_of(scop, s) is None:
+            continue
+        for step in _precomputations(s):
+            try:
+                apply_rewrite(scop, step)
+            except IllegalScheduleError:
+                continue
+            rewrites.append(step)
+    nests: dict[str, ContractionNest] = {}
+    for s in list(scop.statements):
+        axes = axes_of(scop, s)
+        if axes is None:
+            continue
+        name = s.sym_name.data
+        lanes = machine.lanes(element_bytes(s.target))
+        nest = ContractionNest(scop, name, axes, tiling_for(s, axes, machine, threads), lanes)
+        nests.update(dict.fromkeys(nest.statements, nest))
+        rewrites += nest.rewrites
+    if not nests:
+        raise IllegalScheduleError("no reduction has reuse in two dims")
+    tree = _assemble(scop, nests, machine, threads)
+    return [*rewrites, Rearrange(compact_text(tree))]
+
+
+def _assemble(
+    scop: ScopOp, nests: dict[str, ContractionNest], machine: Machine, threads: int
+) -> Node:
+    """All nests one after the other, each in the first form that is legal."""
+    dependences = dependences_of(scop)
+    chosen: list[Node] = []
+    done: set[int] = set()
+    placed = sorted(zip(scop.positions, (s.sym_name.data for s in scop.statements), strict=True))
+    for _, name in placed:
+        nest = nests.get(name)
+        if nest is None:
+            statement = scop.statement(name)
+            forms: Sequence[Node] = [
+                plain_nest(statement, machine, parallel)
+                for parallel in ((True, False) if threads > 1 else (False,))
+            ]
+        elif id(nest) in done:
+            continue
+        else:
+            done.add(id(nest))
+            forms = _forms(nest, threads)
+        chosen.append(first_legal(scop, forms, dependences))
+    tree = chain(chosen)
+    check_schedule_is_legal(tree, dependences, ranks_of(scop))
+    return tree
+
+
+def ranks_of(scop: ScopOp) -> dict[str, int]:
+    """Number of dims of every statement."""
+    return {s.sym_name.data: s.rank for s in scop.statements}
+
+
+def first_legal(scop: ScopOp, forms: Sequence[Node], dependences: Dependences) -> Node:
+    """The first of `forms` that keeps the dependences between its own statements."""
+    inside = dependences.between(statements_of(forms[0]))
+    for form in forms[:-1]:
+        try:
+            check_schedule_is_legal(form, inside, ranks_of(scop))
+        except IllegalScheduleError:
+            continue
+        return form
+    check_schedule_is_legal(forms[-1], inside, ranks_of(scop))
+    return forms[-1]
+
+
+def _forms(nest: ContractionNest, threads: int) -> Sequence[Node]:
+    kinds = ["none"] if threads == 1 else ["others", "rows", "columns", "none"]
+    if not nest.axes.others and "others" in kinds:
+        kinds.remove("others")
+    firsts = (True, False) if nest.rest is not None else (True,)
+    return [nest.nest(kind, first) for kind in kinds for first in firsts]

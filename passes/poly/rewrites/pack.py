@@ -1,0 +1,92 @@
+"""Copy a read operand into panels: tiles of one of its dims, the elements of a tile side by side.
+
+before: S: .. B[k, j] ..
+after:  S_pack: p[j / w, k, j mod w] = B[k, j]   for every element that S reads
+        S: .. p[j / w, k, j mod w] ..
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from xdsl.dialects.builtin import MemRefType
+from xdsl.ir.affine import AffineMap
+
+from ....dialects.poly import ArrayOp, ScopOp, StatementOp
+from ....dialects.schedule import Pack
+from ..collapse_dims import is_indirect, shape_of
+from ..pack_operands import panel_access, set_read
+from ..positions import insert_beside
+from ..sets import IslSet, access_map, domain_set, domain_text
+from .accumulate import copy_statement
+from .find import check_name_is_free, find_statement, refuse
+
+
+def _elements_read(statement: StatementOp, operand: int) -> IslSet:
+    access = access_map(statement.read_maps[operand], "S", "A")
+    return access.intersect_domain(domain_set(statement.domain.data, "S")).range()
+
+
+def _check_is_final(scop: ScopOp, statement: StatementOp, elements: IslSet, step: Pack) -> None:
+    """Nothing in the outermost loop of `statement` writes an element that is read: then a copy made
+    right before that loop has the values that the statement would have read."""
+    array = statement.sources[step.operand]
+    nests = dict(zip(scop.statements, (p[0] for p in scop.positions), strict=True))
+    for other in scop.statements:
+        if other.target is not array or nests[other] != nests[statement]:
+            continue
+        write = access_map(other.write.data, "S", "A")
+        written = write.intersect_domain(domain_set(other.domain.data, "S")).range()
+        both = written.intersect(elements)
+        if not both.is_empty():
+            raise refuse(
+                step,
+                f"{other.sym_name.data} writes the operand in the same outermost loop, for example "
+                f"{both.sample_point()}; distribute these loops, or split the domain first",
+            )
+
+
+def pack(scop: ScopOp, step: Pack) -> None:
+    """Apply `step`; the copy `S_packN` of operand N is a loop nest over the dims of the array,
+    right before the outermost loop of the statement. Other readers keep the array."""
+    statement = find_statement(scop, step.statement)
+    name = f"{step.statement}_pack{step.operand}"
+    check_name_is_free(scop, name, step)
+    first = 0 if statement.reduction is None else 1
+    if not first <= step.operand < len(statement.sources):
+        raise refuse(
+            step,
+            f"expected an operand from {first} to {len(statement.sources) - 1}"
+            + (" (0 is the accumulator)" if first else ""),
+        )
+    array = statement.sources[step.operand]
+    shape = shape_of(array)
+    if step.position >= len(shape):
+        raise refuse(step, f"the operand has {len(shape)} dims")
+    if is_indirect(array):
+        raise refuse(step, "the operand is read at computed indices")
+    elements = _elements_read(statement, step.operand)
+    if elements.is_empty():
+        raise refuse(step, f"{step.statement} has no instances")
+    _check_is_final(scop, statement, elements, step)
+    others = [n for p, n in enumerate(shape) if p != step.position]
+    tiles = ceil(shape[step.position] / step.width)
+    assert isinstance(array.type, MemRefType)
+    panel = ArrayOp(
+        MemRefType(array.type.element_type, [tiles, *others, step.width]),
+        (array.name_hint or "t") + "_panel",
+    )
+    scop.body.block.insert_op_before(panel, scop.statements[0])
+    identity = AffineMap.identity(len(shape))
+    copy = copy_statement(
+        name,
+        domain_text(elements),
+        panel.result,
+        panel_access(identity, step.position, step.width),
+        array,
+        identity,
+    )
+    access = panel_access(statement.read_maps[step.operand], step.position, step.width)
+    statement.operands[1 + step.operand] = panel.result
+    set_read(statement, step.operand, access)
+    insert_beside(scop, copy, statement, 0)
