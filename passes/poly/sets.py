@@ -5,7 +5,8 @@ isl objects live in the default context; dimension order is that of the statemen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import islpy
@@ -17,6 +18,8 @@ from xdsl.ir.affine import (
     AffineExpr,
     AffineMap,
 )
+
+from ...dialects.errors import IllegalScheduleError
 
 isl: Any = islpy  # its stubs are incomplete; typed loosely in this one place
 
@@ -114,6 +117,38 @@ def union_set(sets: Sequence[IslSet]) -> UnionSet:
     for one in sets:
         union = union.union(isl.UnionSet(one))
     return union
+
+
+MOST_OPERATIONS = 30_000_000  # about ten seconds; tiled stencils in three dimensions take 1% of it
+
+
+@contextmanager
+def limited_operations(most: int = MOST_OPERATIONS) -> Iterator[None]:
+    """Raise IllegalScheduleError where isl needs more than `most` operations in the body."""
+    context = isl.DEFAULT_CONTEXT
+    context.reset_operations()
+    context.set_max_operations(most)
+    try:
+        yield
+    except isl.Error:
+        if _is_exhausted():
+            raise IllegalScheduleError(
+                f"the loops of this schedule are too complex: isl gave up after {most} operations; "
+                "tile or skew fewer loops"
+            ) from None
+        raise
+    finally:
+        context.set_max_operations(0)
+        context.reset_operations()
+
+
+def _is_exhausted() -> bool:
+    """Whether the limit is reached: then every call fails, with a message of any kind."""
+    try:
+        isl.Set("{ [i] : 0 <= i < 2 }")
+    except isl.Error:
+        return True
+    return False
 
 
 def condition_text(domain: IslSet) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.schedule import Node, parse_step, parse_tree
-from tilecast.passes.poly import alive_pairs
+from tilecast.passes.poly import alive_pairs, covered_pairs
 from tilecast.passes.poly.covered_pairs import without_covered_pairs
 from tilecast.passes.poly.dependences import dependences_of
 from tilecast.passes.poly.legality import LegalityChecker, check_schedule_is_legal
@@ -113,3 +113,13 @@ def test_instances_that_only_remainders_tell_apart_have_their_place(sweeps: Any)
     tree = original_tree(sweeps)
     texts = ["split(S0.i1, 4, a, b)", "split(a, 3, c, d)", "reverse(b)"]
     LegalityChecker(sweeps).check(apply_steps(tree, map(parse_step, texts)))
+
+
+def test_where_covered_pairs_are_hard_to_find_all_are_kept(
+    sweeps: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = dependences_of(sweeps).order
+    monkeypatch.setattr(covered_pairs, "LIMIT", 50)
+    assert without_covered_pairs(order).is_equal(order)
+    monkeypatch.undo()
+    assert not without_covered_pairs(order).is_equal(order)
