@@ -13,8 +13,10 @@ from ...dialects.errors import IllegalScheduleError
 from ...dialects.schedule import Band
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
+from .full_tiles import FullTile, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
+from .sets import IslSet, dim_aff, isl
 from .storage import Place
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
@@ -26,6 +28,8 @@ class LoopEmitter:
 
     In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
     `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
+    full one.
     """
 
     block: Block
@@ -37,6 +41,9 @@ class LoopEmitter:
     lanes: int = 0
     mask: SSAValue | None = None
     accumulators: dict[User, SSAValue] = field(default_factory=dict)
+    tile: FullTile | None = None
+    in_tile: bool = False
+    domains: dict[str, IslSet] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
 
@@ -94,7 +101,7 @@ class LoopEmitter:
                 self._emit_user(node)
 
     def _emit_guard(self, node: Guard, band: Band | None) -> None:
-        condition = self.index().condition(node.condition)
+        condition = self._condition(node, self.index())
         other = node.other
         if isinstance(condition, bool):
             if condition:
@@ -117,6 +124,20 @@ class LoopEmitter:
             lambda: self.emit(node.then, band),
             (lambda: self.emit(other, band)) if other is not None else None,
         )
+
+    def _condition(self, node: Guard, index: IndexBuilder) -> bool | SSAValue | None:
+        if self.tile is not None and node in self.tile.true:
+            return True
+        if self.tile is not None and node in self.tile.skipped:
+            return False
+        return index.condition(node.condition)
+
+    def bounds(self, node: Loop, index: IndexBuilder) -> tuple[Linear, Linear]:
+        """The first and the last value of a loop's variable."""
+        bounds = (node.first, node.last)
+        if self.tile is not None:
+            bounds = self.tile.bounds.get(node, bounds)
+        return index.evaluate(bounds[0]), index.evaluate(bounds[1])
 
     def _in_lanes(self, condition: SSAValue, emit: Callable[[], None]) -> None:
         """Run `emit` with the lanes switched off where `condition` is false."""
@@ -158,19 +179,47 @@ class LoopEmitter:
             if band is not None:
                 self.open_axes -= {band.axis}
                 self.allocate(band.axis)
-            self.emit(node.body)
+            self._emit_body(node.body)
 
         self.env[node.iterator] = value
         self._scoped(emit)
         del self.env[node.iterator]
 
+    def _emit_body(self, body: AstNode) -> None:
+        """Append the body of a loop, twice where its tiles can be told apart."""
+        ways: list[FullTile] = []
+        if not self.in_tile and self.lanes == 0:
+            ways = plan_full_tiles(body, self.index())
+        if not ways:
+            self.emit(body)
+            return
+        self.in_tile = True
+        self._emit_tiles(body, ways)
+        self.in_tile = False
+
+    def _emit_tiles(self, body: AstNode, ways: list[FullTile]) -> None:
+        """Append `body` for each kind of full tile, and for the others."""
+        if not ways:
+            self.emit(body)
+            return
+
+        def full() -> None:
+            self.tile = ways[0]
+            self.emit(body)
+            self.tile = None
+
+        condition = self.index().all_non_negative(ways[0].conditions)
+        self.branch(condition, full, lambda: self._emit_tiles(body, ways[1:]))
+
     def _emit_loop(self, node: Loop, band: Band | None) -> None:
+        if self.tile is not None and node in self.tile.skipped:
+            return
         kind = band.kind if band is not None else "for"
         if band is not None and kind == "vector":
             emit_vector_loop(self, node, band)
             return
         index, step = self.index(), node.step
-        first, last = index.evaluate(node.first), index.evaluate(node.last)
+        first, last = self.bounds(node, index)
         span = last - first
         if span.high < 0:
             return
@@ -183,6 +232,11 @@ class LoopEmitter:
         if band is not None and kind == "parallel":
             self._emit_parallel(node, band, first, last)
             return
+        if first.is_constant and not last.is_constant and step == 1 and band is not None:
+            greatest = min(last.high, self._greatest(band))
+            if self._peels(node, first.constant, greatest):
+                self._emit_loop_and_last(node, band, first, last, greatest)
+                return
         peeled = first.is_constant and last.is_constant
         peeled = peeled and self._peels(node, first.constant, last.constant)
         end = last - Linear(step) if peeled else last
@@ -204,6 +258,25 @@ class LoopEmitter:
             left = span + Linear(1 - k * step)
             value = first + Linear(k * step)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
+
+    def _greatest(self, band: Band) -> int:
+        """The greatest value of the loop variable of `band`, in any iteration around it."""
+        values = [
+            dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+            for name, expr in band.exprs
+            if not (domain := self.domains[name]).is_empty()
+        ]
+        return max((v.to_python() for v in values), default=0)
+
+    def _emit_loop_and_last(
+        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
+    ) -> None:
+        """The iterations before `final`, and that one where it is reached."""
+        index = self.index()
+        end = index.extremum([last, Linear(final - 1)], largest=False)
+        is_reached = index.less_than(Linear(final - 1), last)
+        self._emit_for(node, band, first, end)
+        self.branch(is_reached, lambda: self.at(node, Linear(final), band))
 
     def _loop_operands(
         self, first: Linear, last: Linear, step: int
@@ -257,7 +330,10 @@ class LoopEmitter:
     def _peels(self, node: Loop, first: int, last: int) -> bool:
         """Whether bounds and guards inside are decided for all iterations but the last."""
         step = node.step
-        if last - first < step:
+        if last - first < step or self.in_tile:
+            return False
+        atom = Atom(node.iterator, first, last)
+        if is_skewed(node.body, {**self.env, node.iterator: Linear(0, ((atom, 1),))}):
             return False
         final = first + (last - first) // step * step
         whole = self._unresolved(node, first, final)
@@ -277,12 +353,14 @@ class LoopEmitter:
                 for child in children:
                     self._survey(child, index)
             case Guard():
-                index.condition(node.condition)
+                self._condition(node, index)
                 self._survey(node.then, index)
                 if node.other is not None:
                     self._survey(node.other, index)
+            case Loop() if self.tile is not None and node in self.tile.skipped:
+                pass
             case Loop():
-                first, last = index.evaluate(node.first), index.evaluate(node.last)
+                first, last = self.bounds(node, index)
                 atom = Atom(node.iterator, first.low, last.high)
                 index.env[node.iterator] = Linear(0, ((atom, 1),))
                 self._survey(node.body, index)

@@ -30,7 +30,7 @@ MOST_VECTORS = 4  # in flight per reduction: multiply-add takes 4 cycles, and 1 
 def emit_vector_loop(emitter: LoopEmitter, node: Loop, band: Band) -> None:
     """Append `node` with `band.lanes` iterations at a time."""
     index, lanes = emitter.index(), band.lanes
-    first, last = index.evaluate(node.first), index.evaluate(node.last)
+    first, last = emitter.bounds(node, index)
     if (last - first).high < 0:
         return
     loop = _VectorLoop(emitter, node, band)
@@ -79,7 +79,7 @@ class _VectorLoop:
             mask = self.emitter.index().first_lanes(rest, lanes)
             for user, totals in self.totals.items():
                 self.emitter.accumulators[user] = totals[0]
-            self.vector(rest_start, mask, 0, rest.high - 1)
+            self.vector(rest_start, mask, 0, min(rest.high, lanes - 1) - 1)
             for user, totals in self.totals.items():
                 totals[0] = self.emitter.accumulators.pop(user)
 

@@ -5,7 +5,7 @@ Ranges resolve min, max, floor division and guards at compile time wherever they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -321,6 +321,16 @@ class IndexBuilder:
     def less_than(self, lhs: Linear, rhs: Linear) -> SSAValue:
         """The i1 value of lhs < rhs."""
         return self.add(arith.CmpiOp(self.materialize(lhs), self.materialize(rhs), "slt"))
+
+    def all_non_negative(self, exprs: Sequence[Linear]) -> SSAValue:
+        """The i1 value of: every one of `exprs`, at least one, is >= 0."""
+        zero = self.constant(0)
+        total: SSAValue | None = None
+        for expr in exprs:
+            one = self.add(arith.CmpiOp(self.materialize(expr), zero, "sge"))
+            total = one if total is None else self.add(arith.AndIOp(total, one))
+        assert total is not None
+        return total
 
     def first_lanes(self, count: Linear, lanes: int) -> SSAValue:
         """A mask with the first `count` lanes set: none below 1, all from `lanes`."""
