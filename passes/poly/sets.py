@@ -131,6 +131,38 @@ def union_set(sets: Sequence[IslSet]) -> UnionSet:
     return union
 
 
+MOST_OPERATIONS = 30_000_000  # about ten seconds; tiled stencils in three dimensions take 1% of it
+
+
+@contextmanager
+def limited_operations(most: int = MOST_OPERATIONS) -> Iterator[None]:
+    """Raise IllegalScheduleError where isl needs more than `most` operations in the body."""
+    context = isl.DEFAULT_CONTEXT
+    context.reset_operations()
+    context.set_max_operations(most)
+    try:
+        yield
+    except isl.Error:
+        if _is_exhausted():
+            raise IllegalScheduleError(
+                f"the loops of this schedule are too complex: isl gave up after {most} operations; "
+                "tile or skew fewer loops"
+            ) from None
+        raise
+    finally:
+        context.set_max_operations(0)
+        context.reset_operations()
+
+
+def _is_exhausted() -> bool:
+    """Whether the limit is reached: then every call fails, with a message of any kind."""
+    try:
+        isl.Set("{ [i] : 0 <= i < 2 }")
+    except isl.Error:
+        return True
+    return False
+
+
 def condition_text(domain: IslSet) -> str:
     """The condition over i0, i1, ... that holds in `domain`, as `split_domain` takes it."""
     rank = domain.dim(isl.dim_type.set)
