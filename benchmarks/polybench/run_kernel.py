@@ -10,13 +10,14 @@ import json
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tilecast.compiler.tune.measure import MeasuredEvaluator
-from tilecast.passes.poly.search import Budget, Candidate, EvolutionarySearch, StepSpace
-from tilecast.passes.poly.search.vectorized_original import widest_lanes
+from tilecast.passes.poly.search import Budget, Candidate, EvolutionarySearch, scop_space
 
 from .automatic import automatic_schedules
 from .benchmark import load_all
@@ -29,11 +30,11 @@ from .variants import own_variants, peer_variants
 TIMEOUT = 60.0
 
 
-def search(kernel: KernelTask, seeds: dict[str, Candidate], budget: float) -> dict[str, Any]:
+def search(kernel: KernelTask, known: Sequence[Candidate], budget: float) -> dict[str, Any]:
     """Search for `budget` seconds; the report as data, `schedule` being the best one's steps."""
-    lanes = widest_lanes(kernel.scop, kernel.task.machine)
-    space = StepSpace(kernel.scop, lanes, tuple(c.steps for c in seeds.values()))
-    with MeasuredEvaluator(kernel.task) as evaluator:
+    task = kernel.task
+    space = scop_space(kernel.scop, task.machine, task.threads, known)
+    with MeasuredEvaluator(task) as evaluator:
         report = EvolutionarySearch().search(space, evaluator, Budget(seconds=budget))
         spent = evaluator.spent
     data = {k: v for k, v in asdict(report).items() if k != "best"}
@@ -59,19 +60,14 @@ def run_kernel(
             return {**result, "failed": wrong}
         kernel = make_task(benchmark, dataset, folder / "task", threads)
         schedules = {"identity": Candidate()}
-        automatic = automatic_schedules(kernel.scop, kernel.task.machine, threads)
-        result["automatic"] = next(iter(automatic), "none")
-        if "vectorized" in automatic:
-            schedules["vectorized"] = automatic["vectorized"]
-        if automatic:
-            schedules["auto"] = next(iter(automatic.values()))
+        start = time.perf_counter()
+        schedules |= automatic_schedules(kernel.scop, kernel.task.machine, threads)
+        result["scheduling_s"] = time.perf_counter() - start
         database = ScheduleDatabase(kernel.task.machine)
         stored = database.find(name, dataset, threads)
         if budget > 0:
-            seeds = dict(automatic)
-            if stored is not None:
-                seeds["stored"] = stored.candidate
-            result["search"] = report = search(kernel, seeds, budget)
+            known = [] if stored is None else [stored.candidate]
+            result["search"] = report = search(kernel, known, budget)
             schedules["search"] = Candidate.parse("\n".join(report["schedule"]))
         elif replay and stored is not None:
             schedules["search"] = stored.candidate
@@ -91,7 +87,7 @@ def run_kernel(
         entry = StoredSchedule(
             tuple(result["search"]["schedule"]),
             found["min_s"],
-            result["variants"]["identity"]["min_s"],
+            result["search"]["original_seconds"],
             f"evolutionary search, {budget:.0f} s",
         )
         database.store(name, dataset, threads, entry)
