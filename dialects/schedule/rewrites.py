@@ -81,12 +81,15 @@ class Rfactor(Rewrite):
 
 @dataclass(frozen=True)
 class Expand(Rewrite):
-    """Give a temporary one element per iteration of the loops around its statements: array
-    expansion and privatization (Feautrier 1988), which removes anti and output dependences.
+    """Give the values of a temporary memory of their own: array expansion and privatization
+    (Feautrier 1988), which removes anti and output dependences. Accesses that share no values get
+    an array each, with one element per iteration of the (at most `depth`) loops around them that
+    keep every value inside.
 
-    before: for i: t = f(i); y[i] = g(t)
-    after:  for i: t[i] = f(i); y[i] = g(t[i])
-    legal:  every value is read in the iteration of these loops that wrote it
+    before: for i: t = f(i); y[i] = g(t);  for i: t = h(i); z[i] = t
+    after:  for i: t[i] = f(i); y[i] = g(t[i]);  for i: t_1[i] = h(i); z[i] = t_1[i]
+    legal:  always, on a temporary; a loop is left out where a value is read in another iteration
+            than the one that wrote it
     """
 
     array: str
@@ -97,12 +100,12 @@ class Expand(Rewrite):
 class Recompute(Rewrite):
     """Overlapped tiling: `producer` is computed again in every tile of `consumer` that reads it
     (Krishnamoorthy et al. 2007; Halide compute_at). Tiles are blocks of `factors` iterations of the
-    consumer's first dims.
+    consumer's first dims inside the loops that both share.
 
     before: P: t[i] = f(i);  C: y[i] = g(t[i - 1], t[i + 1])
     after:  P: t[b, i] = f(i) for all i that block b of C reads;  C: y[i] = g(t[b, i - 1], ..)
-    legal:  the producer is the only writer of its array, a temporary, and reads nothing that is
-            written between
+    legal:  P is the only writer and C the only reader of the array, a temporary; C reads what P
+            wrote in the same iteration of the loops that they share
     """
 
     producer: str
@@ -116,7 +119,7 @@ class Pad(Rewrite):
 
     before: t : 13 x 30
     after:  t : 13 x 32, its writer also fills the new elements
-    legal:  the added instances write and read only elements that were not there before
+    legal:  the added instances write elements that were not there before, and read inside of arrays
     """
 
     array: str
@@ -135,3 +138,16 @@ class Precompute(Rewrite):
 
     statement: str
     dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Merge(Rewrite):
+    """The inverse of split_domain: `other` does what `statement` does elsewhere, and joins it.
+
+    before: for i: { for j < i: S(i, j);  for j >= i: T(i, j) }
+    after:  for i: for j: S(i, j)
+    legal:  equal accesses and bodies, disjoint domains, no dependence is reversed
+    """
+
+    statement: str
+    other: str

@@ -119,16 +119,16 @@ def accesses_of(
     return union_map(reads), union_map(writes)
 
 
-def _flow(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     """Value-based: the last write before each read; memory-based where isl cannot tell."""
     info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
     try:
         return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
     except isl.Error:  # isl 0.27 stumbles over some unions of conditions; more pairs are sound
-        return _memory(sink, source, schedule)
+        return memory_between(sink, source, schedule)
 
 
-def _memory(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+def memory_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
     """Memory-based: every earlier access to the same element."""
     same_element = source.apply_range(sink.reverse())
     return same_element.intersect(schedule.lex_lt_union_map(schedule))
@@ -148,10 +148,10 @@ def dependences_of(scop: ScopOp) -> Dependences:
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    flow = _flow(reads, writes, schedule)
-    every = _memory(reads, writes, schedule)
-    anti = _memory(writes, reads, schedule)
-    output = _memory(writes, writes, schedule)
+    flow = flow_between(reads, writes, schedule)
+    every = memory_between(reads, writes, schedule)
+    anti = memory_between(writes, reads, schedule)
+    output = memory_between(writes, writes, schedule)
     reduction = isl.UnionMap("{ }")
     for s in scop.statements:
         if s.reduction is None:
@@ -163,7 +163,7 @@ def dependences_of(scop: ScopOp) -> Dependences:
         if s.target in list(s.sources)[1:] or s.target in indirect_reads(s):
             operands, _ = accesses_of(scop, without_accumulator_of=s)
             operands = operands.intersect_domain(instances)
-            pairs = pairs.subtract(_memory(operands, writer, schedule))
-            pairs = pairs.subtract(_memory(writer, operands, schedule))
+            pairs = pairs.subtract(memory_between(operands, writer, schedule))
+            pairs = pairs.subtract(memory_between(writer, operands, schedule))
         reduction = reduction.union(pairs)
     return Dependences(flow, every, anti, output, reduction)

@@ -59,7 +59,7 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, domains=domains)
     emitter.allocate(KERNEL)
     emitter.emit(ast)
     block.add_op(ReturnOp())

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from ...dialects.poly import IndexOp, ScopOp, StatementOp
 from .dependences import array_names
 from .loop_ast import AstNode, Expr, User, read_expr, read_node
-from .sets import access_map, dim_aff, domain_set, isl
+from .sets import access_map, dim_aff, isl
 from .storage import Place
 from .tree_to_isl import AXIS_MARK, prefix_map
 
@@ -37,11 +37,10 @@ class AstMaker:
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
         for label, s in self.statements.items():
-            domain = domain_set(s.domain.data, label)
             self.accesses[label] = [
                 _local_access(
                     s,
-                    access_map(map, label, names[array]).intersect_domain(domain),
+                    access_map(map, label, names[array]),
                     places.get(array),
                 )
                 for array, map in zip(

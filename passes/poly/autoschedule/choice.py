@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from .time_tiles import TimeTile
 
 Base = Literal["original", "distributed", "isl-max", "isl-none"]
+BASES: tuple[Base, ...] = get_args(Base)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Choice:
 
     def __str__(self) -> str:
         time = self.time_tile
-        parts = [self.base]
+        parts: list[str] = [self.base]
         parts += ["outer-parallel"] if self.outer_parallel else []
         parts += [f"{time.shape}({'x'.join(map(str, time.sizes))})"] if time else []
         parts += [f"tile({self.tile}, {self.vector_tile})"] if self.tile or self.vector_tile else []

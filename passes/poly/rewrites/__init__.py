@@ -7,19 +7,38 @@ from typing import Any
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Accumulate, Pack, Precompute, Rewrite, Rfactor, SplitDomain
+from ....dialects.schedule import (
+    Accumulate,
+    Expand,
+    Merge,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rewrite,
+    Rfactor,
+    SplitDomain,
+)
 from .accumulate import accumulate
+from .expand import expand
+from .merge import merge
 from .pack import pack
+from .pad import pad
 from .precompute import precompute
+from .recompute import recompute
 from .rfactor import factor_reduction
 from .split_domain import split_domain
 
 RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
-    SplitDomain: split_domain,
     Accumulate: accumulate,
+    Expand: expand,
+    Merge: merge,
     Pack: pack,
-    Rfactor: factor_reduction,
+    Pad: pad,
     Precompute: precompute,
+    Recompute: recompute,
+    Rfactor: factor_reduction,
+    SplitDomain: split_domain,
 }
 
 
