@@ -170,35 +170,3 @@ def condition_text(domain: IslSet) -> str:
         domain = domain.set_dim_name(isl.dim_type.set, d, name)
     text = str(domain.coalesce().move_dims(isl.dim_type.param, 0, isl.dim_type.set, 0, rank))
     return text[text.index(":") + 1 : text.rindex("}")].strip()
-
-
-MOST_OPERATIONS = 30_000_000  # about ten seconds; tiled stencils in three dimensions take 1% of it
-
-
-@contextmanager
-def limited_operations(most: int = MOST_OPERATIONS) -> Iterator[None]:
-    """Raise IllegalScheduleError where isl needs more than `most` operations in the body."""
-    context = isl.DEFAULT_CONTEXT
-    context.reset_operations()
-    context.set_max_operations(most)
-    try:
-        yield
-    except isl.Error:
-        if _is_exhausted():
-            raise IllegalScheduleError(
-                f"the loops of this schedule are too complex: isl gave up after {most} operations; "
-                "tile or skew fewer loops"
-            ) from None
-        raise
-    finally:
-        context.set_max_operations(0)
-        context.reset_operations()
-
-
-def _is_exhausted() -> bool:
-    """Whether the limit is reached: then every call fails, with a message of any kind."""
-    try:
-        isl.Set("{ [i] : 0 <= i < 2 }")
-    except isl.Error:
-        return True
-    return False
