@@ -196,7 +196,7 @@
 
 // -----
 
-// One element for all lanes: two accumulators across the strips, one reduction after them.
+// One element for all lanes: an accumulator across the strips, one reduction after them.
 "poly.scop"() <{sym_name = "k", roles = ["in", "inout"], packs = [unit, unit], schedule = "vectorize(S0.i1, 8)"}> ({
 ^bb0(%x: memref<3x29xf32>, %s: memref<3xf32>):
   "poly.statement"(%s, %s, %x) <{sym_name = "S0", domain = "{ [i0, i1] : 0 <= i0 < 3 and 0 <= i1 < 29 }", write = affine_map<(d0, d1) -> (d0)>, reads = [affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>], reduction = "add"}> ({
