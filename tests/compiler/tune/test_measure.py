@@ -115,6 +115,7 @@ def test_what_a_candidate_breaks_is_told_and_the_next_one_runs(
     assert after.seconds is not None
 
 
+@pytest.mark.slow
 def test_a_build_that_hangs_is_stopped(task: MeasureTask, tmp_path: Path) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\nsleep 60\n")
