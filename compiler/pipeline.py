@@ -30,7 +30,10 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("fuse", ("fuse", "deduplicate-kernels")),
     Stage("structure", ("convert-graph-to-linalg",)),
     Stage("schedule", ("extract-scop", "schedule")),
-    Stage("loops", ("lower-scop", "promote-buffers", "eliminate-common-subexpressions")),
+    Stage(
+        "loops",
+        ("lower-scop", "lower-opaque", "promote-buffers", "eliminate-common-subexpressions"),
+    ),
     Stage("program", ("plan-memory",)),
 )
 

@@ -11,7 +11,6 @@ from typing import ClassVar
 from xdsl.dialects.builtin import (
     AffineMapAttr,
     AnyFloat,
-    ArrayAttr,
     BoolAttr,
     FloatAttr,
     IntAttr,
@@ -32,7 +31,6 @@ from xdsl.irdl import (
     opt_operand_def,
     opt_prop_def,
     prop_def,
-    result_def,
     traits_def,
     var_operand_def,
     var_result_def,
@@ -40,47 +38,15 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from .graph_op import GraphOp as GraphOp
+from .graph_op import Ints as Ints
+from .graph_op import Tensor as Tensor
+from .graph_op import check_dim as check_dim
+from .graph_op import element_of as element_of
+from .graph_op import ints as ints
+from .graph_op import shape_of as shape_of
+from .graph_opaque import OPAQUE_OPS
 from .scalar import FUNCTIONS
-
-Ints = ArrayAttr[IntAttr]
-Tensor = TensorType[Attribute]
-
-
-def ints(values: Sequence[int]) -> Ints:
-    """An attribute holding `values`."""
-    return ArrayAttr([IntAttr(v) for v in values])
-
-
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    """The static shape of a tensor value."""
-    assert isinstance(value.type, TensorType)
-    return value.type.get_shape()
-
-
-def element_of(value: SSAValue) -> Attribute:
-    """The element type of a tensor value."""
-    assert isinstance(value.type, TensorType)
-    element: Attribute = value.type.element_type
-    return element
-
-
-class GraphOp(IRDLOperation):
-    """Base: one tensor result, no side effect; the result shape is checked."""
-
-    result = result_def(TensorType)
-    traits = traits_def(Pure())
-
-    def expected_shape(self) -> tuple[int, ...] | None:
-        """The result shape that the operands and attributes imply; None where any is allowed."""
-        return None
-
-    def verify_(self) -> None:
-        expected = self.expected_shape()
-        if expected is not None and expected != shape_of(self.result):
-            raise VerifyException(
-                f"{self.name}: operands and attributes imply shape {expected}, "
-                f"the result has {shape_of(self.result)}"
-            )
 
 
 @irdl_op_definition
@@ -286,6 +252,35 @@ class ReduceOp(GraphOp):
     def expected_shape(self) -> tuple[int, ...] | None:
         gone = {d.data for d in self.dims}
         return tuple(n for d, n in enumerate(shape_of(self.source)) if d not in gone)
+
+
+@irdl_op_definition
+class ScanOp(GraphOp):
+    """Running `fn` in {sum, prod, max, min} of elements 0..i along `dim`."""
+
+    name = "graph.scan"
+    fn = prop_def(StringAttr)
+    dim = prop_def(IntAttr)
+    source = operand_def(TensorType)
+    FUNCTIONS: ClassVar = ("sum", "prod", "max", "min")
+
+    def __init__(self, fn: str, source: SSAValue, dim: int) -> None:
+        super().__init__(
+            operands=[source],
+            properties={"fn": StringAttr(fn), "dim": IntAttr(dim)},
+            result_types=[source.type],
+        )
+
+    def expected_shape(self) -> tuple[int, ...] | None:
+        return shape_of(self.source)
+
+    def verify_(self) -> None:
+        if self.fn.data not in self.FUNCTIONS:
+            raise VerifyException(f"graph.scan: no function {self.fn.data!r}")
+        check_dim(self, self.dim, self.source)
+        if element_of(self.result) != element_of(self.source):
+            raise VerifyException("graph.scan: the result has another element type")
+        super().verify_()
 
 
 @irdl_op_definition
@@ -590,6 +585,7 @@ Graph = Dialect(
         CatOp,
         PadOp,
         ReduceOp,
+        ScanOp,
         SoftmaxOp,
         NormOp,
         LinearOp,
@@ -600,6 +596,7 @@ Graph = Dialect(
         EmbeddingOp,
         GatherOp,
         IndexOp,
+        *OPAQUE_OPS,
         LaunchOp,
     ],
     [],

@@ -23,10 +23,13 @@ PASSES: dict[str, str] = {
     "distribute-nests": "poly.distribute_nests:DistributeNestsPass",
     "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.inline_statements:InlineStatementsPass",
+    "online-softmax": "poly.online_softmax:OnlineSoftmaxPass",
     "schedule": "poly.schedule:SchedulePass",
     "eliminate-dead-statements": ("poly.eliminate_dead_statements:EliminateDeadStatementsPass"),
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
+    "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
     "lower-scop": "poly.lower_scop:LowerScopPass",
+    "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
     "eliminate-common-subexpressions": (

@@ -1,9 +1,10 @@
-"""Time PolyBench kernels: lowered in original order, compiled by gcc -O3 -march=native.
+"""PolyBench against gcc, Polly and OpenBLAS: one interleaved run, checked before it is timed.
 
-    python -m benchmarks.polybench --dataset LARGE --kernel gemm lu --runs 5 --output result.json
+    python -m benchmarks.polybench --threads 2 --budget 60 --json benchmarks/results/polybench.json
 
-Every variant of a kernel is checked before it is timed, and variants take turns. Schedules to be
-compared are further variants: see VARIANTS.
+The baseline is gcc -O3 -march=native on the untransformed loop nest as our emitter prints it. Each
+kernel runs in a process of its own. Sizes are LARGE, and MEDIUM where the anchors have MEDIUM.
+Schedules found by search are stored in benchmarks/polybench/schedules and replayed by --replay.
 """
 
 from __future__ import annotations
@@ -11,124 +12,80 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import statistics
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
+from tilecast.compiler.target import physical_cores
 
 from ..machine import describe_machine
-from .benchmark import DATASETS, Benchmark, Data, load_all
-from .build import BASELINE_FLAGS, ORIGINAL_ORDER, NativeKernel, build
+from .anchors import anchor_dataset
+from .benchmark import DATASETS, load_all
+from .build import BASELINE_FLAGS
+from .table import failures, geometric_means, speedup_table
 
-# name -> passes from affine IR to loops; "original" is the baseline that others are compared with
-VARIANTS: dict[str, tuple[str, ...]] = {"original": ORIGINAL_ORDER}
-
-
-def is_correct(benchmark: Benchmark, native: NativeKernel) -> bool:
-    """Whether the kernel, compiled for dataset SMALL, agrees with NumPy."""
-    actual, expected = benchmark.data("SMALL"), benchmark.data("SMALL")
-    native(actual)
-    with np.errstate(all="ignore"):
-        benchmark.reference(*benchmark.arguments("SMALL", expected))
-    wanted = benchmark.live_out(expected)
-    bound = 1e-5 if benchmark.name == "deriche" else 1e-9
-    return all(
-        bool(np.abs(value - wanted[name]).max() <= bound * np.abs(wanted[name]).max())
-        for name, value in benchmark.live_out(actual).items()
-    )
+ROOT = Path(__file__).parents[2]
+SLACK_SECONDS = 900.0
 
 
-def seconds_of(native: NativeKernel, data: Data) -> float:
-    """The time of one run on fresh arrays."""
-    fresh = {name: np.array(value) for name, value in data.items()}
-    start = time.perf_counter()
-    native(fresh)
-    return time.perf_counter() - start
-
-
-def measure(
-    benchmark: Benchmark, dataset: str, variants: Sequence[str], runs: int, folder: Path
-) -> dict[str, Any]:
-    """Times of all variants of a kernel, run in turns."""
-    built: dict[str, NativeKernel] = {}
-    lowering: dict[str, float] = {}
-    result: dict[str, Any] = {"kernel": benchmark.name, "dataset": dataset, "variants": {}}
-    for variant in variants:
-        start = time.perf_counter()
-        passes = VARIANTS[variant]
-        native = build(benchmark, dataset, folder / variant, BASELINE_FLAGS, passes)
-        lowering[variant] = time.perf_counter() - start
-        small = build(benchmark, "SMALL", folder / variant, BASELINE_FLAGS, passes)
-        if is_correct(benchmark, small):
-            built[variant] = native
-        else:
-            result["variants"][variant] = {"failed": "wrong result at SMALL"}
-    data = benchmark.data(dataset)
-    times: dict[str, list[float]] = {variant: [] for variant in built}
-    for _ in range(runs):
-        for variant, native in built.items():
-            times[variant].append(seconds_of(native, data))
-    for variant in built:
-        result["variants"][variant] = {
-            "median_s": statistics.median(times[variant]),
-            "min_s": min(times[variant]),
-            "build_s": lowering[variant],
-        }
-    return result
-
-
-def print_table(results: Sequence[dict[str, Any]], variants: Sequence[str]) -> None:
-    """One row per kernel: median seconds of each variant, and its ratio to the first one."""
-    table = Table("kernel", "dataset", *variants)
-    for result in results:
-        cells = []
-        base = result["variants"][variants[0]].get("median_s")
-        for variant in variants:
-            measured = result["variants"][variant]
-            if "failed" in measured:
-                cells.append(measured["failed"])
-                continue
-            ratio = f" ({base / measured['median_s']:.2f}x)" if base and variants[1:] else ""
-            cells.append(f"{measured['median_s']:.6f}{ratio}")
-        table.add_row(result["kernel"], result["dataset"], *cells)
-    Console().print(table)
+def run(name: str, dataset: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The result of one kernel; a process that fails is a result too."""
+    command = [sys.executable, "-m", "benchmarks.polybench.run_kernel", name, dataset]
+    command += ["--threads", str(options.threads), "--budget", str(options.budget)]
+    command += ["--seconds", str(options.seconds), *(["--replay"] if options.replay else [])]
+    limit = options.budget + options.seconds + SLACK_SECONDS
+    result: dict[str, Any] = {"kernel": name, "dataset": dataset}
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {**result, "failed": f"no result within {limit:.0f} s"}
+    if done.returncode != 0:
+        return {**result, "failed": done.stderr.strip().rpartition("\n")[2] or "no result"}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def main() -> None:
     """Entry point."""
     benchmarks = load_all()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.polybench")
-    parser.add_argument("--kernel", nargs="+", choices=sorted(benchmarks), default=None)
-    parser.add_argument("--dataset", choices=DATASETS, default="MEDIUM")
-    parser.add_argument("--variant", nargs="+", choices=sorted(VARIANTS), default=["original"])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--output", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.polybench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--kernel", nargs="+", choices=sorted(benchmarks), metavar="NAME")
+    parser.add_argument("--dataset", choices=DATASETS, help="instead of the anchors' sizes")
+    parser.add_argument("--threads", type=int, default=physical_cores())
+    parser.add_argument("--budget", type=float, default=0.0, help="seconds of search per kernel")
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of timing per kernel")
+    parser.add_argument("--replay", action="store_true", help="time the stored schedules")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     options = parser.parse_args()
-    results = []
+    rows = []
     for name in options.kernel or benchmarks:
-        with tempfile.TemporaryDirectory(prefix="polybench-") as folder:
-            benchmark = benchmarks[name]
-            results.append(
-                measure(benchmark, options.dataset, options.variant, options.runs, Path(folder))
-            )
-        print(f"{name} done", file=sys.stderr)
-    print_table(results, options.variant)
-    if options.output is not None:
-        document = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": "python -m benchmarks.polybench " + " ".join(sys.argv[1:]),
-            "flags": " ".join(BASELINE_FLAGS),
-            "machine": describe_machine(),
-            "results": results,
-        }
-        options.output.write_text(json.dumps(document, indent=2) + "\n")
+        rows.append(run(name, options.dataset or anchor_dataset(name), options))
+        print(f"{name} done", file=sys.stderr, flush=True)
+        if options.json is not None:
+            write(options.json, rows)
+    Console(width=140 if not sys.stdout.isatty() else None).print(speedup_table(rows))
+    for line in failures(rows):
+        print(line)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The result file; written after each kernel, so that a broken run leaves what it has."""
+    document = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": "python -m benchmarks.polybench " + " ".join(sys.argv[1:]),
+        "flags": " ".join(BASELINE_FLAGS),
+        "machine": describe_machine(),
+        "speedups": geometric_means(rows),
+        "results": rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

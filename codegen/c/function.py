@@ -27,10 +27,17 @@ WRITTEN_ROLES = ("out", "inout", "scratch")
 
 
 class FunctionEmitter:
-    """State of the emission of one function: lines, names and the C meaning of each SSA value."""
+    """State of the emission of one function: lines, names and the C meaning of each SSA value.
 
-    def __init__(self, func: FuncOp, prelude: Prelude, prefix: str = "") -> None:
+    `nested` says that arrays have one subscript per dimension, as a person would write them; only
+    scalar accesses have that form.
+    """
+
+    def __init__(
+        self, func: FuncOp, prelude: Prelude, prefix: str = "", nested: bool = False
+    ) -> None:
         self.func = func
+        self.nested = nested
         self.name = prefix + func.sym_name.data
         self.prelude = prelude
         self.scope = Scope()
@@ -259,7 +266,11 @@ class FunctionEmitter:
             if isinstance(argument.type, MemRefType):
                 qualifier = "" if argument in written else "const "
                 ctype = storage_type(argument.type.get_element_type())
-                parameters.append(f"{qualifier}{ctype} *restrict {name}")
+                inner = "".join(f"[{n}]" for n in argument.type.get_shape()[1:])
+                declared = f"*restrict {name}"
+                if self.nested and inner:
+                    declared = f"({declared}){inner}"
+                parameters.append(f"{qualifier}{ctype} {declared}")
             else:
                 parameters.append(f"{self.c_type(argument.type)} {name}")
         return f"{returns} {self.name}({', '.join(parameters) or 'void'})"

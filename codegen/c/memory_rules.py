@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from xdsl.dialects import memref, vector
@@ -31,13 +32,18 @@ def offset(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]
 
 
 def element(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
-    """base[offset] as an lvalue."""
+    """base[offset] as an lvalue; base[i][j] where arrays are nested."""
+    if emitter.nested and len(indices) > 1:
+        subscripts = "".join(f"[{emitter.expr(index).text}]" for index in indices)
+        return Expr(f"{emitter.expr(base).text}{subscripts}", reads=True)
     at = offset(emitter, base, indices)
     return Expr(f"{emitter.expr(base).text}[{at.text}]", reads=True)
 
 
 def address(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
     """&base[offset]; an address reads memory only if the offset does."""
+    if emitter.nested:
+        raise LoweringError("nested arrays have no rule for vector accesses; emit them flat")
     at = offset(emitter, base, indices)
     pointer = emitter.expr(base)
     if at.value == 0:
@@ -76,16 +82,17 @@ def emit_alloca(emitter: FunctionEmitter, op: Operation) -> None:
     type = op.memref.type
     if op.dynamic_sizes:
         raise LoweringError(f"memref.alloca: expected a static size, got {type}")
-    size = 1
-    for extent in type.get_shape():
-        size *= extent
+    size = math.prod(type.get_shape())
     if not op.memref.uses:
         return
     name = emitter.declare(op.memref)
     ctype = storage_type(type.get_element_type())
     # Scalar code stays within C99, which has no _Alignas; only vector accesses need it.
     aligned = "" if emitter.prelude.isa == "scalar" else "_Alignas(64) "
-    emitter.line(f"{aligned}{ctype} {name}[{max(1, size)}];")
+    extents = f"[{max(1, size)}]"
+    if emitter.nested and size and type.get_shape():
+        extents = "".join(f"[{n}]" for n in type.get_shape())
+    emitter.line(f"{aligned}{ctype} {name}{extents};")
 
 
 @emits(memref.CastOp)

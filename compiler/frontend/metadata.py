@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
+from ...dialects.graph import element_of, shape_of
 from .builder import Builder
 from .rules import rule
 
@@ -38,3 +39,9 @@ def identity(b: Builder, source: SSAValue, *_: object) -> SSAValue:
 def checked_at_export(b: Builder, *_: object) -> None:
     """Nothing to do at run time."""
     return None
+
+
+@rule("aten.copy.default")
+def copy(b: Builder, target: SSAValue, source: SSAValue, _non_blocking: bool) -> SSAValue:
+    """`source` in the shape and type of what it is assigned to."""
+    return b.expand(b.cast(source, element_of(target)), shape_of(target))

@@ -32,6 +32,11 @@ FAMILIES = (
     "convolution",
     "pooling",
     "indexing",
+    "sorting",
+    "scattering",
+    "index_updates",
+    "scans",
+    "searching",
     "creation",
     "metadata",
 )

@@ -1,19 +1,15 @@
-"""What is a reduction plus a formula: variance, norms, softmax, running sums."""
+"""What is a reduction plus a formula: variance, norms, softmax."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import SoftmaxOp, shape_of
 from .builder import Builder, Scalar, elements_in, normalize_dim, normalize_dims
 from .reductions import Dims, mean
-from .rules import UnsupportedUse, rule
-
-CUMULATIVE_LIMIT = 2048  # running sums are quadratic here; longer ones need a scan
+from .rules import rule
 
 
 def moments(
@@ -107,29 +103,6 @@ def logsumexp(b: Builder, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
     top = b.pointwise("where", b.pointwise("isinf", top), 0.0, top)
     total = b.reduce("sum", b.pointwise("exp", b.pointwise("sub", x, top)), over, keep)
     return b.pointwise("add", b.pointwise("log", total), b.reshape(top, shape_of(total)))
-
-
-@rule("aten.cumsum.default")
-def cumsum(b: Builder, source: SSAValue, dim: int, _dtype: object) -> SSAValue:
-    """Running sums, as masked sums over all earlier elements."""
-    x = b.cast(source, b.out_element)
-    shape = shape_of(x)
-    if not shape:
-        return x
-    dim = normalize_dim(dim, len(shape))
-    n = shape[dim]
-    if n > CUMULATIVE_LIMIT:
-        raise UnsupportedUse(f"cumsum over {n} elements (limit {CUMULATIVE_LIMIT})")
-    earlier = b.pointwise("le", b.iota(n, i64), b.reshape(b.iota(n, i64), [n, 1]))
-    last = b.reshape(b.swap(x, dim, len(shape) - 1), [*_moved(shape, dim)[:-1], 1, n])
-    total = b.reduce("sum", b.pointwise("where", earlier, last, 0), [len(shape)], False)
-    return b.swap(total, dim, len(shape) - 1)
-
-
-def _moved(shape: Sequence[int], dim: int) -> list[int]:
-    moved = list(shape)
-    moved[dim], moved[-1] = moved[-1], moved[dim]
-    return moved
 
 
 @rule("aten.softmax.int")

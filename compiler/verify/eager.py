@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_map
+
+from .definite import DefiniteInterpreter
 
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -39,7 +41,7 @@ class NestedModule(torch.nn.Module):
         return self.interpreter.run(*args)
 
 
-class DoubleInterpreter(Interpreter):
+class DoubleInterpreter(DefiniteInterpreter):
     """Runs an fx graph with every float in float64."""
 
     def run_node(self, n: Node) -> Any:
@@ -65,7 +67,7 @@ def run_program(program: ExportedProgram, leaves: Sequence[Any], double: bool) -
         next(given) if spec.kind is InputKind.USER_INPUT else stored[str(spec.target)]
         for spec in program.graph_signature.input_specs
     ]
-    interpreter = (DoubleInterpreter if double else Interpreter)(program.graph_module)
+    interpreter = (DoubleInterpreter if double else DefiniteInterpreter)(program.graph_module)
     with torch.no_grad():
         values = [widen(value) for value in values] if double else values
         results = interpreter.run(*values, enable_io_processing=False)

@@ -16,6 +16,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.reference.linalg import evaluate_kernel
 from ...dialects.reference.number_types import numpy_type
 from ...passes.loops.pack_weights import pack_array
@@ -109,8 +110,8 @@ def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
 def index_limits(argument: SSAValue) -> Iterator[int]:
     """Extents of the tables that values of an integer argument may index.
 
-    Follows the data from the argument through generics to every `tensor.extract` it can reach;
-    arithmetic on the way is not modelled, so the smallest extent bounds them all.
+    Follows the data from the argument through generics to every `tensor.extract` and opaque op it
+    can reach; arithmetic on the way is not modelled, so the smallest extent bounds them all.
     """
     seen: set[SSAValue] = set()
     pending: list[SSAValue] = [argument]
@@ -124,6 +125,11 @@ def index_limits(argument: SSAValue) -> Iterator[int]:
             if isinstance(op, tensor.ExtractOp):
                 if use.index >= 1:
                     yield tensor_shape(op.tensor.type)[use.index - 1]
+                continue
+            if isinstance(op, OpaqueOp):
+                extent = op.index_extent(use.index)
+                if extent is not None:
+                    yield extent
                 continue
             if isinstance(op, GenericOp):
                 pending.append(op.body.block.args[use.index])

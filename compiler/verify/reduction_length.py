@@ -10,13 +10,22 @@ from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir.affine import AffineDimExpr
 
+from ...dialects.graph import ScanOp, shape_of
+from ...dialects.graph_opaque import OpaqueOp
+
 
 def reduction_length(func: FuncOp) -> int:
-    """The longest sum in the kernel: largest product of reduction extents of one generic."""
+    """The longest sum in the kernel: largest product of reduction extents of one generic, the
+    extent of a running sum, or as many updates as may meet in one element.
+    """
     longest = 1
     for op in func.walk():
         if isinstance(op, GenericOp):
             longest = max(longest, math.prod(reduction_extents(op)))
+        elif isinstance(op, ScanOp):
+            longest = max(longest, shape_of(op.source)[op.dim.data])
+        elif isinstance(op, OpaqueOp):
+            longest = max(longest, op.longest_sum)
     return longest
 
 

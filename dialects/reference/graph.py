@@ -51,6 +51,7 @@ from ..graph import (
     shape_of,
 )
 from ..scalar import FUNCTIONS
+from .opaque import OPAQUE_MEANINGS
 from .views import apply_map
 from .windows import convolve, pool
 
@@ -124,10 +125,12 @@ class Evaluator:
         """Results of one op."""
         if isinstance(op, LaunchOp):
             return self.call(_callee(op), operands)
-        meaning = MEANINGS.get(type(op))
-        if meaning is None:
+        if type(op) in OPAQUE_MEANINGS:
+            value = np.asarray(OPAQUE_MEANINGS[type(op)](op, *operands))
+        elif type(op) in MEANINGS:
+            value = np.asarray(MEANINGS[type(op)](self, op, *operands))
+        else:
             raise LoweringError(f"evaluate: {op.name} is no graph op; it has no meaning here")
-        value = np.asarray(meaning(self, op, *operands))
         (result,) = op.results
         if value.shape != shape_of(result):
             raise LoweringError(

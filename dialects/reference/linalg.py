@@ -18,10 +18,22 @@ from xdsl.dialects.tensor import EmptyOp
 from xdsl.ir import Operation, SSAValue
 
 from ..errors import LoweringError
-from ..graph import CatOp, LaunchOp, PadOp, ReshapeOp, ViewOp, WeightOp, element_of, shape_of
+from ..graph import (
+    CatOp,
+    FullOp,
+    IotaOp,
+    LaunchOp,
+    PadOp,
+    ReshapeOp,
+    ViewOp,
+    WeightOp,
+    element_of,
+    shape_of,
+)
 from .affine_reads import read_through
 from .generic import evaluate_generic
 from .number_types import FloatType, number_of, numpy_type
+from .opaque import OPAQUE_MEANINGS
 
 Array = npt.NDArray[Any]
 Values = dict[SSAValue, Array]
@@ -106,6 +118,15 @@ class _Interpreter:
                 return np.concatenate([values[v] for v in op.operands_], axis=op.dim.data)
             case PadOp():
                 return self.pad(op, values[op.source])
+            case FullOp():
+                number = number_of(op.value, element_of(op.result), self.dtype)
+                return np.full(shape_of(op.result), number)
+            case IotaOp():
+                count = np.arange(shape_of(op.result)[0])
+                return self.typed(op.start.data + op.step.data * count, op.result)
+            case _ if type(op) in OPAQUE_MEANINGS:
+                operands = [values[value] for value in op.operands]
+                return self.typed(OPAQUE_MEANINGS[type(op)](op, *operands), op.results[0])
             case _:
                 raise LoweringError(f"{op.name} cannot be evaluated at the linalg level")
 

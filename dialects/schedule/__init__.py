@@ -3,6 +3,7 @@
 from .rewrites import (
     Accumulate,
     Expand,
+    Merge,
     Pack,
     Pad,
     Precompute,
@@ -55,6 +56,7 @@ __all__ = [
     "Fuse",
     "Kind",
     "Leaf",
+    "Merge",
     "Node",
     "Pack",
     "Pad",

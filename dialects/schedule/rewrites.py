@@ -138,3 +138,16 @@ class Precompute(Rewrite):
 
     statement: str
     dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Merge(Rewrite):
+    """The inverse of split_domain: `other` does what `statement` does elsewhere, and joins it.
+
+    before: for i: { for j < i: S(i, j);  for j >= i: T(i, j) }
+    after:  for i: for j: S(i, j)
+    legal:  equal accesses and bodies, disjoint domains, no dependence is reversed
+    """
+
+    statement: str
+    other: str

@@ -8,7 +8,17 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import IllegalScheduleError
-from .rewrites import Accumulate, Expand, Pack, Pad, Precompute, Recompute, Rfactor, SplitDomain
+from .rewrites import (
+    Accumulate,
+    Expand,
+    Merge,
+    Pack,
+    Pad,
+    Precompute,
+    Recompute,
+    Rfactor,
+    SplitDomain,
+)
 from .steps import (
     Bind,
     Distribute,
@@ -28,7 +38,7 @@ from .steps import (
 )
 
 _CLASSES: Sequence[type[Step]] = (
-    *(SplitDomain, Accumulate, Pack, Rfactor, Precompute, Expand, Recompute, Pad),
+    *(SplitDomain, Merge, Accumulate, Pack, Rfactor, Precompute, Expand, Recompute, Pad),
     *(Split, Tile, Reorder, Fuse, Distribute, Skew, Shift, Reverse, Rearrange),
     *(Parallelize, Unroll, UnrollAndJam, Vectorize, Bind),
 )

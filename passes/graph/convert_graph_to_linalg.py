@@ -1,8 +1,11 @@
 """Convert kernel bodies from graph ops to linalg.
 
 before: a kernel of graph ops
-after:  linalg.generic, linalg.fill and tensor.empty, with graph.view, graph.reshape, graph.cat and
-        graph.pad kept (they become access maps or copies when statements are extracted)
+after:  linalg.generic, linalg.fill and tensor.empty, with graph.view, graph.reshape, graph.cat,
+        graph.pad and graph.scan kept (they become access maps, copies or recurrences when
+        statements are extracted)
+
+The kernel of an opaque op (sort, scatter, ...) stays as it is: lower-opaque makes loops of it.
 """
 
 from __future__ import annotations
@@ -16,11 +19,22 @@ from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
 from ...dialects.errors import LoweringError
-from ...dialects.graph import CatOp, FullOp, GraphOp, LaunchOp, PadOp, ReshapeOp, ViewOp, WeightOp
+from ...dialects.graph import (
+    CatOp,
+    FullOp,
+    GraphOp,
+    LaunchOp,
+    PadOp,
+    ReshapeOp,
+    ScanOp,
+    ViewOp,
+    WeightOp,
+)
+from ...dialects.graph_opaque import OpaqueOp
 from .linalg_rules import RULES
 from .linalg_rules.kernel_builder import KernelBuilder
 
-KEPT = (ViewOp, ReshapeOp, CatOp, PadOp)
+KEPT = (ViewOp, ReshapeOp, CatOp, PadOp, ScanOp)
 
 
 def is_kernel(func: FuncOp) -> bool:
@@ -33,6 +47,8 @@ def is_kernel(func: FuncOp) -> bool:
 def convert_kernel(func: FuncOp) -> None:
     """Convert the body of one kernel; LoweringError names every op that has no rule."""
     ops = [op for op in func.body.block.ops if isinstance(op, GraphOp)]
+    if any(isinstance(op, OpaqueOp) for op in ops):
+        return
     missing = {op.name for op in ops if type(op) not in RULES and not isinstance(op, KEPT)}
     if missing:
         raise LoweringError(

@@ -4,6 +4,7 @@
 - Pointwise ops with the shape of an anchor's result are its epilogue (not of attention).
 - Pointwise ops, embeddings, softmax, norms and reductions that work over the same rows share a
   kernel (see `row_space.py`).
+- An opaque op (sort, scatter, ...) is alone in its kernel, with the layout ops it reads through.
 - A stored view belongs to the op whose result it permutes; what only a mask of attention, a cat
   or a reduction over leading dims reads is computed in their kernel.
 
@@ -37,6 +38,7 @@ from ...dialects.graph import (
     ViewOp,
     shape_of,
 )
+from ...dialects.graph_opaque import OpaqueOp
 from .groups import Group, computed_ops, consumers, producers
 from .layout_access import Access
 from .row_space import (
@@ -120,6 +122,7 @@ class _Walk:
         """Let the producer write the permuted result, if nobody else needs the plain one."""
         found = producers(op, self.position)
         is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = is_sole and not isinstance(found[0], OpaqueOp)
         if not is_sole or prod(shape_of(op.result)) > prod(shape_of(found[0].results[0])):
             self.join(op, [], Draft([], None))
             return

@@ -55,14 +55,53 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
 
 
 def parallel_dims(statement: StatementOp) -> list[int]:
-    """Dims of the written element, which no reduction runs over."""
-    return sorted(statement.write.data.used_dims())
+    """Dims of the written element, which neither a reduction nor a recurrence runs over."""
+    return sorted(statement.write.data.used_dims() - carried_dims(statement))
+
+
+def carried_dims(statement: StatementOp) -> set[int]:
+    """Dims along which a statement reads what it wrote at another offset, as running sums do."""
+    carried: set[int] = set()
+    write = statement.write.data.results
+    for array, access in zip(statement.sources, statement.read_maps, strict=True):
+        if array is not statement.target:
+            continue
+        for before, here in zip(access.results, write, strict=True):
+            if before != here and before.used_dims() == here.used_dims():
+                carried |= here.used_dims()
+    return carried
 
 
 def reduction_dims(statement: StatementOp) -> list[int]:
     """Dims that do not occur in the written element."""
     used = statement.write.data.used_dims()
     return [d for d in range(statement.rank) if d not in used]
+
+
+def block_of(expr: AffineExpr) -> tuple[int, int] | None:
+    """(d, c) where `expr` is `d floordiv c`."""
+    match expr:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.FloorDiv,
+            lhs=AffineDimExpr(position=dim),
+            rhs=AffineConstantExpr(value=size),
+        ):
+            return dim, size
+        case _:
+            return None
+
+
+def reduced_block(statement: StatementOp, dim: int) -> int | None:
+    """The number of iterations of `dim` reduced into one element: 0 for all, c where the written
+    element depends on `dim floordiv c`; None where every iteration has an element of its own."""
+    sizes = {0}
+    for expr in statement.write.data.results:
+        block = block_of(expr)
+        if block is not None and block[0] == dim:
+            sizes.add(block[1])
+        elif dim in expr.used_dims():
+            return None
+    return max(sizes)
 
 
 def combining_op(statement: StatementOp) -> Operation:
@@ -148,10 +187,14 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     contraction = contraction_of(statement)
     if contraction is not None:
         return contraction.vector_dim
-    parallel = parallel_dims(statement)
+    parallel, carried = parallel_dims(statement), carried_dims(statement)
     candidates = [
-        d for d in range(statement.rank) if extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
+        d
+        for d in range(statement.rank)
+        if d not in carried and extents[d] >= (2 if d in parallel else SHORT_REDUCTION)
     ]
     if not candidates:
         return None
-    return max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    # a chain of additions is quicker than lanes that are gathered and scattered
+    return None if carried and _score(statement, best) < 0 else best

@@ -129,3 +129,11 @@ def row_major_strides(shape: Sequence[int]) -> list[int]:
         strides.append(size)
         size *= extent
     return strides[::-1]
+
+
+def inverse(map: AffineMap) -> AffineMap | None:
+    """The inverse of a permutation of dims; None for any other map."""
+    dims = [plain_dim(e) for e in map.results]
+    if sorted(d for d in dims if d is not None) != list(range(map.num_dims)) or None in dims:
+        return None
+    return AffineMap(len(dims), 0, tuple(AffineDimExpr(dims.index(d)) for d in range(map.num_dims)))

@@ -16,6 +16,7 @@ from .emit_vector_loop import emit_vector_loop
 from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
+from .sets import IslSet, dim_aff, isl
 from .storage import Place
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
@@ -42,6 +43,7 @@ class LoopEmitter:
     accumulators: dict[User, SSAValue] = field(default_factory=dict)
     tile: FullTile | None = None
     in_tile: bool = False
+    domains: dict[str, IslSet] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
     strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
@@ -231,6 +233,11 @@ class LoopEmitter:
         if band is not None and kind == "parallel":
             self._emit_parallel(node, band, first, last)
             return
+        if first.is_constant and not last.is_constant and step == 1 and band is not None:
+            greatest = min(last.high, self._greatest(band))
+            if self._peels(node, first.constant, greatest):
+                self._emit_loop_and_last(node, band, first, last, greatest)
+                return
         peeled = first.is_constant and last.is_constant
         peeled = peeled and self._peels(node, first.constant, last.constant)
         end = last - Linear(step) if peeled else last
@@ -252,6 +259,25 @@ class LoopEmitter:
             left = span + Linear(1 - k * step)
             value = first + Linear(k * step)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
+
+    def _greatest(self, band: Band) -> int:
+        """The greatest value of the loop variable of `band`, in any iteration around it."""
+        values = [
+            dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+            for name, expr in band.exprs
+            if not (domain := self.domains[name]).is_empty()
+        ]
+        return max((v.to_python() for v in values), default=0)
+
+    def _emit_loop_and_last(
+        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
+    ) -> None:
+        """The iterations before `final`, and that one where it is reached."""
+        index = self.index()
+        end = index.extremum([last, Linear(final - 1)], largest=False)
+        is_reached = index.less_than(Linear(final - 1), last)
+        self._emit_for(node, band, first, end)
+        self.branch(is_reached, lambda: self.at(node, Linear(final), band))
 
     def _loop_operands(
         self, first: Linear, last: Linear, step: int

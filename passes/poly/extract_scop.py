@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from xdsl.builder import Builder
 from xdsl.context import Context
 from xdsl.dialects import arith, memref, tensor
 from xdsl.dialects.builtin import (
@@ -28,11 +29,13 @@ from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from ...dialects.errors import LoweringError
-from ...dialects.graph import CatOp, PadOp, ReshapeOp, ViewOp
+from ...dialects.graph import CatOp, PadOp, ReshapeOp, ScanOp, ViewOp
+from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
+from ..graph.linalg_rules.scalar_builder import ScalarBuilder
 from .affine_maps import compose, plain_dim, reshape_map
 from .sets import box_text
 
@@ -49,6 +52,12 @@ COMBINERS: dict[type[Operation], str] = {
     arith.MinUIOp: "min",
     arith.AndIOp: "and",
     arith.OrIOp: "or",
+}
+SCAN_FUNCTIONS = {
+    "sum": ScalarBuilder.add,
+    "prod": ScalarBuilder.mul,
+    "max": ScalarBuilder.maximum,
+    "min": ScalarBuilder.minimum,
 }
 
 
@@ -293,6 +302,30 @@ def _extract_pad(builder: ScopBuilder, op: PadOp) -> None:
     builder.sources[op.result] = Source(target, AffineMap.identity(len(shape)))
 
 
+def _extract_scan(builder: ScopBuilder, op: ScanOp) -> None:
+    """out[0] = x[0]; out[i + 1] = out[i] (+) x[i + 1] along the scanned dim."""
+    target = builder.array(memref_of(op.result.type))
+    source = builder.read(op.source)
+    shape, dim = list(_shape(op.result)), op.dim.data
+    identity = AffineMap.identity(len(shape))
+    builder.copy(target, [*shape[:dim], min(shape[dim], 1), *shape[dim + 1 :]], identity, source)
+    shifted = list(identity.results)
+    shifted[dim] = shifted[dim] + 1
+    after = AffineMap(len(shape), 0, tuple(shifted))
+    element = cast(MemRefType[Attribute], target.type).element_type
+    body = Block(arg_types=[element, element])
+    scalars = ScalarBuilder(Builder(InsertPoint.at_end(body)))
+    scalars.finish(YieldOp(SCAN_FUNCTIONS[op.fn.data](scalars, *body.args)))
+    builder.statement(
+        [*shape[:dim], max(shape[dim] - 1, 0), *shape[dim + 1 :]],
+        target,
+        after,
+        [Source(target, identity), Source(source.array, compose(source.map, after))],
+        Region(body),
+    )
+    builder.sources[op.result] = Source(target, identity)
+
+
 def _extract_op(builder: ScopBuilder, op: Operation) -> None:
     match op:
         case linalg.GenericOp():
@@ -310,6 +343,8 @@ def _extract_op(builder: ScopBuilder, op: Operation) -> None:
             _extract_cat(builder, op)
         case PadOp():
             _extract_pad(builder, op)
+        case ScanOp():
+            _extract_scan(builder, op)
         case tensor.EmptyOp() | arith.ConstantOp() | ReturnOp():
             pass
         case _:
@@ -384,6 +419,8 @@ class ExtractScopPass(ModulePass):
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
             if func.sym_name.data == "main":
                 continue
+            if any(isinstance(inner, OpaqueOp) for inner in func.body.block.ops):
+                continue  # lower-opaque makes its loops
             scop = extract_scop(func)
             op.body.block.insert_op_before(scop, func)
             Rewriter.erase_op(func)

@@ -139,6 +139,13 @@ class LoopPlan:
         ]
         return f"{band}i"
 
+    def shorten(self, name: str, cls: int, extent: int) -> None:
+        """Plan for at most `extent` iterations of `cls`: a block of them is what is open."""
+        d = self.dim(name, cls)
+        assert d is not None
+        old = self.extents[name]
+        self.extents[name] = (*old[:d], min(old[d], extent), *old[d + 1 :])
+
     def close(self, name: str, cls: int) -> str:
         """Take the loop of `cls` from the open loops; returns its band."""
         band = self.band(name, cls)

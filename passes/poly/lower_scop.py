@@ -79,7 +79,7 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, domains=domains)
     emitter.env = size_atoms(scop, block.args[: len(sizes)])
     arithmetic = SizeArithmetic(block, block.args[: len(sizes)])
     for array in (*args, *scratch):

@@ -16,7 +16,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
-from .access_patterns import combining_op, reduction_dims
+from .access_patterns import combining_op, reduced_block
 from .sets import box_extents, box_text
 
 UNROLL = 4  # independent accumulators hide the latency of the combining op
@@ -70,7 +70,8 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
     """Factor reduction `update` over `dim` into lanes; False where it has no plain initializer."""
     init = initializer_of(scop, update)
     extents = box_extents(update.domain.data)
-    if init is None or extents is None or dim not in reduction_dims(update):
+    block = reduced_block(update, dim)
+    if init is None or extents is None or block is None:
         return False
     start = _constant_of(init)
     assert update.reduction is not None
@@ -78,6 +79,8 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
         return False
     rank = update.rank
     width = lanes * min(UNROLL, ceil(extents[dim] / lanes))
+    if block % width != 0:  # a lane would take part in two blocks
+        return False
     old = update.target
     assert isinstance(old.type, MemRefType)
     shape = (*old.type.get_shape(), width)

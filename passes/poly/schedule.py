@@ -22,16 +22,18 @@ from ...costmodel.hardware import Machine
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ..context import CompileContext
-from .access_patterns import contraction_of, reduction_dims, stride, vector_dim
+from .access_patterns import contraction_of, reduced_block, stride, vector_dim
 from .collapse_dims import collapse_dims
 from .dependences import dependences_of
 from .inline_statements import inline_statements
+from .key_blocks import block_keys
 from .legality import check_schedule_is_legal
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .primitives import apply_steps, original_tree
 from .register_tiles import register_tile
 from .rfactor import rfactor
 from .sets import box_extents
+from .skip_masked_blocks import skip_masked_blocks
 from .storage import element_bytes
 from .tile_and_fuse import tile_and_fuse
 from .vector_legality import check_vector_loops
@@ -71,7 +73,7 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
-            if dim is not None and dim in reduction_dims(s) and extents[dim] >= lanes:
+            if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
                 rfactor(scop, s, dim, lanes)
 
 
@@ -84,11 +86,14 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     collapse_dims(scop)
     inline_statements(scop)
     lanes = lanes_for(scop, machine)
+    blocked = block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
     steps = tile_and_fuse(scop, machine, threads, lanes)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     try:
         tree = apply_steps(original_tree(scop), steps)
+        for sums in blocked:
+            skip_masked_blocks(scop, sums, tree)
         check_schedule_is_legal(tree, dependences_of(scop), ranks)
         check_vector_loops(tree, scop)
     except IllegalScheduleError as error:

@@ -17,6 +17,7 @@ from ...dialects.schedule import Band, Chain, Node, Parallelize, Step
 from .access_patterns import parallel_dims
 from .affine_maps import plain_dim
 from .loop_plan import Loop, LoopPlan
+from .reduced_blocks import block_height, fuse_blocks, reduced_blocks
 from .register_tiles import rows_class, rows_per_tile, tile_nest
 from .sets import dim_aff, domain_set
 
@@ -27,9 +28,10 @@ CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise e
 def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> list[Step]:
     """The steps of the default schedule of `scop`, whose domains are boxes."""
     plan = LoopPlan(scop, machine, lanes)
+    work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
-    if threads > 1 and _work(plan) >= PARALLEL_WORK:
+    if threads > 1 and work >= PARALLEL_WORK:
         _parallelize(plan, threads)
     return plan.steps
 
@@ -54,10 +56,14 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
         tile_nest(plan, run, row_block=None)
         return
     rows = rows_class(plan, run, shared)
+    blocks = None if rows is None else reduced_blocks(plan, run)
+    height = 0 if rows is None else rows_per_tile(plan, run, rows)
+    if blocks is not None:
+        height = block_height(height)
     for name in run:
         block = None
         if rows is not None:
-            block = plan.split(name, rows, rows_per_tile(plan, run, rows))
+            block = plan.split(name, rows, height)
         plan.reorder(name, shared, [block] if block is not None else [])
         if block is not None and rows is not None:
             plan.open[name].append(Loop(rows, block))
@@ -65,15 +71,20 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
         plan.fuse(run, cls)
     if rows is None:
         _partition(plan, run)
-    else:
+    elif blocks is None:
         _partition_block(plan, run, rows)
+    else:
+        for name in run:
+            plan.shorten(name, rows, height)
+        for part in fuse_blocks(plan, run, blocks):
+            _partition_block(plan, part, rows, tiles=True)
 
 
-def _partition_block(plan: LoopPlan, run: Sequence[str], rows: int) -> None:
+def _partition_block(plan: LoopPlan, run: Sequence[str], rows: int, *, tiles: bool = False) -> None:
     """Inside a block of rows: contractions tile the rows in registers, others go row by row."""
     for owner, part in _block_runs(plan, run):
         if owner is not None:
-            tile_nest(plan, part, row_block=rows)
+            tile_nest(plan, part, row_block=None if tiles else rows)
             continue
         for name in part:
             plan.reorder(name, [rows])

@@ -43,19 +43,19 @@ def stored_source(b: KernelBuilder, value: SSAValue) -> SSAValue:
 def extract(s: ScalarBuilder, value: SSAValue, position: Sequence[SSAValue]) -> SSAValue:
     """value[position]; through views the position in their source is computed."""
     while isinstance(value.owner, ViewOp):
-        position = [_index(s, expr, position) for expr in value.owner.map.data.results]
+        position = [source_index(s, expr, position) for expr in value.owner.map.data.results]
         value = value.owner.source
     return s.extract(value, list(position))
 
 
-def _index(s: ScalarBuilder, expr: AffineExpr, dims: Sequence[SSAValue]) -> SSAValue:
+def source_index(s: ScalarBuilder, expr: AffineExpr, dims: Sequence[SSAValue]) -> SSAValue:
     """`expr` of the (not negative) index values `dims`."""
     if isinstance(expr, AffineDimExpr):
         return dims[expr.position]
     if isinstance(expr, AffineConstantExpr):
         return s.constant(expr.value, IndexType())
     assert isinstance(expr, AffineBinaryOpExpr)
-    left, right = _index(s, expr.lhs, dims), _index(s, expr.rhs, dims)
+    left, right = source_index(s, expr.lhs, dims), source_index(s, expr.rhs, dims)
     match expr.kind:
         case AffineBinaryOpKind.Add:
             return s.add(left, right)

@@ -169,6 +169,16 @@ class ContractionNest:
 
     def nest(self, parallel: str, rest_first: bool) -> Node:
         """The loops; `parallel` says what threads share: "others", "rows", "columns", "none"."""
+        node = self._blocks(
+            "depth", self.axes.depth, self.tiling.depth, self.block(parallel, rest_first), "for"
+        )
+        for k, dim in reversed(list(enumerate(self.axes.others))):
+            kind: Kind = "parallel" if parallel == "others" and k == 0 else "for"
+            node = self._band(f"i{dim}", f"i{dim}", node, kind)
+        return node
+
+    def block(self, parallel: str, rest_first: bool) -> Node:
+        """The loops inside one block of the reduction."""
         rows, columns = self.tiling.rows, self.tiling.vectors * self.lanes
         tile = [self._tile_nest(s) for s in (self._load, self.statement, self._store)]
         if self.rest is not None:
@@ -184,10 +194,6 @@ class ContractionNest:
             levels.append(("columns", self.axes.column, self.tiling.column_block))
         for label, dim, size in levels:
             node = self._blocks(label, dim, size, node, shared.get(label, "for"))
-        node = self._blocks("depth", self.axes.depth, self.tiling.depth, node, "for")
-        for k, dim in reversed(list(enumerate(self.axes.others))):
-            kind = shared.get("others", "for") if k == 0 else "for"
-            node = self._band(f"i{dim}", f"i{dim}", node, kind)
         return node
 
     def _blocks(self, label: str, dim: int, size: int, body: Node, kind: Kind) -> Band:
@@ -210,13 +216,8 @@ class ContractionNest:
 
         node: Node = Leaf(statement)
         if self.lanes > 1:
-            node = one(
-                "l",
-                f"{column} - {self.lanes}*floor({column}/{self.lanes})",
-                node,
-                "vector",
-                self.lanes,
-            )
+            lane = f"{column} - {self.lanes}*floor({column}/{self.lanes})"
+            node = one("l", lane, node, "vector", self.lanes)
         vector = f"floor({column}/{self.lanes}) - {self.tiling.vectors}*floor({column}/{width})"
         node = one("v", vector, node, "unroll")
         node = one("r", f"{row} - {rows}*floor({row}/{rows})", node, "unroll")

@@ -37,15 +37,21 @@ def _extents(statement: StatementOp) -> list[int]:
     return [domain.dim_max_val(d).to_python() + 1 for d in range(statement.rank)]
 
 
-def tiling_for(statement: StatementOp, axes: Axes, machine: Machine, threads: int) -> Tiling:
-    """Register tile and cache blocks from the machine's registers and second-level cache."""
+def tiling_for(
+    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int | None = None
+) -> Tiling:
+    """Register tile and cache blocks from the machine's registers and second-level cache.
+
+    `depth` is the block of the reduction where it is given.
+    """
     extents = _extents(statement)
     size = element_bytes(statement.target)
     lanes = machine.lanes(size)
     rows, columns = extents[axes.row], extents[axes.column]
     tile = register_tile(machine, lanes, rows, columns)
-    blocks = -(-extents[axes.depth] // DEPTH)
-    depth = -(-extents[axes.depth] // blocks)
+    if depth is None:
+        blocks = -(-extents[axes.depth] // DEPTH)
+        depth = -(-extents[axes.depth] // blocks)
     block = max(1, machine.l2_bytes // 2 // (depth * size * tile.rows)) * tile.rows
     blocks = max(-(-rows // block), min(threads, -(-rows // tile.rows)))
     block = -(-rows // (blocks * tile.rows)) * tile.rows
@@ -134,26 +140,27 @@ def _assemble(
         else:
             done.add(id(nest))
             forms = _forms(nest, threads)
-        chosen.append(_first_legal(scop, forms, dependences))
+        chosen.append(first_legal(scop, forms, dependences))
     tree = chain(chosen)
-    check_schedule_is_legal(tree, dependences, _ranks(scop))
+    check_schedule_is_legal(tree, dependences, ranks_of(scop))
     return tree
 
 
-def _ranks(scop: ScopOp) -> dict[str, int]:
+def ranks_of(scop: ScopOp) -> dict[str, int]:
+    """Number of dims of every statement."""
     return {s.sym_name.data: s.rank for s in scop.statements}
 
 
-def _first_legal(scop: ScopOp, forms: Sequence[Node], dependences: Dependences) -> Node:
+def first_legal(scop: ScopOp, forms: Sequence[Node], dependences: Dependences) -> Node:
     """The first of `forms` that keeps the dependences between its own statements."""
     inside = dependences.between(statements_of(forms[0]))
     for form in forms[:-1]:
         try:
-            check_schedule_is_legal(form, inside, _ranks(scop))
+            check_schedule_is_legal(form, inside, ranks_of(scop))
         except IllegalScheduleError:
             continue
         return form
-    check_schedule_is_legal(forms[-1], inside, _ranks(scop))
+    check_schedule_is_legal(forms[-1], inside, ranks_of(scop))
     return forms[-1]
 
 

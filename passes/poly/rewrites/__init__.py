@@ -10,6 +10,7 @@ from ....dialects.poly import ScopOp
 from ....dialects.schedule import (
     Accumulate,
     Expand,
+    Merge,
     Pack,
     Pad,
     Precompute,
@@ -20,6 +21,7 @@ from ....dialects.schedule import (
 )
 from .accumulate import accumulate
 from .expand import expand
+from .merge import merge
 from .pack import pack
 from .pad import pad
 from .precompute import precompute
@@ -30,6 +32,7 @@ from .split_domain import split_domain
 RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Accumulate: accumulate,
     Expand: expand,
+    Merge: merge,
     Pack: pack,
     Pad: pad,
     Precompute: precompute,

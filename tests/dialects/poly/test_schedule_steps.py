@@ -14,6 +14,7 @@ from tilecast.dialects.schedule import (
     Expand,
     Fuse,
     Leaf,
+    Merge,
     Pack,
     Pad,
     Parallelize,
@@ -67,6 +68,7 @@ EXAMPLES: list[tuple[Step, str]] = [
     (Rfactor("S0", 0, 8), "rfactor(S0, 0, 8)"),
     (Expand("t", 1), "expand(t, 1)"),
     (Recompute("P", "C", (32, 32)), "recompute(P, C, 32+32)"),
+    (Merge("S0", "S2"), "merge(S0, S2)"),
     (Precompute("S1", (0, 2)), "precompute(S1, 0+2)"),
     (Pad("t", 1, 8), "pad(t, 1, 8)"),
 ]

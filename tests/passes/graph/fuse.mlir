@@ -53,3 +53,25 @@ func.func @main(%x: tensor<4x8xf32>) -> tensor<32xf32> {
 // CHECK-LABEL: func.func @main
 // CHECK-NEXT:    "graph.reshape"(%x)
 // CHECK-NEXT:    func.return
+
+// -----
+
+// An opaque op is alone in its kernel, but for the views it reads through.
+func.func @main(%x: tensor<4x8xf32>) -> (tensor<8x4xi64>, tensor<8x4xf32>) {
+  %0 = "graph.pointwise"(%x) <{fn = "relu"}> : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %1 = "graph.view"(%0) <{map = affine_map<(d0, d1) -> (d1, d0)>}> : (tensor<4x8xf32>) -> tensor<8x4xf32>
+  %2 = "graph.argsort"(%1) <{dim = #builtin.int<1>, descending = false, count = #builtin.int<4>}> : (tensor<8x4xf32>) -> tensor<8x4xi64>
+  %3 = "graph.gather"(%1, %2) <{dim = #builtin.int<1>}> : (tensor<8x4xf32>, tensor<8x4xi64>) -> tensor<8x4xf32>
+  %4 = "graph.pointwise"(%3) <{fn = "exp"}> : (tensor<8x4xf32>) -> tensor<8x4xf32>
+  func.return %2, %4 : tensor<8x4xi64>, tensor<8x4xf32>
+}
+
+// CHECK-LABEL: func.func private @relu_0
+// CHECK-LABEL: func.func private @argsort_1(%0: tensor<4x8xf32>) -> tensor<8x4xi64>
+// CHECK-NEXT:    "graph.view"
+// CHECK-NEXT:    "graph.argsort"
+// CHECK-NEXT:    func.return
+// CHECK-LABEL: func.func private @gather_exp_2
+// CHECK:         "graph.gather"
+// CHECK-NEXT:    "graph.pointwise"
+// CHECK-NEXT:    func.return

@@ -68,3 +68,35 @@ func.func @main(%x: tensor<3x5xf32>) -> tensor<15xf32> {
 // CHECK-NEXT:   %0 = "graph.reshape"(%x) : (tensor<3x5xf32>) -> tensor<15xf32>
 // CHECK-NEXT:   func.return %0 : tensor<15xf32>
 // CHECK-NEXT: }
+
+// -----
+
+// A running sum is a recurrence: a first element, and each further one from the one before.
+func.func private @running_sum(%x: tensor<3x5xf32>) -> tensor<3x5xf32> {
+  %0 = "graph.scan"(%x) <{fn = "sum", dim = #builtin.int<1>}> : (tensor<3x5xf32>) -> tensor<3x5xf32>
+  func.return %0 : tensor<3x5xf32>
+}
+
+// CHECK:      "poly.scop"() <{sym_name = "running_sum", roles = ["in", "out"], packs = [unit, unit]}> ({
+// CHECK-NEXT: ^bb0(%x: memref<3x5xf32>, %out: memref<3x5xf32>):
+// CHECK-NEXT:   "poly.statement"(%out, %x) <{sym_name = "S0", domain = "{ [i0, i1] : 0 <= i0 < 3 and 0 <= i1 < 1 }", write = affine_map<(d0, d1) -> (d0, d1)>, reads = [affine_map<(d0, d1) -> (d0, d1)>]}> ({
+// CHECK-NEXT:   ^bb0(%0: f32):
+// CHECK-NEXT:     "poly.yield"(%0) : (f32) -> ()
+// CHECK-NEXT:   }) : (memref<3x5xf32>, memref<3x5xf32>) -> ()
+// CHECK-NEXT:   "poly.statement"(%out, %out, %x) <{sym_name = "S1", domain = "{ [i0, i1] : 0 <= i0 < 3 and 0 <= i1 < 4 }", write = affine_map<(d0, d1) -> (d0, (d1 + 1))>, reads = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, (d1 + 1))>]}> ({
+// CHECK-NEXT:   ^bb0(%1: f32, %2: f32):
+// CHECK-NEXT:     %3 = arith.addf %1, %2 : f32
+// CHECK-NEXT:     "poly.yield"(%3) : (f32) -> ()
+// CHECK-NEXT:   }) : (memref<3x5xf32>, memref<3x5xf32>, memref<3x5xf32>) -> ()
+// CHECK-NEXT: }) : () -> ()
+
+// -----
+
+// The kernel of an opaque op has no affine schedule: lower-opaque makes its loops.
+func.func private @sort(%x: tensor<5xf32>) -> tensor<5xi64> {
+  %0 = "graph.argsort"(%x) <{dim = #builtin.int<0>, descending = false, count = #builtin.int<5>}> : (tensor<5xf32>) -> tensor<5xi64>
+  func.return %0 : tensor<5xi64>
+}
+
+// CHECK:      func.func private @sort(%x: tensor<5xf32>) -> tensor<5xi64> {
+// CHECK-NEXT:   "graph.argsort"(%x)

@@ -1,0 +1,99 @@
+"""Sorting and what follows from it: sort, topk, kthvalue, medians. NaN is the largest number."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import TensorType, i64
+from xdsl.ir import SSAValue
+
+from ...dialects.graph import GatherOp, element_of, shape_of
+from ...dialects.graph_opaque import ArgsortOp
+from .builder import Builder, elements_in, is_float, normalize_dim
+from .rules import rule
+
+Pair = tuple[SSAValue, SSAValue]
+
+
+def sorted_pair(b: Builder, source: SSAValue, dim: int, descending: bool, count: int) -> Pair:
+    """The first `count` elements in stable order, and their positions."""
+    rank = len(shape_of(source))
+    if rank == 0:
+        return source, b.full(0, i64)
+    at = b.emit(ArgsortOp(source, normalize_dim(dim, rank), descending, count))
+    return picked(b, source, at, dim), at
+
+
+def picked(b: Builder, source: SSAValue, positions: SSAValue, dim: int) -> SSAValue:
+    """source[positions] along `dim`."""
+    dim = normalize_dim(dim, len(shape_of(source)))
+    type = TensorType(element_of(source), shape_of(positions))
+    return b.emit(GatherOp(source, positions, dim, type))
+
+
+def extent_of(source: SSAValue, dim: int) -> int:
+    """The extent of `dim`; a number counts as one element."""
+    shape = shape_of(source)
+    return shape[dim] if shape else 1
+
+
+@rule("aten.sort.default")
+def sort(b: Builder, source: SSAValue, dim: int, descending: bool) -> Pair:
+    """All elements; stable, which torch leaves open."""
+    return sorted_pair(b, source, dim, descending, extent_of(source, dim))
+
+
+@rule("aten.sort.stable")
+def stable_sort(b: Builder, source: SSAValue, _stable: object, dim: int, descending: bool) -> Pair:
+    """All elements; equal ones keep their order, descending too."""
+    return sorted_pair(b, source, dim, descending, extent_of(source, dim))
+
+
+@rule("aten.topk.default")
+def topk(b: Builder, source: SSAValue, count: int, dim: int, largest: bool, _sorted: bool) -> Pair:
+    """The `count` largest or smallest in order; of equal elements the first ones."""
+    return sorted_pair(b, source, dim, largest, count)
+
+
+@rule("aten.kthvalue.default")
+def kth_value(b: Builder, source: SSAValue, count: int, dim: int, keep: bool) -> Pair:
+    """The `count`-th smallest element."""
+    _, order = sorted_pair(b, source, dim, False, count)
+    return _along(b, source, order, count - 1, dim, keep)
+
+
+@rule("aten.median.dim")
+def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
+    """The lower median; NaN, the first one, where there is a NaN."""
+    half = (extent_of(source, dim) + 1) // 2
+    _, order = sorted_pair(b, source, dim, False, extent_of(source, dim))
+    middle = _along(b, source, order, half - 1, dim, keep)
+    if not is_float(source) or not shape_of(source):
+        return middle
+    dim = normalize_dim(dim, len(shape_of(source)))
+    # NaN come after all numbers in the order, the first one first
+    nans = b.reduce("sum", b.cast(b.pointwise("isnan", source), i64), [dim], True)
+    numbers = b.pointwise("sub", extent_of(source, dim), nans)
+    has_nan = b.pointwise("gt", nans, 0)
+    first_nan = picked(b, order, b.pointwise("where", has_nan, numbers, half - 1), dim)
+    at = first_nan if keep else b.reshape(first_nan, shape_of(middle[1]))
+    return b.reshape(picked(b, source, first_nan, dim), shape_of(middle[0])), at
+
+
+@rule("aten.median.default")
+def median_of_all(b: Builder, source: SSAValue) -> SSAValue:
+    """The lower median of all elements."""
+    flat = b.reshape(source, [elements_in(shape_of(source))])
+    return median(b, flat, 0, False)[0]
+
+
+def _along(b: Builder, source: SSAValue, order: SSAValue, k: int, dim: int, keep: bool) -> Pair:
+    """Element `k` of the sorted order, and where it was."""
+    rank = len(shape_of(source))
+    if rank == 0:
+        return source, order
+    dim = normalize_dim(dim, rank)
+    at = b.slice(order, dim, k, 1)
+    value = picked(b, source, at, dim)
+    if keep:
+        return value, at
+    shape = [n for d, n in enumerate(shape_of(at)) if d != dim]
+    return b.reshape(value, shape), b.reshape(at, shape)

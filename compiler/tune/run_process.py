@@ -1,0 +1,39 @@
+"""A run worker that comes back after a crash with the libraries it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .libraries import Library
+from .task import MeasureTask
+from .worker_process import WorkerProcess
+
+START_SECONDS = 60.0
+
+
+class RunProcess:
+    """Runs libraries of one task in a process of its own."""
+
+    def __init__(self, task: MeasureTask) -> None:
+        module = "tilecast.compiler.tune.run_worker"
+        self._worker = WorkerProcess(module, [str(task.folder)], task.threads)
+        self._loaded: set[str] = set()
+
+    def ask(self, what: str, library: Library, timeout: float, **more: Any) -> dict[str, Any]:
+        """Send `what` (check, time, expect) for `library`, which is loaded where it is not yet.
+
+        WorkerTimeout after `timeout` seconds, WorkerDied for a crash; the next call starts anew.
+        """
+        if not self._worker.is_running:
+            self._loaded.clear()
+        if library.path not in self._loaded:
+            request = {"do": "load", "id": library.path, "library": library.path}
+            answer = self._worker.request({**request, "scratch": library.scratch}, START_SECONDS)
+            if "failure" in answer:
+                return answer
+            self._loaded.add(library.path)
+        return self._worker.request({"do": what, "id": library.path, **more}, timeout)
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.kill()

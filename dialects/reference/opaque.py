@@ -1,0 +1,103 @@
+"""The numpy meaning of opaque ops and scans, the same on the graph and on the linalg level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Operation
+
+from ..graph import ScanOp, shape_of
+from ..graph_op import GraphOp
+from ..graph_opaque import ArgsortOp, IndexPutOp, ScatterOp, SearchsortedOp
+
+Array = npt.NDArray[Any]
+Meaning = Callable[..., Array]
+M = TypeVar("M", bound=Meaning)
+
+OPAQUE_MEANINGS: dict[type[Operation], Meaning] = {}
+"""Op class to a function of the op and the arrays of its operands."""
+
+SCANS: dict[str, np.ufunc] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+UPDATES: dict[str, np.ufunc] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+
+
+def _meaning(kind: type[GraphOp]) -> Callable[[M], M]:
+    def register(function: M) -> M:
+        OPAQUE_MEANINGS[kind] = function
+        return function
+
+    return register
+
+
+@_meaning(ScanOp)
+def _scan(op: ScanOp, source: Array) -> Array:
+    # given a dtype, numpy keeps narrow integers narrow
+    return np.asarray(SCANS[op.fn.data].accumulate(source, axis=op.dim.data, dtype=source.dtype))
+
+
+@_meaning(ArgsortOp)
+def _argsort(op: ArgsortOp, source: Array) -> Array:
+    axis, count = op.dim.data, op.count.data
+    if op.descending.value.data:
+        # the last of a stable ascending order first; turned around before, equals keep their order
+        order = source.shape[axis] - 1 - np.argsort(np.flip(source, axis), axis, kind="stable")
+        order = np.flip(order, axis)
+    else:
+        order = np.argsort(source, axis, kind="stable")
+    return np.take(order, np.arange(count), axis)
+
+
+@_meaning(ScatterOp)
+def _scatter(op: ScatterOp, source: Array, updates: Array, indices: Array) -> Array:
+    where: list[Array] = list(np.indices(indices.shape))
+    where[op.dim.data] = indices
+    return _updated(op.fn.data, source, updates, where)
+
+
+@_meaning(IndexPutOp)
+def _index_put(op: IndexPutOp, source: Array, updates: Array, *indices: Array) -> Array:
+    where = [
+        np.where(index < 0, index + extent, index)
+        for index, extent in zip(indices, source.shape, strict=False)
+    ]
+    return _updated(op.fn.data, source, updates, where)
+
+
+def _updated(fn: str, source: Array, updates: Array, where: Sequence[Array]) -> Array:
+    """`source` with `updates` at `where`, in order; those outside are left out."""
+    inside = np.ones(where[0].shape, np.bool_)
+    for index, extent in zip(where, source.shape, strict=False):
+        inside &= (index >= 0) & (index < extent)
+    result = source.copy()
+    target = tuple(index[inside] for index in where)
+    if fn == "set":
+        result[target] = updates[inside]
+    else:
+        UPDATES[fn].at(result, target, updates[inside])
+    return result
+
+
+@_meaning(SearchsortedOp)
+def _searchsorted(op: SearchsortedOp, rows: Array, values: Array) -> Array:
+    side: Literal["left", "right"] = "right" if op.right.value.data else "left"
+    if rows.ndim == 1:
+        return np.where(np.isnan(values), rows.size, np.searchsorted(rows, values, side))
+    flat = rows.reshape(-1, rows.shape[-1])
+    found = [
+        np.where(np.isnan(wanted), row.size, np.searchsorted(row, wanted, side))
+        for row, wanted in zip(flat, values.reshape(len(flat), -1), strict=True)
+    ]
+    return np.asarray(found, np.int64).reshape(shape_of(op.result))

@@ -1,0 +1,62 @@
+"""Kernels of opaque ops (sort, scatter, search) as loops, each op by a rule of its own.
+
+before: func.func private @k(%x: tensor<8xf32>) -> tensor<8xi64> { graph.argsort %x }
+after:  func.func @k(%x: memref<8xf32>, %out: memref<8xi64>, %scratch: memref<..>) { scf loops }
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from ...dialects.errors import LoweringError
+from ...dialects.graph import shape_of
+from ...dialects.graph_opaque import OpaqueOp
+from ..context import CompileContext
+from .opaque_rules import RULES
+from .opaque_rules.kernel import OpaqueKernel
+from .opaque_rules.loop_builder import LoopBuilder
+
+PARALLEL_ELEMENTS = 4096  # with fewer, starting threads costs more than they save
+
+
+def opaque_op(func: FuncOp) -> OpaqueOp | None:
+    """The opaque op that a kernel consists of, if it is such a kernel."""
+    found = [op for op in func.body.block.ops if isinstance(op, OpaqueOp)]
+    return found[0] if found else None
+
+
+def lower_opaque(func: FuncOp, op: OpaqueOp, threads: int) -> FuncOp:
+    """The loops of the kernel `func` around `op`; LoweringError where `op` is not alone."""
+    end = func.get_return_op()
+    if end is None or list(end.arguments) != [op.result]:
+        raise LoweringError(
+            f"kernel {func.sym_name.data}: expected {op.name} to give its only result"
+        )
+    work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
+    kernel = OpaqueKernel(func, op.result)
+    builder = LoopBuilder(kernel.block, threads > 1 and work >= PARALLEL_ELEMENTS)
+    if work:
+        RULES[type(op)](op, kernel, builder)
+    return kernel.finish()
+
+
+@dataclass(frozen=True)
+class LowerOpaquePass(ModulePass):
+    """Replace every kernel of an opaque op by a loop function."""
+
+    name = "lower-opaque"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        threads = ctx.threads if isinstance(ctx, CompileContext) else 1
+        for func in [f for f in op.ops if isinstance(f, FuncOp)]:
+            found = None if func.is_declaration else opaque_op(func)
+            if found is not None and func.sym_name.data != "main":
+                op.body.block.insert_op_before(lower_opaque(func, found, threads), func)
+                Rewriter.erase_op(func)

@@ -1,0 +1,93 @@
+"""The function under construction: what an opaque op reads, writes, and needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, MemRefType, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, SSAValue
+
+from ....dialects.errors import LoweringError
+from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
+from ...graph.linalg_rules.indexing import source_index
+from ...poly.extract_scop import memref_of
+from .loop_builder import LoopBuilder
+
+
+class OpaqueKernel:
+    """The loops function that replaces `func`: its inputs, then its output, then scratch arrays."""
+
+    def __init__(self, func: FuncOp, result: SSAValue) -> None:
+        self.name = func.sym_name.data
+        inputs = func.body.block.args
+        self.block = Block(arg_types=[memref_of(v.type) for v in (*inputs, result)])
+        attributes = func.arg_attrs.data if func.arg_attrs is not None else ()
+        weights = {k for k, entry in enumerate(attributes) if "tilecast.weight" in entry.data}
+        self.roles = ["weight" if k in weights else "in" for k in range(len(inputs))] + ["out"]
+        self.arrays: dict[SSAValue, SSAValue] = {}
+        for k, (old, new) in enumerate(zip(inputs, self.block.args, strict=False)):
+            new.name_hint = old.name_hint or f"a{k}"
+            self.arrays[old] = new
+        self.out: SSAValue = self.block.args[-1]
+        self.out.name_hint = "out"
+
+    def scratch(self, name: str, shape: Sequence[int], element: Attribute) -> SSAValue:
+        """An array for intermediate values, which the memory plan places in the arena."""
+        array = self.block.insert_arg(MemRefType(element, shape), len(self.block.args))
+        array.name_hint = name
+        self.roles.append("scratch")
+        return array
+
+    def read(self, b: LoopBuilder, value: SSAValue, position: Sequence[SSAValue]) -> SSAValue:
+        """value[position], which may lie behind views, or be computed from its position."""
+        owner = value.owner
+        if value in self.arrays:
+            return b.load(self.arrays[value], position)
+        match owner:
+            case ViewOp():
+                inner = [source_index(b, expr, position) for expr in owner.map.data.results]
+                return self.read(b, owner.source, inner)
+            case ReshapeOp():
+                flat = row_major(b, position, shape_of(value))
+                return self.read(b, owner.source, unravel(b, flat, shape_of(owner.source)))
+            case FullOp():
+                assert isinstance(owner.value, FloatAttr | IntegerAttr)
+                return b.constant(owner.value.value.data, element_of(value))
+            case IotaOp():
+                count = b.from_index(position[0], element_of(value))
+                scaled = b.mul(count, b.like(owner.step.data, count))
+                return b.add(scaled, b.like(owner.start.data, count))
+        raise LoweringError(f"kernel {self.name}: an opaque op reads {owner}, which is not stored")
+
+    def finish(self) -> FuncOp:
+        """The function, ready to be called by the program."""
+        self.block.add_op(ReturnOp())
+        func = FuncOp(self.name, ([a.type for a in self.block.args], []))
+        func.body.detach_block(func.body.block)
+        func.body.add_block(self.block)
+        func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
+        return func
+
+
+def row_major(b: LoopBuilder, position: Sequence[SSAValue], shape: Sequence[int]) -> SSAValue:
+    """The number of the element at `position`."""
+    flat = b.index(0)
+    for index, extent in zip(position, shape, strict=True):
+        flat = b.add(b.mul(flat, b.index(extent)), index)
+    return flat
+
+
+def unravel(b: LoopBuilder, flat: SSAValue, shape: Sequence[int]) -> list[SSAValue]:
+    """The position of element `flat` (not negative); inverse of `row_major`."""
+    position = []
+    for d, extent in enumerate(shape):
+        inner = prod(shape[d + 1 :])
+        index = flat if inner == 1 else b.div(flat, b.index(inner))
+        if extent == 1:
+            index = b.index(0)
+        elif prod(shape[:d]) != 1:
+            index = b.sub(index, b.mul(b.div(index, b.index(extent)), b.index(extent)))
+        position.append(index)
+    return position

@@ -1,0 +1,124 @@
+"""Write loops by hand: scalar ops as in `ScalarBuilder`, plus memory, loops and branches.
+
+A body is a function of the builder of its block and of the values the block is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from xdsl.builder import Builder
+from xdsl.dialects import arith, memref, scf
+from xdsl.dialects.builtin import IndexType
+from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from ...graph.linalg_rules.scalar_builder import ScalarBuilder
+
+Bound = SSAValue | int
+Branch = Callable[["LoopBuilder"], Sequence[SSAValue]]
+
+
+class LoopBuilder(ScalarBuilder):
+    """Appends to one block; loops and branches get a builder of their own."""
+
+    def __init__(self, block: Block, is_parallel: bool) -> None:
+        super().__init__(Builder(InsertPoint.at_end(block)))
+        self.is_parallel = is_parallel
+
+    def index(self, value: Bound) -> SSAValue:
+        """`value` as an index."""
+        return value if isinstance(value, SSAValue) else self.constant(value, IndexType())
+
+    def load(self, source: SSAValue, position: Sequence[Bound]) -> SSAValue:
+        """source[position]."""
+        return self.insert(memref.LoadOp.get(source, [self.index(p) for p in position]))
+
+    def store(self, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
+        """target[position] = value."""
+        self._builder.insert(memref.StoreOp.get(value, target, [self.index(p) for p in position]))
+
+    def local(self, shape: Sequence[int], element: Attribute) -> SSAValue:
+        """A small array that lives as long as the enclosing iteration."""
+        return self.insert(memref.AllocaOp.get(element, shape=shape))
+
+    def loop(
+        self,
+        lower: Bound,
+        upper: Bound,
+        body: Callable[..., Sequence[SSAValue] | None],
+        carried: Sequence[SSAValue] = (),
+        step: Bound = 1,
+        shares: bool = False,
+    ) -> list[SSAValue]:
+        """for i in lower..upper: carried = body(b, i, *carried). What is carried after the last.
+
+        With `shares` the loops of the body may be parallel.
+        """
+        block = Block(arg_types=[IndexType(), *(value.type for value in carried)])
+        inner = LoopBuilder(block, is_parallel=shares and self.is_parallel)
+        inner.finish(scf.YieldOp(*(body(inner, *block.args) or ())))
+        first, last, by = (self.index(value) for value in (lower, upper, step))
+        op = self._builder.insert(scf.ForOp(first, last, by, carried, Region(block)))
+        return list(op.results)
+
+    def parallel(
+        self,
+        lower: Bound,
+        upper: Bound,
+        body: Callable[[LoopBuilder, SSAValue], None],
+        step: Bound = 1,
+    ) -> None:
+        """Independent iterations; on one thread where the kernel has little to do."""
+        if not self.is_parallel:
+            self.loop(lower, upper, body, (), step)
+            return
+        block = Block(arg_types=[IndexType()])
+        inner = LoopBuilder(block, is_parallel=False)
+        body(inner, block.args[0])
+        inner.finish(scf.ReduceOp())
+        first, last, by = (self.index(value) for value in (lower, upper, step))
+        self._builder.insert(scf.ParallelOp([first], [last], [by], Region(block)))
+
+    def when(self, condition: SSAValue, body: Callable[[LoopBuilder], None]) -> None:
+        """if condition: body."""
+        block = Block()
+        inner = LoopBuilder(block, is_parallel=False)
+        body(inner)
+        inner.finish(scf.YieldOp())
+        self._builder.insert(scf.IfOp(condition, [], Region(block)))
+
+    def choose(self, condition: SSAValue, then: Branch, otherwise: Branch) -> Sequence[SSAValue]:
+        """What one of the branches gives, of which only that one runs."""
+        regions, types = [], []
+        for branch in (then, otherwise):
+            block = Block()
+            inner = LoopBuilder(block, is_parallel=False)
+            values = branch(inner)
+            types = [value.type for value in values]
+            inner.finish(scf.YieldOp(*values))
+            regions.append(Region(block))
+        op = self._builder.insert(scf.IfOp(condition, types, regions[0], regions[1]))
+        return list(op.results)
+
+    def nest(
+        self,
+        extents: Sequence[int],
+        body: Callable[[LoopBuilder, list[SSAValue]], None],
+    ) -> None:
+        """Loops over a box of independent iterations, the first that is one being parallel."""
+
+        def level(b: LoopBuilder, position: list[SSAValue]) -> None:
+            depth = len(position)
+            if depth == len(extents):
+                body(b, position)
+            elif extents[depth] == 1:
+                level(b, [*position, b.index(0)])
+            else:
+                b.parallel(0, extents[depth], lambda inner, i: level(inner, [*position, i]))
+
+        level(self, [])
+
+    def is_inside(self, position: SSAValue, extent: int) -> SSAValue:
+        """0 <= position < extent, in one comparison without sign."""
+        return self.insert(arith.CmpiOp(position, self.like(extent, position), "ult"))

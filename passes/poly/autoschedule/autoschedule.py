@@ -1,0 +1,60 @@
+"""Give every scop an automatic schedule for the machine.
+
+before: poly.scop in original order
+after:  the same scop with a `schedule` property: one `rearrange`, its loops tiled and annotated
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.passes import ModulePass
+
+from ....costmodel.hardware import Machine
+from ....dialects.errors import IllegalScheduleError, OptionError
+from ....dialects.poly import ScopOp
+from ....dialects.schedule import Step
+from ...context import CompileContext
+from ..dependences import dependences_of
+from .candidate import candidate
+from .choice import BASES, Choice
+
+AUTO = "auto"
+
+
+def autoschedule(scop: ScopOp, machine: Machine, threads: int, base: str = AUTO) -> list[Step]:
+    """The steps of the machine's own choice, or of a plain one from the loop order `base`.
+
+    Where that does not apply, those of the separate nests, and a warning in the log.
+    """
+    if base != AUTO and base not in BASES:
+        raise OptionError(f"autoschedule: no base {base!r}; expected {AUTO}, {', '.join(BASES)}")
+    choice = next((Choice(base=known) for known in BASES if known == base), None)
+    dependences = dependences_of(scop)
+    try:
+        return candidate(scop, dependences, machine, threads, choice)
+    except IllegalScheduleError as error:
+        logging.getLogger(__name__).warning("%s: %s", scop.sym_name.data, error)
+    return candidate(scop, dependences, machine, threads, Choice(base="distributed"))
+
+
+@dataclass(frozen=True)
+class AutoschedulePass(ModulePass):
+    """Set the `schedule` of every scop that has none.
+
+    `base` is the loop order to start from: auto (time tiles where there are loops over time,
+    separate nests else), original, distributed, isl-max or isl-none.
+    """
+
+    name = "autoschedule"
+    base: str = AUTO
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        for scop in op.ops:
+            if isinstance(scop, ScopOp) and scop.schedule is None:
+                steps = autoschedule(scop, ctx.machine, ctx.threads, self.base)
+                scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))

@@ -1,0 +1,70 @@
+"""Distribute loops over their statements wherever no dependence forbids it (Kennedy & Allen).
+
+before: for i: { S(i); for j: T(i, j) }
+after:  for i: S(i);  for i: for j: T(i, j)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....dialects.schedule import Band, Chain, Leaf, Node, bands_of, chain, statements_of
+from .advance import Pairs, pairs_at_equal, pairs_between
+from .nest import ScheduledScop
+
+
+def distribute(scheduled: ScheduledScop, tree: Node) -> Node:
+    """`tree` with every loop split into as many as its dependences allow."""
+    taken = {band.axis for band in bands_of(tree)}
+    return _visit(scheduled, tree, scheduled.order, taken)
+
+
+def _visit(scheduled: ScheduledScop, node: Node, pairs: Pairs, taken: set[str]) -> Node:
+    """`pairs` are the dependences that the loops outside leave."""
+    match node:
+        case Leaf():
+            return node
+        case Chain(children):
+            return chain(
+                [
+                    _visit(scheduled, c, pairs_between(pairs, statements_of(c)), taken)
+                    for c in children
+                ]
+            )
+        case Band():
+            inside = pairs_at_equal(pairs, [node], scheduled.ranks)
+            body = _visit(scheduled, node.body, inside, taken)
+            if not isinstance(body, Chain):
+                return Band(node.axis, node.exprs, body, node.kind, node.lanes)
+            return chain(_parts(node, body.children, pairs, taken))
+
+
+def _parts(band: Band, children: Sequence[Node], pairs: Pairs, taken: set[str]) -> Sequence[Node]:
+    """`band` around each run of `children` that cannot be cut."""
+    place = {s: k for k, child in enumerate(children) for s in statements_of(child)}
+    backward = [(place[sink], place[source]) for source, sink in pairs]
+    cuts = [
+        cut
+        for cut in range(1, len(children))
+        if not any(low < cut <= high for low, high in backward)
+    ]
+    exprs = dict(band.exprs)
+    parts = []
+    for first, last in zip([0, *cuts], [*cuts, len(children)], strict=True):
+        body = chain(children[first:last])
+        axis = band.axis if first == 0 else _free_name(band, statements_of(body)[0], taken)
+        taken.add(axis)
+        named = tuple((s, exprs[s]) for s in statements_of(body))
+        parts.append(Band(axis, named, body, band.kind, band.lanes))
+    return parts
+
+
+def _free_name(band: Band, statement: str, taken: set[str]) -> str:
+    """A name for the part of `band` that begins with `statement`: that of its original loop."""
+    name = f"{statement}.{band.axis.rpartition('.')[2]}"
+    serial = 0
+    free = name
+    while free in taken:
+        serial += 1
+        free = f"{name}_{serial}"
+    return free

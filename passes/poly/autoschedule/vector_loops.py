@@ -1,0 +1,97 @@
+"""Choose the vector loop of every innermost nest, and move it innermost.
+
+before: for i: for j: S(i, j)               S contiguous along i
+after:  for j: vector i: S(i, j)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ....costmodel.hardware import Machine
+from ....dialects.errors import IllegalScheduleError
+from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
+from ..access_patterns import stride
+from ..primitives.tree_edits import nested
+from ..storage import element_bytes
+from ..vector_legality import check_vector_loops
+from .nest import ScheduledScop, perfect_nest
+
+SHORTEST = 4  # iterations below which lanes do not pay
+
+
+def vectorize(scheduled: ScheduledScop, tree: Node, machine: Machine) -> Node:
+    """`tree` with one vector loop in each innermost nest that has a legal and useful one."""
+    return tree if machine.vector_bytes == 0 else _visit(scheduled, tree, (), machine)
+
+
+def _visit(scheduled: ScheduledScop, node: Node, outer: tuple[Band, ...], machine: Machine) -> Node:
+    match node:
+        case Leaf():
+            return node
+        case Chain(children):
+            return chain([_visit(scheduled, c, outer, machine) for c in children])
+        case Band():
+            nest, body = perfect_nest(node)
+            if isinstance(body, Leaf) or _holds_only_leaves(body):
+                return _innermost(scheduled, nest, body, outer, machine)
+            return nested(nest, _visit(scheduled, body, (*outer, *nest), machine))
+
+
+def _holds_only_leaves(node: Node) -> bool:
+    return isinstance(node, Chain) and all(isinstance(c, Leaf) for c in node.children)
+
+
+def _innermost(
+    scheduled: ScheduledScop,
+    nest: Sequence[Band],
+    body: Node,
+    outer: tuple[Band, ...],
+    machine: Machine,
+) -> Node:
+    """`nest` with its best vector loop innermost; as it is where no loop gains from lanes."""
+    names = statements_of(body)
+    lanes = machine.lanes(max(element_bytes(scheduled.statements[n].target) for n in names))
+    ranked = sorted(
+        ((_score(scheduled, names, (*outer, *nest), band), k) for k, band in enumerate(nest)),
+        reverse=True,
+    )
+    for score, k in ranked:
+        if score <= 0 or lanes < 2 or scheduled.extent(nest[k]) < SHORTEST:
+            continue
+        order = [*nest[:k], *nest[k + 1 :], replace(nest[k], kind="vector", lanes=lanes)]
+        node = nested(order, body)
+        if _is_legal(scheduled, nested(outer, node)):
+            return node
+    return nested(nest, body)
+
+
+def _is_legal(scheduled: ScheduledScop, tree: Node) -> bool:
+    if not scheduled.is_legal(tree):
+        return False
+    try:
+        check_vector_loops(tree, scheduled.scop)
+    except IllegalScheduleError:
+        return False
+    return True
+
+
+def _score(
+    scheduled: ScheduledScop, names: Sequence[str], path: Sequence[Band], band: Band
+) -> float:
+    """How much lanes along `band` gain: contiguous accesses count, strided ones cost."""
+    total = 0.0
+    for name in names:
+        s = scheduled.statements[name]
+        step = scheduled.direction(name, path, band)
+        if step is None:
+            return -1.0
+        for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
+            strides = [stride(array, access, d) for d in range(s.rank)]
+            if None in strides:
+                total -= 2.0
+                continue
+            along = sum(c * a for c, a in zip(step, strides, strict=True) if a is not None)
+            total += {0: 0.25, 1: 2.0}.get(along, -1.5)
+    return total
