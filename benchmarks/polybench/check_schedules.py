@@ -19,11 +19,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 from tilecast.codegen.c import emit_unit
@@ -35,6 +35,7 @@ from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.dependences import Dependences
 from tilecast.passes.poly.legality import LegalityChecker, OrderChecker
 from tilecast.passes.poly.lower_scop import lower_scop
+from tilecast.passes.poly.primitives.tree_edits import replace_band
 from tilecast.passes.poly.scheduled import apply_schedule
 from tilecast.passes.poly.sets import isl
 from tilecast.passes.poly.vector_legality import check_vector_loops
@@ -107,10 +108,13 @@ class _Checkers:
 
     def __post_init__(self) -> None:
         self.legality = LegalityChecker(self.scop)
+
+    @cached_property
+    def strict(self) -> OrderChecker:
+        """Nothing relaxed."""
         d = self.legality.dependences
-        none = isl.UnionMap("{ }")
-        strict = Dependences(d.flow, d.reads, d.anti, d.output, none)
-        self.strict = OrderChecker(strict, {s.sym_name.data: s.rank for s in self.scop.statements})
+        strict = Dependences(d.flow, d.reads, d.anti, d.output, isl.UnionMap("{ }"))
+        return OrderChecker(strict, {s.sym_name.data: s.rank for s in self.scop.statements})
 
     def refusal(self, tree: Node) -> IllegalScheduleError | None:
         """Why `tree` is illegal."""
@@ -154,15 +158,10 @@ def executable(one: Scheduled, rng: Random) -> list[Step]:
     for band in list(bands_of(tree)):
         if band.kind in PARALLEL_KINDS and (band.kind != "parallel" or rng.random() < 0.5):
             backward = tuple((s, f"-({e})") for s, e in band.exprs)
-            new = replace(band, kind="for", exprs=backward)
-            tree = _with_band(tree, band.axis, new)
+            tree = replace_band(
+                tree, band.axis, lambda b, exprs=backward: replace(b, kind="for", exprs=exprs)
+            )
     return one.steps if tree is one.tree else [*one.steps, Rearrange(compact_text(tree))]
-
-
-def _with_band(tree: Node, axis: str, new: Any) -> Node:
-    from tilecast.passes.poly.primitives.tree_edits import replace_band
-
-    return replace_band(tree, axis, lambda band: replace(new, body=band.body))
 
 
 def lowered(scop: ScopOp, steps: Sequence[Step], name: str) -> FuncOp:

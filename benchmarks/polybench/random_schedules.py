@@ -10,20 +10,23 @@ from dataclasses import replace
 from random import Random
 
 from tilecast.dialects.errors import IllegalScheduleError
-from tilecast.dialects.poly import ScopOp
+from tilecast.dialects.poly import ArrayOp, ScopOp
 from tilecast.dialects.schedule import (
     Accumulate,
     Band,
     Bind,
     Chain,
     Distribute,
+    Expand,
     Fuse,
     Leaf,
     Node,
     Pack,
+    Pad,
     Parallelize,
     Precompute,
     Rearrange,
+    Recompute,
     Reorder,
     Reverse,
     Rewrite,
@@ -41,6 +44,7 @@ from tilecast.dialects.schedule import (
     chain,
     compact_text,
 )
+from tilecast.passes.poly.dependences import array_names
 from tilecast.passes.poly.primitives import apply_step, original_tree
 from tilecast.passes.poly.scheduled import apply_schedule
 
@@ -266,6 +270,9 @@ def random_rewrite(scop: ScopOp, rng: Random) -> Rewrite | None:
         return None
     dim, factor = rng.randrange(rank), rng.choice(FACTORS)
     operand = rng.randrange(max(1, len(statement.sources)))
+    temporaries = [n for a, n in array_names(scop).items() if isinstance(a.owner, ArrayOp)]
+    array = rng.choice(temporaries) if temporaries else "none"
+    other = rng.choice(scop.statements).sym_name.data
     conditions = (f"i{dim} >= {factor}", f"i{dim} >= {factor}*floor(i{rank - 1}/{factor})")
     return rng.choice(
         [
@@ -274,6 +281,9 @@ def random_rewrite(scop: ScopOp, rng: Random) -> Rewrite | None:
             Rfactor(name, dim, rng.choice(LANES)),
             Pack(name, operand, rng.randrange(2), factor),
             Precompute(name, tuple(d for d in range(rank) if d != dim)),
+            Expand(array, rng.randint(1, 3)),
+            Pad(array, rng.randrange(2), factor),
+            Recompute(name, other, (factor,)),
         ]
     )
 

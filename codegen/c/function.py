@@ -6,7 +6,7 @@ become named locals. A load stays part of an expression only until something may
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
@@ -232,8 +232,11 @@ class FunctionEmitter:
         arguments = [self.expr(value).text for value in captured]
         outer = (self._lines, self._depth, self.scope, self.in_region, dict(self._values))
         self._lines, self._depth, self.scope, self.in_region = [], 1, Scope(), False
-        written = frozenset(_written_arguments(self.func))
-        parameters = [self._parameter(value, written) for value in captured]
+        written = _written_arguments(self.func)
+        parameters = [
+            self._parameter(value, value.name_hint or _default_name(value.type), written)
+            for value in captured
+        ]
         self.block(block)
         name = f"{self.name}_parallel_{len(self.outlined)}"
         head = f"static void {name}({', '.join(parameters)})"
@@ -241,14 +244,19 @@ class FunctionEmitter:
         self._lines, self._depth, self.scope, self.in_region, self._values = outer
         return f"{name}({', '.join(arguments)});"
 
-    def _parameter(self, value: SSAValue, written: frozenset[BlockArgument]) -> str:
-        """A parameter of an outlined function, whose name `value` takes."""
-        name = self.declare(value)
+    def _parameter(self, value: SSAValue, hint: str, written: Collection[BlockArgument]) -> str:
+        """The declaration of a parameter, whose name `value` takes."""
+        name = self.scope.claim(hint)
+        self._values[value] = Expr(name)
         if not isinstance(value.type, MemRefType):
             return f"{self.c_type(value.type)} {name}"
         is_constant = isinstance(value, BlockArgument) and value not in written
-        qualifier = "const " if is_constant else ""
-        return f"{qualifier}{storage_type(value.type.get_element_type())} *restrict {name}"
+        ctype = storage_type(value.type.get_element_type())
+        inner = "".join(f"[{n}]" for n in value.type.get_shape()[1:])
+        declared = f"*restrict {name}"
+        if self.nested and inner:
+            declared = f"({declared}){inner}"
+        return f"{'const ' if is_constant else ''}{ctype} {declared}"
 
     # --- the function -------------------------------------------------------------------------
 
@@ -259,20 +267,10 @@ class FunctionEmitter:
             raise LoweringError(f"@{self.func.sym_name.data}: at most one result can be emitted")
         returns = self.c_type(results[0]) if results else "void"
         written = _written_arguments(self.func)
-        parameters = []
-        for index, argument in enumerate(self.func.body.block.args):
-            name = self.scope.claim(argument.name_hint or f"arg{index}")
-            self._values[argument] = Expr(name)
-            if isinstance(argument.type, MemRefType):
-                qualifier = "" if argument in written else "const "
-                ctype = storage_type(argument.type.get_element_type())
-                inner = "".join(f"[{n}]" for n in argument.type.get_shape()[1:])
-                declared = f"*restrict {name}"
-                if self.nested and inner:
-                    declared = f"({declared}){inner}"
-                parameters.append(f"{qualifier}{ctype} {declared}")
-            else:
-                parameters.append(f"{self.c_type(argument.type)} {name}")
+        parameters = [
+            self._parameter(argument, argument.name_hint or f"arg{index}", written)
+            for index, argument in enumerate(self.func.body.block.args)
+        ]
         return f"{returns} {self.name}({', '.join(parameters) or 'void'})"
 
     def emit(self, prefix: str = "") -> str:

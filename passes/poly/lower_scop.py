@@ -37,7 +37,7 @@ from .parameters import context_of
 from .scheduled import apply_schedule
 from .sets import domain_set, limited_operations
 from .storage import KERNEL, place_arrays
-from .tree_to_isl import schedule_of
+from .tree_to_isl import greatest_value, schedule_of
 from .vector_legality import check_vector_loops
 
 
@@ -79,7 +79,7 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma, domains=domains)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, lambda b: greatest_value(b, domains))
     emitter.env = size_atoms(scop, block.args[: len(sizes)])
     arithmetic = SizeArithmetic(block, block.args[: len(sizes)])
     for array in (*args, *scratch):

@@ -131,15 +131,6 @@ def union_set(sets: Sequence[IslSet]) -> UnionSet:
     return union
 
 
-def condition_text(domain: IslSet) -> str:
-    """The condition over i0, i1, ... that holds in `domain`, as `split_domain` takes it."""
-    rank = domain.dim(isl.dim_type.set)
-    for d, name in enumerate(dims(rank)):
-        domain = domain.set_dim_name(isl.dim_type.set, d, name)
-    text = str(domain.coalesce().move_dims(isl.dim_type.param, 0, isl.dim_type.set, 0, rank))
-    return text[text.index(":") + 1 : text.rindex("}")].strip()
-
-
 MOST_OPERATIONS = 30_000_000  # about ten seconds; tiled stencils in three dimensions take 1% of it
 
 
@@ -170,3 +161,12 @@ def _is_exhausted() -> bool:
     except isl.Error:
         return True
     return False
+
+
+def condition_text(domain: IslSet) -> str:
+    """The condition over i0, i1, ... that holds in `domain`, as `split_domain` takes it."""
+    rank = domain.dim(isl.dim_type.set)
+    for d, name in enumerate(dims(rank)):
+        domain = domain.set_dim_name(isl.dim_type.set, d, name)
+    text = str(domain.coalesce().move_dims(isl.dim_type.param, 0, isl.dim_type.set, 0, rank))
+    return text[text.index(":") + 1 : text.rindex("}")].strip()

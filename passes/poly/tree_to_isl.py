@@ -50,3 +50,16 @@ def common_path(tree: Node, statements: set[str]) -> list[Band]:
                 if statements <= set(statements_of(child)):
                     return common_path(child, statements)
             return []
+
+
+def greatest_value(band: Band, domains: dict[str, IslSet]) -> int | None:
+    """The greatest value that `band` has for any instance of its statements; 0 for none, None where
+    that depends on sizes."""
+    values = [
+        dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+        for name, expr in band.exprs
+        if not (domain := domains[name]).is_empty()
+    ]
+    if not all(value.is_int() for value in values):
+        return None
+    return max((value.to_python() for value in values), default=0)
