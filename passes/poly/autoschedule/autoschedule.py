@@ -7,6 +7,7 @@ after:  the same scop with a `schedule` property: one `rearrange`, its loops til
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -19,8 +20,10 @@ from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
 from ...context import CompileContext
 from ..dependences import dependences_of
+from .blocked import blocked_candidate
 from .candidate import candidate
 from .choice import BASES, Choice
+from .dense import dense_candidate
 
 AUTO = "auto"
 
@@ -28,16 +31,26 @@ AUTO = "auto"
 def autoschedule(scop: ScopOp, machine: Machine, threads: int, base: str = AUTO) -> list[Step]:
     """The steps of the machine's own choice, or of a plain one from the loop order `base`.
 
-    Where that does not apply, those of the separate nests, and a warning in the log.
+    Its own choice is register tiles, a blocked factorization, or time tiles and separate nests,
+    whichever applies first. Where nothing does, there are separate nests. The log says why not.
     """
     if base != AUTO and base not in BASES:
         raise OptionError(f"autoschedule: no base {base!r}; expected {AUTO}, {', '.join(BASES)}")
     choice = next((Choice(base=known) for known in BASES if known == base), None)
     dependences = dependences_of(scop)
-    try:
-        return candidate(scop, dependences, machine, threads, choice)
-    except IllegalScheduleError as error:
-        logging.getLogger(__name__).warning("%s: %s", scop.sym_name.data, error)
+    rules: list[Callable[[], list[Step]]] = [
+        lambda: candidate(scop, dependences, machine, threads, choice)
+    ]
+    if base == AUTO:  # reuse in registers is worth more than any other order of loops
+        rules[:0] = [
+            lambda: dense_candidate(scop, machine, threads),
+            lambda: blocked_candidate(scop, machine, threads),
+        ]
+    for rule in rules:
+        try:
+            return rule()
+        except IllegalScheduleError as error:
+            logging.getLogger(__name__).info("%s: %s", scop.sym_name.data, error)
     return candidate(scop, dependences, machine, threads, Choice(base="distributed"))
 
 

@@ -190,7 +190,7 @@ class BlockedFactorization:
             axes = axes_of(self.scop, s)
             if axes is None:
                 return []
-            tiling = tiling_for(s, axes, self.machine, self.threads, depth=self.size)
+            tiling = replace(tiling_for(s, axes, self.machine, self.threads), depth=self.size)
             # Tiles that block boundaries cut would all be partial ones.
             rows = max(r for r in range(1, tiling.rows + 1) if self.size % r == 0)
             block = -(-tiling.row_block // self.size) * self.size
@@ -258,9 +258,19 @@ def _only(tree: Node, names: set[str]) -> Node | None:
             return chain(kept) if kept else None
 
 
-def blocked_candidate(scop: ScopOp, machine: Machine, threads: int, size: int) -> list[Step]:
-    """Steps of a blocked factorization with blocks of `size`; IllegalScheduleError where `scop`
-    is none."""
+def default_block(scop: ScopOp) -> int:
+    """Rows of a block: panels are a small part of the work, register tiles divide blocks evenly."""
+    rows = max(array.type.get_shape()[0] for array in {s.target for s in scop.statements})  # type: ignore[attr-defined]
+    return 96 if rows > 800 else 48
+
+
+def blocked_candidate(
+    scop: ScopOp, machine: Machine, threads: int, size: int | None = None
+) -> list[Step]:
+    """Steps of a blocked factorization with blocks of `size` rows; IllegalScheduleError where
+    `scop` is none."""
+    if size is None:
+        size = default_block(scop)
     factorization = BlockedFactorization(scop.clone(), machine, threads, size)
     tree = factorization.tree()
     return [*factorization.rewrites, Rearrange(compact_text(tree))]

@@ -41,20 +41,19 @@ def _extents(statement: StatementOp) -> list[int]:
 
 
 def tiling_for(
-    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int | None = None
+    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int = DEPTH
 ) -> Tiling:
     """Register tile and cache blocks from the machine's registers and second-level cache.
 
-    `depth` is the block of the reduction where it is given.
+    Blocks of the reduction are equal and have at most `depth` iterations.
     """
     extents = _extents(statement)
     size = element_bytes(statement.target)
     lanes = machine.lanes(size)
     rows, columns = extents[axes.row], extents[axes.column]
     tile = register_tile(machine, lanes, rows, columns)
-    if depth is None:
-        blocks = -(-extents[axes.depth] // DEPTH)
-        depth = -(-extents[axes.depth] // blocks)
+    blocks = -(-extents[axes.depth] // depth)
+    depth = -(-extents[axes.depth] // blocks)
     block = max(1, machine.l2_bytes // 2 // (depth * size * tile.rows)) * tile.rows
     blocks = max(-(-rows // block), min(threads, -(-rows // tile.rows)))
     block = -(-rows // (blocks * tile.rows)) * tile.rows
@@ -93,8 +92,9 @@ def plain_nest(statement: StatementOp, machine: Machine, parallel: bool) -> Node
     return node
 
 
-def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
-    """Steps that register-tile every reduction of `scop`; IllegalScheduleError where none fits."""
+def dense_candidate(scop: ScopOp, machine: Machine, threads: int, depth: int = DEPTH) -> list[Step]:
+    """Steps that register-tile every reduction of `scop`, in blocks of at most `depth` iterations;
+    IllegalScheduleError where no reduction has reuse, or statements need shared loops."""
     scop = scop.clone()
     rewrites: list[Rewrite] = list(expand_temporaries(scop))
     for s in list(scop.statements):
@@ -113,7 +113,9 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
             continue
         name = s.sym_name.data
         lanes = machine.lanes(element_bytes(s.target))
-        nest = ContractionNest(scop, name, axes, tiling_for(s, axes, machine, threads), lanes)
+        nest = ContractionNest(
+            scop, name, axes, tiling_for(s, axes, machine, threads, depth), lanes
+        )
         nests.update(dict.fromkeys(nest.statements, nest))
         rewrites += nest.rewrites
     if not nests:
