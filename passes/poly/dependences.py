@@ -9,8 +9,7 @@ from typing import Any
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
-from ...dialects.poly import ScopOp, StatementOp
-from .collapse_dims import arrays_of
+from ...dialects.poly import ScopOp, StatementOp, arrays_of
 from .sets import UnionMap, UnionSet, access_map, dims, domain_set, isl, union_map, union_set
 
 

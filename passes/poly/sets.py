@@ -5,6 +5,7 @@ isl objects live in the default context; dimension order is that of the statemen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,14 @@ from xdsl.ir.affine import (
     AffineDimExpr,
     AffineExpr,
     AffineMap,
+    AffineSymExpr,
 )
 
 from ...dialects.errors import IllegalScheduleError
 
 isl: Any = islpy  # its stubs are incomplete; typed loosely in this one place
+
+PARAMETER = re.compile(r"\bs\d+\b")  # how sizes that are known at run time are called
 
 IslSet = Any
 IslMap = Any
@@ -35,7 +39,7 @@ def dims(rank: int) -> list[str]:
     return [f"i{d}" for d in range(rank)]
 
 
-def box_text(extents: Sequence[int]) -> str:
+def box_text(extents: Sequence[int | str]) -> str:
     """The domain text of the box 0 <= i_d < extents[d]."""
     names = dims(len(extents))
     bounds = " and ".join(f"0 <= {i} < {n}" for i, n in zip(names, extents, strict=True))
@@ -76,6 +80,8 @@ def expr_text(expr: AffineExpr) -> str:
         return f"i{expr.position}"
     if isinstance(expr, AffineConstantExpr):
         return str(expr.value)
+    if isinstance(expr, AffineSymExpr):
+        return f"s{expr.position}"
     assert isinstance(expr, AffineBinaryOpExpr), expr
     lhs, rhs = expr_text(expr.lhs), expr_text(expr.rhs)
     match expr.kind:
@@ -91,16 +97,22 @@ def expr_text(expr: AffineExpr) -> str:
             return f"(({lhs}) mod {rhs})"
 
 
+def declared(text: str) -> str:
+    """The declaration of the parameters s0, s1, ... that an expression uses; isl wants one."""
+    names = sorted(set(PARAMETER.findall(text)))
+    return f"[{', '.join(names)}] -> " if names else ""
+
+
 def access_map(access: AffineMap, statement: str, array: str) -> IslMap:
     """The access relation statement[i] -> array[access(i)]."""
     source = ", ".join(dims(access.num_dims))
     target = ", ".join(expr_text(e) for e in access.results)
-    return isl.Map(f"{{ {statement}[{source}] -> {array}[{target}] }}")
+    return isl.Map(f"{declared(target)}{{ {statement}[{source}] -> {array}[{target}] }}")
 
 
 def dim_aff(statement: str, rank: int, text: str) -> PwAff:
     """The quasi-affine expression `text` over the dims of `statement`, as a PwAff."""
-    return isl.PwAff(f"{{ {statement}[{', '.join(dims(rank))}] -> [{text}] }}")
+    return isl.PwAff(f"{declared(text)}{{ {statement}[{', '.join(dims(rank))}] -> [{text}] }}")
 
 
 def union_map(maps: Sequence[IslMap]) -> UnionMap:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Chain, Node, Rearrange, Step, chain, compact_text
-from ..dependences import Dependences
+from ..dependences import Dependences, dependences_of
 from ..legality import check_schedule_is_legal
 from ..primitives import original_tree
 from .choice import Choice
@@ -15,6 +17,7 @@ from .distribute import distribute
 from .isl_scheduler import Fusion, isl_tree
 from .nest import ScheduledScop
 from .parallel_loops import parallelize
+from .peel import peeled
 from .tiles import tile_permutable
 from .time_tiles import TimeTile, tile_time
 from .vector_loops import vectorize
@@ -34,6 +37,12 @@ def candidate(
     scheduled = ScheduledScop(scop, dependences)
     if choice is None:
         choice = default_choice(scheduled, machine, threads)
+    rewrites: Sequence[Step] = ()
+    if choice.peel:
+        scop, rewrites = peeled(scheduled)
+        if rewrites:
+            dependences = dependences_of(scop)
+            scheduled = ScheduledScop(scop, dependences)
     tree = base_tree(scheduled, choice)
     if choice.vectors:
         tree = vectorize(scheduled, tree, machine)
@@ -44,7 +53,7 @@ def candidate(
         raise IllegalScheduleError(f"no loop can be tiled in time by {choice.time_tile}")
     tree = chain([node for node, _ in finished])
     check_schedule_is_legal(tree, dependences, scheduled.ranks)
-    return [Rearrange(compact_text(tree))]
+    return [*rewrites, Rearrange(compact_text(tree))]
 
 
 def base_tree(scheduled: ScheduledScop, choice: Choice) -> Node:

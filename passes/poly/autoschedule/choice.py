@@ -17,12 +17,14 @@ class Choice:
 
     `base` is the loop order that all else starts from: that of the program, the program's with
     separate nests wherever that is legal, or isl's with maximal or no fusion. `outer_parallel` asks
-    isl for parallel outer loops. `time_tile` applies to loops over time that allow it. Other
+    isl for parallel outer loops, `peel` splits domains whose few instances feed the others first.
+    `time_tile` applies to loops over time that allow it. Other
     permutable nests are tiled by `tile`, their vector loops by `vector_tile`; 0 is for no tiles.
     """
 
     base: Base = "original"
     outer_parallel: bool = False
+    peel: bool = False
     time_tile: TimeTile | None = None
     tile: int = 0
     vector_tile: int = 0
@@ -33,6 +35,7 @@ class Choice:
         time = self.time_tile
         parts: list[str] = [self.base]
         parts += ["outer-parallel"] if self.outer_parallel else []
+        parts += ["peel"] if self.peel else []
         parts += [f"{time.shape}({'x'.join(map(str, time.sizes))})"] if time else []
         parts += [f"tile({self.tile}, {self.vector_tile})"] if self.tile or self.vector_tile else []
         parts += [] if self.vectors else ["no-vectors"]

@@ -27,7 +27,7 @@ def default_choice(scheduled: ScheduledScop, machine: Machine, threads: int) -> 
     tile = default_time_tile(scheduled, machine)
     if tile is not None:
         return Choice(base="original", time_tile=tile)
-    return Choice(base="distributed", tile=32, vector_tile=512)
+    return Choice(base="distributed", peel=True, tile=32, vector_tile=512)
 
 
 def default_time_tile(scheduled: ScheduledScop, machine: Machine) -> TimeTile | None:

@@ -1,4 +1,5 @@
-"""Distribute loops over their statements wherever no dependence forbids it (Kennedy & Allen).
+"""Distribute loops over their statements wherever no dependence forbids it (Kennedy & Allen 1987):
+statements that depend on one another in a cycle stay together, the rest is sorted topologically.
 
 before: for i: { S(i); for j: T(i, j) }
 after:  for i: S(i);  for i: for j: T(i, j)
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from ....dialects.schedule import Band, Chain, Leaf, Node, bands_of, chain, statements_of
 from .advance import Pairs, pairs_at_equal, pairs_between
 from .nest import ScheduledScop
+from .reachability import reachable
 
 
 def distribute(scheduled: ScheduledScop, tree: Node) -> Node:
@@ -40,23 +42,40 @@ def _visit(scheduled: ScheduledScop, node: Node, pairs: Pairs, taken: set[str]) 
 
 
 def _parts(band: Band, children: Sequence[Node], pairs: Pairs, taken: set[str]) -> Sequence[Node]:
-    """`band` around each run of `children` that cannot be cut."""
-    place = {s: k for k, child in enumerate(children) for s in statements_of(child)}
-    backward = [(place[sink], place[source]) for source, sink in pairs]
-    cuts = [
-        cut
-        for cut in range(1, len(children))
-        if not any(low < cut <= high for low, high in backward)
-    ]
+    """`band` around each set of `children` that depend on one another in a cycle."""
     exprs = dict(band.exprs)
     parts = []
-    for first, last in zip([0, *cuts], [*cuts, len(children)], strict=True):
-        body = chain(children[first:last])
-        axis = band.axis if first == 0 else _free_name(band, statements_of(body)[0], taken)
+    for serial, members in enumerate(_in_order(children, pairs)):
+        body = chain([children[k] for k in members])
+        axis = band.axis if serial == 0 else _free_name(band, statements_of(body)[0], taken)
         taken.add(axis)
         named = tuple((s, exprs[s]) for s in statements_of(body))
         parts.append(Band(axis, named, body, band.kind, band.lanes))
     return parts
+
+
+def _in_order(children: Sequence[Node], pairs: Pairs) -> list[list[int]]:
+    """Sets of children that must share the loop, in an order that keeps all other dependences;
+    the original order where there is a choice."""
+    place = {s: k for k, child in enumerate(children) for s in statements_of(child)}
+    after: dict[int, set[int]] = {k: set() for k in range(len(children))}
+    for source, sink in pairs:
+        after[place[source]].add(place[sink])
+    reach = {k: reachable(k, after) for k in after}
+    groups = {
+        min(cycle): sorted(cycle)
+        for k in after
+        for cycle in [{o for o in reach[k] if k in reach[o]} | {k}]
+    }
+    ordered: list[list[int]] = []
+    while groups:
+        first = next(
+            k
+            for k in sorted(groups)
+            if not any(set(groups[k]) & reach[m] for o in groups if o != k for m in groups[o])
+        )
+        ordered.append(groups.pop(first))
+    return ordered
 
 
 def _free_name(band: Band, statement: str, taken: set[str]) -> str:

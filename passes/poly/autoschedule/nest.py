@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
@@ -59,16 +60,17 @@ class ScheduledScop:
         return int(max(v.max_val().to_python() for v in values) - low + 1)
 
     def instances(self, statement: str) -> int:
-        """About how many instances `statement` has: those of its bounding box, halved for every
-        dim whose bounds depend on another one."""
+        """About how many instances `statement` has: those of its bounding box without a dim per
+        equation, and half of that where the bounds of one dim depend on another one."""
         domain = self.domains[statement]
-        total, kept = 1, domain
-        for d in range(self.ranks[statement]):
-            low, high = domain.dim_min_val(d).to_python(), domain.dim_max_val(d).to_python()
-            total *= high - low + 1
-            kept = kept.lower_bound_val(isl.dim_type.set, d, low)
-        is_box = bool(domain.is_box()) if self.ranks[statement] else True
-        return int(total if is_box else max(1, total // 2))
+        extents = sorted(
+            domain.dim_max_val(d).to_python() - domain.dim_min_val(d).to_python() + 1
+            for d in range(self.ranks[statement])
+        )
+        hull = domain.affine_hull()
+        equations = sum(c.is_equality() for c in hull.get_constraints())
+        total = prod(extents[equations:])
+        return int(total if not extents or domain.is_box() else max(1, total // 2))
 
     def direction(self, statement: str, path: Sequence[Band], band: Band) -> list[int] | None:
         """The step over the dims of `statement` from one iteration of `band` to the next, the other

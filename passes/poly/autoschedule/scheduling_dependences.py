@@ -13,6 +13,7 @@ from typing import Any
 from ....dialects.poly import ScopOp
 from ..dependences import Dependences, accesses_of, array_names, domains_of, original_schedule
 from ..sets import UnionMap, isl, union_map
+from .reachability import reachable
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,5 @@ def components(pairs: UnionMap) -> list[frozenset[str]]:
         after.setdefault(sink, set())
 
     pairs.foreach_map(add)
-    reach = {name: _reachable(name, after) for name in after}
+    reach = {name: reachable(name, after) for name in after}
     return list({frozenset(o for o in reach[n] if n in reach[o]) | {n} for n in after})
-
-
-def _reachable(start: str, after: dict[str, set[str]]) -> set[str]:
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        for name in after[waiting.pop()] - found:
-            found.add(name)
-            waiting.append(name)
-    return found
