@@ -19,7 +19,11 @@ from ....dialects.errors import IllegalScheduleError, OptionError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
 from ...context import CompileContext
+from ..bind_parameters import bind_parameters, typical_sizes
 from ..dependences import dependences_of
+from ..legality import LegalityChecker
+from ..scheduled import apply_schedule
+from ..vector_legality import check_vector_loops
 from .blocked import blocked_candidate
 from .candidate import candidate
 from .choice import BASES, Choice
@@ -54,6 +58,25 @@ def autoschedule(scop: ScopOp, machine: Machine, threads: int, base: str = AUTO)
     return candidate(scop, dependences, machine, threads, Choice(base="distributed"))
 
 
+def autoschedule_for_all_sizes(
+    scop: ScopOp, machine: Machine, threads: int, base: str = AUTO
+) -> list[Step]:
+    """The steps that suit `scop` at typical sizes, where they are legal at all sizes; else those of
+    the separate nests, else none."""
+    typical = bind_parameters(scop, typical_sizes(scop))
+    for choice in (base, "distributed"):
+        steps = autoschedule(typical, machine, threads, choice)
+        try:
+            rewritten, tree = apply_schedule(scop, steps)
+            LegalityChecker(rewritten).check(tree)
+            check_vector_loops(tree, rewritten)
+        except IllegalScheduleError as error:
+            logging.getLogger(__name__).info("%s at all sizes: %s", scop.sym_name.data, error)
+            continue
+        return steps
+    return []
+
+
 @dataclass(frozen=True)
 class AutoschedulePass(ModulePass):
     """Set the `schedule` of every scop that has none.
@@ -69,5 +92,6 @@ class AutoschedulePass(ModulePass):
         assert isinstance(ctx, CompileContext)
         for scop in op.ops:
             if isinstance(scop, ScopOp) and scop.schedule is None:
-                steps = autoschedule(scop, ctx.machine, ctx.threads, self.base)
+                choose = autoschedule_for_all_sizes if scop.parameters else autoschedule
+                steps = choose(scop, ctx.machine, ctx.threads, self.base)
                 scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
