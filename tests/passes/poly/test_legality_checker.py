@@ -6,14 +6,19 @@ from random import Random
 from typing import Any
 
 import pytest
-from tilecast.dialects.errors import IllegalScheduleError
+from tilecast.dialects.errors import BrokenDependenceError, IllegalScheduleError
 from tilecast.dialects.schedule import Node, parse_step, parse_tree
+from tilecast.passes.context import CompileContext
 from tilecast.passes.poly import alive_pairs, covered_pairs
 from tilecast.passes.poly.covered_pairs import without_covered_pairs
 from tilecast.passes.poly.dependences import dependences_of
+from tilecast.passes.poly.extract_affine import extract_affine
 from tilecast.passes.poly.legality import LegalityChecker, check_schedule_is_legal
 from tilecast.passes.poly.primitives import apply_steps, original_tree
 from tilecast.passes.poly.sets import isl
+from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.parser import Parser
 
 
 @pytest.fixture
@@ -31,8 +36,6 @@ def sweeps(scop_text: Any) -> Any:
 
 
 def positions(*entries: int) -> Any:
-    from xdsl.dialects.builtin import DenseArrayBase, i64
-
     return DenseArrayBase.from_list(i64, entries)
 
 
@@ -138,3 +141,24 @@ def test_where_covered_pairs_are_hard_to_find_all_are_kept(
     assert without_covered_pairs(order).is_equal(order)
     monkeypatch.undo()
     assert not without_covered_pairs(order).is_equal(order)
+
+
+def test_a_reason_has_the_sizes_of_its_example() -> None:
+    text = """
+func.func @sums(%x: memref<?xf64>, %n: index) {
+  affine.for %i = 1 to %n {
+    %a = affine.load %x[%i - 1] : memref<?xf64>
+    affine.store %a, %x[%i] : memref<?xf64>
+  }
+  func.return
+}"""
+    module = Parser(CompileContext(), text).parse_module()
+    func = module.body.block.first_op
+    assert isinstance(func, FuncOp)
+    scop = extract_affine(func)
+    checker = LegalityChecker(scop)
+    checker.check(parse_tree("for i[S0: i0 + s0] { S0 }"))
+    with pytest.raises(BrokenDependenceError, match=r"\(for s0 = (\d+), s1 = \1\); shift"):
+        checker.check(parse_tree("for i[S0: s0 - i0] { S0 }"))
+    with pytest.raises(IllegalScheduleError, match=r"same place .*'i'\) \(for s0 = \d+"):
+        checker.check(parse_tree("for i[S0: s0] { S0 }"))
