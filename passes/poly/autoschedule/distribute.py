@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....dialects.schedule import Band, Chain, Leaf, Node, bands_of, chain, statements_of
-from .advance import Pairs, pairs_at_equal, pairs_between
+from .advance import Pairs, is_constant_on, pairs_at_equal, pairs_between
 from .nest import ScheduledScop
 from .reachability import reachable
 
@@ -36,9 +36,21 @@ def _visit(scheduled: ScheduledScop, node: Node, pairs: Pairs, taken: set[str]) 
         case Band():
             inside = pairs_at_equal(pairs, [node], scheduled.ranks)
             body = _visit(scheduled, node.body, inside, taken)
-            if not isinstance(body, Chain):
+            if not isinstance(body, Chain) or _gains_nothing(scheduled, node, body, pairs):
                 return Band(node.axis, node.exprs, body, node.kind, node.lanes)
             return chain(_parts(node, body.children, pairs, taken))
+
+
+def _gains_nothing(scheduled: ScheduledScop, band: Band, body: Chain, pairs: Pairs) -> bool:
+    """Whether an innermost loop would only become several that all carry dependences still."""
+    if any(not isinstance(child, Leaf) for child in body.children):
+        return False
+    for members in _in_order(body.children, pairs):
+        names = [s for k in members for s in statements_of(body.children[k])]
+        own = pairs_between(pairs, names)
+        if is_constant_on(own, dict(band.exprs), scheduled.ranks):
+            return False
+    return True
 
 
 def _parts(band: Band, children: Sequence[Node], pairs: Pairs, taken: set[str]) -> Sequence[Node]:

@@ -55,17 +55,17 @@ def _jammed(
 ) -> Node:
     if band.kind not in ("for", "parallel") or scheduled.extent(band) < 2 * factor:
         return band
-    if inner.kind == "vector":
-        gains = _is_rectangular(scheduled, outer, band, inner) and _has_reuse(
-            scheduled, outer, band, inner, factor
-        )
-        lags: Sequence[int] = (0,) if gains else ()
-    else:
-        lags = range(1, LONGEST_LAG + 1) if inner.kind == "for" else ()
+    lags: Sequence[int] = ()
+    if inner.kind == "for":
+        first = 0 if _is_rectangular(scheduled, outer, band, inner) else 1
+        lags = range(first, LONGEST_LAG + 1)
+    elif inner.kind == "vector" and _is_rectangular(scheduled, outer, band, inner):
+        lags = (0,) if _has_reuse(scheduled, outer, band, inner, factor) else ()
     for lag in lags:
-        # Skewed copies are of use only where they do not wait for one another.
-        check = _copies(band, inner, factor, lag, "parallel" if lag else "unroll")
-        whole: Node = replace(check, kind="for") if lag else check
+        # Copies of a recurrence are of use only where they do not wait for one another.
+        is_vector = inner.kind == "vector"
+        check = _copies(band, inner, factor, lag, "unroll" if is_vector else "parallel")
+        whole: Node = check if is_vector else replace(check, kind="for")
         for loop in reversed(outer):
             whole = replace(loop, exprs=_only(loop, check), body=whole)
         if scheduled.is_legal(whole):

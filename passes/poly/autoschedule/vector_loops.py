@@ -18,6 +18,7 @@ from ..storage import element_bytes
 from ..vector_legality import check_vector_loops
 from .nest import ScheduledScop, perfect_nest
 
+GATHER = -3.0  # what a strided access costs where a contiguous one gains 2
 SHORTEST = 4  # iterations below which lanes do not pay
 
 
@@ -90,8 +91,8 @@ def _score(
         for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
             strides = [stride(array, access, d) for d in range(s.rank)]
             if None in strides:
-                total -= 2.0
+                total += GATHER
                 continue
             along = sum(c * a for c, a in zip(step, strides, strict=True) if a is not None)
-            total += {0: 0.25, 1: 2.0}.get(along, -1.5)
+            total += {0: 0.25, 1: 2.0}.get(along, GATHER)
     return total
