@@ -39,7 +39,7 @@ PIPELINE: tuple[Stage, ...] = (
 
 # Affine kernels: loops the user wrote instead of graph ops.
 KERNEL_PIPELINE: tuple[Stage, ...] = (
-    Stage("schedule", ("extract-affine", "distribute-nests", "schedule")),
+    Stage("schedule", ("extract-affine", "autoschedule")),
     Stage(
         "loops",
         (

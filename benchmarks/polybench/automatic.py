@@ -9,7 +9,7 @@ from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.errors import TilecastError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Step
-from tilecast.passes.poly.autoschedule.dense import dense_candidate
+from tilecast.passes.poly.autoschedule.autoschedule import autoschedule
 from tilecast.passes.poly.search import Candidate, ScopCheck, vectorized_original
 from tilecast.passes.poly.search.choice_space import ChoiceSpace
 
@@ -30,10 +30,8 @@ def automatic_schedules(scop: ScopOp, machine: Machine, threads: int) -> dict[st
 
     space = ChoiceSpace(scop, machine, threads)
     attempt("vectorized", lambda: vectorized_original(scop, machine))
-    attempt("auto", lambda: dense_candidate(scop, machine, threads))
-    if "auto" not in found:
-        attempt("auto", lambda: list(space.steps(space.default)))
-        if space.default.time_tile is not None:
-            untimed = replace(space.default, time_tile=None)
-            attempt("untimed", lambda: list(space.steps(untimed)))
+    attempt("auto", lambda: autoschedule(scop, machine, threads))
+    if space.default.time_tile is not None:
+        untimed = replace(space.default, time_tile=None)
+        attempt("untimed", lambda: list(space.steps(untimed)))
     return found

@@ -128,7 +128,7 @@ class CompiledKernel:
 
     @property
     def schedule(self) -> str:
-        """The steps that were applied, one a line, to the statements in `artifact.ir`."""
+        """The steps that were applied, one a line, as `compile(..., schedule=)` takes them."""
         return self.artifact.schedule
 
     @property

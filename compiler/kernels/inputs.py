@@ -57,7 +57,7 @@ def last_place_changed(values: Values, rng: np.random.Generator) -> Values:
             continue
         direction = np.where(rng.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
         moved = np.nextafter(array, direction)
-        changed[name] = moved if isinstance(value, np.ndarray) else moved[()]
+        changed[name] = np.array(moved) if isinstance(value, np.ndarray) else moved[()]
     return changed
 
 

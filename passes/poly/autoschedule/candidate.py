@@ -15,6 +15,7 @@ from .choice import Choice
 from .defaults import default_choice
 from .distribute import distribute
 from .isl_scheduler import Fusion, isl_tree
+from .jam import unroll_and_jam
 from .nest import ScheduledScop
 from .parallel_loops import parallelize
 from .peel import peeled
@@ -77,9 +78,11 @@ def _finish(
     tile = choice.time_tile
     if tile is not None and isinstance(node, Band):
         try:
-            return tile_time(scheduled, node, tile, threads > 1), tile
+            tiled = tile_time(scheduled, node, tile, threads > 1)
+            return unroll_and_jam(scheduled, tiled, choice.jam), tile
         except IllegalScheduleError:
             pass  # another nest may have such tiles
     if choice.tile or choice.vector_tile:
         node = tile_permutable(scheduled, node, choice.tile, choice.vector_tile)
-    return parallelize(scheduled, node, threads), None
+    node = parallelize(scheduled, node, threads)
+    return unroll_and_jam(scheduled, node, choice.jam), None

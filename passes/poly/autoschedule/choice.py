@@ -20,6 +20,7 @@ class Choice:
     isl for parallel outer loops, `peel` splits domains whose few instances feed the others first.
     `time_tile` applies to loops over time that allow it. Other
     permutable nests are tiled by `tile`, their vector loops by `vector_tile`; 0 is for no tiles.
+    `jam` iterations of the loops around innermost ones are done at a time where that is of use.
     """
 
     base: Base = "original"
@@ -28,6 +29,7 @@ class Choice:
     time_tile: TimeTile | None = None
     tile: int = 0
     vector_tile: int = 0
+    jam: int = 1
     vectors: bool = True
     parallel: bool = True
 
@@ -38,6 +40,7 @@ class Choice:
         parts += ["peel"] if self.peel else []
         parts += [f"{time.shape}({'x'.join(map(str, time.sizes))})"] if time else []
         parts += [f"tile({self.tile}, {self.vector_tile})"] if self.tile or self.vector_tile else []
+        parts += [f"jam({self.jam})"] if self.jam > 1 else []
         parts += [] if self.vectors else ["no-vectors"]
         parts += [] if self.parallel else ["sequential"]
         return " ".join(parts)

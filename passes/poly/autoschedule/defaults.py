@@ -18,6 +18,7 @@ from .nest import ScheduledScop
 from .time_tiles import Shape, TimeTile, tile_time
 
 FEWEST_STEPS = 8  # time steps below which tiles have no time to pay
+JAM = 4  # rows that share loads: more take too many registers
 SHORT_EDGE = 16  # extent of a tile along hyperplanes that cannot hold whole planes
 
 
@@ -26,8 +27,8 @@ def default_choice(scheduled: ScheduledScop, machine: Machine, threads: int) -> 
     nests, of which deep ones are tiled."""
     tile = default_time_tile(scheduled, machine)
     if tile is not None:
-        return Choice(base="original", time_tile=tile)
-    return Choice(base="distributed", peel=True, tile=32, vector_tile=512)
+        return Choice(base="original", time_tile=tile, jam=JAM)
+    return Choice(base="distributed", peel=True, tile=32, vector_tile=512, jam=JAM)
 
 
 def default_time_tile(scheduled: ScheduledScop, machine: Machine) -> TimeTile | None:

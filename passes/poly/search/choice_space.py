@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from random import Random
-from typing import get_args
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
 from ..autoschedule.candidate import candidate
-from ..autoschedule.choice import Base, Choice
+from ..autoschedule.choice import BASES, Choice
 from ..autoschedule.defaults import default_choice
 from ..autoschedule.nest import ScheduledScop
 from ..autoschedule.time_tiles import TimeTile
 from ..dependences import dependences_of
 
-BASES: tuple[Base, ...] = get_args(Base)
 TILES = (0, 8, 16, 32, 48, 64, 96, 128, 256)
 VECTOR_TILES = (0, 64, 128, 256, 512, 1024)
 SCALES = (0.25, 0.5, 0.75, 1.5, 2.0, 4.0)
@@ -40,16 +38,18 @@ class ChoiceSpace:
 
     def defaults(self) -> Sequence[Choice]:
         """The machine's choice, and the other loop orders without time tiles."""
-        plain = [Choice(base, tile=32, vector_tile=512) for base in BASES]
+        plain = [
+            Choice(base, peel=base == "distributed", tile=32, vector_tile=512) for base in BASES
+        ]
         untiled = [Choice("distributed"), Choice("original"), Choice("isl-max")]
         return list(dict.fromkeys([self.default, *plain, *untiled]))
 
     def sample(self, rng: Random) -> Choice:
         """All fields at random."""
         point = Choice(
-            rng.choice(BASES),
+            base=rng.choice(BASES),
             outer_parallel=rng.random() < 0.3,
-            peel=rng.random() < 0.3,
+            peel=rng.random() < 0.5,
             time_tile=self._time_tile(rng) if rng.random() < 0.6 else None,
             tile=rng.choice(TILES),
             vector_tile=rng.choice(VECTOR_TILES),
@@ -74,17 +74,17 @@ class ChoiceSpace:
     def _change(self, point: Choice, rng: Random) -> Choice:
         if point.time_tile is not None and rng.random() < 0.6:
             return replace(point, time_tile=_resized(point.time_tile, rng))
-        match rng.randrange(7):
+        match rng.randrange(8):
             case 0:
                 return replace(point, base=rng.choice(BASES))
             case 1:
-                if rng.random() < 0.5:
-                    return replace(point, peel=not point.peel)
                 return replace(point, outer_parallel=not point.outer_parallel)
             case 2:
                 return replace(point, vector_tile=rng.choice(VECTOR_TILES))
             case 3 if self.threads > 1:
                 return replace(point, parallel=not point.parallel)
+            case 6:
+                return replace(point, peel=not point.peel)
             case 4 if rng.random() < 0.3:
                 return replace(point, vectors=not point.vectors)
             case 5 if self.default.time_tile is not None:
