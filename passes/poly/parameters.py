@@ -76,11 +76,11 @@ def parameters_of(func: FuncOp) -> Parameters:
             continue
         stated = _stated_extents(func, k)
         if stated is not None:
-            check_extents(argument.type, stated)
             if stated.data.num_symbols != len(parameters.values):
                 raise LoweringError(
                     f"{EXTENTS}: expected {len(parameters.values)} symbols, found {stated.data}"
                 )
+            check_extents(argument.type, stated)
             parameters.extents[argument] = stated.data.results
             continue
         name = argument.name_hint or f"arg{k}"

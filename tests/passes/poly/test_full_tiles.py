@@ -151,7 +151,7 @@ def test_known_dependences_are_used(stencil: Any) -> None:
     scop = stencil(5, 9)
     backward = "for t[S1: -i0] { for i[S1: i1] { S1 } } for a[S0: i0] { for b[S0: i1] { S0 } }"
     scop.properties["schedule"] = StringAttr(str(Rearrange(backward)))
-    with pytest.raises(IllegalScheduleError, match=r"S1\[\d, \d\] must run after S"):
+    with pytest.raises(IllegalScheduleError, match="reverses a dependence"):
         lower_scop(scop, dependences=dependences_of(scop))
     none = isl.UnionMap("{ }")
     lower_scop(scop, dependences=Dependences(none, none, none, none, none))
