@@ -55,21 +55,22 @@ def _jammed(
 ) -> Node:
     if band.kind not in ("for", "parallel") or scheduled.extent(band) < 2 * factor:
         return band
-    lags: Sequence[int] = ()
-    if inner.kind == "for":
-        first = 0 if _is_rectangular(scheduled, outer, band, inner) else 1
-        lags = range(first, LONGEST_LAG + 1)
-    elif inner.kind == "vector" and _is_rectangular(scheduled, outer, band, inner):
-        lags = (0,) if _has_reuse(scheduled, outer, band, inner, factor) else ()
-    for lag in lags:
+    is_vector = inner.kind == "vector"
+    if is_vector and not _has_reuse(scheduled, outer, band, inner, factor):
+        return band
+    if not is_vector and inner.kind != "for":
+        return band
+    for lag in (0,) if is_vector else range(LONGEST_LAG + 1):
         # Copies of a recurrence are of use only where they do not wait for one another.
-        is_vector = inner.kind == "vector"
         check = _copies(band, inner, factor, lag, "unroll" if is_vector else "parallel")
         whole: Node = check if is_vector else replace(check, kind="for")
         for loop in reversed(outer):
             whole = replace(loop, exprs=_only(loop, check), body=whole)
-        if scheduled.is_legal(whole):
-            return _copies(band, inner, factor, lag, "unroll")
+        if not scheduled.is_legal(whole):
+            continue
+        if lag == 0 and not _is_rectangular(scheduled, outer, band, inner):
+            return band
+        return _copies(band, inner, factor, lag, "unroll")
     return band
 
 
@@ -125,15 +126,21 @@ def _has_reuse(
     inner: Band,
     factor: int,
 ) -> bool:
-    """Whether iterations of `band` less than `factor` apart access one element."""
+    """Whether iterations of `band` less than `factor` apart access one element, which `inner`
+    does not keep in a register anyway."""
     for name in statements_of(inner):
-        step = scheduled.direction(name, (*outer, band, inner), band)
-        if step is not None and _repeats(scheduled.statements[name], step, factor):
+        path = (*outer, band, inner)
+        step, along = (scheduled.direction(name, path, loop) for loop in (band, inner))
+        if step is None or along is None:
+            continue
+        if _repeats(scheduled.statements[name], step, along, factor):
             return True
     return False
 
 
-def _repeats(statement: StatementOp, step: Sequence[int], factor: int) -> bool:
+def _repeats(
+    statement: StatementOp, step: Sequence[int], inner: Sequence[int], factor: int
+) -> bool:
     accesses = list(
         zip(
             (statement.target, *statement.sources),
@@ -141,7 +148,7 @@ def _repeats(statement: StatementOp, step: Sequence[int], factor: int) -> bool:
             strict=True,
         )
     )
-    if any(_along(array, access, step) == 0 for array, access in accesses):
+    if any(_along(a, m, step) == 0 and _along(a, m, inner) != 0 for a, m in accesses):
         return True
     for (array, one), (other, two) in combinations(accesses[1:], 2):
         move = _along(array, one, step)

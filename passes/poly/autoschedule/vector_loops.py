@@ -19,6 +19,7 @@ from ..vector_legality import check_vector_loops
 from .nest import ScheduledScop, perfect_nest
 
 GATHER = -3.0  # what a strided access costs where a contiguous one gains 2
+CHAIN = 3.0  # gain of a sum whose scalar form waits for each addition
 SHORTEST = 4  # iterations below which lanes do not pay
 
 
@@ -95,4 +96,6 @@ def _score(
                 continue
             along = sum(c * a for c, a in zip(step, strides, strict=True) if a is not None)
             total += {0: 0.25, 1: 2.0}.get(along, GATHER)
+            if along == 0 and array is s.target and s.reduction is not None:
+                total += CHAIN / 2  # target and first source
     return total

@@ -179,3 +179,26 @@ def test_the_text_of_a_candidate_is_one_line(polybench: Polybench) -> None:
     (step,) = candidate(scheduled.scop, scheduled.dependences, MACHINE, 1, Choice())
     tree = apply_schedule(scheduled.scop, [step])[1]
     assert str(step) == f"rearrange({compact_text(tree)})"
+
+
+def test_rows_of_a_stencil_are_jammed_four_at_a_time(polybench: Polybench) -> None:
+    tree = tree_of(polybench("jacobi-2d"), Choice(jam=4))
+    assert (
+        "  for S0.i1_b  [S0: floor((i1)/4)]\n"
+        "    vector S0.i2  [S0: i2]\n"
+        "      unroll S0.i1_u  [S0: (i1) - 4*floor((i1)/4)]\n"
+        "        S0\n"
+    ) in tree
+
+
+def test_copies_of_a_recurrence_are_skewed_until_they_are_independent(
+    polybench: Polybench,
+) -> None:
+    """Row i of seidel-2d needs row i - 1 up to the next column: two columns behind is enough."""
+    tree = tree_of(polybench("seidel-2d"), Choice(jam=4))
+    assert "for S0.i2  [S0: i2 + 2*((i1) - 4*floor((i1)/4))]" in tree
+
+
+def test_independent_recurrences_are_jammed_as_they_are(polybench: Polybench) -> None:
+    tree = tree_of(polybench("adi"), Choice(base="distributed", jam=4))
+    assert "for S3.i2  [S3: i2, S4: i2]\n      unroll S3.i1_u" in tree
