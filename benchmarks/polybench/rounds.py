@@ -45,11 +45,12 @@ def run_rounds(
     times: dict[str, list[float]] = {}
     rates: list[float] = []
     try:
-        limit = timeout
+        limit, firsts = timeout, dict[str, float]()
         for variant in variants:
             if variant.library is not None and not variant.failure:
                 first = check(runner, variant, limit)
                 if first is not None:
+                    firsts[variant.name] = first
                     limit = min(limit, HOPELESS * first + SLACK)
         ready = [v for v in variants if v.library is not None and not v.failure]
         times = {v.name: [] for v in ready}
@@ -58,7 +59,7 @@ def run_rounds(
                 break
             for v in ready:
                 assert v.library is not None
-                times[v.name] += runner.ask("time", v.library, timeout, runs=1)["seconds"]
+                times[v.name].append(runner.time(v.library, firsts[v.name], timeout))
             if dgemm is not None:
                 rates.append(dgemm.run())
     finally:

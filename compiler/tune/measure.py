@@ -1,15 +1,15 @@
 """Measurement as the cost of a schedule: build in parallel, check, time in turns with the best.
 
 A candidate is run once and compared with the untransformed program's results before it is timed.
-Then it takes turns with the incumbent, the fastest candidate so far, and its cost is the ratio of
-their times by the incumbent's cost, so that a machine that gets slower meanwhile changes nothing.
+Then it takes turns with the incumbent, the fastest candidate so far; its cost is its shortest time.
+Where the incumbent has become clearly slower than it was, it is the machine that has, and the cost
+is corrected by that much. Ratios alone would not do: errors add up from incumbent to incumbent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...passes.poly.search import Candidate, Result
 from .libraries import BuildPool, Library
@@ -25,13 +25,17 @@ class Patience:
     A candidate is dropped after its first run where that takes `hopeless` times the incumbent, and
     between rounds where its best is `slower` times the incumbent's; else up to `rounds` are run,
     until `seconds` are used. `build_seconds` bounds lowering and C compilation of a candidate; a
-    run is killed after `run_seconds` more than twice the limit of the hopeless.
+    run is killed after `run_seconds` more than twice the limit of the hopeless. A new incumbent has
+    to be better by the share `margin`; a machine is slower now where the incumbent takes `drift`
+    times what it took.
     """
 
     rounds: int = 15
     seconds: float = 0.4
     hopeless: float = 1.5
     slower: float = 1.1
+    margin: float = 0.02
+    drift: float = 1.3
     build_seconds: float = 20.0
     run_seconds: float = 0.5
     first_run_seconds: float = 60.0
@@ -39,7 +43,7 @@ class Patience:
 
 @dataclass
 class Incumbent:
-    """The fastest candidate so far and what it costs."""
+    """The fastest candidate so far and its shortest time."""
 
     library: Library
     seconds: float
@@ -109,22 +113,26 @@ class MeasuredEvaluator:
         if first > self.patience.hopeless * best.seconds:
             return first
         mine, others = self._rounds([library, best.library], first)
-        seconds = best.seconds * min(mine) / min(others)
-        if seconds < best.seconds:
-            self.incumbent = Incumbent(library, seconds)
-        return seconds
+        if min(mine) < (1 - self.patience.margin) * min(others):
+            more, other = self._rounds([library, best.library], first)  # luck does not repeat
+            mine, others = mine + more, others + other
+        slowdown = min(others) / best.seconds
+        best.seconds = min(best.seconds, *others)
+        if slowdown < self.patience.drift:
+            slowdown = 1.0
+        if min(mine) < (1 - self.patience.margin) * min(others):
+            self.incumbent = Incumbent(library, min(mine))
+        return min(mine) / slowdown
 
     def _rounds(self, libraries: Sequence[Library], first: float) -> list[list[float]]:
-        """Times of each library, in turns; the first one has run once already."""
+        """Times of each library, in turns; a run of the first one takes about `first` seconds."""
         times: list[list[float]] = [[] for _ in libraries]
-        times[0].append(first)
         limit = 10 * first + 10 * self.patience.run_seconds
         for k in range(self.patience.rounds):
             if k >= 1 and self._is_decided(times):
                 break
             for library, seconds in reversed(list(zip(libraries, times, strict=True))):
-                answer: dict[str, Any] = self.runner.ask("time", library, limit, runs=1)
-                seconds += answer["seconds"]
+                seconds.append(self.runner.time(library, first, limit))
         return times
 
     def _is_decided(self, times: Sequence[Sequence[float]]) -> bool:

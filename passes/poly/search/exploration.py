@@ -14,6 +14,7 @@ from .budget import Budget
 from .candidate import ORIGINAL, Candidate, Evaluator, Result
 from .space import Point, SearchSpace
 
+LEADERS = 4
 Check = Callable[[Candidate], None]
 
 
@@ -31,11 +32,14 @@ class Visit(Generic[Point]):
 class SearchReport:
     """The outcome: `best` has the lowest cost of all visits, the original order among them.
 
+    `leaders` are the best few, `best` first: where costs are measured, the luckiest of many comes
+    first, and a final between these tells.
     `rejected` counts schedules that are illegal by reason, `failed` those that are legal and did
     not run or gave wrong results, by kind; `failures` has their schedules, to reproduce them.
     """
 
     best: Candidate
+    leaders: tuple[Candidate, ...]
     best_seconds: float
     original_seconds: float
     evaluated: int
@@ -151,7 +155,8 @@ class Exploration(Generic[Point]):
 
     def report(self) -> SearchReport:
         """What was found."""
-        best = min(self.visits, key=lambda v: v.result.cost)
+        ranked = sorted(self.visits, key=lambda v: v.result.cost)
+        best = ranked[0]
         failures = [v for v in self.visits if v.result.failure is not None]
         history, lowest = [], float("inf")
         for v in self.visits:
@@ -160,6 +165,7 @@ class Exploration(Generic[Point]):
                 history.append((v.at_seconds, lowest))
         return SearchReport(
             best=best.candidate,
+            leaders=tuple(v.candidate for v in ranked[:LEADERS] if v.result.seconds is not None),
             best_seconds=best.result.cost,
             original_seconds=self.visits[0].result.cost,
             evaluated=self._evaluated,

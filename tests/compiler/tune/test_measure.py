@@ -150,6 +150,20 @@ def test_a_slow_candidate_is_not_repeated(task: MeasureTask) -> None:
     assert fast.cost < slow.cost < float("inf")
 
 
+def test_noise_does_not_add_up(task: MeasureTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many equal candidates, measured with noise: none may seem much faster than the others."""
+    rng = np.random.default_rng(0)
+
+    def noisy(self: RunProcess, library: Library, expected: float, timeout: float) -> float:
+        return float(rng.normal(1.0, 0.05))
+
+    monkeypatch.setattr(RunProcess, "time", noisy)
+    library = compiled(task, "right", RIGHT)
+    with MeasuredEvaluator(task, 0, replace(QUICK, rounds=3, seconds=99.0)) as evaluator:
+        costs = [evaluator.measure(library).cost for _ in range(200)]
+    assert min(costs) > 0.75
+
+
 def test_arrays_are_guarded() -> None:
     guarded = GuardedArray((3, 5), np.float64)
     assert guarded.array.ctypes.data % 64 == 0

@@ -82,6 +82,8 @@ def test_the_optimum_is_found(search: BeamSearch | EvolutionarySearch) -> None:
     assert report.best_seconds == 1.0
     assert [s.factor for s in report.best.steps if isinstance(s, Split)] == list(BEST)
     assert report.original_seconds == 100.0
+    assert report.leaders[0] == report.best
+    assert len({c.text for c in report.leaders}) == 4
     costs = [cost for _, cost in report.history]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == 1.0
