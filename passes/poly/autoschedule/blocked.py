@@ -34,6 +34,7 @@ from ....dialects.schedule import (
 )
 from ..access_patterns import reduction_dims, stride
 from ..affine_maps import plain_dim
+from ..collapse_dims import shape_of
 from ..dependences import dependences_of
 from ..legality import check_schedule_is_legal
 from ..primitives import original_tree
@@ -131,9 +132,9 @@ class BlockedFactorization:
     def _pack(self) -> None:
         """Keep a copy of operands whose columns do not lie side by side, in panels of a block."""
         for s in [s for s in self.scop.statements if s.reduction is not None]:
-            column = plain_dim(s.write.data.results[-1])
             if len(s.write.data.used_dims()) < 2:
                 continue
+            column = plain_dim(s.write.data.results[-1])
             for k in range(1, len(s.sources)):
                 access = s.read_maps[k]
                 if column is None or stride(s.sources[k], access, column) in (0, 1):
@@ -289,7 +290,7 @@ def _only(tree: Node, names: set[str]) -> Node | None:
 
 def default_block(scop: ScopOp) -> int:
     """Rows of a block: panels are a small part of the work, register tiles divide blocks evenly."""
-    rows = max(array.type.get_shape()[0] for array in {s.target for s in scop.statements})  # type: ignore[attr-defined]
+    rows = max((n for s in scop.statements for n in shape_of(s.target)[:1]), default=0)
     return 96 if rows > 800 else 48
 
 
