@@ -40,7 +40,8 @@ class Verbs(click.Group):
 def main() -> None:
     """Compile PyTorch models into standalone, verified, vectorized C.
 
-    MODEL is a .pt2 file, or package.module:callable returning (module, example_inputs).
+    MODEL is a .pt2 file, or package.module:callable returning (module, example_inputs); or loops:
+    package.module:kernel, a @tilecast.kernel function, or an .mlir file of affine loops.
     """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
@@ -24,6 +24,9 @@ from .runtime.toolchain import Toolchain, build_library, find_toolchain
 from .target import architecture_flags, native_machine, physical_cores, resolve_target
 
 if TYPE_CHECKING:
+    from .frontend.kernel_language import BoundKernel, Kernel
+    from .kernels.compiled import CompiledKernel
+    from .kernels.lowering import Schedule
     from .lowering import Lowered
 
 Example = tuple[Any, ...]
@@ -31,18 +34,48 @@ Example = tuple[Any, ...]
 ASSUMED_COMPILER = ("gcc", "12.0.0")
 
 
+@overload
+def compile(
+    model: Kernel | BoundKernel,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    schedule: Schedule = None,
+    **options: Any,
+) -> CompiledKernel: ...
+@overload
 def compile(
     model: Any,
     example_inputs: Example | None = None,
     kwargs: Mapping[str, Any] | None = None,
     **options: Any,
-) -> CompiledModel:
+) -> CompiledModel: ...
+
+
+def compile(
+    model: Any,
+    example_inputs: Example | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    schedule: Schedule = None,
+    **options: Any,
+) -> CompiledModel | CompiledKernel:
     """Compile `model` (a module, an ExportedProgram or a .pt2 file) for inputs like the example.
+
+    A `@tilecast.kernel` function, or an .mlir file of affine loops, becomes a CompiledKernel: with
+    `sizes` for its integer parameters, under the steps `schedule` or those that tilecast chooses.
 
     Options are those of `tilecast.compiler.options.OPTIONS`. With `stop_after=STAGE` the result is
     the IR module after that stage (after "emit": the C files by name) and not a CompiledModel.
     """
     settings = resolve_options(options)
+    if is_kernel(model):
+        from .kernels.driver import compile_kernel  # brings in xDSL and isl
+
+        check_is_for_kernels(example_inputs, kwargs)
+        return compile_kernel(model, sizes, schedule, settings)
+    if sizes is not None or schedule is not None:
+        raise OptionError("sizes and schedule are for @tilecast.kernel functions and .mlir files")
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     stop = settings.stop_after if settings.stop_after != "build" else None
@@ -78,6 +111,8 @@ def emit(
     """Write the standalone source package without building it: no compiler is needed."""
     from .runtime.save import save_artifact
 
+    if is_kernel(model):
+        raise OptionError('kernels have no packages yet; compile(..., stop_after="emit") gives C')
     settings = resolve_options(options)
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
@@ -116,15 +151,32 @@ def build(
     return replace(artifact, library=entry.path / "library.so")
 
 
+def is_kernel(model: Any) -> bool:
+    """Whether `model` is loops (a kernel function, a bound one, a .mlir file) and not a model."""
+    if isinstance(model, str | Path):
+        return Path(model).suffix == ".mlir"
+    return bool(getattr(model, "is_tilecast_kernel", False))
+
+
+def check_is_for_kernels(example_inputs: Example | None, kwargs: Mapping[str, Any] | None) -> None:
+    """OptionError for what only models take."""
+    if example_inputs is not None or kwargs is not None:
+        raise OptionError("a kernel states its own types: give sizes= instead of example inputs")
+
+
 def add_or_keep_aside(
-    store: Store, key: str, files: Mapping[str, bytes], parts: Mapping[str, str]
+    store: Store,
+    key: str,
+    files: Mapping[str, bytes],
+    parts: Mapping[str, str],
+    kind: str = "models",
 ) -> Entry:
-    """Store a built model; a cache that fills up costs a warning and not the model."""
+    """Store what was built; a cache that fills up costs a warning and not the model."""
     try:
-        return store.add("models", key, files, parts)
+        return store.add(kind, key, files, parts)
     except CacheError as error:
-        warn(f"{error}; the model is not cached")
-        return open_store(enabled=False).add("models", key, files, parts)
+        warn(f"{error}; the {kind.removesuffix('s')} is not cached")
+        return open_store(enabled=False).add(kind, key, files, parts)
 
 
 def verified(

@@ -37,6 +37,22 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("program", ("plan-memory",)),
 )
 
+# Affine kernels: loops the user wrote instead of graph ops.
+KERNEL_PIPELINE: tuple[Stage, ...] = (
+    Stage("schedule", ("extract-affine", "autoschedule")),
+    Stage(
+        "loops",
+        (
+            "lower-scop",
+            "promote-buffers",
+            "eliminate-common-subexpressions",
+            "eliminate-dead-values",
+        ),
+    ),
+)
+# With the user's own steps, which name the loops of the program as it was written.
+EXTRACT_KERNEL = Stage("schedule", ("extract-affine",))
+
 
 def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
     """Apply the passes of a stage to `module`, in place."""

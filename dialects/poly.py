@@ -2,6 +2,9 @@
 
 A statement instance reads one element per read access, computes its body, writes one element.
 Domains are isl sets in text form over anonymous tuples, `{ [i0, i1] : 0 <= i0 < 8 and ... }`.
+
+Sizes that are known when the kernel runs are parameters: `s0`, `s1`, ... in isl texts, symbols in
+affine maps. An extent that depends on them is dynamic in the memref type, an expression beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     AffineMapAttr,
     ArrayAttr,
     DenseArrayBase,
@@ -20,8 +24,8 @@ from xdsl.dialects.builtin import (
     SymbolNameConstraint,
     i64,
 )
-from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue
-from xdsl.ir.affine import AffineMap
+from xdsl.ir import Attribute, Block, Dialect, ParametrizedAttribute, Region, SSAValue
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap, AffineSymExpr
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
@@ -64,6 +68,10 @@ class ScopOp(IRDLOperation):
     Block arguments are the kernel's arrays, `roles` says "in", "weight", "out", "inout" or
     "scratch" for each. `packs` holds a PackAttr or UnitAttr per argument. `schedule` is a list of
     schedule steps in text form, one a line.
+
+    `params` names the parameters s0, s1, ..., `context` is the isl set of their values for which
+    the kernel is defined, `[s0] -> { : s0 >= 0 }`. `extents` maps, per argument, the
+    parameters to its shape where that depends on them (else it is UnitAttr).
     """
 
     name = "poly.scop"
@@ -71,6 +79,9 @@ class ScopOp(IRDLOperation):
     roles = prop_def(ArrayAttr[StringAttr])
     packs = opt_prop_def(ArrayAttr)
     schedule = opt_prop_def(StringAttr)
+    params = opt_prop_def(ArrayAttr[StringAttr])
+    context = opt_prop_def(StringAttr)
+    extents = opt_prop_def(ArrayAttr)
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), NoTerminator())
 
@@ -93,6 +104,11 @@ class ScopOp(IRDLOperation):
         return {s.sym_name.data: s for s in self.statements}[name]
 
     @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters; none where all sizes are numbers."""
+        return [] if self.params is None else [name.data for name in self.params]
+
+    @property
     def positions(self) -> list[tuple[int, ...]]:
         """The place of each statement in the original loops; without one, statement k is nest k."""
         return [
@@ -108,10 +124,35 @@ class ScopOp(IRDLOperation):
     def verify_(self) -> None:
         if len(self.roles) != len(self.body.block.args):
             raise VerifyException("poly.scop: one role per array argument is expected")
+        for k, argument in enumerate(self.body.block.args):
+            assert isinstance(argument.type, MemRefType)
+            check_extents(argument.type, self.extents.data[k] if self.extents is not None else None)
         names = [s.sym_name.data for s in self.statements]
         if len(set(names)) < len(names):
             raise VerifyException(f"poly.scop: two statements have one name: {', '.join(names)}")
         self._verify_positions()
+        self._verify_parameters()
+
+    def _verify_parameters(self) -> None:
+        count = len(self.parameters)
+        if (count > 0) != (self.context is not None):
+            raise VerifyException("poly.scop: params and context are given together")
+        for array in arrays_of(self):
+            for extent in extents_of(array):
+                if any(symbol >= count for symbol in symbols_in(extent)):
+                    raise VerifyException(f"poly.scop: extent {extent} uses an unknown parameter")
+        for statement in self.statements:
+            for access in (statement.write.data, *statement.read_maps):
+                if access.num_symbols not in (0, count):
+                    raise VerifyException(
+                        f"poly.statement {statement.sym_name.data}: access {access} does not have "
+                        f"the {count} parameters of the scop as symbols"
+                    )
+                if any(s >= access.num_symbols for e in access.results for s in symbols_in(e)):
+                    raise VerifyException(
+                        f"poly.statement {statement.sym_name.data}: access {access} uses symbols "
+                        "that it does not have"
+                    )
 
     def _verify_positions(self) -> None:
         if len({s.position is None for s in self.statements}) > 1:
@@ -129,15 +170,28 @@ class ScopOp(IRDLOperation):
 
 @irdl_op_definition
 class ArrayOp(IRDLOperation):
-    """A temporary array of the scop; where it is stored is decided when loops are made."""
+    """A temporary array of the scop; where it is stored is decided when loops are made.
+
+    `extents` maps the parameters to its shape where that depends on them.
+    """
 
     name = "poly.array"
+    extents = opt_prop_def(AffineMapAttr)
     result = result_def(MemRefType)
     traits = traits_def(Pure())
 
-    def __init__(self, type: MemRefType[Attribute], name: str) -> None:
-        super().__init__(result_types=[type])
+    def __init__(
+        self, type: MemRefType[Attribute], name: str, extents: AffineMap | None = None
+    ) -> None:
+        super().__init__(
+            result_types=[type],
+            properties={"extents": None if extents is None else AffineMapAttr(extents)},
+        )
         self.result.name_hint = name
+
+    def verify_(self) -> None:
+        assert isinstance(self.result.type, MemRefType)
+        check_extents(self.result.type, self.extents)
 
 
 @irdl_op_definition
@@ -249,6 +303,19 @@ class IndexOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ParamOp(IRDLOperation):
+    """The value of parameter `index` of the enclosing scop."""
+
+    name = "poly.param"
+    index = prop_def(IntAttr)
+    result = result_def(IndexType)
+    traits = traits_def(Pure())
+
+    def __init__(self, index: int) -> None:
+        super().__init__(properties={"index": IntAttr(index)}, result_types=[IndexType()])
+
+
+@irdl_op_definition
 class YieldOp(IRDLOperation):
     """The value a statement writes."""
 
@@ -260,4 +327,55 @@ class YieldOp(IRDLOperation):
         super().__init__(operands=[value])
 
 
-Poly = Dialect("poly", [ScopOp, ArrayOp, StatementOp, IndexOp, YieldOp], [PackAttr])
+def arrays_of(scop: ScopOp) -> list[SSAValue]:
+    """Arguments, then temporaries."""
+    temporaries = [op.result for op in scop.body.block.ops if isinstance(op, ArrayOp)]
+    return [*scop.body.block.args, *temporaries]
+
+
+def extents_of(array: SSAValue) -> tuple[AffineExpr, ...]:
+    """The extents of an array of a scop: constants, or expressions over the parameters."""
+    assert isinstance(array.type, MemRefType)
+    map = _extents_map(array)
+    if map is not None:
+        return map.results
+    return tuple(AffineExpr.constant(n) for n in array.type.get_shape())
+
+
+def _extents_map(array: SSAValue) -> AffineMap | None:
+    owner = array.owner
+    found: Attribute | None = None
+    if isinstance(owner, ArrayOp):
+        found = owner.extents
+    elif isinstance(owner, Block):
+        scop = owner.parent_op()
+        if isinstance(scop, ScopOp) and scop.extents is not None:
+            found = scop.extents.data[array.index]  # type: ignore[attr-defined]
+    return found.data if isinstance(found, AffineMapAttr) else None
+
+
+def has_dynamic_shape(array: SSAValue) -> bool:
+    """Whether the shape of `array` depends on parameters."""
+    assert isinstance(array.type, MemRefType)
+    return any(n < 0 for n in array.type.get_shape())
+
+
+def check_extents(type: MemRefType[Attribute], extents: Attribute | None) -> None:
+    """VerifyException where `extents` does not describe the shape of `type`."""
+    shape = type.get_shape()
+    if not isinstance(extents, AffineMapAttr):
+        if any(n < 0 for n in shape):
+            raise VerifyException(f"poly: {type} has an unknown extent; give its `extents`")
+        return
+    results = extents.data.results
+    constants = [e.value if isinstance(e, AffineConstantExpr) else DYNAMIC_INDEX for e in results]
+    if extents.data.num_dims or constants != list(shape):
+        raise VerifyException(f"poly: extents {extents.data} do not describe {type}")
+
+
+def symbols_in(expr: AffineExpr) -> set[int]:
+    """The positions of the symbols that `expr` uses."""
+    return {e.position for e in expr.dfs() if isinstance(e, AffineSymExpr)}
+
+
+Poly = Dialect("poly", [ScopOp, ArrayOp, StatementOp, IndexOp, ParamOp, YieldOp], [PackAttr])

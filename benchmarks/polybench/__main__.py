@@ -24,6 +24,7 @@ from ..machine import describe_machine
 from .anchors import anchor_dataset
 from .benchmark import DATASETS, load_all
 from .build import BASELINE_FLAGS
+from .schedules import FOLDER
 from .table import failures, geometric_means, speedup_table
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,9 @@ def run(name: str, dataset: str, options: argparse.Namespace) -> dict[str, Any]:
     """The result of one kernel; a process that fails is a result too."""
     command = [sys.executable, "-m", "benchmarks.polybench.run_kernel", name, dataset]
     command += ["--threads", str(options.threads), "--budget", str(options.budget)]
+    command += ["--evaluations", str(options.evaluations)]
     command += ["--seconds", str(options.seconds), *(["--replay"] if options.replay else [])]
+    command += ["--schedules", str(options.schedules.resolve())]
     limit = options.budget + options.seconds + SLACK_SECONDS
     result: dict[str, Any] = {"kernel": name, "dataset": dataset}
     try:
@@ -59,8 +62,10 @@ def main() -> None:
     parser.add_argument("--dataset", choices=DATASETS, help="instead of the anchors' sizes")
     parser.add_argument("--threads", type=int, default=physical_cores())
     parser.add_argument("--budget", type=float, default=0.0, help="seconds of search per kernel")
+    parser.add_argument("--evaluations", type=int, default=0, help="schedules searched per kernel")
     parser.add_argument("--seconds", type=float, default=8.0, help="seconds of timing per kernel")
     parser.add_argument("--replay", action="store_true", help="time the stored schedules")
+    parser.add_argument("--schedules", type=Path, default=FOLDER, help="folder of the database")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     options = parser.parse_args()
     rows = []

@@ -1,33 +1,37 @@
-"""Schedules without measurement: what a compile would take by itself, and seeds of a search."""
+"""Schedules without measurement: what a compile takes by itself, and what is compared with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.errors import TilecastError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Step
-from tilecast.passes.poly.autoschedule.dense import dense_candidate
+from tilecast.passes.poly.autoschedule.autoschedule import autoschedule
 from tilecast.passes.poly.search import Candidate, ScopCheck, vectorized_original
-
-Rule = Callable[[ScopOp, Machine, int], list[Step]]
-# In order of preference where they are legal.
-RULES: dict[str, Rule] = {
-    "register tiles": dense_candidate,
-    "vectorized": lambda scop, machine, threads: vectorized_original(scop, machine),
-}
+from tilecast.passes.poly.search.choice_space import ChoiceSpace
 
 
 def automatic_schedules(scop: ScopOp, machine: Machine, threads: int) -> dict[str, Candidate]:
-    """The legal schedules that rules give, by rule; the first one is the automatic choice."""
+    """Legal schedules by variant: "vectorized" is the original order with vectors, "auto" the
+    automatic one, "untimed" the automatic one without its time tiles, where it has any."""
     check = ScopCheck(scop)
     found: dict[str, Candidate] = {}
-    for name, rule in RULES.items():
+
+    def attempt(name: str, rule: Callable[[], list[Step]]) -> None:
         try:
-            candidate = Candidate(tuple(rule(scop, machine, threads)))
+            candidate = Candidate(tuple(rule()))
             check(candidate)
         except TilecastError:
-            continue
+            return
         found[name] = candidate
+
+    space = ChoiceSpace(scop, machine, threads)
+    attempt("vectorized", lambda: vectorized_original(scop, machine))
+    attempt("auto", lambda: autoschedule(scop, machine, threads))
+    if space.default.time_tile is not None:
+        untimed = replace(space.default, time_tile=None)
+        attempt("untimed", lambda: list(space.steps(untimed)))
     return found

@@ -16,41 +16,34 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 from tilecast.codegen.c import emit_unit
 from tilecast.dialects.errors import BrokenDependenceError, IllegalScheduleError, LoweringError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
-from tilecast.dialects.schedule import Node, Rearrange, Rfactor, Step, bands_of, compact_text
+from tilecast.dialects.schedule import Step
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.dependences import Dependences
-from tilecast.passes.poly.legality import LegalityChecker, OrderChecker
 from tilecast.passes.poly.lower_scop import lower_scop
-from tilecast.passes.poly.scheduled import apply_schedule
-from tilecast.passes.poly.sets import isl
-from tilecast.passes.poly.vector_legality import check_vector_loops
 from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from .benchmark import BENCHMARKS, Benchmark, Data, load_all
 from .build import ORIGINAL_ORDER, PLAIN
-from .random_schedules import random_rewrites, random_tree_steps
 from .refusal_proofs import check_refusal
+from .schedule_stream import Scheduled, executable, schedules
 
 BATCH = 16
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
 REASSOCIATED = 1e-8  # relative error of sums in another order, which some kernels amplify
-PARALLEL_KINDS = ("parallel", "block.x", "block.y", "thread.x", "thread.y")
 
 
 @dataclass
@@ -78,17 +71,6 @@ class Tally:
         self.failures += other.failures
 
 
-@dataclass(frozen=True)
-class Scheduled:
-    """A schedule: its steps, the rewritten scop and the tree; `refusal` where it is illegal."""
-
-    steps: list[Step]
-    scop: ScopOp
-    tree: Node
-    refusal: IllegalScheduleError | None
-    keeps_sums: bool
-
-
 def scop_of(benchmark: Benchmark) -> ScopOp:
     """The kernel at MINI size."""
     module = benchmark.bind("MINI").module()
@@ -97,72 +79,6 @@ def scop_of(benchmark: Benchmark) -> ScopOp:
     assert isinstance(scop, ScopOp)
     scop.detach()
     return scop
-
-
-@dataclass
-class _Checkers:
-    """Legality of one (rewritten) scop, and whether sums keep their order."""
-
-    scop: ScopOp
-
-    def __post_init__(self) -> None:
-        self.legality = LegalityChecker(self.scop)
-        d = self.legality.dependences
-        none = isl.UnionMap("{ }")
-        strict = Dependences(d.flow, d.reads, d.anti, d.output, none)
-        self.strict = OrderChecker(strict, {s.sym_name.data: s.rank for s in self.scop.statements})
-
-    def refusal(self, tree: Node) -> IllegalScheduleError | None:
-        """Why `tree` is illegal."""
-        try:
-            self.legality.check(tree)
-            check_vector_loops(tree, self.scop)
-        except IllegalScheduleError as error:
-            return error
-        return None
-
-    def keeps_sums(self, tree: Node) -> bool:
-        """Whether reductions run in their original order."""
-        try:
-            self.strict.check(tree)
-        except IllegalScheduleError:
-            return False
-        return True
-
-
-def schedules(scop: ScopOp, rng: Random, keep_illegal: float) -> Iterator[Scheduled]:
-    """Random schedules without end; each step that breaks something stays with `keep_illegal`."""
-    plain = _Checkers(scop)
-    while True:
-        rewrites = random_rewrites(scop, rng)
-        rewritten, _ = apply_schedule(scop, rewrites)
-        checkers = _Checkers(rewritten) if rewrites else plain
-        steps, tree = random_tree_steps(
-            rewritten, rng, lambda t, c=checkers: c.refusal(t) is None, keep_illegal
-        )
-        refusal = checkers.refusal(tree)
-        keeps = not any(isinstance(s, Rfactor) for s in rewrites)
-        keeps = keeps and refusal is None and checkers.keeps_sums(tree)
-        if steps:
-            yield Scheduled([*rewrites, *steps], rewritten, tree, refusal, keeps)
-
-
-def executable(one: Scheduled, rng: Random) -> list[Step]:
-    """Steps that run on one CPU core: iterations that may run at the same time run backward, or
-    stay a parallel loop."""
-    tree = one.tree
-    for band in list(bands_of(tree)):
-        if band.kind in PARALLEL_KINDS and (band.kind != "parallel" or rng.random() < 0.5):
-            backward = tuple((s, f"-({e})") for s, e in band.exprs)
-            new = replace(band, kind="for", exprs=backward)
-            tree = _with_band(tree, band.axis, new)
-    return one.steps if tree is one.tree else [*one.steps, Rearrange(compact_text(tree))]
-
-
-def _with_band(tree: Node, axis: str, new: Any) -> Node:
-    from tilecast.passes.poly.primitives.tree_edits import replace_band
-
-    return replace_band(tree, axis, lambda band: replace(new, body=band.body))
 
 
 def lowered(scop: ScopOp, steps: Sequence[Step], name: str) -> FuncOp:

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-# kernel -> (products m x n x k with its sizes by name, its own floating-point operations)
+# kernel -> floating-point operations at its sizes
 FLOPS = {
     "gemm": lambda s: 2 * s["ni"] * s["nj"] * s["nk"],
     "2mm": lambda s: 2 * s["ni"] * s["nj"] * (s["nk"] + s["nl"]),
@@ -23,6 +23,7 @@ FLOPS = {
     "symm": lambda s: 2 * s["m"] * s["m"] * s["n"],
     "trmm": lambda s: s["m"] * (s["m"] - 1) * s["n"],
 }  # fmt: skip
+# kernel -> sizes m x n x k of the product that it is compared with
 SHAPES = {
     "gemm": ("ni", "nj", "nk"),
     "2mm": ("ni", "nj", "nk"),

@@ -204,15 +204,16 @@ benchmark("bicg", bicg, VECTOR_SIZES, bicg_data, bicg_reference, ["s", "q"])
 
 
 @kernel
-def doitgen(nq: int, nr: int, np: int, A: f64[nr, nq, np], C4: f64[np, np], sum: f64[np]) -> None:
-    """A[r, q, :] = A[r, q, :] C4."""
+def doitgen(nq: int, nr: int, ns: int, A: f64[nr, nq, ns], C4: f64[ns, ns]) -> None:
+    """A[r, q, :] = A[r, q, :] C4; PolyBench has `sum` as an argument, though nobody reads it."""
+    sum = np.empty(ns, f64)
     for r in range(nr):
         for q in range(nq):
-            for p in range(np):
+            for p in range(ns):
                 sum[p] = 0.0
-                for s in range(np):
+                for s in range(ns):
                     sum[p] += A[r, q, s] * C4[s, p]
-            for p in range(np):
+            for p in range(ns):
                 A[r, q, p] = sum[p]
 
 
@@ -221,12 +222,12 @@ def doitgen_data(nq: int, nr: int, n: int) -> Data:
     i, j, k = grid(nr, nq, n)
     a = ((i * j + k) % n) / n
     i, j = grid(n, n)
-    return {"A": a, "C4": (i * j % n) / n, "sum": np.zeros(n)}
+    return {"A": a, "C4": (i * j % n) / n}
 
 
 def doitgen_reference(nq: int, nr: int, n: int, *arrays: Any) -> None:
     """A batched matrix product."""
-    a, c4, _ = arrays
+    a, c4 = arrays
     a[:] = a @ c4
 
 

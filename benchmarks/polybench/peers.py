@@ -65,12 +65,12 @@ def clang_with_polly() -> str:
     raise PeerUnavailable("no clang with Polly is installed")
 
 
-def compile_polly(kernel: KernelTask, threads: int) -> Library:
+def compile_polly(kernel: KernelTask, nested: bool, threads: int) -> Library:
     """clang -O3 -march=native with Polly; its OpenMP calls go to gcc's runtime."""
     clang = clang_with_polly()
-    suffix = "parallel" if threads > 1 else "sequential"
+    suffix = f"{'nested' if nested else 'flat'}_{threads}"
     source = kernel.task.folder / f"polly_{suffix}.c"
-    source.write_text(kernel.nested_c, encoding="utf-8")
+    source.write_text(kernel.nested_c if nested else kernel.flat_c, encoding="utf-8")
     parallel = PARALLEL if threads > 1 else ()
     unit, library = source.with_suffix(".o"), source.with_suffix(".so")
     options = ["-std=c11", *BASELINE_FLAGS, *POLLY, *parallel, "-fPIC"]

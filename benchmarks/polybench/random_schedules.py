@@ -12,7 +12,6 @@ from random import Random
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import (
-    Accumulate,
     Band,
     Bind,
     Chain,
@@ -20,18 +19,13 @@ from tilecast.dialects.schedule import (
     Fuse,
     Leaf,
     Node,
-    Pack,
     Parallelize,
-    Precompute,
     Rearrange,
     Reorder,
     Reverse,
-    Rewrite,
-    Rfactor,
     Shift,
     Skew,
     Split,
-    SplitDomain,
     Step,
     Tile,
     Unroll,
@@ -42,7 +36,6 @@ from tilecast.dialects.schedule import (
     compact_text,
 )
 from tilecast.passes.poly.primitives import apply_step, original_tree
-from tilecast.passes.poly.scheduled import apply_schedule
 
 FACTORS = (2, 3, 4, 5, 8, 16)
 LANES = (2, 4, 8)
@@ -256,41 +249,6 @@ def replace_node(tree: Node, old: Node, new: Node) -> Node:
             return replace(tree, body=replace_node(tree.body, old, new))
         case Chain(children):
             return chain([replace_node(c, old, new) for c in children])
-
-
-def random_rewrite(scop: ScopOp, rng: Random) -> Rewrite | None:
-    """A rewrite of a random statement, which may not apply."""
-    statement = rng.choice(scop.statements)
-    name, rank = statement.sym_name.data, statement.rank
-    if rank == 0:
-        return None
-    dim, factor = rng.randrange(rank), rng.choice(FACTORS)
-    operand = rng.randrange(max(1, len(statement.sources)))
-    conditions = (f"i{dim} >= {factor}", f"i{dim} >= {factor}*floor(i{rank - 1}/{factor})")
-    return rng.choice(
-        [
-            SplitDomain(name, rng.choice(conditions), f"{name}_inside"),
-            Accumulate(name, dim, factor),
-            Rfactor(name, dim, rng.choice(LANES)),
-            Pack(name, operand, rng.randrange(2), factor),
-            Precompute(name, tuple(d for d in range(rank) if d != dim)),
-        ]
-    )
-
-
-def random_rewrites(scop: ScopOp, rng: Random) -> list[Step]:
-    """Up to two rewrites that apply, one after the other; mostly none."""
-    steps: list[Step] = []
-    for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
-        rewritten, _ = apply_schedule(scop, steps)
-        step = random_rewrite(rewritten, rng)
-        try:
-            if step is not None:
-                apply_schedule(scop, [*steps, step])
-                steps.append(step)
-        except IllegalScheduleError:
-            continue
-    return steps
 
 
 def random_tree_steps(

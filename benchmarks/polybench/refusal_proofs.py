@@ -83,13 +83,24 @@ def conflict(scop: ScopOp, source: Instance, sink: Instance) -> str | None:
     return "ordered" if "ordered" in kinds else "updates" if kinds else None
 
 
+_KNOWN: dict[str, frozenset[tuple[int, ...]]] = {}
+
+
+def _instances(statement: StatementOp) -> frozenset[tuple[int, ...]]:
+    """The points of the domain, listed once."""
+    text = statement.domain.data
+    if text not in _KNOWN:
+        _KNOWN[text] = frozenset(instances_of(statement))
+    return _KNOWN[text]
+
+
 def check_refusal(scop: ScopOp, tree: Node, error: BrokenDependenceError) -> None:
     """AssertionError unless the two instances that `error` names exist, depend on one another, and
     are run in the wrong order or at the same time by `tree`."""
     source, sink = error.source, error.sink
     by_name = {s.sym_name.data: s for s in scop.statements}
     for name, at in (source, sink):
-        assert at in set(instances_of(by_name[name])), f"{name}{at} is no instance"
+        assert at in _instances(by_name[name]), f"{name}{at} is no instance"
     kind = conflict(scop, source, sink)
     assert kind is not None, f"{source} and {sink} access nothing in common"
     assert original_place(scop, source) < original_place(scop, sink), "not in original order"

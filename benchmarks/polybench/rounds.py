@@ -14,10 +14,12 @@ from .dgemm import Dgemm
 from .variants import Variant
 
 LEAST_ROUNDS, MOST_ROUNDS = 3, 25
+# A variant is given up that takes longer than this many times a faster one, and some seconds.
+HOPELESS, SLACK = 10.0, 3.0
 
 
-def check(runner: RunProcess, variant: Variant, timeout: float) -> None:
-    """Run `variant` once; what is wrong with it becomes its failure."""
+def check(runner: RunProcess, variant: Variant, timeout: float) -> float | None:
+    """Seconds of the first run of `variant`; what is wrong with it becomes its failure."""
     assert variant.library is not None
     try:
         answer = runner.ask("check", variant.library, timeout)
@@ -26,6 +28,9 @@ def check(runner: RunProcess, variant: Variant, timeout: float) -> None:
         variant.failure = str(error)
     if variant.failure:
         runner.close()
+        return None
+    seconds: float = answer["seconds"][0]
+    return seconds
 
 
 def run_rounds(
@@ -40,9 +45,12 @@ def run_rounds(
     times: dict[str, list[float]] = {}
     rates: list[float] = []
     try:
+        limit = timeout
         for variant in variants:
             if variant.library is not None and not variant.failure:
-                check(runner, variant, timeout)
+                first = check(runner, variant, limit)
+                if first is not None:
+                    limit = min(limit, HOPELESS * first + SLACK)
         ready = [v for v in variants if v.library is not None and not v.failure]
         times = {v.name: [] for v in ready}
         for number in range(MOST_ROUNDS):

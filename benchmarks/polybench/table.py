@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from .anchors import load_anchors
+from .variants import GCC, POLLY
 
 Row = dict[str, Any]
 
@@ -21,8 +22,7 @@ def seconds(row: Row, variant: str) -> float | None:
 
 def baseline_seconds(row: Row) -> float | None:
     """gcc on the form of the untransformed nest that it does better."""
-    times = [t for t in (seconds(row, "gcc nested"), seconds(row, "gcc flat")) if t is not None]
-    return min(times, default=None)
+    return min((t for name in GCC if (t := seconds(row, name)) is not None), default=None)
 
 
 def speedup(*variants: str) -> Callable[[Row], float | None]:
@@ -60,7 +60,7 @@ COLUMNS: dict[str, Callable[[Row], float | None]] = {
     "auto": speedup("auto"),
     "untimed": speedup("untimed"),
     "search": speedup("search"),
-    "polly": speedup("polly", "polly 1 thread"),
+    "polly": speedup(*POLLY),
     "of dgemm": blas_share,
     "Pluto*": anchor("best_pluto"),
     "any peer*": anchor("best_any"),

@@ -10,6 +10,7 @@ from . import (
     integer_rules,
     math_rules,
     memory_rules,
+    parallel_rules,
     reduction_rules,
     vector_rules,
 )
@@ -36,6 +37,7 @@ _RULES = (
     integer_rules,
     math_rules,
     memory_rules,
+    parallel_rules,
     reduction_rules,
     vector_rules,
 )

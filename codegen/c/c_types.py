@@ -65,9 +65,9 @@ def unsigned_type(name: str) -> str:
 
 
 def row_major_strides(type: MemRefType[Any]) -> list[int]:
-    """Element strides of a static row-major memref; LoweringError for any other layout."""
+    """Element strides of a row-major memref whose strides are static; LoweringError for others."""
     shape = type.get_shape()
-    if not isinstance(type.layout, NoneAttr) or any(n < 0 for n in shape):
+    if not isinstance(type.layout, NoneAttr) or any(n < 0 for n in shape[1:]):
         raise LoweringError(f"expected a static row-major memref, got {type}")
     return [math.prod(shape[d + 1 :]) for d in range(len(shape))]
 

@@ -11,6 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from ...dialects.errors import LoweringError
 from .expression import Expr
 from .function import FunctionEmitter
+from .parallel_regions import is_region
 from .registry import emits
 
 
@@ -30,12 +31,20 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
             emitter.expr(init)
             emitter.set_variable(argument, name)
         names.append(name)
-    bounds = [_bound(emitter, v) for v in (op.lb, op.ub, op.step)]
+    bounds = [bound(emitter, v) for v in (op.lb, op.ub, op.step)]
     emitter.flush()
     outer = emitter.scope
-    emitter.open(_header(emitter, index, bounds))
+    starts_region = not emitter.in_region and is_region(op)
+    if starts_region:
+        emitter.in_region = True
+        emitter.directive("#ifdef _OPENMP")
+        emitter.directive("#pragma omp parallel")
+        emitter.directive("#endif")
+    emitter.open(loop_header(emitter, index, bounds))
     emitter.block(op.body.block, names)
     emitter.close()
+    if starts_region:
+        emitter.in_region = False
     assert emitter.scope is outer
     for result, name in zip(op.results, names, strict=True):
         emitter.set_variable(result, name)
@@ -61,7 +70,7 @@ def _shared_variable(emitter: FunctionEmitter, op: scf.ForOp, position: int) -> 
     return name
 
 
-def _bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
+def bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
     """A loop bound: evaluated once, so a name or a literal where it is not a cheap expression."""
     expression = emitter.expr(value)
     if expression.reads or expression.identifiers & {"tc_floor_div_index", "tc_ceil_div_index"}:
@@ -69,32 +78,13 @@ def _bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
     return expression
 
 
-def _header(emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr]) -> str:
+def loop_header(emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr]) -> str:
+    """The `for` line; claims the name of `index`."""
     lower, upper, step = bounds
     ctype = "int64_t" if isinstance(index.type, IndexType) else emitter.c_type(index.type)
     name = emitter.declare_loop_index(index)
     advance = f"++{name}" if step.value == 1 else f"{name} += {step.text}"
     return f"for ({ctype} {name} = {lower.text}; {name} < {upper.at(5)}; {advance}) {{"
-
-
-@emits(scf.ParallelOp)
-def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
-    """A worksharing loop where OpenMP is on, else a plain loop."""
-    assert isinstance(op, scf.ParallelOp)
-    if len(op.lowerBound) != 1 or op.initVals:
-        raise LoweringError(
-            "scf.parallel: expected one dimension and no results, got "
-            f"{len(op.lowerBound)} dimensions and {len(op.initVals)} results"
-        )
-    bounds = [_bound(emitter, v) for v in (op.lowerBound[0], op.upperBound[0], op.step[0])]
-    emitter.flush()
-    emitter.directive("#ifdef _OPENMP")
-    emitter.directive("#pragma omp parallel for schedule(static)")
-    emitter.directive("#endif")
-    (index,) = op.body.block.args
-    emitter.open(_header(emitter, index, bounds))
-    emitter.block(op.body.block)
-    emitter.close()
 
 
 @emits(scf.IfOp)

@@ -6,7 +6,7 @@ become named locals. A load stays part of an expression only until something may
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
@@ -49,6 +49,8 @@ class FunctionEmitter:
         self._pending: list[SSAValue] = []
         self._repeatable: set[SSAValue] = set()
         self._variables: set[SSAValue] = set()
+        self.in_region = False
+        self.outlined: list[str] = []
 
     # --- text ---------------------------------------------------------------------------------
 
@@ -218,6 +220,44 @@ class FunctionEmitter:
 
                 emit_elementwise(self, op, LANES[type(op)])
 
+    def is_local(self, value: SSAValue) -> bool:
+        """Whether the C expression of `value` contains a name of this function."""
+        return any(self.scope.is_taken(name) for name in self._values[value].identifiers)
+
+    def outline(self, block: Block, captured: Sequence[SSAValue]) -> str:
+        """Put `block` into a function of its own, with `captured` as parameters; the call of it.
+
+        Nothing else may be used in `block` but constants. Arrays among `captured` are distinct.
+        """
+        arguments = [self.expr(value).text for value in captured]
+        outer = (self._lines, self._depth, self.scope, self.in_region, dict(self._values))
+        self._lines, self._depth, self.scope, self.in_region = [], 1, Scope(), False
+        written = _written_arguments(self.func)
+        parameters = [
+            self._parameter(value, value.name_hint or _default_name(value.type), written)
+            for value in captured
+        ]
+        self.block(block)
+        name = f"{self.name}_parallel_{len(self.outlined)}"
+        head = f"static void {name}({', '.join(parameters)})"
+        self.outlined.append("\n".join([head, "{", *self._lines, "}"]) + "\n\n")
+        self._lines, self._depth, self.scope, self.in_region, self._values = outer
+        return f"{name}({', '.join(arguments)});"
+
+    def _parameter(self, value: SSAValue, hint: str, written: Collection[BlockArgument]) -> str:
+        """The declaration of a parameter, whose name `value` takes."""
+        name = self.scope.claim(hint)
+        self._values[value] = Expr(name)
+        if not isinstance(value.type, MemRefType):
+            return f"{self.c_type(value.type)} {name}"
+        is_constant = isinstance(value, BlockArgument) and value not in written
+        ctype = storage_type(value.type.get_element_type())
+        inner = "".join(f"[{n}]" for n in value.type.get_shape()[1:])
+        declared = f"*restrict {name}"
+        if self.nested and inner:
+            declared = f"({declared}){inner}"
+        return f"{'const ' if is_constant else ''}{ctype} {declared}"
+
     # --- the function -------------------------------------------------------------------------
 
     def prototype(self) -> str:
@@ -227,20 +267,10 @@ class FunctionEmitter:
             raise LoweringError(f"@{self.func.sym_name.data}: at most one result can be emitted")
         returns = self.c_type(results[0]) if results else "void"
         written = _written_arguments(self.func)
-        parameters = []
-        for index, argument in enumerate(self.func.body.block.args):
-            name = self.scope.claim(argument.name_hint or f"arg{index}")
-            self._values[argument] = Expr(name)
-            if isinstance(argument.type, MemRefType):
-                qualifier = "" if argument in written else "const "
-                ctype = storage_type(argument.type.get_element_type())
-                inner = "".join(f"[{n}]" for n in argument.type.get_shape()[1:])
-                declared = f"*restrict {name}"
-                if self.nested and inner:
-                    declared = f"({declared}){inner}"
-                parameters.append(f"{qualifier}{ctype} {declared}")
-            else:
-                parameters.append(f"{self.c_type(argument.type)} {name}")
+        parameters = [
+            self._parameter(argument, argument.name_hint or f"arg{index}", written)
+            for index, argument in enumerate(self.func.body.block.args)
+        ]
         return f"{returns} {self.name}({', '.join(parameters) or 'void'})"
 
     def emit(self, prefix: str = "") -> str:
@@ -258,14 +288,14 @@ class FunctionEmitter:
         return "\n".join(self._lines) + "\n"
 
 
-_READS = frozenset(
+MEMORY_READS = frozenset(
     ("memref.load", "vector.load", "vector.maskedload", "vector.gather", "vector.create_mask")
 )
 
 
 def _is_pure(op: Operation) -> bool:
     """True if `op` may be left out where its results are not used."""
-    return op.name in _READS or (bool(op.results) and is_side_effect_free(op))
+    return op.name in MEMORY_READS or (bool(op.results) and is_side_effect_free(op))
 
 
 def signature_comment(func: FuncOp) -> str:
@@ -284,7 +314,7 @@ def signature_comment(func: FuncOp) -> str:
 def _short(type: Attribute) -> str:
     if not isinstance(type, MemRefType):
         return str(type)
-    extents = "".join(f"[{n}]" for n in type.get_shape())
+    extents = "".join("[?]" if n < 0 else f"[{n}]" for n in type.get_shape())
     return f"{type.get_element_type()}{extents}"
 
 

@@ -50,4 +50,6 @@ def emit_prototypes(funcs: Sequence[FuncOp], prefix: str = "", nested: bool = Fa
 def _kernel(
     func: FuncOp, prelude: Prelude, storage: str, prefix: str = "", nested: bool = False
 ) -> str:
-    return signature_comment(func) + FunctionEmitter(func, prelude, prefix, nested).emit(storage)
+    emitter = FunctionEmitter(func, prelude, prefix, nested)
+    text = emitter.emit(storage)
+    return "".join(emitter.outlined) + signature_comment(func) + text

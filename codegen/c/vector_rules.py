@@ -93,6 +93,11 @@ def _define_first_lanes(prelude: Prelude, shape: VectorShape) -> str:
                 f"const int32_t count = n >= {lanes} ? {lanes} : n <= 0 ? 0 : (int32_t)n;",
                 f"return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32({steps}));",
             ]
+        elif shape.is_native and lanes == 4 and shape.mask_lane_bits == 64:
+            steps = ", ".join(str(lane) for lane in range(lanes))
+            body = [
+                f"return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x({steps}));"
+            ]
         else:
             body = [f"unsigned char lane[{lanes}];", f"for (int l = 0; l < {lanes}; ++l) {{"]
             body += ["    lane[l] = (unsigned char)(l < n);", "}"]

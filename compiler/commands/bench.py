@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from .kernel_flags import kernel_flags, kernel_keywords
 from .option_flags import given_options, option_flags
 from .output import json_flag, print_json, print_table
 from .runnable import load_runnable
@@ -20,9 +22,18 @@ WARMUP_SECONDS = 0.3
 @click.argument("model")
 @click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--calls", type=click.IntRange(1, 100_000), default=5, show_default=True)
+@kernel_flags
 @option_flags("stop_after")
 @json_flag
-def bench_command(model: str, rounds: int, calls: int, as_json: bool, **flags: Any) -> None:
+def bench_command(
+    model: str,
+    rounds: int,
+    calls: int,
+    sizes: tuple[str, ...],
+    schedule: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Time MODEL or PACKAGE on its example inputs, engines taking turns in rounds.
 
     Engines share this process; `python -m benchmarks.compare` isolates them and adds peers.
@@ -30,7 +41,7 @@ def bench_command(model: str, rounds: int, calls: int, as_json: bool, **flags: A
     import torch
 
     options = given_options(flags)
-    runnable = load_runnable(model, options)
+    runnable = load_runnable(model, options, kernel_keywords(sizes, schedule))
     if options.get("threads"):
         torch.set_num_threads(options["threads"])
     engines: dict[str, Callable[..., Any]] = {"tilecast": runnable.program}

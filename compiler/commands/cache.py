@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...dialects.errors import InvalidInputError
 from ..runtime.cache import KINDS, Store, cache_directory, problem_of
 from .model_argument import load_model
 from .option_flags import given_options, option_flags
@@ -59,6 +60,8 @@ def explain_command(model: str, as_json: bool, **flags: Any) -> None:
     from ..driver import cache_key_parts
 
     loaded = load_model(model)
+    if loaded.is_kernel:
+        raise InvalidInputError(f"{model} is a kernel; the cache is explained for models")
     parts = cache_key_parts(loaded.model, loaded.example_inputs, **given_options(flags))
     lines = Store(cache_directory()).explain(parts)
     if as_json:

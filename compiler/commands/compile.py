@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ...dialects.errors import PackageError
+from .kernel_flags import kernel_flags, kernel_keywords
 from .model_argument import load_model
 from .option_flags import given_options, option_flags
 from .output import json_flag, print_json
@@ -19,17 +20,20 @@ from .output import json_flag, print_json
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the package.")
 @click.option("--emit-only", is_flag=True, help="Write the sources without building them.")
 @click.option("--inline-weights", is_flag=True, help="Put the weights into C arrays.")
+@kernel_flags
 @option_flags()
 @json_flag
 def compile_command(
     model: str,
+    sizes: tuple[str, ...],
+    schedule: Path | None,
     output: Path | None,
     emit_only: bool,
     inline_weights: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Compile MODEL (a .pt2 file, or package.module:callable) and save it with -o.
+    """Compile MODEL (a .pt2 or .mlir file, or package.module:callable) and save it with -o.
 
     With --stop-after the IR of that stage is printed instead.
     """
@@ -42,26 +46,40 @@ def compile_command(
         # Said before minutes of work, not after.
         raise PackageError(f"{output} exists and is not a folder; choose another path")
     start = time.perf_counter()
-    loaded = load_model(model)
+    loaded = load_model(model, kernel_keywords(sizes, schedule))
+    if loaded.is_kernel and output is not None:
+        raise PackageError(
+            "kernels are not saved as packages yet; --stop-after emit prints their C"
+        )
     from ..driver import compile as compile_model  # imports torch: not before arguments are right
     from ..driver import emit
-    from ..runtime.model import CompiledModel
 
     if emit_only and output is not None:
-        emit(loaded.model, loaded.example_inputs, output, **options)
+        emit(loaded.model, loaded.example_inputs, output, **loaded.keywords, **options)
     else:
-        compiled = compile_model(loaded.model, loaded.example_inputs, **options)
-        if not isinstance(compiled, CompiledModel):  # --stop-after, or its variable
+        compiled = compile_model(loaded.model, loaded.example_inputs, **loaded.keywords, **options)
+        if not is_built(compiled, loaded.is_kernel):  # --stop-after, or its variable
             click.echo(stage_text(compiled))
             return
         if output is not None:
-            compiled.save(output, inline_weights=inline_weights)
+            compiled.save(output, **({"inline_weights": True} if inline_weights else {}))
     seconds = time.perf_counter() - start
     if as_json:
         print_json({"model": model, "output": output and str(output), "seconds": seconds})
         return
     where = f"saved to {output}" if output is not None else "not saved (no -o)"
     click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
+
+
+def is_built(result: Any, is_kernel: bool) -> bool:
+    """Whether `result` can be called: it is not the IR or the C of a stage."""
+    if is_kernel:
+        from ..kernels.compiled import CompiledKernel
+
+        return isinstance(result, CompiledKernel)
+    from ..runtime.model import CompiledModel
+
+    return isinstance(result, CompiledModel)
 
 
 def stage_text(result: Any) -> str:

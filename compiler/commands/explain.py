@@ -1,37 +1,80 @@
-"""`tilecast explain MODEL`: the kernels, what is in each, and how often it is called."""
+"""`tilecast explain MODEL|KERNEL`: what a model becomes, or everything about one kernel."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .model_argument import load_model
+from .kernel_flags import kernel_flags, kernel_keywords
+from .model_argument import LoadedModel, load_model
 from .option_flags import given_options, option_flags
 from .output import json_flag, print_json, print_table
 
 
 @click.command("explain")
 @click.argument("model")
+@click.option("--kernel", help="Explain this kernel of a model: statements, dependences, schedule.")
+@kernel_flags
 @option_flags("stop_after", "verify", "cache")
 @json_flag
-def explain_command(model: str, as_json: bool, **flags: Any) -> None:
-    """Show the kernels that MODEL becomes: operators, calls, tensor sizes."""
-    from ..driver import compile as compile_model
+def explain_command(
+    model: str,
+    kernel: str | None,
+    sizes: tuple[str, ...],
+    schedule: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Show the kernels that MODEL becomes: operators, calls, tensor sizes.
 
-    loaded = load_model(model)
-    options = given_options(flags) | {"stop_after": "fuse"}
-    kernels = kernel_facts(compile_model(loaded.model, loaded.example_inputs, **options))
+    For a @tilecast.kernel function, an .mlir file, or --kernel NAME of a model: its statements,
+    dependences, loops before and after the schedule, temporaries, and (of the former) the C.
+    """
+    loaded = load_model(model, kernel_keywords(sizes, schedule))
+    options = given_options(flags)
+    if loaded.is_kernel or kernel is not None:
+        report = kernel_report(loaded, kernel, options)
+        if as_json:
+            print_json(report.to_json())
+        else:
+            click.echo(str(report))
+        return
+    kernels = kernel_facts(compiled_until("fuse", loaded, options))
     if as_json:
         print_json(kernels)
         return
-    total = sum(kernel["calls"] for kernel in kernels)
+    total = sum(fact["calls"] for fact in kernels)
     click.echo(f"{len(kernels)} kernels, {total} calls")
     print_table(
         ["kernel", "calls", "operators", "arguments", "results"],
         [[k["kernel"], k["calls"], k["operators"], k["arguments"], k["results"]] for k in kernels],
     )
+
+
+def compiled_until(stage: str, loaded: LoadedModel, options: dict[str, Any]) -> Any:
+    """The IR of a model after `stage`."""
+    from ..driver import compile as compile_model
+
+    return compile_model(loaded.model, loaded.example_inputs, **options, stop_after=stage)
+
+
+def kernel_report(loaded: LoadedModel, kernel: str | None, options: dict[str, Any]) -> Any:
+    """The report of a kernel function, or of the kernel of that name in a model."""
+    from ...dialects.errors import OptionError
+    from ..explain.explain import explain_kernel, explain_scheduled
+
+    if not loaded.is_kernel:
+        assert kernel is not None
+        return explain_scheduled(compiled_until("schedule", loaded, options), kernel)
+    if kernel is not None:
+        raise OptionError("--kernel names a kernel of a model; this is a kernel itself")
+    from ..kernels.driver import lowered_kernel
+
+    lowered = lowered_kernel(loaded.model, **loaded.keywords, **options)
+    return explain_kernel(lowered.ir, lowered.sources)
 
 
 def kernel_facts(module: Any) -> list[dict[str, Any]]:

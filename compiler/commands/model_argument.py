@@ -1,24 +1,34 @@
-"""The MODEL argument: a `.pt2` file, `package.module:callable`, or (where runnable) a package."""
+"""The MODEL argument: a `.pt2` or `.mlir` file, `package.module:callable`, or a package."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...dialects.errors import InvalidInputError
 
-EXPECTED = "expected a .pt2 file or package.module:callable returning (module, example_inputs)"
+EXPECTED = (
+    "expected a .pt2 file, an .mlir file of affine loops, or package.module:callable, which is a "
+    "@tilecast.kernel function or returns (module, example_inputs)"
+)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What `tilecast.compile` takes: a module or exported program, and its example inputs."""
+    """What `tilecast.compile` takes: a module or exported program and its example inputs, or a
+    kernel (no example inputs) and the `keywords` that only kernels have."""
 
     model: Any
-    example_inputs: tuple[Any, ...]
+    example_inputs: tuple[Any, ...] | None
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it is loops and not a model."""
+        return self.example_inputs is None
 
 
 def is_package_argument(argument: str) -> bool:
@@ -26,15 +36,31 @@ def is_package_argument(argument: str) -> bool:
     return Path(argument).is_dir()
 
 
-def load_model(argument: str) -> LoadedModel:
-    """The model that `argument` names; InvalidInputError says what is wrong with it."""
+def load_model(argument: str, keywords: dict[str, Any] | None = None) -> LoadedModel:
+    """The model that `argument` names; InvalidInputError says what is wrong with it.
+
+    `keywords` (sizes, schedule) are for kernels; a model with them is refused.
+    """
     path = Path(argument)
+    if path.suffix == ".mlir":
+        return LoadedModel(path, None, keywords or {})
     if path.suffix == ".pt2" or path.exists():
-        return _load_file(path)
+        return _without_keywords(argument, _load_file(path), keywords)
     module_name, colon, attribute = argument.partition(":")
     if not colon or not attribute:
         raise InvalidInputError(f"{argument}: no such file; {EXPECTED}")
-    return _call(argument, _find_callable(argument, module_name, attribute))
+    found = _find_callable(argument, module_name, attribute)
+    if getattr(found, "is_tilecast_kernel", False):
+        return LoadedModel(found, None, keywords or {})
+    return _without_keywords(argument, _call(argument, found), keywords)
+
+
+def _without_keywords(
+    argument: str, loaded: LoadedModel, keywords: dict[str, Any] | None
+) -> LoadedModel:
+    if keywords:
+        raise InvalidInputError(f"{argument} is a model: --size and --schedule are for kernels")
+    return loaded
 
 
 def _load_file(path: Path) -> LoadedModel:
@@ -66,7 +92,7 @@ def _find_callable(argument: str, module_name: str, attribute: str) -> Any:
         raise InvalidInputError(f"{argument}: cannot import {module_name}: {error}") from error
     except AttributeError as error:
         raise InvalidInputError(f"{argument}: {error}") from error
-    if not callable(found):
+    if not callable(found) and not getattr(found, "is_tilecast_kernel", False):
         raise InvalidInputError(f"{argument} is not callable; {EXPECTED}")
     return found
 

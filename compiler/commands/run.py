@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .kernel_flags import kernel_flags, kernel_keywords
 from .option_flags import given_options, option_flags
 from .output import json_flag, print_json, print_table
 from .runnable import load_runnable, read_inputs
@@ -25,17 +26,35 @@ from .runnable import load_runnable, read_inputs
     type=click.Path(path_type=Path),
     help="Write output_0, output_1, ... to this safetensors file.",
 )
+@kernel_flags
 @option_flags("stop_after")
 @json_flag
 def run_command(
-    model: str, inputs: Path | None, output: Path | None, as_json: bool, **flags: Any
+    model: str,
+    inputs: Path | None,
+    output: Path | None,
+    sizes: tuple[str, ...],
+    schedule: Path | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
-    """Run MODEL (compiled first) or a saved PACKAGE once."""
+    """Run MODEL (compiled first) or a saved PACKAGE once.
+
+    Files of a kernel hold its arguments by name.
+    """
     import torch
     from safetensors.torch import save_file
     from torch.utils import _pytree as pytree
 
-    runnable = load_runnable(model, given_options(flags))
+    keywords = kernel_keywords(sizes, schedule)
+    runnable = load_runnable(model, given_options(flags), keywords)
+    if runnable.is_kernel:
+        from ..kernels.compiled import CompiledKernel
+        from .run_kernel import run_kernel
+
+        assert isinstance(runnable.program, CompiledKernel)
+        print_facts(run_kernel(runnable.program, inputs, output), as_json)
+        return
     leaves = pytree.tree_leaves(runnable.inputs)
     arguments = runnable.inputs
     if inputs is not None:
@@ -47,7 +66,11 @@ def run_command(
     }
     if output is not None:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, output)
-    facts = [describe(name, tensor) for name, tensor in tensors.items()]
+    print_facts([describe(name, tensor) for name, tensor in tensors.items()], as_json)
+
+
+def print_facts(facts: list[dict[str, Any]], as_json: bool) -> None:
+    """One line per output."""
     if as_json:
         print_json(facts)
     else:

@@ -18,10 +18,16 @@ class Runnable:
     program: Callable[..., Any]
     inputs: tuple[Any, ...]
     model: Any
+    is_kernel: bool = False
 
 
-def load_runnable(argument: str, options: dict[str, Any]) -> Runnable:
-    """Load a package, or compile a model with `options`."""
+def load_runnable(
+    argument: str, options: dict[str, Any], keywords: dict[str, Any] | None = None
+) -> Runnable:
+    """Load a package, or compile a model or kernel with `options` (kernels: `keywords` too).
+
+    A kernel gets random inputs, which it updates in place.
+    """
     if is_package_argument(argument):
         from ..load import load_package
 
@@ -29,8 +35,12 @@ def load_runnable(argument: str, options: dict[str, Any]) -> Runnable:
         return Runnable(package, package.check_inputs(), None)
     from ..driver import compile as compile_model
 
-    loaded = load_model(argument)
-    program = compile_model(loaded.model, loaded.example_inputs, **options)
+    loaded = load_model(argument, keywords)
+    program: Any = compile_model(loaded.model, loaded.example_inputs, **loaded.keywords, **options)
+    if loaded.example_inputs is None:
+        from .run_kernel import random_arguments
+
+        return Runnable(program, tuple(random_arguments(program).values()), None, is_kernel=True)
     return Runnable(program, loaded.example_inputs, loaded.model)
 
 

@@ -23,17 +23,17 @@ class Patience:
     """How much time a measurement may take.
 
     A candidate is dropped after its first run where that takes `hopeless` times the incumbent, and
-    between rounds where its best is `slower` times the incumbent's; else `rounds` are run, within
-    `seconds` but at least two. `build_seconds` bounds lowering and C compilation of a candidate;
-    a run is killed after `run_seconds` more than `hopeless` times the incumbent.
+    between rounds where its best is `slower` times the incumbent's; else up to `rounds` are run,
+    until `seconds` are used. `build_seconds` bounds lowering and C compilation of a candidate; a
+    run is killed after `run_seconds` more than twice the limit of the hopeless.
     """
 
     rounds: int = 15
     seconds: float = 0.4
-    hopeless: float = 2.0
+    hopeless: float = 1.5
     slower: float = 1.1
     build_seconds: float = 20.0
-    run_seconds: float = 2.0
+    run_seconds: float = 0.5
     first_run_seconds: float = 60.0
 
 
@@ -85,7 +85,7 @@ class MeasuredEvaluator:
             self.spent[phase] = self.spent.get(phase, 0.0) + seconds
         limit = self.patience.first_run_seconds
         if self.incumbent is not None:
-            limit = self.patience.hopeless * self.incumbent.seconds + self.patience.run_seconds
+            limit = 2 * self.patience.hopeless * self.incumbent.seconds + self.patience.run_seconds
         try:
             answer = self.runner.ask("check", library, limit)
             if "failure" in answer:
@@ -115,12 +115,14 @@ class MeasuredEvaluator:
         return seconds
 
     def _rounds(self, libraries: Sequence[Library], first: float) -> list[list[float]]:
+        """Times of each library, in turns; the first one has run once already."""
         times: list[list[float]] = [[] for _ in libraries]
-        limit = self.patience.run_seconds + 10 * self.patience.hopeless * first
+        times[0].append(first)
+        limit = 10 * first + 10 * self.patience.run_seconds
         for k in range(self.patience.rounds):
-            if k >= 2 and self._is_decided(times):
+            if k >= 1 and self._is_decided(times):
                 break
-            for library, seconds in zip(libraries, times, strict=True):
+            for library, seconds in reversed(list(zip(libraries, times, strict=True))):
                 answer: dict[str, Any] = self.runner.ask("time", library, limit, runs=1)
                 seconds += answer["seconds"]
         return times

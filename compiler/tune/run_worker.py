@@ -136,8 +136,9 @@ class Runner:
         for argument in self.written:
             if argument.name not in self.expected:
                 self.expected[argument.name] = self.task.expected(argument)
-            found = self.arrays[argument.name].array
-            wrong = difference(found, self.expected[argument.name], argument.bound)
+            found = argument.compared(self.arrays[argument.name].array)
+            expected = argument.compared(self.expected[argument.name])
+            wrong = difference(found, expected, argument.bound)
             if wrong:
                 return {"seconds": [seconds], "wrong": f"{argument.name}: {wrong}"}
         return {"seconds": [seconds], "wrong": ""}

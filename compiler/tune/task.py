@@ -28,11 +28,19 @@ Array = npt.NDArray[Any]
 @dataclass(frozen=True)
 class Argument:
     """One array argument. A result may differ from the expected one by `bound` times the largest
-    magnitude in it; integers must be equal."""
+    magnitude in it; integers must be equal.
+
+    `determined` are the leading extents that are compared, where what lies beyond is noise.
+    """
 
     name: str
     role: Role
     bound: float = 1e-9
+    determined: tuple[int, ...] = ()
+
+    def compared(self, value: Array) -> Array:
+        """The part of `value` that the program determines."""
+        return value[tuple(slice(0, n) for n in self.determined)]
 
     @property
     def is_written(self) -> bool:
@@ -109,7 +117,10 @@ class MeasureTask:
         return MeasureTask(
             folder,
             content["function"],
-            tuple(Argument(**a) for a in content["arguments"]),
+            tuple(
+                Argument(**{**a, "determined": tuple(a["determined"])})
+                for a in content["arguments"]
+            ),
             Machine(**machine),
             tuple(content["compiler"]),
             content["threads"],

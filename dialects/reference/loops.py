@@ -26,17 +26,22 @@ from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 def run_kernel(func: func.FuncOp, arrays: Sequence[Array]) -> None:
     """Run a kernel on one contiguous array per argument; outputs are written in place.
 
-    An array may have any shape with as many elements as the memref; i1 is bool or uint8.
+    An array may have any shape with as many elements as the memref; i1 is bool or uint8. An index
+    argument is a number.
     """
     arguments = func.body.block.args
     if len(arrays) != len(arguments):
         raise LoweringError(f"expected {len(arguments)} arrays, got {len(arrays)}")
     frame: dict[SSAValue, Any] = {}
     for argument, array in zip(arguments, arrays, strict=True):
-        assert isinstance(argument.type, MemRefType)
+        if not isinstance(argument.type, MemRefType):
+            frame[argument] = np.int64(array)
+            continue
         if not array.flags.c_contiguous:
             raise LoweringError(f"argument {argument.name_hint}: expected a contiguous array")
-        frame[argument] = array.view(dtype_of(argument.type)).reshape(argument.type.get_shape())
+        frame[argument] = array.view(dtype_of(argument.type)).reshape(
+            [n if n >= 0 else -1 for n in argument.type.get_shape()]
+        )
     with np.errstate(all="ignore"):
         _run_block(func.body.block, frame)
 

@@ -48,18 +48,33 @@ def _stored(op: Operation) -> SSAValue:
     raise AssertionError(op.name)
 
 
-def _stores_inside(op: Operation) -> set[SSAValue]:
-    return {_stored(inner) for inner in op.walk() if isinstance(inner, STORES)}
+Stores = dict[Operation, set[SSAValue]]
 
 
-def _run(block: Block, pure: dict[Hashable, Operation], loads: dict[Hashable, Operation]) -> None:
+def _stores_inside(op: Operation, found: Stores) -> set[SSAValue]:
+    """The memrefs that `op` stores to, which are put into `found` for every op with regions."""
+    if isinstance(op, STORES):
+        return {_stored(op)}
+    if not op.regions:
+        return set()
+    inside = [i for region in op.regions for block in region.blocks for i in block.ops]
+    found[op] = set().union(*(_stores_inside(i, found) for i in inside))
+    return found[op]
+
+
+def _run(
+    block: Block,
+    pure: dict[Hashable, Operation],
+    loads: dict[Hashable, Operation],
+    stores: Stores,
+) -> None:
     for op in list(block.ops):
         if op.regions:
-            touched = _stores_inside(op)
+            touched = stores[op]
             loads = {k: v for k, v in loads.items() if _loaded(v) not in touched}
             for region in op.regions:
                 for inner in region.blocks:
-                    _run(inner, dict(pure), dict(loads))
+                    _run(inner, dict(pure), dict(loads), stores)
             continue
         if isinstance(op, STORES):
             target = _stored(op)
@@ -103,5 +118,7 @@ class EliminateCommonSubexpressionsPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for func in op.ops:
             if isinstance(func, FuncOp) and func.body.blocks:
-                _run(func.body.block, {}, {})
+                stores: Stores = {}
+                _stores_inside(func, stores)
+                _run(func.body.block, {}, {}, stores)
                 _erase_dead(func.body.block)

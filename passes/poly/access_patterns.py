@@ -54,6 +54,23 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
     return total
 
 
+def panel_width(access: AffineMap, dim: int) -> int | None:
+    """Elements along `dim` that lie side by side in panels, [.., dim floordiv w, .., dim mod w];
+    None where `access` has no such panels."""
+    match access.results[-1:]:
+        case (
+            AffineBinaryOpExpr(
+                kind=AffineBinaryOpKind.Mod,
+                lhs=AffineDimExpr() as lane,
+                rhs=AffineConstantExpr() as width,
+            ),
+        ) if lane.position == dim:
+            users = [e for e in access.results[:-1] if dim in e.used_dims()]
+            return width.value if users == [lane // width] else None
+        case _:
+            return None
+
+
 def parallel_dims(statement: StatementOp) -> list[int]:
     """Dims of the written element, which neither a reduction nor a recurrence runs over."""
     return sorted(statement.write.data.used_dims() - carried_dims(statement))

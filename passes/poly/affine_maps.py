@@ -106,9 +106,10 @@ def simplify(expr: AffineExpr) -> AffineExpr:
 
 
 def compose(outer: AffineMap, inner: AffineMap) -> AffineMap:
-    """i -> outer(inner(i)), simplified."""
-    composed = outer.compose(inner)
-    return AffineMap(inner.num_dims, 0, tuple(simplify(e) for e in composed.results))
+    """i -> outer(inner(i)), simplified; symbols mean the same in both."""
+    results = (e.replace_dims_and_symbols(inner.results, ()) for e in outer.results)
+    symbols = max(outer.num_symbols, inner.num_symbols)
+    return AffineMap(inner.num_dims, symbols, tuple(simplify(e) for e in results))
 
 
 def plain_dim(expr: AffineExpr) -> int | None:

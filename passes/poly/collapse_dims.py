@@ -25,18 +25,12 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp
+from ...dialects.poly import IndexOp, ScopOp, StatementOp, arrays_of
 from .affine_maps import plain_dim, substitute
 from .sets import box_extents, box_text
 
 ArrayPair = tuple[SSAValue, int]
 StatementPair = tuple[StatementOp, int, int]
-
-
-def arrays_of(scop: ScopOp) -> list[SSAValue]:
-    """All arrays: arguments, then temporaries."""
-    temporaries = [op.result for op in scop.body.block.ops if isinstance(op, ArrayOp)]
-    return [*scop.body.block.args, *temporaries]
 
 
 def is_indirect(array: SSAValue) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
-from ...dialects.poly import ScopOp, StatementOp
-from .collapse_dims import arrays_of
+from ...dialects.poly import ScopOp, StatementOp, arrays_of
 from .sets import UnionMap, UnionSet, access_map, dims, domain_set, isl, union_map, union_set
 
 
@@ -134,7 +134,41 @@ def memory_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> Unio
     return same_element.intersect(schedule.lex_lt_union_map(schedule))
 
 
+MOST_KNOWN = 16
+_known: OrderedDict[Hashable, Dependences] = OrderedDict()
+
+
 def dependences_of(scop: ScopOp) -> Dependences:
+    """The dependences of `scop`, those of the last few scops from memory: a schedule is chosen,
+    checked and lowered one after the other."""
+    key = _description(scop)
+    if key not in _known:
+        _known[key] = _compute(scop)
+        if len(_known) > MOST_KNOWN:
+            _known.popitem(last=False)
+    _known.move_to_end(key)
+    return _known[key]
+
+
+def _description(scop: ScopOp) -> Hashable:
+    """All of `scop` that dependences are computed from."""
+    names = array_names(scop)
+    return tuple(
+        (
+            position,
+            s.sym_name.data,
+            s.domain.data,
+            s.reduction,
+            names[s.target],
+            str(s.write.data),
+            tuple((names[a], str(m)) for a, m in zip(s.sources, s.read_maps, strict=True)),
+            tuple(names[array] for array in indirect_reads(s)),
+        )
+        for position, s in zip(scop.positions, scop.statements, strict=True)
+    )
+
+
+def _compute(scop: ScopOp) -> Dependences:
     """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
 
     Reduction pairs are those between updates of one element by one statement, through the

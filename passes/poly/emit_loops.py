@@ -6,17 +6,16 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType, VectorType
+from xdsl.dialects.builtin import IndexType, MemRefType, StringAttr, VectorType
 from xdsl.ir import Block, Region, SSAValue
 
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.schedule import Band
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
-from .full_tiles import FullTile, is_skewed, plan_full_tiles
+from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
 from .index_expr import Atom, IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
-from .sets import IslSet, dim_aff, isl
 from .storage import Place
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
@@ -30,6 +29,8 @@ class LoopEmitter:
     `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
     `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
     full one.
+    `greatest` is the greatest value of a band's loop variable, in any iteration around it; None
+    where that depends on sizes.
     """
 
     block: Block
@@ -37,19 +38,20 @@ class LoopEmitter:
     places: dict[SSAValue, Place]
     arrays: dict[SSAValue, SSAValue]
     fma: bool
+    greatest: Callable[[Band], int | None]
     env: dict[str, Linear] = field(default_factory=dict)
     lanes: int = 0
     mask: SSAValue | None = None
     accumulators: dict[User, SSAValue] = field(default_factory=dict)
     tile: FullTile | None = None
     in_tile: bool = False
-    domains: dict[str, IslSet] = field(default_factory=dict)
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
+    strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
 
     def index(self) -> IndexBuilder:
         """A builder of index arithmetic at the insertion point."""
-        return IndexBuilder(self.block, self.env, self.lanes, self.known)
+        return IndexBuilder(self.block, self.env, self.lanes, self.known, self.strides)
 
     def inside(self, block: Block, emit: Callable[[], None]) -> None:
         """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
@@ -233,9 +235,9 @@ class LoopEmitter:
             self._emit_parallel(node, band, first, last)
             return
         if first.is_constant and not last.is_constant and step == 1 and band is not None:
-            greatest = min(last.high, self._greatest(band))
-            if self._peels(node, first.constant, greatest):
-                self._emit_loop_and_last(node, band, first, last, greatest)
+            final = self.greatest(band)
+            if final is not None and self._peels(node, first.constant, min(last.high, final)):
+                self._emit_loop_and_last(node, band, first, last, min(last.high, final))
                 return
         peeled = first.is_constant and last.is_constant
         peeled = peeled and self._peels(node, first.constant, last.constant)
@@ -244,6 +246,16 @@ class LoopEmitter:
         if peeled:
             final = first.constant + span.constant // step * step
             self.at(node, Linear(final), band)
+
+    def _emit_loop_and_last(
+        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
+    ) -> None:
+        """The iterations before `final`, and that one where it is reached."""
+        end = self.index().extremum([last, Linear(final - 1)], largest=False)
+        self._emit_for(node, band, first, end)
+        self.branch_if_positive(
+            last - Linear(final - 1), lambda: self.at(node, Linear(final), band)
+        )
 
     def _emit_unrolled(self, node: Loop, band: Band, first: Linear, span: Linear) -> None:
         """One copy of the body per iteration, guarded where the trip count is not known."""
@@ -258,25 +270,6 @@ class LoopEmitter:
             left = span + Linear(1 - k * step)
             value = first + Linear(k * step)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
-
-    def _greatest(self, band: Band) -> int:
-        """The greatest value of the loop variable of `band`, in any iteration around it."""
-        values = [
-            dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
-            for name, expr in band.exprs
-            if not (domain := self.domains[name]).is_empty()
-        ]
-        return max((v.to_python() for v in values), default=0)
-
-    def _emit_loop_and_last(
-        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
-    ) -> None:
-        """The iterations before `final`, and that one where it is reached."""
-        index = self.index()
-        end = index.extremum([last, Linear(final - 1)], largest=False)
-        is_reached = index.less_than(Linear(final - 1), last)
-        self._emit_for(node, band, first, end)
-        self.branch(is_reached, lambda: self.at(node, Linear(final), band))
 
     def _loop_operands(
         self, first: Linear, last: Linear, step: int
@@ -301,8 +294,12 @@ class LoopEmitter:
         step = node.step
         bounds = self._loop_operands(first, last, step)
         block = loop_block(band, node)
-        self.block.add_op(scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block)))
+        op = scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block))
+        self.block.add_op(op)
         iv = block.args[0]
+        here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
+        if differs_in_length(node.body, node.iterator, {**self.env, node.iterator: here}):
+            op.attributes["tilecast.schedule"] = StringAttr("dynamic")
         constant = first.is_constant and last.is_constant
         peeled = constant and self._peels(node, first.constant, last.constant)
 
@@ -316,7 +313,6 @@ class LoopEmitter:
                 return
             final = first.constant + (last.constant - first.constant) // step * step
             index = self.index()
-            here = Linear(0, ((Atom(node.iterator, first.constant, last.constant, iv), 1),))
             is_full = index.less_than(here, Linear(final))
             self.branch(
                 is_full,

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
-from ...dialects.poly import IndexOp, StatementOp, YieldOp
+from ...dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ...dialects.vector import FnmaOp, GatherOp, ScatterOp
 from ...dialects.vector_arith import VECTOR_FORMS, SelectOp
 from .access_patterns import combining_op
@@ -90,21 +90,33 @@ class StatementEmitter:
     ) -> tuple[list[SSAValue], SSAValue]:
         """Indices of the uniform part, and the flattened offset of each lane from there."""
         assert isinstance(array.type, MemRefType)
+        indices = self.index.place(array, [e.uniform_part() for e in access])
+        varying = [e.varying_part() for e in access]
+        if array in self.index.strides:
+            return indices, self._flat_offsets(array, varying)
         offset = Linear()
-        for expr, stride in zip(access, row_major_strides(array.type.get_shape()), strict=True):
-            offset = offset + expr.varying_part().times(stride)
-        indices = [self.index.materialize(e.uniform_part()) for e in access]
+        for expr, stride in zip(varying, row_major_strides(array.type.get_shape()), strict=True):
+            offset = offset + expr.times(stride)
         return indices, self.index.vector(offset)
+
+    def _flat_offsets(self, array: SSAValue, varying: Sequence[Linear]) -> SSAValue:
+        """The distance of each lane, by strides that are known at run time only."""
+        total = self.index.splat(self.index.constant(0))
+        for expr, stride in zip(varying, self.index.strides[array], strict=True):
+            if expr.varies:
+                term = self.index.add(
+                    arith.MuliOp(self.index.vector(expr), self.index.splat(stride))
+                )
+                total = self.index.add(arith.AddiOp(total, term))
+        return total
 
     def load(self, array: SSAValue, access: Sequence[Linear]) -> SSAValue:
         """The element, or one element per lane."""
         if not any(e.varies for e in access):
-            return self.index.add(
-                memref.LoadOp.get(array, [self.index.materialize(e) for e in access])
-            )
+            return self.index.add(memref.LoadOp.get(array, self.index.place(array, access)))
         element = element_type(array)
         if self._is_contiguous(access):
-            indices = [self.index.materialize(e.uniform_part()) for e in access]
+            indices = self.index.place(array, [e.uniform_part() for e in access])
             type = VectorType(element, [self.lanes])
             if self.mask is None:
                 return self.index.add(vector.LoadOp(array, indices, type))
@@ -120,12 +132,12 @@ class StatementEmitter:
         block = self.index.block
         assert block is not None
         if not any(e.varies for e in access):
-            indices = [self.index.materialize(e) for e in access]
+            indices = self.index.place(array, access)
             block.add_op(memref.StoreOp.get(value, array, indices))
             return
         value = self._widen(value)
         if self._is_contiguous(access):
-            indices = [self.index.materialize(e.uniform_part()) for e in access]
+            indices = self.index.place(array, [e.uniform_part() for e in access])
             if self.mask is None:
                 block.add_op(vector.StoreOp(value, array, indices))
             else:
@@ -201,6 +213,9 @@ class StatementEmitter:
             if isinstance(op, YieldOp) or op in skipped:
                 continue
             match op:
+                case ParamOp():
+                    size = self.index.env[f"s{op.index.data}"]
+                    mapping[op.result] = self.index.materialize(size)
                 case IndexOp():
                     expr = dims[op.dim.data]
                     mapping[op.result] = self.index.value(expr)

@@ -6,11 +6,14 @@ after:  poly.scop @k: one statement per store, with the loads and arithmetic tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import affine, memref
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    AffineMapAttr,
     ArrayAttr,
     MemRefType,
     ModuleOp,
@@ -20,7 +23,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
-from xdsl.ir.affine import AffineMap
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
@@ -28,11 +31,13 @@ from ...dialects.affine import IfOp
 from ...dialects.errors import LoweringError, TilecastError
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
 from .affine_reductions import reduction_of
-from .array_roles import check_accesses_are_inside, roles_of
+from .array_roles import context_of_accesses, roles_of
 from .index_values import IndexValues
 from .iteration_domain import IterationDomain
+from .parameters import Parameters, not_negative, parameters_of
 from .positions import set_positions
 from .program_order import loads_to_keep
+from .sets import IslSet, domain_text, isl
 from .statement_slice import StatementSlice
 
 
@@ -40,19 +45,24 @@ def array_type(type: Attribute) -> MemRefType[Attribute]:
     """The array that stores a function argument or local; a scalar is an array of rank 0."""
     if not isinstance(type, MemRefType):
         return MemRefType(type, [])
-    if any(n < 0 for n in type.get_shape()) or not isinstance(type.layout, NoneAttr):
-        raise LoweringError(f"extract-affine: expected a static row-major memref, found {type}")
+    if not isinstance(type.layout, NoneAttr):
+        raise LoweringError(f"extract-affine: expected a row-major memref, found {type}")
     return type
 
 
 @dataclass
 class AffineScopBuilder:
-    """Walks a function in program order and appends arrays and statements to `block`."""
+    """Walks a function in program order and appends arrays and statements to `block`.
+
+    `context` are the sizes for which the program so far is defined.
+    """
 
     block: Block
     arrays: dict[SSAValue, SSAValue]
     loads_to_keep: set[affine.LoadOp]
-    indices: IndexValues = field(default_factory=IndexValues)
+    parameters: Parameters
+    context: IslSet
+    indices: IndexValues
     kept: dict[affine.LoadOp, SSAValue] = field(default_factory=dict)
     statements: list[StatementOp] = field(default_factory=list)
 
@@ -98,18 +108,39 @@ class AffineScopBuilder:
                     next_child = self._walk(op.else_region.block, other, path, next_child)
                 return next_child - child
             case memref.AllocOp() | memref.AllocaOp():
-                self.arrays[op.memref] = self._array(array_type(op.memref.type), op.memref)
+                self._local(op)
             case memref.DeallocOp() | ReturnOp() | affine.YieldOp() | affine.LoadOp():
                 pass
-            case affine.ApplyOp():
+            case affine.ApplyOp() | memref.DimOp():
                 pass
             case _ if not op.name.startswith(("arith.", "math.")):
                 raise LoweringError(f"extract-affine: no rule for {op.name}")
         return 0
 
-    def _array(self, type: MemRefType[Attribute], named: SSAValue | None) -> SSAValue:
+    def _local(self, op: memref.AllocOp | memref.AllocaOp) -> None:
+        """The array of a local; its dynamic extents must be affine in the parameters."""
+        type = array_type(op.memref.type)
+        given = iter(op.dynamic_sizes)
+        extents = tuple(
+            AffineExpr.constant(n) if n >= 0 else self.indices.of(next(given))
+            for n in type.get_shape()
+        )
+        if any(e.used_dims() for e in extents):
+            raise LoweringError("extract-affine: the shape of a local depends on a loop")
+        shape = [e.value if isinstance(e, AffineConstantExpr) else DYNAMIC_INDEX for e in extents]
+        self.indices.extents[op.memref] = extents
+        self.context = self.context.intersect(not_negative(extents))
+        type = MemRefType(type.element_type, shape)
+        self.arrays[op.memref] = self._array(type, op.memref, self.parameters.map(extents))
+
+    def _array(
+        self,
+        type: MemRefType[Attribute],
+        named: SSAValue | None,
+        extents: AffineMap | None = None,
+    ) -> SSAValue:
         hint = named.name_hint if named is not None else None
-        op = ArrayOp(type, hint or f"t{len(self.statements)}")
+        op = ArrayOp(type, hint or f"t{len(self.statements)}", extents)
         first = self.statements[0] if self.statements else None
         if first is not None:
             self.block.insert_op_before(op, first)
@@ -118,7 +149,11 @@ class AffineScopBuilder:
         return op.result
 
     def _slice(self, domain: IterationDomain) -> StatementSlice:
-        return StatementSlice(domain.rank, self.indices, self.arrays, self.kept)
+        count = len(self.parameters.names)
+        return StatementSlice(domain.rank, self.indices, self.arrays, self.kept, count)
+
+    def _map(self, domain: IterationDomain, exprs: Sequence[AffineExpr]) -> AffineMap:
+        return AffineMap(domain.rank, len(self.parameters.names), tuple(exprs))
 
     def _append(
         self,
@@ -142,7 +177,7 @@ class AffineScopBuilder:
         )
         self.block.add_op(statement)
         self.statements.append(statement)
-        check_accesses_are_inside(statement)
+        self.context = context_of_accesses(statement, self.context)
 
     def _store(
         self, op: affine.StoreOp, domain: IterationDomain, position: tuple[int, ...]
@@ -151,7 +186,7 @@ class AffineScopBuilder:
             return
         target = self.arrays[op.memref]
         exprs = self.indices.apply(op.map.data, op.indices)
-        write = AffineMap(domain.rank, 0, exprs)
+        write = self._map(domain, exprs)
         part = self._slice(domain)
         reduction = reduction_of(op, part, write, domain)
         if reduction is None:
@@ -165,8 +200,29 @@ class AffineScopBuilder:
         target = self._array(MemRefType(op.result.type, []), op.result)
         part = self._slice(domain)
         part.finish(part.load(op))
-        self._append(target, AffineMap(domain.rank, 0, ()), part, domain, position)
+        self._append(target, self._map(domain, ()), part, domain, position)
         self.kept[op] = target
+
+
+def set_parameters(scop: ScopOp, parameters: Parameters, given: Sequence[SSAValue]) -> None:
+    """Name the parameters, and say how the shapes of the arguments `given` depend on them."""
+    if not parameters.names:
+        return
+    maps = [parameters.map(parameters.extents.get(a, ())) for a in given]
+    scop.properties["params"] = ArrayAttr([StringAttr(name) for name in parameters.names])
+    scop.properties["extents"] = ArrayAttr(
+        [UnitAttr() if map is None else AffineMapAttr(map) for map in maps]
+    )
+
+
+def set_context(scop: ScopOp, context: IslSet) -> None:
+    """Restrict every domain to the sizes for which the whole program is defined."""
+    if not scop.parameters:
+        return
+    scop.properties["context"] = StringAttr(str(context.coalesce().remove_redundancies()))
+    for statement in scop.statements:
+        domain = isl.Set(statement.domain.data).intersect_params(context)
+        statement.properties["domain"] = StringAttr(domain_text(domain))
 
 
 def extract_affine(func: FuncOp) -> ScopOp:
@@ -175,15 +231,22 @@ def extract_affine(func: FuncOp) -> ScopOp:
         raise LoweringError(
             f"extract-affine: @{func.sym_name.data} returns values; write them to an array argument"
         )
-    types = [array_type(a.type) for a in func.body.block.args]
+    parameters = parameters_of(func)
+    given = [a for a in func.body.block.args if a not in parameters.values]
+    types = [array_type(a.type) for a in given]
     block = Block(arg_types=types)
-    for old, new in zip(func.body.block.args, block.args, strict=True):
+    for old, new in zip(given, block.args, strict=True):
         new.name_hint = old.name_hint
-    arrays: dict[SSAValue, SSAValue] = dict(zip(func.body.block.args, block.args, strict=True))
-    builder = AffineScopBuilder(block, arrays, loads_to_keep(func))
-    builder.walk(func.body.block, IterationDomain.whole(), ())
+    arrays: dict[SSAValue, SSAValue] = dict(zip(given, block.args, strict=True))
     scop = ScopOp(func.sym_name.data, ["in"] * len(types), Region(block))
-    scop.properties["roles"] = ArrayAttr([StringAttr(role) for role in roles_of(scop)])
+    set_parameters(scop, parameters, given)
+    indices = IndexValues(dict(parameters.values), dict(parameters.extents))
+    context = parameters.context()
+    builder = AffineScopBuilder(block, arrays, loads_to_keep(func), parameters, context, indices)
+    builder.walk(func.body.block, IterationDomain.whole(context), ())
+    set_context(scop, builder.context)
+    roles = roles_of(scop, builder.context)
+    scop.properties["roles"] = ArrayAttr([StringAttr(role) for role in roles])
     scop.properties["packs"] = ArrayAttr([UnitAttr()] * len(types))
     set_positions(scop, dict(zip(scop.statements, scop.positions, strict=True)))
     return scop

@@ -115,13 +115,15 @@ class IndexBuilder:
     """Appends index arithmetic to `block`; with block None only ranges are computed.
 
     `lanes` is the vector length inside a vector loop. `known` holds the constants of each block, so
-    that unrolled code does not repeat them.
+    that unrolled code does not repeat them. `strides` are those of arrays
+    that are flat in memory because their extents are known at run time only.
     """
 
     block: Block | None
     env: dict[str, Linear] = field(default_factory=dict)
     lanes: int = 0
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
+    strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
     unresolved: int = 0
 
     def add(self, op: Operation) -> SSAValue:
@@ -161,6 +163,16 @@ class IndexBuilder:
         if expr.constant:
             total = self.add(arith.AddiOp(total, self.constant(expr.constant)))
         return total
+
+    def place(self, array: SSAValue, access: Sequence[Linear]) -> list[SSAValue]:
+        """The indices of an element; one, its distance from the start, where `array` is flat."""
+        indices = [self.materialize(e) for e in access]
+        if array not in self.strides:
+            return indices
+        total = self.constant(0)
+        for index, stride in zip(indices, self.strides[array], strict=True):
+            total = self.add(arith.AddiOp(total, self.add(arith.MuliOp(index, stride))))
+        return [total]
 
     def splat(self, value: SSAValue) -> SSAValue:
         """`value` in every lane."""

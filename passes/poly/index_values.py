@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from xdsl.dialects import affine, arith
+from xdsl.dialects import affine, arith, memref
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import (
@@ -22,12 +22,14 @@ from .affine_maps import simplify
 
 @dataclass
 class IndexValues:
-    """What each `index` value is, over dims that number the enclosing loops from outside.
+    """What each `index` value is, over dims that number the enclosing loops from outside, and
+    symbols that are the parameters. `extents` are those of each memref.
 
     Parsed subscripts arrive as symbols (xDSL makes every SSA id one); here they are dims again.
     """
 
     known: dict[SSAValue, AffineExpr] = field(default_factory=dict)
+    extents: dict[SSAValue, tuple[AffineExpr, ...]] = field(default_factory=dict)
 
     def of(self, value: SSAValue) -> AffineExpr:
         """The expression of `value`; LoweringError where it is not affine."""
@@ -52,6 +54,13 @@ class IndexValues:
                 return self.apply(op.map.data, op.mapOperands)[0]
             case arith.ConstantOp(value=IntegerAttr() as number):
                 return AffineExpr.constant(number.value.data)
+            case memref.DimOp() as op:
+                position = self.of(op.index)
+                if op.source in self.extents and isinstance(position, AffineConstantExpr):
+                    return self.extents[op.source][position.value]
+                raise LoweringError(
+                    "extract-affine: memref.dim wants an array and a constant position"
+                )
             case arith.AddiOp() as op:
                 return self.of(op.lhs) + self.of(op.rhs)
             case arith.SubiOp() as op:
@@ -63,8 +72,7 @@ class IndexValues:
             case _:
                 raise LoweringError(
                     "extract-affine: an index must be affine in the enclosing loops "
-                    f"(loop variables, constants, affine.apply), found {value}; sizes that are "
-                    "arguments must be constants"
+                    f"(loop variables, index arguments, constants, affine.apply), found {value}"
                 )
 
 

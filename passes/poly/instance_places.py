@@ -9,6 +9,7 @@ from ...dialects.poly import ScopOp
 from ...dialects.schedule import Band, Chain, Leaf, Node, statements_of
 from .broken_dependence import example_of, instance_text
 from .loop_values import LoopValues
+from .parameters import context_of
 from .primitives.loop_values import recombined
 from .sets import IslMap, dims, domain_set, isl
 
@@ -18,8 +19,10 @@ class InstancePlaces:
 
     def __init__(self, scop: ScopOp, values: LoopValues) -> None:
         self._values = values
+        context = context_of(scop)
         self._domains = {
-            s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements
+            s.sym_name.data: domain_set(s.domain.data, s.sym_name.data).intersect_params(context)
+            for s in scop.statements
         }
         self._distinct: set[tuple[str, frozenset[str]]] = set()
 
@@ -53,10 +56,12 @@ class InstancePlaces:
         if not self._differ(name, recombined(exprs)):
             same = self._together(name, exprs)
             if not same.is_empty():
-                first, second = (instance_text(x) for x in example_of(same))
+                example = example_of(same)
+                first, second = (instance_text(x) for x in (example.source, example.sink))
                 loops = ", ".join(repr(band.axis) for band in path) or "no loop"
                 raise IllegalScheduleError(
-                    f"{first} and {second} have the same place in the loop tree ({loops}); "
+                    f"{first} and {second} have the same place in the loop tree ({loops})"
+                    f"{example.sizes_text()}; "
                     "add a loop whose value tells them apart"
                 )
         self._distinct.add((name, exprs))

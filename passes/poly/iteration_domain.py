@@ -12,7 +12,7 @@ from xdsl.ir.affine.affine_set import AffineConstraintKind
 from ...dialects.affine import IfOp
 from ...dialects.errors import LoweringError
 from .index_values import IndexValues
-from .sets import IslSet, dims, domain_text, expr_text, isl
+from .sets import IslSet, declared, dims, domain_text, expr_text, isl
 
 RELATION = {
     AffineConstraintKind.ge: ">=",
@@ -29,9 +29,9 @@ class IterationDomain:
     set: IslSet
 
     @staticmethod
-    def whole() -> IterationDomain:
-        """The one instance of a statement outside all loops."""
-        return IterationDomain(0, isl.Set("{ [] }"))
+    def whole(context: IslSet) -> IterationDomain:
+        """The one instance of a statement outside all loops, for parameters in `context`."""
+        return IterationDomain(0, isl.Set("{ [] }").intersect_params(context))
 
     def text(self) -> str:
         """The set with dims called i0, i1, ..."""
@@ -86,4 +86,4 @@ class IterationDomain:
 
 def _set(rank: int, constraints: Sequence[str]) -> IslSet:
     condition = f" : {' and '.join(constraints)}" if constraints else ""
-    return isl.Set(f"{{ [{', '.join(dims(rank))}]{condition} }}")
+    return isl.Set(f"{declared(condition)}{{ [{', '.join(dims(rank))}]{condition} }}")

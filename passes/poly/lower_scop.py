@@ -10,36 +10,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    ArrayAttr,
+    DictionaryAttr,
+    ModuleOp,
+    StringAttr,
+    UnitAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
+from xdsl.ir.affine import AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.poly import PackAttr, ScopOp
+from ...dialects.poly import PackAttr, ScopOp, extents_of, has_dynamic_shape
 from ...dialects.schedule import bands_of, parse_steps
 from ..context import CompileContext
 from .cpu_loops import check_loops_run_on_cpu
-from .dependences import dependences_of
+from .dependences import Dependences, dependences_of
+from .dynamic_arrays import SizeArithmetic, loops_type, size_atoms, size_types
 from .emit_loops import LoopEmitter
 from .legality import check_places, check_schedule_is_legal
 from .make_ast import AstMaker
+from .parameters import context_of
 from .scheduled import apply_schedule
-from .sets import domain_set
+from .sets import domain_set, limited_operations
 from .storage import KERNEL, place_arrays
-from .tree_to_isl import schedule_of
+from .tree_to_isl import greatest_value, schedule_of
 from .vector_legality import check_vector_loops
 
 
-def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
+def lower_scop(scop: ScopOp, fma: bool = True, dependences: Dependences | None = None) -> FuncOp:
     """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence.
 
-    `fma` says that the machine multiplies and adds in one instruction.
+    `fma` says that the machine multiplies and adds in one instruction. `dependences` are those of
+    the scop after the rewrites of its schedule, where they are known already.
     """
+    with limited_operations():
+        return _lower(scop, fma, dependences)
+
+
+def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
     steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
     scop, tree = apply_schedule(scop, steps)
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
-    dependences = dependences_of(scop)
+    if dependences is None:
+        dependences = dependences_of(scop)
     check_loops_run_on_cpu(tree)
     check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)
@@ -51,27 +68,43 @@ def lower_scop(scop: ScopOp, fma: bool = True) -> FuncOp:
 
     scratch = [a for a, p in places.items() if p.axis is None]
     args = list(scop.body.block.args)
-    types: list[Attribute] = [a.type for a in (*args, *scratch)]
+    sizes = size_types(scop)
+    types = [*sizes, *(loops_type(a) for a in (*args, *scratch))]
     func = FuncOp(scop.sym_name.data, (types, []))
     block = func.body.block
     arrays: dict[SSAValue, SSAValue] = {}
-    for array, new in zip((*args, *scratch), block.args, strict=True):
+    for name, value in zip(scop.parameters, block.args, strict=False):
+        value.name_hint = name
+    for array, new in zip((*args, *scratch), block.args[len(sizes) :], strict=True):
         new.name_hint = array.name_hint
         arrays[array] = new
     bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma, domains=domains)
+    emitter = LoopEmitter(block, bands, places, arrays, fma, lambda b: greatest_value(b, domains))
+    emitter.env = size_atoms(scop, block.args[: len(sizes)])
+    arithmetic = SizeArithmetic(block, block.args[: len(sizes)])
+    for array in (*args, *scratch):
+        if has_dynamic_shape(array):
+            emitter.strides[arrays[array]] = arithmetic.strides(array)
     emitter.allocate(KERNEL)
     emitter.emit(ast)
     block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
-        [*scop.roles, *(StringAttr("scratch") for _ in scratch)]
+        [
+            *(StringAttr("size") for _ in sizes),
+            *scop.roles,
+            *(StringAttr("scratch") for _ in scratch),
+        ]
     )
+    if sizes:
+        shapes = [AffineMapAttr(AffineMap(0, len(sizes), extents_of(a))) for a in (*args, *scratch)]
+        func.attributes["tilecast.extents"] = ArrayAttr([*(UnitAttr() for _ in sizes), *shapes])
+        func.attributes["tilecast.context"] = StringAttr(str(context_of(scop)))
     packs: Sequence[Attribute] = scop.packs.data if scop.packs is not None else ()
     if any(isinstance(p, PackAttr) for p in packs):
         func.properties["arg_attrs"] = ArrayAttr(
             [
                 DictionaryAttr({"tilecast.pack": p} if isinstance(p, PackAttr) else {})
-                for p in (*packs, *(UnitAttr() for _ in scratch))
+                for p in (*(UnitAttr() for _ in sizes), *packs, *(UnitAttr() for _ in scratch))
             ]
         )
     return func

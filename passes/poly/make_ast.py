@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 from ...dialects.poly import IndexOp, ScopOp, StatementOp
 from .dependences import array_names
 from .loop_ast import AstNode, Expr, User, read_expr, read_node
+from .parameters import context_of
 from .sets import access_map, dim_aff, isl
 from .storage import Place
 from .tree_to_isl import AXIS_MARK, prefix_map
@@ -33,6 +34,7 @@ class AstMaker:
 
     def __init__(self, scop: ScopOp, places: dict[SSAValue, Place]) -> None:
         self.statements = {s.sym_name.data: s for s in scop.statements}
+        self.context = context_of(scop)
         self.users: dict[str, User] = {}
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
@@ -82,7 +84,7 @@ class AstMaker:
                 errors.append(error)
                 return node
 
-        build, keep = isl.AstBuild.from_context(isl.Set("{ : }")).set_at_each_domain(callback)
+        build, keep = isl.AstBuild.from_context(self.context).set_at_each_domain(callback)
         try:
             node = build.node_from_schedule(schedule)
         finally:

@@ -5,7 +5,9 @@ isl objects live in the default context; dimension order is that of the statemen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import islpy
@@ -16,9 +18,14 @@ from xdsl.ir.affine import (
     AffineDimExpr,
     AffineExpr,
     AffineMap,
+    AffineSymExpr,
 )
 
+from ...dialects.errors import IllegalScheduleError
+
 isl: Any = islpy  # its stubs are incomplete; typed loosely in this one place
+
+PARAMETER = re.compile(r"\bs\d+\b")  # how sizes that are known at run time are called
 
 IslSet = Any
 IslMap = Any
@@ -32,7 +39,7 @@ def dims(rank: int) -> list[str]:
     return [f"i{d}" for d in range(rank)]
 
 
-def box_text(extents: Sequence[int]) -> str:
+def box_text(extents: Sequence[int | str]) -> str:
     """The domain text of the box 0 <= i_d < extents[d]."""
     names = dims(len(extents))
     bounds = " and ".join(f"0 <= {i} < {n}" for i, n in zip(names, extents, strict=True))
@@ -73,6 +80,8 @@ def expr_text(expr: AffineExpr) -> str:
         return f"i{expr.position}"
     if isinstance(expr, AffineConstantExpr):
         return str(expr.value)
+    if isinstance(expr, AffineSymExpr):
+        return f"s{expr.position}"
     assert isinstance(expr, AffineBinaryOpExpr), expr
     lhs, rhs = expr_text(expr.lhs), expr_text(expr.rhs)
     match expr.kind:
@@ -88,16 +97,22 @@ def expr_text(expr: AffineExpr) -> str:
             return f"(({lhs}) mod {rhs})"
 
 
+def declared(text: str) -> str:
+    """The declaration of the parameters s0, s1, ... that an expression uses; isl wants one."""
+    names = sorted(set(PARAMETER.findall(text)))
+    return f"[{', '.join(names)}] -> " if names else ""
+
+
 def access_map(access: AffineMap, statement: str, array: str) -> IslMap:
     """The access relation statement[i] -> array[access(i)]."""
     source = ", ".join(dims(access.num_dims))
     target = ", ".join(expr_text(e) for e in access.results)
-    return isl.Map(f"{{ {statement}[{source}] -> {array}[{target}] }}")
+    return isl.Map(f"{declared(target)}{{ {statement}[{source}] -> {array}[{target}] }}")
 
 
 def dim_aff(statement: str, rank: int, text: str) -> PwAff:
     """The quasi-affine expression `text` over the dims of `statement`, as a PwAff."""
-    return isl.PwAff(f"{{ {statement}[{', '.join(dims(rank))}] -> [{text}] }}")
+    return isl.PwAff(f"{declared(text)}{{ {statement}[{', '.join(dims(rank))}] -> [{text}] }}")
 
 
 def union_map(maps: Sequence[IslMap]) -> UnionMap:
@@ -114,6 +129,38 @@ def union_set(sets: Sequence[IslSet]) -> UnionSet:
     for one in sets:
         union = union.union(isl.UnionSet(one))
     return union
+
+
+MOST_OPERATIONS = 30_000_000  # about ten seconds; tiled stencils in three dimensions take 1% of it
+
+
+@contextmanager
+def limited_operations(most: int = MOST_OPERATIONS) -> Iterator[None]:
+    """Raise IllegalScheduleError where isl needs more than `most` operations in the body."""
+    context = isl.DEFAULT_CONTEXT
+    context.reset_operations()
+    context.set_max_operations(most)
+    try:
+        yield
+    except isl.Error:
+        if _is_exhausted():
+            raise IllegalScheduleError(
+                f"the loops of this schedule are too complex: isl gave up after {most} operations; "
+                "tile or skew fewer loops"
+            ) from None
+        raise
+    finally:
+        context.set_max_operations(0)
+        context.reset_operations()
+
+
+def _is_exhausted() -> bool:
+    """Whether the limit is reached: then every call fails, with a message of any kind."""
+    try:
+        isl.Set("{ [i] : 0 <= i < 2 }")
+    except isl.Error:
+        return True
+    return False
 
 
 def condition_text(domain: IslSet) -> str:

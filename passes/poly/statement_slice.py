@@ -14,10 +14,11 @@ from xdsl.ir.affine import (
     AffineDimExpr,
     AffineExpr,
     AffineMap,
+    AffineSymExpr,
 )
 
 from ...dialects.errors import LoweringError
-from ...dialects.poly import IndexOp, YieldOp
+from ...dialects.poly import IndexOp, ParamOp, YieldOp
 from .index_values import IndexValues
 
 INDEX_OPS = {
@@ -43,7 +44,7 @@ def inputs_of(value: SSAValue) -> list[affine.LoadOp]:
 
 @dataclass
 class StatementSlice:
-    """Collects the accesses and the body ops of a statement in `rank` loops.
+    """Collects the accesses and the body ops of a statement in `rank` loops and `parameters` sizes.
 
     `arrays` says which array of the scop a memref is; `kept` holds loads whose value was put into
     a scalar array of its own, since what they read may change before it is used.
@@ -53,13 +54,14 @@ class StatementSlice:
     indices: IndexValues
     arrays: dict[SSAValue, SSAValue]
     kept: dict[affine.LoadOp, SSAValue]
+    parameters: int = 0
     block: Block = field(default_factory=Block)
     reads: list[tuple[SSAValue, AffineMap]] = field(default_factory=list)
     values: dict[SSAValue, SSAValue] = field(default_factory=dict)
 
     def access(self, array: SSAValue, exprs: tuple[AffineExpr, ...]) -> SSAValue:
         """The body argument for an element of `array`, one per element."""
-        read = (array, AffineMap(self.rank, 0, exprs))
+        read = (array, AffineMap(self.rank, self.parameters, exprs))
         if read not in self.reads:
             self.reads.append(read)
             self.block.insert_arg(array.type.element_type, len(self.block.args))  # type: ignore[attr-defined]
@@ -110,6 +112,8 @@ class StatementSlice:
         match expr:
             case AffineDimExpr():
                 return self._add(IndexOp(expr.position))
+            case AffineSymExpr():
+                return self._add(ParamOp(expr.position))
             case AffineConstantExpr():
                 return self._add(arith.ConstantOp.from_int_and_width(expr.value, IndexType()))
             case AffineBinaryOpExpr():

@@ -13,7 +13,7 @@ from typing import Any
 from xdsl.dialects.builtin import FixedBitwidthType, MemRefType
 from xdsl.ir import SSAValue
 
-from ...dialects.poly import ArrayOp, ScopOp, StatementOp
+from ...dialects.poly import ArrayOp, ScopOp, StatementOp, has_dynamic_shape
 from ...dialects.schedule import Band, Node
 from .collapse_dims import is_indirect
 from .dependences import Dependences, array_names
@@ -112,15 +112,18 @@ def _padded(shape: tuple[int, ...], array: SSAValue, limit: int) -> tuple[int, .
     return padded if prod(padded) * element_bytes(array) <= limit else shape
 
 
+def _whole(array: SSAValue, shape: tuple[int, ...]) -> Place:
+    """The place of an array that no loop body can hold."""
+    if not has_dynamic_shape(array) and prod(shape) * element_bytes(array) <= SHARED_BYTES:
+        return Place(KERNEL, (), _padded(shape, array, SHARED_BYTES), ())
+    return Place(None, (), shape, ())
+
+
 def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependences) -> Place:
     """The innermost loop body that can hold `array`, and its tile there."""
     assert isinstance(array.type, MemRefType)
     full = array.type.get_shape()
-    bytes = prod(full) * element_bytes(array)
-    if bytes <= SHARED_BYTES:
-        whole = Place(KERNEL, (), _padded(full, array, SHARED_BYTES), ())
-    else:
-        whole = Place(None, (), full, ())
+    whole = _whole(array, full)
     if is_indirect(array):
         return whole
     accesses = _accesses(scop, array)

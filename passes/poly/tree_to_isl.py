@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...dialects.schedule import Band, Chain, Leaf, Node, statements_of
-from .sets import IslMap, IslSet, dim_aff, dims, isl
+from .sets import IslMap, IslSet, declared, dim_aff, dims, isl
 
 AXIS_MARK = "axis "
 
@@ -34,7 +34,8 @@ def schedule_of(tree: Node, domains: dict[str, IslSet], ranks: dict[str, int]) -
 def prefix_map(statement: str, rank: int, path: list[Band]) -> IslMap:
     """statement -> values of the loops `path`, outermost first."""
     values = ", ".join(dict(band.exprs)[statement] for band in path)
-    return isl.Map(f"{{ {statement}[{', '.join(dims(rank))}] -> [{values}] }}")
+    head = declared(values)
+    return isl.Map(f"{head}{{ {statement}[{', '.join(dims(rank))}] -> [{values}] }}")
 
 
 def common_path(tree: Node, statements: set[str]) -> list[Band]:
@@ -49,3 +50,16 @@ def common_path(tree: Node, statements: set[str]) -> list[Band]:
                 if statements <= set(statements_of(child)):
                     return common_path(child, statements)
             return []
+
+
+def greatest_value(band: Band, domains: dict[str, IslSet]) -> int | None:
+    """The greatest value that `band` has for any instance of its statements; 0 for none, None where
+    that depends on sizes."""
+    values = [
+        dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+        for name, expr in band.exprs
+        if not (domain := domains[name]).is_empty()
+    ]
+    if not all(value.is_int() for value in values):
+        return None
+    return max((value.to_python() for value in values), default=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
+from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr
 
 from ....passes.poly.affine_maps import simplify
@@ -30,6 +32,19 @@ def constant_expression(source: KernelSource, scope: Scope, node: ast.expr) -> i
     if not isinstance(found, AffineConstantExpr):
         raise source.error(node, f"{ast.unparse(node)!r} must be known when the sizes are")
     return found.value
+
+
+def extent_expression(source: KernelSource, scope: Scope, node: ast.expr) -> AffineExpr:
+    """An extent: a number, or affine in the sizes that are not bound."""
+    found = affine_expression(source, scope, node)
+    if found.used_dims():
+        raise source.error(node, f"{ast.unparse(node)!r} must be known when the sizes are")
+    return found
+
+
+def static_shape(extents: Sequence[AffineExpr]) -> list[int]:
+    """The shape of the memref type: extents that are not numbers are dynamic."""
+    return [e.value if isinstance(e, AffineConstantExpr) else DYNAMIC_INDEX for e in extents]
 
 
 def try_affine(source: KernelSource, scope: Scope, node: ast.expr) -> AffineExpr | None:

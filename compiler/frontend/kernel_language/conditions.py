@@ -104,15 +104,16 @@ def _emit_if(
 ) -> None:
     zero = AffineExpr.constant(0)
     condition = AffineSet(
-        len(scope.loops),
+        len(scope.operands),
         0,
         tuple(
-            AffineConstraintExpr(kind, expr, zero, canonicalize=False) for kind, expr in constraints
+            AffineConstraintExpr(kind, scope.as_dims(expr), zero, canonicalize=False)
+            for kind, expr in constraints
         ),
     )
     then_region = _region(scope, then)  # first: the other branch may use its scalars
     other_region = _region(scope, other) if other is not None else Region()
-    op = IfOp.of(condition, scope.loops, then_region, other_region)
+    op = IfOp.of(condition, scope.operands, then_region, other_region)
     scope.add(op, source.place(test))
 
 

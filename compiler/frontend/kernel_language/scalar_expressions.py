@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xdsl.dialects import affine, arith, math
-from xdsl.dialects.builtin import AffineMapAttr
 from xdsl.ir import Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr
 
 from .affine_expressions import ALLOWED, affine_expression, try_affine
 from .element_types import ElementType, f64, i64
@@ -75,9 +74,8 @@ class ScalarBuilder(TypedValues):
 
     def load(self, array: Array, indices: Sequence[AffineExpr], node: ast.AST) -> Typed:
         """One element."""
-        loops = self.scope.loops
-        map = AffineMapAttr(AffineMap(len(loops), 0, tuple(indices)))
-        return Typed(self.add(affine.LoadOp(array.value, loops, map), node), array.element)
+        load = affine.LoadOp(array.value, self.scope.operands, self.scope.map(*indices))
+        return Typed(self.add(load, node), array.element)
 
     def element(self, node: ast.expr) -> tuple[Array, tuple[AffineExpr, ...]]:
         """The array and index that a subscript (`A[i, j]` or `A[i][j]`) or scalar name means."""

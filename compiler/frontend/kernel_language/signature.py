@@ -23,7 +23,7 @@ class Parameter:
 
     @property
     def is_size(self) -> bool:
-        """Whether it is an integer that is bound before compilation."""
+        """Whether it is an integer: a size."""
         return self.element is None
 
 
@@ -74,7 +74,7 @@ def _extent(source: KernelSource, node: ast.expr) -> ast.expr:
 def bind_sizes(
     source: KernelSource, parameters: tuple[Parameter, ...], values: Mapping[str, int]
 ) -> dict[str, int]:
-    """The integer parameters with their values; KernelError where one is missing or unknown."""
+    """The integer parameters that have a value; KernelError where one is unknown."""
     wanted = [p.name for p in parameters if p.is_size]
     for name, value in values.items():
         if name not in wanted:
@@ -85,7 +85,4 @@ def bind_sizes(
             )
         if isinstance(value, bool) or not isinstance(value, int):
             raise source.error(source.tree, f"{name} must be an int, found {value!r}")
-    missing = [name for name in wanted if name not in values]
-    if missing:
-        raise source.error(source.tree, f"integer parameters without a value: {', '.join(missing)}")
-    return {name: values[name] for name in wanted}
+    return {name: values[name] for name in wanted if name in values}

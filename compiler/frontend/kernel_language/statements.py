@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects import affine, memref
-from xdsl.dialects.builtin import AffineMapAttr, IndexType, MemRefType
+from xdsl.dialects.builtin import AffineMapAttr, IndexType
 from xdsl.ir import Block, Region
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 
 from ....passes.poly.affine_maps import simplify
-from .affine_expressions import affine_expression, constant_expression
+from .affine_expressions import (
+    affine_expression,
+    constant_expression,
+    extent_expression,
+    static_shape,
+)
 from .conditions import emit_branch
 from .element_types import ELEMENT_TYPES, ElementType, f64
 from .functions import EMPTY
@@ -130,10 +135,15 @@ class StatementBuilder:
         scope = self.scope
         body = Block(arg_types=[IndexType()])
         body.args[0].name_hint = name
-        depth = len(scope.loops)
-        maps = [AffineMapAttr(AffineMap(depth, 0, tuple(exprs))) for exprs in (lower, upper)]
         loop = affine.ForOp.from_region(
-            scope.loops, scope.loops, [], [], maps[0], maps[1], Region(body), step
+            scope.operands,
+            scope.operands,
+            [],
+            [],
+            scope.map(*lower),
+            scope.map(*upper),
+            Region(body),
+            step,
         )
         scope.add(loop, self.source.place(node))
         outer = scope.block
@@ -216,17 +226,25 @@ class StatementBuilder:
     def _store(
         self, value: Typed, array: Array, indices: Sequence[AffineExpr], node: ast.AST
     ) -> None:
-        loops = self.scope.loops
-        map = AffineMapAttr(AffineMap(len(loops), 0, tuple(indices)))
-        op = affine.StoreOp(value.value, array.value, loops, map)
+        scope = self.scope
+        op = affine.StoreOp(value.value, array.value, scope.operands, scope.map(*indices))
         self.scope.add(op, self.source.place(node))
 
     # --- locals -------------------------------------------------------------------------------
 
-    def _local(self, name: str, element: ElementType, shape: tuple[int, ...]) -> Array:
-        op = memref.AllocOp.get(element.ir, None, shape)
+    def _local(self, name: str, element: ElementType, shape: tuple[AffineExpr, ...]) -> Array:
+        extents = []
+        for extent in shape:
+            if isinstance(extent, AffineConstantExpr):
+                continue
+            sizes = self.scope.sizes
+            dims = [AffineExpr.dimension(k) for k in range(len(sizes))]
+            map = AffineMap(len(sizes), 0, (extent.replace_dims_and_symbols([], dims),))
+            apply = affine.ApplyOp(sizes, AffineMapAttr(map))
+            self.scope.add_local(apply)
+            extents.append(apply.result)
+        op = memref.AllocOp.get(element.ir, None, static_shape(shape), extents)
         op.memref.name_hint = name
-        assert isinstance(op.memref.type, MemRefType)
         self.scope.add_local(op)
         self.scope.arrays[name] = Array(op.memref, element, shape)
         return self.scope.arrays[name]
@@ -245,7 +263,7 @@ class StatementBuilder:
         if not 1 <= len(arguments) <= 2 or any(k.arg != "dtype" for k in value.keywords):
             raise self.source.error(node, "expected a shape and, where it is not f64, a dtype")
         extents = arguments[0].elts if isinstance(arguments[0], ast.Tuple) else [arguments[0]]
-        shape = tuple(constant_expression(self.source, self.scope, e) for e in extents)
+        shape = tuple(extent_expression(self.source, self.scope, e) for e in extents)
         element = self._element_of_dtype(arguments[1]) if arguments[1:] else f64
         array = self._local(name, element, shape)
         if self.source.resolve(value.func) is np.zeros:
@@ -266,13 +284,10 @@ class StatementBuilder:
         start = len(scope.loops)
         for extent in array.shape:
             body = Block(arg_types=[IndexType()])
-            maps = [
-                AffineMapAttr(AffineMap(len(scope.loops), 0, (e,)))
-                for e in (AffineExpr.constant(0), AffineExpr.constant(extent))
-            ]
+            maps = [scope.map(e) for e in (AffineExpr.constant(0), extent)]
             scope.add(
                 affine.ForOp.from_region(
-                    scope.loops, scope.loops, [], [], maps[0], maps[1], Region(body)
+                    scope.operands, scope.operands, [], [], maps[0], maps[1], Region(body)
                 ),
                 self.source.place(node),
             )

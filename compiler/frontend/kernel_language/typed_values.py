@@ -6,9 +6,9 @@ import ast
 from dataclasses import dataclass
 
 from xdsl.dialects import affine, arith
-from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IntegerAttr
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Operation, SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import AffineExpr
 
 from .element_types import ElementType, i64
 from .scope import Scope
@@ -74,9 +74,7 @@ class TypedValues:
         return Typed(self.add(constant, node), element)
 
     def _from_index(self, expr: AffineExpr, element: ElementType, node: ast.AST) -> Typed:
-        loops = self.scope.loops
-        map = AffineMapAttr(AffineMap(len(loops), 0, (expr,)))
-        index = self.add(affine.ApplyOp(loops, map), node)
+        index = self.add(affine.ApplyOp(self.scope.operands, self.scope.map(expr)), node)
         if not element.is_float:
             return Typed(self.add(arith.IndexCastOp(index, element.ir), node), element)
         integer = self.add(arith.IndexCastOp(index, i64.ir), node)

@@ -23,6 +23,7 @@ from ....dialects.schedule import (
     Leaf,
     Merge,
     Node,
+    Pack,
     Rearrange,
     Rewrite,
     SplitDomain,
@@ -31,7 +32,7 @@ from ....dialects.schedule import (
     compact_text,
     statements_of,
 )
-from ..access_patterns import reduction_dims
+from ..access_patterns import reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..dependences import dependences_of
 from ..legality import check_schedule_is_legal
@@ -71,10 +72,13 @@ def place_of(statement: StatementOp) -> Place | None:
     A reduction's step is the dim it runs over; another statement comes last, when row or column,
     whichever is first, is reached.
     """
-    written = [plain_dim(e) for e in statement.write.data.results]
-    if len(written) != 2 or None in written:
+    element = statement.write.data
+    if len(element.results) != 2 and statement.sources:  # a copy into panels
+        element = statement.read_maps[0]
+    named = [plain_dim(e) for e in element.results]
+    if len(named) != 2 or None in named:
         return None
-    row, column = (f"i{d}" for d in written)
+    row, column = (f"i{d}" for d in named)
     reduced = reduction_dims(statement)
     if statement.reduction is not None:
         return Place(row, column, f"i{reduced[0]}") if len(reduced) == 1 else None
@@ -100,13 +104,13 @@ class BlockedFactorization:
         self.rewrites: list[Rewrite] = []
         self.places: dict[str, Place] = {}
         self.members: dict[str, list[str]] = {label: [] for label, _ in CLASSES}
-        targets = {s.target for s in self.scop.statements}
         self._merge()
+        self._pack()
         for s in list(self.scop.statements):
             place = place_of(s)
-            if place is None or len(targets) > 1:
+            if place is None:
                 raise IllegalScheduleError(
-                    f"{s.sym_name.data} is no step of a factorization in place of one matrix"
+                    f"{s.sym_name.data} is no step of a factorization of a matrix in place"
                 )
             self._split(s, place)
 
@@ -121,6 +125,22 @@ class BlockedFactorization:
             for other in names[k + 1 :]:
                 try:
                     self._apply(Merge(name, other))
+                except IllegalScheduleError:
+                    continue
+
+    def _pack(self) -> None:
+        """Keep a copy of operands whose columns do not lie side by side, in panels of a block."""
+        for s in [s for s in self.scop.statements if s.reduction is not None]:
+            column = plain_dim(s.write.data.results[-1])
+            if len(s.write.data.used_dims()) < 2:
+                continue
+            for k in range(1, len(s.sources)):
+                access = s.read_maps[k]
+                if column is None or stride(s.sources[k], access, column) in (0, 1):
+                    continue
+                position = [plain_dim(e) for e in access.results].index(column)
+                try:
+                    self._apply(Pack(s.sym_name.data, k, position, self.size))
                 except IllegalScheduleError:
                     continue
 
@@ -160,8 +180,10 @@ class BlockedFactorization:
             elif label == "right":
                 forms = [self._by_columns(names, kind) for kind in ("parallel", "for")]
             elif label == "behind" and nests:
+                tiled = {s for n in nests for s in n.statements}
+                others = [self._row_by_row(n, "parallel") for n in names if n not in tiled]
                 forms = [
-                    chain([n.block(kind, first) for n in nests])
+                    chain([*(n.block(kind, first) for n in nests), *others])
                     for kind in ("rows", "columns", "none")
                     for first in (True, False)
                 ]
@@ -182,15 +204,15 @@ class BlockedFactorization:
         return self._band("steps", body, exprs)
 
     def _contractions(self) -> list[ContractionNest]:
-        """Register tiles for what is behind; none where a statement there is no contraction."""
+        """Register tiles for what is behind, where a statement there has reuse."""
         names = self.members["behind"]
         nests = []
         for name in list(names):
             s = self.scop.statement(name)
             axes = axes_of(self.scop, s)
             if axes is None:
-                return []
-            tiling = tiling_for(s, axes, self.machine, self.threads, depth=self.size)
+                continue
+            tiling = replace(tiling_for(s, axes, self.machine, self.threads), depth=self.size)
             # Tiles that block boundaries cut would all be partial ones.
             rows = max(r for r in range(1, tiling.rows + 1) if self.size % r == 0)
             block = -(-tiling.row_block // self.size) * self.size
@@ -233,6 +255,13 @@ class BlockedFactorization:
         node = self._band("below.d", node, {n: self.places[n].step for n in names})
         return self._band("below.r", node, {n: self.places[n].row for n in names}, kind)
 
+    def _row_by_row(self, name: str, kind: Kind) -> Node:
+        """A statement without reuse: all its steps for one row after the other."""
+        node = self._band(f"{name}.d", Leaf(name), {name: self.places[name].step})
+        if self.places[name].column != self.places[name].row:
+            node = self._band(f"{name}.c", node, {name: self.places[name].column})
+        return self._band(f"{name}.r", node, {name: self.places[name].row}, kind)
+
     def _by_columns(self, names: Sequence[str], kind: Kind) -> Node:
         """Blocks of columns: for d, for the rows after it: update with columns as lanes."""
         node = self._updates_last(names, "column")
@@ -258,9 +287,19 @@ def _only(tree: Node, names: set[str]) -> Node | None:
             return chain(kept) if kept else None
 
 
-def blocked_candidate(scop: ScopOp, machine: Machine, threads: int, size: int) -> list[Step]:
-    """Steps of a blocked factorization with blocks of `size`; IllegalScheduleError where `scop`
-    is none."""
+def default_block(scop: ScopOp) -> int:
+    """Rows of a block: panels are a small part of the work, register tiles divide blocks evenly."""
+    rows = max(array.type.get_shape()[0] for array in {s.target for s in scop.statements})  # type: ignore[attr-defined]
+    return 96 if rows > 800 else 48
+
+
+def blocked_candidate(
+    scop: ScopOp, machine: Machine, threads: int, size: int | None = None
+) -> list[Step]:
+    """Steps of a blocked factorization with blocks of `size` rows; IllegalScheduleError where
+    `scop` is none."""
+    if size is None:
+        size = default_block(scop)
     factorization = BlockedFactorization(scop.clone(), machine, threads, size)
     tree = factorization.tree()
     return [*factorization.rewrites, Rearrange(compact_text(tree))]

@@ -26,7 +26,7 @@ from ....dialects.schedule import (
     chain,
     statements_of,
 )
-from ..access_patterns import parallel_dims, reduction_dims, stride
+from ..access_patterns import panel_width, parallel_dims, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..rewrites import apply_rewrite
 from ..sets import IslSet, condition_text, dims, domain_set, isl
@@ -97,7 +97,7 @@ def _to_pack(
     written = {s.target for s in scop.statements}
     found = []
     for k, (array, access) in enumerate(zip(statement.sources, statement.read_maps, strict=True)):
-        if k == 0 or stride(array, access, column) in (0, 1):
+        if k == 0 or stride(array, access, column) in (0, 1) or panel_width(access, column):
             continue
         positions = [p for p, e in enumerate(access.results) if column in e.used_dims()]
         if array in written or [plain_dim(access.results[p]) for p in positions] != [column]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
@@ -25,7 +27,8 @@ from ..dependences import Dependences, dependences_of
 from ..legality import check_schedule_is_legal
 from ..register_tiles import register_tile
 from ..rewrites import apply_rewrite
-from ..sets import domain_set
+from ..rewrites.expand import expand_temporaries
+from ..sets import domain_set, isl
 from ..storage import element_bytes
 from .contraction import Axes, ContractionNest, Tiling, axes_of
 
@@ -38,20 +41,19 @@ def _extents(statement: StatementOp) -> list[int]:
 
 
 def tiling_for(
-    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int | None = None
+    statement: StatementOp, axes: Axes, machine: Machine, threads: int, depth: int = DEPTH
 ) -> Tiling:
     """Register tile and cache blocks from the machine's registers and second-level cache.
 
-    `depth` is the block of the reduction where it is given.
+    Blocks of the reduction are equal and have at most `depth` iterations.
     """
     extents = _extents(statement)
     size = element_bytes(statement.target)
     lanes = machine.lanes(size)
     rows, columns = extents[axes.row], extents[axes.column]
     tile = register_tile(machine, lanes, rows, columns)
-    if depth is None:
-        blocks = -(-extents[axes.depth] // DEPTH)
-        depth = -(-extents[axes.depth] // blocks)
+    blocks = -(-extents[axes.depth] // depth)
+    depth = -(-extents[axes.depth] // blocks)
     block = max(1, machine.l2_bytes // 2 // (depth * size * tile.rows)) * tile.rows
     blocks = max(-(-rows // block), min(threads, -(-rows // tile.rows)))
     block = -(-rows // (blocks * tile.rows)) * tile.rows
@@ -90,10 +92,11 @@ def plain_nest(statement: StatementOp, machine: Machine, parallel: bool) -> Node
     return node
 
 
-def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
-    """Steps that register-tile every reduction of `scop`; IllegalScheduleError where none fits."""
+def dense_candidate(scop: ScopOp, machine: Machine, threads: int, depth: int = DEPTH) -> list[Step]:
+    """Steps that register-tile every reduction of `scop`, in blocks of at most `depth` iterations;
+    IllegalScheduleError where no reduction has reuse, or statements need shared loops."""
     scop = scop.clone()
-    rewrites: list[Rewrite] = []
+    rewrites: list[Rewrite] = list(expand_temporaries(scop))
     for s in list(scop.statements):
         if axes_of(scop, s) is None:
             continue
@@ -110,7 +113,9 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int) -> list[Step]:
             continue
         name = s.sym_name.data
         lanes = machine.lanes(element_bytes(s.target))
-        nest = ContractionNest(scop, name, axes, tiling_for(s, axes, machine, threads), lanes)
+        nest = ContractionNest(
+            scop, name, axes, tiling_for(s, axes, machine, threads, depth), lanes
+        )
         nests.update(dict.fromkeys(nest.statements, nest))
         rewrites += nest.rewrites
     if not nests:
@@ -125,25 +130,44 @@ def _assemble(
     """All nests one after the other, each in the first form that is legal."""
     dependences = dependences_of(scop)
     chosen: list[Node] = []
-    done: set[int] = set()
-    placed = sorted(zip(scop.positions, (s.sym_name.data for s in scop.statements), strict=True))
-    for _, name in placed:
+    for name in _nest_order(scop, nests, dependences):
         nest = nests.get(name)
-        if nest is None:
+        if nest is not None:
+            forms = _forms(nest, threads)
+        else:
             statement = scop.statement(name)
-            forms: Sequence[Node] = [
+            forms = [
                 plain_nest(statement, machine, parallel)
                 for parallel in ((True, False) if threads > 1 else (False,))
             ]
-        elif id(nest) in done:
-            continue
-        else:
-            done.add(id(nest))
-            forms = _forms(nest, threads)
         chosen.append(first_legal(scop, forms, dependences))
     tree = chain(chosen)
     check_schedule_is_legal(tree, dependences, ranks_of(scop))
     return tree
+
+
+def _nest_order(
+    scop: ScopOp, nests: dict[str, ContractionNest], dependences: Dependences
+) -> list[str]:
+    """One statement per nest, every nest after those that it depends on."""
+    placed = sorted(zip(scop.positions, (s.sym_name.data for s in scop.statements), strict=True))
+    first = {name: nests[name].statement if name in nests else name for _, name in placed}
+    sorter = TopologicalSorter[str](dict.fromkeys(first.values(), ()))
+
+    def add(pair: Any) -> None:
+        ends = (isl.dim_type.in_, isl.dim_type.out)
+        source, sink = (first[pair.get_tuple_name(end)] for end in ends)
+        if source != sink:
+            sorter.add(sink, source)
+
+    dependences.order.foreach_map(add)
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise IllegalScheduleError(
+            f"statements {', '.join(error.args[1])} depend on one another, so they have no loop "
+            "nests of their own"
+        ) from None
 
 
 def ranks_of(scop: ScopOp) -> dict[str, int]:

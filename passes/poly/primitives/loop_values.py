@@ -9,11 +9,12 @@ Exprs = tuple[tuple[str, str], ...]
 
 _ATOM = re.compile(r"\w+")
 _QUOTIENT = re.compile(r"floor\(\((.*)\)/(\d+)\)")
-_KNOWN = re.compile(r"i\d+|\d+|floord?|ceild?|mod|min|max|[-+*/%(),\s]+")
+_KNOWN = re.compile(r"[is]\d+|\d+|floord?|ceild?|mod|min|max|[-+*/%(),\s]+")
 
 
 def is_quasi_affine_text(text: str) -> bool:
-    """Whether `text` has only what quasi-affine expressions over i0, i1, ... are made of.
+    """Whether `text` has only what quasi-affine expressions over i0, i1, ... and the parameters
+    s0, s1, ... are made of.
 
     That it is one is for isl to say.
     """

@@ -41,6 +41,8 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     SplitDomain: split_domain,
 }
 
+PARAMETRIC = (split_domain,)  # rules that work where sizes are known at run time only
+
 
 def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
     """Change the statements of `scop` by `step`; IllegalScheduleError where it does not apply, and
@@ -48,4 +50,8 @@ def apply_rewrite(scop: ScopOp, step: Rewrite) -> None:
     rule = RULES.get(type(step))
     if rule is None:
         raise IllegalScheduleError(f"no rule applies the step {step}")
+    if scop.parameters and rule not in PARAMETRIC:
+        raise IllegalScheduleError(
+            f"{step}: this step needs sizes that are numbers; {', '.join(scop.parameters)} are not"
+        )
     rule(scop, step)

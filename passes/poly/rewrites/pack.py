@@ -12,12 +12,20 @@ from math import ceil
 from xdsl.dialects.builtin import MemRefType
 from xdsl.ir.affine import AffineMap
 
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Pack
 from ..collapse_dims import is_indirect, shape_of
+from ..dependences import (
+    accesses_of,
+    array_names,
+    domains_of,
+    flow_between,
+    original_schedule,
+)
 from ..pack_operands import panel_access, set_read
 from ..positions import insert_beside
-from ..sets import IslSet, access_map, domain_set, domain_text
+from ..sets import IslSet, access_map, domain_set, domain_text, isl
 from .accumulate import copy_statement
 from .find import check_name_is_free, find_statement, refuse
 
@@ -46,9 +54,27 @@ def _check_is_final(scop: ScopOp, statement: StatementOp, elements: IslSet, step
             )
 
 
+def _only_producer(scop: ScopOp, statement: StatementOp, operand: int) -> StatementOp | None:
+    """The statement that wrote every value which `statement` reads there, if there is one."""
+    array, label = statement.sources[operand], statement.sym_name.data
+    access = access_map(statement.read_maps[operand], label, array_names(scop)[array])
+    reads = access.intersect_domain(domain_set(statement.domain.data, label))
+    schedule = original_schedule(scop).intersect_domain(domains_of(scop))
+    flow = flow_between(isl.UnionMap(reads), accesses_of(scop)[1], schedule)
+    sources: set[str] = set()
+    flow.domain().foreach_set(lambda one: sources.add(one.get_tuple_name()))
+    if len(sources) != 1 or not isl.UnionSet(reads.domain()).is_subset(flow.range()):
+        return None
+    return scop.statement(sources.pop())
+
+
 def pack(scop: ScopOp, step: Pack) -> None:
-    """Apply `step`; the copy `S_packN` of operand N is a loop nest over the dims of the array,
-    right before the outermost loop of the statement. Other readers keep the array."""
+    """Apply `step`; other readers keep the array.
+
+    The copy `S_packN` of operand N is a loop nest over the dims of the array, right before the
+    outermost loop of the statement. Where that loop writes the operand itself, but one statement
+    wrote all that is read, each element is copied right after it.
+    """
     statement = find_statement(scop, step.statement)
     name = f"{step.statement}_pack{step.operand}"
     check_name_is_free(scop, name, step)
@@ -68,7 +94,13 @@ def pack(scop: ScopOp, step: Pack) -> None:
     elements = _elements_read(statement, step.operand)
     if elements.is_empty():
         raise refuse(step, f"{step.statement} has no instances")
-    _check_is_final(scop, statement, elements, step)
+    try:
+        _check_is_final(scop, statement, elements, step)
+        producer = None
+    except IllegalScheduleError:
+        producer = _only_producer(scop, statement, step.operand)
+        if producer is None:
+            raise
     others = [n for p, n in enumerate(shape) if p != step.position]
     tiles = ceil(shape[step.position] / step.width)
     assert isinstance(array.type, MemRefType)
@@ -77,16 +109,22 @@ def pack(scop: ScopOp, step: Pack) -> None:
         (array.name_hint or "t") + "_panel",
     )
     scop.body.block.insert_op_before(panel, scop.statements[0])
-    identity = AffineMap.identity(len(shape))
+    if producer is None:
+        element, domain = AffineMap.identity(len(shape)), domain_text(elements)
+    else:
+        element, domain = producer.write.data, producer.domain.data
     copy = copy_statement(
         name,
-        domain_text(elements),
+        domain,
         panel.result,
-        panel_access(identity, step.position, step.width),
+        panel_access(element, step.position, step.width),
         array,
-        identity,
+        element,
     )
     access = panel_access(statement.read_maps[step.operand], step.position, step.width)
     statement.operands[1 + step.operand] = panel.result
     set_read(statement, step.operand, access)
-    insert_beside(scop, copy, statement, 0)
+    if producer is None:
+        insert_beside(scop, copy, statement, 0)
+    else:
+        insert_beside(scop, copy, producer, producer.rank, after=True)

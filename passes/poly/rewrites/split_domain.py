@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import StringAttr
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import SplitDomain
 from ..positions import insert_beside
-from ..sets import dims, domain_text, isl
+from ..sets import declared, dims, domain_text, isl
 from .find import check_name_is_free, find_statement, refuse
 
 
@@ -22,7 +22,8 @@ def split_domain(scop: ScopOp, step: SplitDomain) -> None:
     check_name_is_free(scop, step.inside, step)
     domain = isl.Set(statement.domain.data)
     try:
-        holds = isl.Set(f"{{ [{', '.join(dims(statement.rank))}] : {step.condition} }}")
+        head = f"{declared(step.condition)}{{ [{', '.join(dims(statement.rank))}]"
+        holds = isl.Set(f"{head} : {step.condition} }}")
     except isl.Error as error:
         names = ", ".join(dims(statement.rank)) or "no dims"
         raise refuse(step, f"expected a condition over {names} in isl's syntax") from error

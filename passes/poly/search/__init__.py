@@ -6,6 +6,7 @@ from .candidate import Candidate, Evaluator, Result
 from .evolutionary import EvolutionarySearch
 from .exploration import SearchReport, Visit
 from .scop_check import ScopCheck
+from .scop_space import scop_space
 from .space import SearchSpace
 from .step_space import StepSpace
 from .vectorized_original import vectorized_original
@@ -22,5 +23,6 @@ __all__ = [
     "SearchSpace",
     "StepSpace",
     "Visit",
+    "scop_space",
     "vectorized_original",
 ]

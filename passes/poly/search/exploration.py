@@ -78,6 +78,7 @@ class Exploration(Generic[Point]):
         self._start = self.clock()
         self._seen: set[str] = set()
         self._evaluated = 0
+        self._evaluating = 0.0
         self._evaluate([(None, ORIGINAL)])
 
     @property
@@ -100,11 +101,19 @@ class Exploration(Generic[Point]):
             candidate = self._accept(point)
             if candidate is not None:
                 fresh.append((point, candidate))
-            if len(fresh) == self.batch or k + 1 == len(points):
+            if len(fresh) >= self._batch_size() or k + 1 == len(points):
                 ranked += self._evaluate(fresh)
                 fresh = []
         ranked += self._evaluate(fresh)
         return [v for v in ranked if v.result.seconds is not None]
+
+    def _batch_size(self) -> int:
+        """The batch, smaller where the seconds that are left do not allow that many."""
+        if self.budget.seconds is None:
+            return self.batch
+        left = self.budget.seconds - self.elapsed
+        usual = self._evaluating / max(1, self._evaluated)
+        return max(1, min(self.batch, int(left / max(usual, 1e-9))))
 
     def _accept(self, point: Point) -> Candidate | None:
         self.proposed += 1
@@ -127,7 +136,9 @@ class Exploration(Generic[Point]):
         if not fresh:
             return []
         self._seen.update(candidate.text for _, candidate in fresh)
+        start = self.clock()
         results = self.evaluator.evaluate([candidate for _, candidate in fresh])
+        self._evaluating += self.clock() - start
         visits = []
         for (point, candidate), result in zip(fresh, results, strict=True):
             if result.failure == "illegal":

@@ -63,6 +63,18 @@ def test_the_expectation_is_what_the_program_computes(task: MeasureTask) -> None
     np.testing.assert_allclose(task.expected(ARGUMENTS[2]), c + a @ b, rtol=1e-12)
 
 
+def test_only_what_is_determined_is_compared(task: MeasureTask, tmp_path: Path) -> None:
+    part = (*ARGUMENTS[:2], replace(ARGUMENTS[2], determined=(20, 10)))
+    looser = replace(task, folder=tmp_path, arguments=part)
+    looser.write(task.scop_text, {a.name: task.initial(a) for a in ARGUMENTS})
+    looser.set_expected({"c": task.expected(ARGUMENTS[2])})
+    assert MeasureTask.read(tmp_path) == looser
+    with MeasuredEvaluator(looser, 0, QUICK) as evaluator:
+        beyond = evaluator.measure(compiled(task, "beyond10", f"{RIGHT}\nc[3 * 24 + 10] = 0.0;"))
+        inside = evaluator.measure(compiled(task, "inside10", f"{RIGHT}\nc[3 * 24 + 9] = 0.0;"))
+    assert (beyond.failure, inside.failure) == (None, "wrong")
+
+
 def test_a_task_survives_its_folder(task: MeasureTask) -> None:
     assert MeasureTask.read(task.folder) == task
 
@@ -115,6 +127,7 @@ def test_what_a_candidate_breaks_is_told_and_the_next_one_runs(
     assert after.seconds is not None
 
 
+@pytest.mark.slow
 def test_a_build_that_hangs_is_stopped(task: MeasureTask, tmp_path: Path) -> None:
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\nsleep 60\n")

@@ -90,7 +90,7 @@ def test_every_step_has_an_example() -> None:
     [
         ("", "expected a schedule step"),
         ("split", "expected a schedule step"),
-        ("twist(i, j)", "steps are split_domain, accumulate"),
+        ("twist(i, j)", "steps are split_domain, merge"),
         ("split(i, 16)", "split takes 4 arguments, found 2"),
         ("unroll(i, j)", "unroll takes 1 arguments, found 2"),
         ("split(i, 0, a, b)", "expected a positive integer, found '0'"),

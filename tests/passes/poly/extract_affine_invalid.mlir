@@ -30,8 +30,31 @@ func.func @returns(%A: memref<8xf32>) -> f32 {
 
 // -----
 
-// EXPECT-ERROR: found memref<?xf32>
-func.func @dynamic(%A: memref<?xf32>) {
+// EXPECT-ERROR: A[-1] is written, the array is memref<?xf32>
+func.func @only_small_sizes(%A: memref<?xf32>, %v: f32) {
+  %0 = arith.constant 0 : index
+  %n = memref.dim %A, %0 : memref<?xf32>
+  affine.for %i = 0 to %n {
+    affine.store %v, %A[%i - 1] : memref<?xf32>
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: the shape of a local depends on a loop
+func.func @growing(%A: memref<4xf32>) {
+  affine.for %i = 0 to 4 {
+    %t = memref.alloc(%i) : memref<?xf32>
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: expected 1 symbols
+func.func @wrong_extents(%n: index,
+    %A: memref<?xf32> {tilecast.extents = affine_map<() -> (3)>}) {
   func.return
 }
 

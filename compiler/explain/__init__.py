@@ -1,0 +1,1 @@
+"""What a scop is and what was done to it, as data and as readable text."""
