@@ -104,6 +104,11 @@ class BlockedFactorization:
         self.rewrites: list[Rewrite] = []
         self.places: dict[str, Place] = {}
         self.members: dict[str, list[str]] = {label: [] for label, _ in CLASSES}
+        for s in self.scop.statements:
+            if len(s.write.data.results) != 2:
+                raise IllegalScheduleError(
+                    f"{s.sym_name.data} is no step of a factorization: it does not write a matrix"
+                )
         self._merge()
         self._pack()
         for s in list(self.scop.statements):
@@ -289,7 +294,8 @@ def _only(tree: Node, names: set[str]) -> Node | None:
 
 def default_block(scop: ScopOp) -> int:
     """Rows of a block: panels are a small part of the work, register tiles divide blocks evenly."""
-    rows = max(array.type.get_shape()[0] for array in {s.target for s in scop.statements})  # type: ignore[attr-defined]
+    shapes = {s.target.type.get_shape() for s in scop.statements}  # type: ignore[attr-defined]
+    rows = max((shape[0] for shape in shapes if shape), default=0)
     return 96 if rows > 800 else 48
 
 
