@@ -63,7 +63,7 @@ def check(
     native(actual)
     with np.errstate(all="ignore"):
         benchmark.reference(*benchmark.arguments(dataset, expected))
-    bound = 1e-6 if name == "deriche" else 1e-11
+    bound = 1e-6 if name == "deriche" else 1e-9  # sums in lanes; durbin and gramschmidt amplify
     for array, wanted in benchmark.live_out(expected).items():
         error = np.abs(benchmark.live_out(actual)[array] - wanted).max()
         assert error <= bound * np.abs(wanted).max(), array

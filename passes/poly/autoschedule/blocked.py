@@ -105,6 +105,11 @@ class BlockedFactorization:
         self.rewrites: list[Rewrite] = []
         self.places: dict[str, Place] = {}
         self.members: dict[str, list[str]] = {label: [] for label, _ in CLASSES}
+        for s in self.scop.statements:
+            if len(s.write.data.results) != 2:
+                raise IllegalScheduleError(
+                    f"{s.sym_name.data} is no step of a factorization: it does not write a matrix"
+                )
         self._merge()
         self._pack()
         for s in list(self.scop.statements):

@@ -7,20 +7,23 @@ after:  a tree whose outermost loops carry as few dependences as isl could manag
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Leaf, Node, chain
-from ..dependences import Dependences, domains_of
-from ..sets import UnionMap, dim_aff, isl
-from .isl_options import isl_options
-from .scheduling_dependences import components, scheduling_dependences
+from ..dependences import Dependences
+from ..sets import UnionMap, dim_aff, domain_set, isl
+from . import isl_worker
+from .scheduling_dependences import scheduling_dependences
 
 Fusion = Literal["max", "none"]
-# isl solves one integer program per loop and component; beyond this many polyhedra of dependences
-# in a component (adi, ludcmp) that takes minutes, and no operation limit stops it.
-MOST_POLYHEDRA = 40
+SECONDS = 10  # isl solves an integer program per loop; for many statements that takes minutes
 
 
 def isl_tree(
@@ -33,45 +36,53 @@ def isl_tree(
     dependence over permutable ones.
     """
     chosen = scheduling_dependences(scop, dependences)
-    for component in components(chosen.validity):
-        count = _polyhedra(chosen.validity, component)
-        if count > MOST_POLYHEDRA:
-            raise IllegalScheduleError(
-                f"isl's scheduler: {len(component)} statements depend on one another in {count} "
-                f"ways, more than {MOST_POLYHEDRA}; keep the original order"
-            )
-    constraints = (
-        isl.ScheduleConstraints.on_domain(domains_of(scop))
-        .set_validity(chosen.validity)
-        .set_coincidence(chosen.validity.union(dependences.reduction))
-        .set_proximity(chosen.proximity.union(dependences.reduction))
+    schedule = computed_schedule(
+        {
+            "options": {
+                "serialize_sccs": int(fusion == "none"),
+                "outer_coincidence": int(outer_parallel),
+                # Extents are constants here, and would find their way into the coefficients.
+                "max_coefficient": 4,
+                "max_constant_term": 8,
+            },
+            "domains": sorted(
+                str(domain_set(s.domain.data, s.sym_name.data)) for s in scop.statements
+            ),
+            "validity": _pieces(chosen.validity),
+            "coincidence": _pieces(chosen.validity.union(dependences.reduction)),
+            "proximity": _pieces(chosen.proximity.union(dependences.reduction)),
+        }
     )
-    try:
-        with isl_options(
-            schedule_serialize_sccs=int(fusion == "none"),
-            schedule_outer_coincidence=int(outer_parallel),
-            # Extents are constants here, and would find their way into the coefficients.
-            schedule_max_coefficient=4,
-            schedule_max_constant_term=8,
-        ):
-            schedule = constraints.compute_schedule()
-    except isl.Error as error:
-        raise IllegalScheduleError(f"isl's scheduler: {error}; keep the original order") from None
     ranks = {s.sym_name.data: s.rank for s in scop.statements}
     return tree_of(schedule.get_root().child(0), ranks)
 
 
-def _polyhedra(pairs: UnionMap, component: frozenset[str]) -> int:
-    ends = (isl.dim_type.in_, isl.dim_type.out)
-    total = 0
+def _pieces(pairs: UnionMap) -> list[str]:
+    """The polyhedra of a union as texts, in an order that does not depend on isl's hash tables.
 
-    def count(one: Any) -> None:
-        nonlocal total
-        if all(one.get_tuple_name(end) in component for end in ends):
-            total += one.coalesce().n_basic_map()
+    They are not coalesced: the neighbours of a stencil are easy one by one, as equations, and hard
+    as one polyhedron of many facets (heat-3d takes minutes then).
+    """
+    found: list[str] = []
+    pairs.foreach_map(lambda one: one.foreach_basic_map(lambda piece: found.append(str(piece))))
+    return sorted(found)
 
-    pairs.foreach_map(count)
-    return total
+
+def computed_schedule(problem: Mapping[str, Any]) -> Any:
+    """isl's schedule; IllegalScheduleError where it has none, or takes longer than SECONDS."""
+    command = [sys.executable, str(Path(isl_worker.__file__))]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(problem), capture_output=True, text=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise IllegalScheduleError(
+            f"isl's scheduler: no schedule in {SECONDS} seconds; keep the original order"
+        ) from None
+    if done.returncode != 0:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise IllegalScheduleError(f"isl's scheduler: {reason}; keep the original order")
+    return isl.Schedule(done.stdout)
 
 
 def tree_of(node: Any, ranks: dict[str, int]) -> Node:

@@ -13,7 +13,6 @@ from typing import Any
 from ....dialects.poly import ScopOp
 from ..dependences import Dependences, accesses_of, array_names, domains_of, original_schedule
 from ..sets import UnionMap, isl, union_map
-from .reachability import reachable
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,3 @@ def scheduling_dependences(scop: ScopOp, dependences: Dependences) -> Scheduling
     same_element = touched.apply_range(touched.reverse())
     every = dependences.order.intersect(same_element)
     return SchedulingDependences(flow.union(overwrites).union(every), dependences.flow)
-
-
-def components(pairs: UnionMap) -> list[frozenset[str]]:
-    """Sets of statements that depend on one another in a cycle (strongly connected components)."""
-    ends = (isl.dim_type.in_, isl.dim_type.out)
-    after: dict[str, set[str]] = {}
-
-    def add(one: Any) -> None:
-        source, sink = (one.get_tuple_name(end) for end in ends)
-        after.setdefault(source, set()).add(sink)
-        after.setdefault(sink, set())
-
-    pairs.foreach_map(add)
-    reach = {name: reachable(name, after) for name in after}
-    return list({frozenset(o for o in reach[n] if n in reach[o]) | {n} for n in after})

@@ -10,12 +10,12 @@ none of these (wavefront, Lamport 1974). Inside a tile the order is the original
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ....dialects.errors import IllegalScheduleError
-from ....dialects.schedule import Band, Kind, Node, statements_of
+from ....dialects.schedule import Band, Chain, Kind, Leaf, Node, chain, statements_of
 from .advance import Expressions, Pairs, pairs_between
 from .hyperplanes import TimeLoop, leaning, time_loop, upright
 from .nest import ScheduledScop
@@ -69,9 +69,11 @@ def tile_time(scheduled: ScheduledScop, band: Band, tile: TimeTile, parallel: bo
         {s: f"floor(({e})/{size})" for s, e in exprs.items()}
         for exprs, size in zip(planes, tile.sizes, strict=True)
     ]
+    aligned = planes[1:] if tile.shape == "leaning" else planes[2:]
+    body = _aligned(band, loop, aligned, 0 if tile.shape == "leaning" else 1)
     first, second, *others = blocks
     diagonal = {s: f"{first[s]} + {second[s]}" for s in first}
-    node: Node = band
+    node: Node = body
     for k, exprs in reversed(list(enumerate(others))):
         node = _loop(f"{band.axis}_q{k}", exprs, node)
     node = _loop(f"{band.axis}_p", second, node, "parallel" if parallel else "for")
@@ -80,3 +82,28 @@ def tile_time(scheduled: ScheduledScop, band: Band, tile: TimeTile, parallel: bo
 
 def _loop(axis: str, exprs: Expressions, body: Node, kind: Kind = "for") -> Band:
     return Band(axis, tuple((s, exprs[s]) for s in statements_of(body)), body, kind)
+
+
+def _aligned(band: Band, loop: TimeLoop, planes: Sequence[Expressions], first_dim: int) -> Band:
+    """`band` with loops over the space counted along the tiles' hyperplanes instead, which at one
+    time is the same order: blocks of rows then begin and end with the tiles."""
+    moved = {tuple(loop.space[dim].items()): exprs for dim, exprs in enumerate(planes, first_dim)}
+
+    def visit(node: Node) -> Node:
+        match node:
+            case Leaf():
+                return node
+            case Chain(children):
+                return chain([visit(c) for c in children])
+            case Band():
+                return replace(node, exprs=along(node), body=visit(node.body))
+
+    def along(node: Band) -> tuple[tuple[str, str], ...]:
+        if node.kind == "vector":
+            return node.exprs
+        for space, exprs in moved.items():
+            if set(node.exprs) <= set(space):
+                return tuple((s, exprs[s]) for s, _ in node.exprs)
+        return node.exprs
+
+    return replace(band, body=visit(band.body))
