@@ -99,6 +99,11 @@ class ScopOp(IRDLOperation):
         """The statements in original order."""
         return [op for op in self.body.block.ops if isinstance(op, StatementOp)]
 
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The number of dims of every statement, by name."""
+        return {s.sym_name.data: s.rank for s in self.statements}
+
     def statement(self, name: str) -> StatementOp:
         """The statement called `name`; KeyError where there is none."""
         return {s.sym_name.data: s for s in self.statements}[name]

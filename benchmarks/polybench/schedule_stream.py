@@ -48,7 +48,7 @@ class _Checkers:
         """Nothing relaxed."""
         d = self.legality.dependences
         strict = Dependences(d.flow, d.reads, d.anti, d.output, isl.UnionMap("{ }"))
-        return OrderChecker(strict, {s.sym_name.data: s.rank for s in self.scop.statements})
+        return OrderChecker(strict, self.scop.ranks)
 
     def refusal(self, tree: Node) -> IllegalScheduleError | None:
         """Why `tree` is illegal."""

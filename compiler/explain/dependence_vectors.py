@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from ...dialects.poly import ScopOp
 from ...passes.poly.dependences import Dependences, array_names, dependences_of
-from ...passes.poly.sets import isl
+from ...passes.poly.sets import ends_of, isl, maps_of
 
 MOST_VECTORS = 4  # more of them are summed up in one
 LARGEST_BOX = 64  # of distances that are looked at one by one
@@ -44,16 +43,8 @@ def dependence_facts(scop: ScopOp) -> list[DependenceFacts]:
     return sorted(facts, key=lambda f: (f.kind != "flow", f.kind, f.source, f.sink))
 
 
-def maps_of(relation: Any) -> Iterator[Any]:
-    """The maps of a union map."""
-    found: list[Any] = []
-    relation.foreach_map(found.append)
-    yield from found
-
-
 def _facts(scop: ScopOp, kind: str, pair: Any, dependences: Dependences) -> DependenceFacts:
-    source = pair.get_tuple_name(isl.dim_type.in_)
-    sink = pair.get_tuple_name(isl.dim_type.out)
+    source, sink = ends_of(pair)
     statements = {s.sym_name.data: s for s in scop.statements}
     written = statements[sink if kind == "anti" else source].target
     shared = shared_loops(scop, source, sink)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ...dialects.poly import ScopOp, StatementOp
-from ...passes.poly.sets import isl
+from ...passes.poly.sets import at_sizes, isl
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,7 @@ def instances_of(scop: ScopOp, sizes: Sequence[int] = ()) -> Instances:
 
 def hull_extents(statement: StatementOp, sizes: Sequence[int]) -> list[int]:
     """Extents of the box around the domain of `statement`; zeros where it has no instance."""
-    domain = isl.Set(statement.domain.data)
-    for k, size in enumerate(sizes):
-        position = domain.find_dim_by_name(isl.dim_type.param, f"s{k}")
-        if position >= 0:
-            domain = domain.fix_val(isl.dim_type.param, position, isl.Val(size))
-    domain = domain.project_out(isl.dim_type.param, 0, domain.dim(isl.dim_type.param))
+    domain = at_sizes(isl.Set(statement.domain.data), sizes)
     rank = domain.dim(isl.dim_type.set)
     if domain.is_empty():
         return [0] * max(1, rank)

@@ -17,7 +17,7 @@ from ...dialects.errors import LoweringError
 from ...dialects.poly import ArrayOp, ParamOp, ScopOp, StatementOp, arrays_of, extents_of
 from .affine_maps import simplify
 from .parameters import context_of
-from .sets import IslSet, domain_text, isl
+from .sets import IslSet, at_sizes, domain_text, isl
 
 TYPICAL_SIZE = 500
 
@@ -75,12 +75,7 @@ def _bind_statement(
         exprs = (simplify(e.replace_dims_and_symbols([], constants)) for e in map.results)
         return AffineMapAttr(AffineMap(map.num_dims, 0, tuple(exprs)))
 
-    domain = isl.Set(statement.domain.data)
-    for k, size in enumerate(sizes):
-        position = domain.find_dim_by_name(isl.dim_type.param, f"s{k}")
-        if position >= 0:
-            domain = domain.fix_val(isl.dim_type.param, position, isl.Val(size))
-    domain = domain.project_out(isl.dim_type.param, 0, domain.dim(isl.dim_type.param))
+    domain = at_sizes(isl.Set(statement.domain.data), sizes)
     statement.properties["domain"] = StringAttr(domain_text(domain))
     statement.properties["write"] = without_symbols(statement.write.data)
     statement.properties["reads"] = ArrayAttr([without_symbols(m) for m in statement.read_maps])

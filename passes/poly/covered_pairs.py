@@ -7,7 +7,7 @@ after:  S[i] -> S[i + 1]
 from __future__ import annotations
 
 from ...dialects.errors import IllegalScheduleError
-from .sets import IslMap, UnionMap, isl, limited_operations
+from .sets import UnionMap, limited_operations, maps_of, union_map
 
 LIMIT = 500_000  # of isl's operations: 0.1 to 0.2 s
 
@@ -31,13 +31,8 @@ def without_covered_pairs(order: UnionMap) -> UnionMap:
             sparse = order.subtract(order.apply_range(order)).coalesce()
     except IllegalScheduleError:
         return order
-    kept = isl.UnionMap("{ }")
-
-    def keep(whole: IslMap) -> None:
-        nonlocal kept
+    kept = []
+    for whole in maps_of(order):
         part = sparse.extract_map(whole.get_space())
-        smaller = part if part.n_basic_map() <= whole.n_basic_map() else whole
-        kept = kept.union(isl.UnionMap(smaller))
-
-    order.foreach_map(keep)
-    return kept
+        kept.append(part if part.n_basic_map() <= whole.n_basic_map() else whole)
+    return union_map(kept)

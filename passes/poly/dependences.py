@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
 from ...dialects.poly import ScopOp, StatementOp, arrays_of
-from .sets import UnionMap, UnionSet, access_map, dims, domain_set, isl, union_map, union_set
+from .sets import (
+    UnionMap,
+    UnionSet,
+    access_map,
+    dims,
+    domain_set,
+    ends_of,
+    isl,
+    maps_of,
+    union_map,
+    union_set,
+)
 
 
 @dataclass(frozen=True)
@@ -38,15 +48,7 @@ class Dependences:
         names = set(statements)
 
         def restricted(pairs: UnionMap) -> UnionMap:
-            kept = []
-
-            def keep(pair: Any) -> None:
-                ends = (isl.dim_type.in_, isl.dim_type.out)
-                if names.issuperset(pair.get_tuple_name(end) for end in ends):
-                    kept.append(pair)
-
-            pairs.foreach_map(keep)
-            return union_map(kept)
+            return union_map([one for one in maps_of(pairs) if names.issuperset(ends_of(one))])
 
         return Dependences(*(restricted(getattr(self, f.name)) for f in fields(self)))
 

@@ -26,7 +26,7 @@ def distribute_nests(scop: ScopOp) -> bool:
     if scop.is_sequence_of_nests:
         return True
     dependences = dependences_of(scop)
-    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    ranks = scop.ranks
     positions = scop.positions
     for statement in scop.statements:
         statement.properties.pop("position")

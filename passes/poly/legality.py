@@ -12,7 +12,7 @@ from .covered_pairs import without_covered_pairs
 from .dependences import Dependences, dependences_of
 from .instance_places import InstancePlaces
 from .loop_values import LoopValues
-from .sets import IslMap, UnionMap, isl
+from .sets import UnionMap, pairs_of
 
 CONCURRENT = ("parallel", "vector", "block.x", "block.y", "thread.x", "thread.y")
 
@@ -34,14 +34,10 @@ class OrderChecker:
 
     def _split(self, dependences: UnionMap) -> list[AlivePairs]:
         """One relation per pair of statements."""
-        found: list[AlivePairs] = []
-
-        def add(one: IslMap) -> None:
-            source, sink = (one.get_tuple_name(e) for e in (isl.dim_type.in_, isl.dim_type.out))
-            found.append(AlivePairs(source, sink, one, self._memory))
-
-        dependences.coalesce().foreach_map(add)
-        return found
+        return [
+            AlivePairs(source, sink, one, self._memory)
+            for (source, sink), one in pairs_of(dependences).items()
+        ]
 
     def check(self, tree: Node) -> None:
         """Raise BrokenDependenceError where `tree` reverses a dependence, or a parallel or vector
@@ -106,7 +102,7 @@ class LegalityChecker:
 
     def __init__(self, scop: ScopOp, dependences: Dependences | None = None) -> None:
         self.dependences = dependences_of(scop) if dependences is None else dependences
-        ranks = {s.sym_name.data: s.rank for s in scop.statements}
+        ranks = scop.ranks
         self._order = OrderChecker(self.dependences, ranks)
         self._places = InstancePlaces(scop, self._order.values)
 
@@ -129,5 +125,5 @@ def check_schedule_is_legal(tree: Node, dependences: Dependences, ranks: Mapping
 
 def check_places(tree: Node, scop: ScopOp) -> None:
     """Raise IllegalScheduleError unless `tree` has one place for every instance of `scop`."""
-    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    ranks = scop.ranks
     InstancePlaces(scop, LoopValues(ranks)).check(tree)

@@ -54,7 +54,7 @@ def lower_scop(scop: ScopOp, fma: bool = True, dependences: Dependences | None =
 def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
     steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
     scop, tree = apply_schedule(scop, steps)
-    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    ranks = scop.ranks
     if dependences is None:
         dependences = dependences_of(scop)
     check_loops_run_on_cpu(tree)

@@ -89,7 +89,7 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     blocked = block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
     steps = tile_and_fuse(scop, machine, threads, lanes)
-    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    ranks = scop.ranks
     try:
         tree = apply_steps(original_tree(scop), steps)
         for sums in blocked:

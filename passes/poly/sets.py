@@ -59,6 +59,16 @@ def domain_set(text: str, name: str) -> IslSet:
     return isl.Set(text).set_tuple_name(name)
 
 
+def at_sizes(domain: IslSet, sizes: Sequence[int]) -> IslSet:
+    """`domain` with parameter s0, s1, ... at the value of its number in `sizes`."""
+    for k, size in enumerate(sizes):
+        position = domain.find_dim_by_name(isl.dim_type.param, f"s{k}")
+        if position >= 0:
+            domain = domain.fix_val(isl.dim_type.param, position, isl.Val(size))
+    domain = domain.project_out(isl.dim_type.param, 0, domain.dim(isl.dim_type.param))
+    return domain
+
+
 def box_extents(domain: IslSet | str) -> tuple[int, ...] | None:
     """Extents of a domain that is a box at the origin; None for any other domain."""
     domain = isl.Set(domain) if isinstance(domain, str) else domain.reset_tuple_id()
@@ -121,6 +131,23 @@ def union_map(maps: Sequence[IslMap]) -> UnionMap:
     for one in maps:
         union = union.union(isl.UnionMap(one))
     return union
+
+
+def maps_of(union: UnionMap) -> list[IslMap]:
+    """The maps that `union` consists of, one per pair of tuples."""
+    found: list[IslMap] = []
+    union.foreach_map(found.append)
+    return found
+
+
+def ends_of(one: IslMap) -> tuple[str, str]:
+    """The tuple names of a map: of its domain, of its range."""
+    return one.get_tuple_name(isl.dim_type.in_), one.get_tuple_name(isl.dim_type.out)
+
+
+def pairs_of(dependences: UnionMap) -> dict[tuple[str, str], IslMap]:
+    """One relation per (source statement, sink statement)."""
+    return {ends_of(one): one for one in maps_of(dependences.coalesce())}
 
 
 def union_set(sets: Sequence[IslSet]) -> UnionSet:

@@ -7,26 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ....dialects.schedule import Band
-from ..sets import IslMap, UnionMap, dims, isl
+from ..sets import IslMap, dims, isl
 
 Expressions = Mapping[str, str]
 Pairs = dict[tuple[str, str], IslMap]
-
-
-def pairs_of(dependences: UnionMap) -> Pairs:
-    """One relation per (source statement, sink statement)."""
-    ends = (isl.dim_type.in_, isl.dim_type.out)
-    pairs: Pairs = {}
-
-    def add(one: Any) -> None:
-        source, sink = (one.get_tuple_name(end) for end in ends)
-        pairs[source, sink] = one
-
-    dependences.coalesce().foreach_map(add)
-    return pairs
 
 
 def pairs_between(pairs: Pairs, statements: Iterable[str]) -> Pairs:

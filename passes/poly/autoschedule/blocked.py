@@ -42,7 +42,7 @@ from ..rewrites import apply_rewrite
 from ..sets import isl
 from ..storage import element_bytes
 from .contraction import ContractionNest, axes_of
-from .dense import first_legal, ranks_of, tiling_for
+from .dense import first_legal, tiling_for
 
 # (class, condition on the blocks of row r, column c and step d), in the order of execution
 CLASSES = (
@@ -201,7 +201,7 @@ class BlockedFactorization:
             assert isinstance(chosen, Band)
             parts.append(chosen.body)
         tree = self._steps(chain(parts))
-        check_schedule_is_legal(tree, dependences, ranks_of(self.scop))
+        check_schedule_is_legal(tree, dependences, self.scop.ranks)
         return tree
 
     def _steps(self, body: Node) -> Band:
@@ -243,21 +243,21 @@ class BlockedFactorization:
     def _lanes(self, name: str) -> int:
         return self.machine.lanes(element_bytes(self.scop.statement(name).target))
 
-    def _updates_last(self, names: Sequence[str], vector: str) -> Node:
-        """Statements that scale, then updates with `vector` (row or column) as lanes."""
+    def _updates_last(self, names: Sequence[str]) -> Node:
+        """Statements that scale, then updates with columns as lanes."""
         scaled = [n for n in names if self.scop.statement(n).reduction is None]
         updates = [n for n in names if n not in scaled]
         children: list[Node] = [Leaf(n) for n in scaled]
         for n in updates:
             lanes = self._lanes(n)
             kind: Kind = "vector" if lanes > 1 else "for"
-            expr = {n: getattr(self.places[n], vector)}
+            expr = {n: self.places[n].column}
             children.append(self._band(f"{n}.v", Leaf(n), expr, kind, lanes if lanes > 1 else 0))
         return chain(children)
 
     def _by_rows(self, names: Sequence[str], kind: Kind) -> Node:
         """Each row for itself: for d: scale element d, update the elements after it."""
-        node = self._updates_last(names, "column")
+        node = self._updates_last(names)
         node = self._band("below.d", node, {n: self.places[n].step for n in names})
         return self._band("below.r", node, {n: self.places[n].row for n in names}, kind)
 
@@ -270,7 +270,7 @@ class BlockedFactorization:
 
     def _by_columns(self, names: Sequence[str], kind: Kind) -> Node:
         """Blocks of columns: for d, for the rows after it: update with columns as lanes."""
-        node = self._updates_last(names, "column")
+        node = self._updates_last(names)
         node = self._band("right.r", node, {n: self.places[n].row for n in names})
         node = self._band("right.d", node, {n: self.places[n].step for n in names})
         blocks = {n: self.places[n].blocks(self.size)["c"] for n in names}

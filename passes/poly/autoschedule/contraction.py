@@ -84,7 +84,7 @@ def axes_of(scop: ScopOp, statement: StatementOp) -> Axes | None:
         ]
         if packed is None or not rows:
             continue
-        summed = sorted(reduction_dims(statement), key=lambda d: _extent(statement, d))
+        summed = sorted(reduction_dims(statement), key=extents_of(statement).__getitem__)
         others = tuple(d for d in parallel if d not in (rows[-1], column))
         return Axes(rows[-1], column, summed[-1], others, tuple(summed[:-1]), packed)
     return None
@@ -106,10 +106,10 @@ def _to_pack(
     return tuple(found)
 
 
-def _extent(statement: StatementOp, dim: int) -> int:
+def extents_of(statement: StatementOp) -> list[int]:
+    """One more than the greatest value of each dim."""
     domain = domain_set(statement.domain.data, "S")
-    value: int = domain.dim_max_val(dim).to_python()
-    return value + 1
+    return [domain.dim_max_val(d).to_python() + 1 for d in range(statement.rank)]
 
 
 def full_tiles(statement: StatementOp, axes: Axes, tiling: Tiling, lanes: int) -> IslSet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
@@ -28,16 +27,11 @@ from ..legality import check_schedule_is_legal
 from ..register_tiles import register_tile
 from ..rewrites import apply_rewrite
 from ..rewrites.expand import expand_temporaries
-from ..sets import domain_set, isl
+from ..sets import pairs_of
 from ..storage import element_bytes
-from .contraction import Axes, ContractionNest, Tiling, axes_of
+from .contraction import Axes, ContractionNest, Tiling, axes_of, extents_of
 
 DEPTH = 384  # iterations of a reduction per block
-
-
-def _extents(statement: StatementOp) -> list[int]:
-    domain = domain_set(statement.domain.data, "S")
-    return [domain.dim_max_val(d).to_python() + 1 for d in range(statement.rank)]
 
 
 def tiling_for(
@@ -47,7 +41,7 @@ def tiling_for(
 
     Blocks of the reduction are equal and have at most `depth` iterations.
     """
-    extents = _extents(statement)
+    extents = extents_of(statement)
     size = element_bytes(statement.target)
     lanes = machine.lanes(size)
     rows, columns = extents[axes.row], extents[axes.column]
@@ -72,7 +66,7 @@ def _precomputations(statement: StatementOp) -> list[Precompute]:
 def plain_nest(statement: StatementOp, machine: Machine, parallel: bool) -> Node:
     """Loops in original order, the best dim for vectors innermost, the outermost one parallel."""
     name = statement.sym_name.data
-    extents = _extents(statement)
+    extents = extents_of(statement)
     vector = vector_dim(statement, extents) if machine.vector_bytes else None
     if vector is not None and vector not in parallel_dims(statement):
         vector = None
@@ -142,7 +136,7 @@ def _assemble(
             ]
         chosen.append(first_legal(scop, forms, dependences))
     tree = chain(chosen)
-    check_schedule_is_legal(tree, dependences, ranks_of(scop))
+    check_schedule_is_legal(tree, dependences, scop.ranks)
     return tree
 
 
@@ -154,13 +148,9 @@ def _nest_order(
     first = {name: nests[name].statement if name in nests else name for _, name in placed}
     sorter = TopologicalSorter[str](dict.fromkeys(first.values(), ()))
 
-    def add(pair: Any) -> None:
-        ends = (isl.dim_type.in_, isl.dim_type.out)
-        source, sink = (first[pair.get_tuple_name(end)] for end in ends)
-        if source != sink:
-            sorter.add(sink, source)
-
-    dependences.order.foreach_map(add)
+    for source, sink in pairs_of(dependences.order):
+        if first[source] != first[sink]:
+            sorter.add(first[sink], first[source])
     try:
         return list(sorter.static_order())
     except CycleError as error:
@@ -170,21 +160,16 @@ def _nest_order(
         ) from None
 
 
-def ranks_of(scop: ScopOp) -> dict[str, int]:
-    """Number of dims of every statement."""
-    return {s.sym_name.data: s.rank for s in scop.statements}
-
-
 def first_legal(scop: ScopOp, forms: Sequence[Node], dependences: Dependences) -> Node:
     """The first of `forms` that keeps the dependences between its own statements."""
     inside = dependences.between(statements_of(forms[0]))
     for form in forms[:-1]:
         try:
-            check_schedule_is_legal(form, inside, ranks_of(scop))
+            check_schedule_is_legal(form, inside, scop.ranks)
         except IllegalScheduleError:
             continue
         return form
-    check_schedule_is_legal(forms[-1], inside, ranks_of(scop))
+    check_schedule_is_legal(forms[-1], inside, scop.ranks)
     return forms[-1]
 
 

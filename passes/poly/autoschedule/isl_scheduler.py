@@ -53,7 +53,7 @@ def isl_tree(
             "proximity": _pieces(chosen.proximity.union(dependences.reduction)),
         }
     )
-    ranks = {s.sym_name.data: s.rank for s in scop.statements}
+    ranks = scop.ranks
     return tree_of(schedule.get_root().child(0), ranks)
 
 

@@ -12,9 +12,9 @@ from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Band, Node, statements_of
 from ..dependences import Dependences
 from ..legality import check_schedule_is_legal
-from ..sets import IslSet, dim_aff, domain_set, isl
+from ..sets import IslSet, dim_aff, domain_set, isl, pairs_of
 from ..tree_to_isl import prefix_map
-from .advance import Pairs, pairs_of
+from .advance import Pairs
 
 
 @dataclass(frozen=True)

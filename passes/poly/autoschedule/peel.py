@@ -15,8 +15,8 @@ from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, SplitDomain, bands_of
 from ..primitives import original_tree
 from ..rewrites import apply_rewrite
-from ..sets import IslSet, dims, isl
-from .advance import pairs_at_equal, pairs_of
+from ..sets import IslSet, dims, isl, pairs_of
+from .advance import pairs_at_equal
 from .nest import ScheduledScop
 
 MOST_EQUALITIES = 2  # each splits every statement in three

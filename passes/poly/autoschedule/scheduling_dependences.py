@@ -8,11 +8,10 @@ that a reduction updates keep all their pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ....dialects.poly import ScopOp
 from ..dependences import Dependences, accesses_of, array_names, domains_of, original_schedule
-from ..sets import UnionMap, isl, union_map
+from ..sets import UnionMap, ends_of, isl, maps_of, union_map
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,8 @@ class SchedulingDependences:
 
 def _parts(accesses: UnionMap, arrays: set[str]) -> tuple[UnionMap, UnionMap]:
     """(accesses to `arrays`, accesses to all others)."""
-    inside: list[Any] = []
-    outside: list[Any] = []
-
-    def sort(one: Any) -> None:
-        (inside if one.get_tuple_name(isl.dim_type.out) in arrays else outside).append(one)
-
-    accesses.foreach_map(sort)
+    inside = [one for one in maps_of(accesses) if ends_of(one)[1] in arrays]
+    outside = [one for one in maps_of(accesses) if ends_of(one)[1] not in arrays]
     return union_map(inside), union_map(outside)
 
 

@@ -48,9 +48,8 @@ def merge(scop: ScopOp, step: Merge) -> None:
     places[second] = (*places[first][:-1], places[first][-1] + 1)
     dependences = dependences_of(trial)
     set_positions(trial, places)
-    ranks = {s.sym_name.data: s.rank for s in trial.statements}
     try:
-        check_schedule_is_legal(original_tree(trial), dependences, ranks)
+        check_schedule_is_legal(original_tree(trial), dependences, trial.ranks)
     except IllegalScheduleError as error:
         raise refuse(step, f"{step.other} cannot join these loops: {error}") from None
     statement.properties["domain"] = StringAttr(domain_text(domain.union(joining)))

@@ -7,7 +7,7 @@ from random import Random
 
 from .budget import Budget
 from .candidate import Evaluator
-from .exploration import Check, Exploration, SearchReport, Visit
+from .exploration import Check, Exploration, SearchReport, best_of
 from .space import Point, SearchSpace
 
 
@@ -34,7 +34,7 @@ class BeamSearch:
         """The best schedule that was met within `budget`; equal results give equal searches."""
         rng = Random(self.seed)
         seen: Exploration[Point] = Exploration(space, evaluator, budget, check, self.batch)
-        beam = self._best(seen.visit(list(space.defaults())))
+        beam = best_of(seen.visit(list(space.defaults())), self.width)
         idle = 0
         while not seen.is_over:
             points = [
@@ -45,10 +45,7 @@ class BeamSearch:
             ]
             if not beam or idle >= self.patience:
                 points += [space.sample(rng) for _ in range(self.width * self.branching)]
-            kept = self._best([*beam, *seen.visit(points)])
+            kept = best_of([*beam, *seen.visit(points)], self.width)
             idle = idle + 1 if kept == beam else 0
             beam = kept
         return seen.report()
-
-    def _best(self, visits: list[Visit[Point]]) -> list[Visit[Point]]:
-        return sorted(visits, key=lambda v: v.result.cost)[: self.width]

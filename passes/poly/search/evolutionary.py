@@ -7,7 +7,7 @@ from random import Random
 
 from .budget import Budget
 from .candidate import Evaluator
-from .exploration import Check, Exploration, SearchReport, Visit
+from .exploration import Check, Exploration, SearchReport, Visit, best_of
 from .space import Point, SearchSpace
 
 
@@ -37,10 +37,10 @@ class EvolutionarySearch:
         rng = Random(self.seed)
         seen: Exploration[Point] = Exploration(space, evaluator, budget, check, self.batch)
         first = [*space.defaults(), *(space.sample(rng) for _ in range(self.offspring))]
-        population = self._survivors(seen.visit(first))
+        population = best_of(seen.visit(first), self.size)
         while not seen.is_over:
             children = [self._child(space, population, rng) for _ in range(self.offspring)]
-            population = self._survivors([*population, *seen.visit(children)])
+            population = best_of([*population, *seen.visit(children)], self.size)
         return seen.report()
 
     def _child(
@@ -57,6 +57,3 @@ class EvolutionarySearch:
         chosen = min(rng.choices(population, k=self.tournament), key=lambda v: v.result.cost)
         assert chosen.point is not None, "the population has points only"
         return chosen.point
-
-    def _survivors(self, visits: list[Visit[Point]]) -> list[Visit[Point]]:
-        return sorted(visits, key=lambda v: v.result.cost)[: self.size]

@@ -28,6 +28,11 @@ class Visit(Generic[Point]):
     at_seconds: float
 
 
+def best_of(visits: Sequence[Visit[Point]], count: int) -> list[Visit[Point]]:
+    """The `count` visits of lowest cost."""
+    return sorted(visits, key=lambda v: v.result.cost)[:count]
+
+
 @dataclass(frozen=True)
 class SearchReport:
     """The outcome: `best` has the lowest cost of all visits, the original order among them.

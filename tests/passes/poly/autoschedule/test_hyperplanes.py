@@ -7,17 +7,12 @@ from collections.abc import Callable
 import pytest
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.schedule import Band
-from tilecast.passes.poly.autoschedule.advance import (
-    advance,
-    is_constant_on,
-    pairs_of,
-    shifts_that_keep,
-)
+from tilecast.passes.poly.autoschedule.advance import advance, is_constant_on, shifts_that_keep
 from tilecast.passes.poly.autoschedule.hyperplanes import leaning, time_loop, upright
 from tilecast.passes.poly.autoschedule.nest import ScheduledScop
 from tilecast.passes.poly.autoschedule.time_tiles import TimeTile, tile_time
 from tilecast.passes.poly.primitives import original_tree
-from tilecast.passes.poly.sets import isl
+from tilecast.passes.poly.sets import isl, pairs_of
 
 Polybench = Callable[..., ScheduledScop]
 NEAR = "{ S[t, i] -> T[t, j] : 0 <= t < 9 and 0 <= i < 9 and i - 1 <= j <= i + 1 and 0 <= j < 9 }"
