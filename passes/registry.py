@@ -18,17 +18,19 @@ PASSES: dict[str, str] = {
     # graph -> linalg
     "convert-graph-to-linalg": "graph.convert_graph_to_linalg:ConvertGraphToLinalgPass",
     # linalg -> poly -> loops
-    "extract-scop": "poly.extract_scop:ExtractScopPass",
-    "extract-affine": "poly.extract_affine:ExtractAffinePass",
-    "distribute-nests": "poly.distribute_nests:DistributeNestsPass",
-    "collapse-dims": "poly.collapse_dims:CollapseDimsPass",
-    "inline-statements": "poly.inline_statements:InlineStatementsPass",
-    "online-softmax": "poly.online_softmax:OnlineSoftmaxPass",
-    "schedule": "poly.schedule:SchedulePass",
-    "eliminate-dead-statements": ("poly.eliminate_dead_statements:EliminateDeadStatementsPass"),
+    "extract-scop": "poly.extraction.extract_scop:ExtractScopPass",
+    "extract-affine": "poly.extraction.extract_affine:ExtractAffinePass",
+    "distribute-nests": "poly.simplification.distribute_nests:DistributeNestsPass",
+    "collapse-dims": "poly.simplification.collapse_dims:CollapseDimsPass",
+    "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
+    "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
+    "schedule": "poly.rules.schedule:SchedulePass",
+    "eliminate-dead-statements": (
+        "poly.simplification.eliminate_dead_statements:EliminateDeadStatementsPass"
+    ),
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
-    "lower-scop": "poly.lower_scop:LowerScopPass",
+    "lower-scop": "poly.emission.lower_scop:LowerScopPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",

@@ -31,7 +31,7 @@ from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
 from tilecast.dialects.schedule import Step
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.lower_scop import lower_scop
+from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp

@@ -18,7 +18,7 @@ from tilecast.dialects.schedule import (
     SplitDomain,
     Step,
 )
-from tilecast.passes.poly.dependences import array_names
+from tilecast.passes.poly.dependences.dependences import array_names
 from tilecast.passes.poly.scheduled import apply_schedule
 
 from .random_schedules import FACTORS, LANES

@@ -10,12 +10,12 @@ from random import Random
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Node, Rearrange, Rfactor, Step, bands_of, compact_text
-from tilecast.passes.poly.dependences import Dependences
-from tilecast.passes.poly.legality import LegalityChecker, OrderChecker
+from tilecast.passes.poly.dependences.dependences import Dependences
+from tilecast.passes.poly.dependences.legality import LegalityChecker, OrderChecker
+from tilecast.passes.poly.dependences.vector_legality import check_vector_loops
 from tilecast.passes.poly.primitives.tree_edits import replace_band
 from tilecast.passes.poly.scheduled import apply_schedule
 from tilecast.passes.poly.sets import isl
-from tilecast.passes.poly.vector_legality import check_vector_loops
 
 from .random_rewrites import random_rewrites
 from .random_schedules import random_tree_steps

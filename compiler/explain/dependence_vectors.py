@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from ...dialects.poly import ScopOp
-from ...passes.poly.dependences import Dependences, array_names, dependences_of
+from ...passes.poly.dependences.dependences import Dependences, array_names, dependences_of
 from ...passes.poly.sets import ends_of, isl, maps_of
 
 MOST_VECTORS = 4  # more of them are summed up in one

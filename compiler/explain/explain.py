@@ -11,7 +11,7 @@ from xdsl.parser import Parser
 from ...dialects.errors import InvalidInputError
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
-from ...passes.poly.extract_affine import extract_affine
+from ...passes.poly.extraction.extract_affine import extract_affine
 from ..pipeline import ir_file_name
 from .kernel_report import KernelReport, kernel_report
 

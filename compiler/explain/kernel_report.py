@@ -14,7 +14,7 @@ from xdsl.ir import SSAValue
 
 from ...dialects.poly import ArrayOp, ScopOp, extents_of
 from ...dialects.schedule import Step, parse_steps, tree_text
-from ...passes.poly.dependences import array_names, dependences_of
+from ...passes.poly.dependences.dependences import array_names, dependences_of
 from ...passes.poly.primitives import original_tree
 from ...passes.poly.scheduled import apply_schedule
 from ...passes.poly.storage import KERNEL, Place, element_bytes, place_arrays

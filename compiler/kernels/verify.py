@@ -18,7 +18,7 @@ from xdsl.dialects.func import FuncOp
 from ...costmodel.hardware import Machine
 from ...dialects.poly import ScopOp
 from ...dialects.reference.poly import run_scop
-from ...passes.poly.extract_affine import extract_affine
+from ...passes.poly.extraction.extract_affine import extract_affine
 from ..options import Options
 from ..runtime.cache import Store
 from ..runtime.toolchain import Toolchain, build_library

@@ -15,10 +15,10 @@ from xdsl.ir import SSAValue
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp, has_dynamic_shape
 from ...dialects.schedule import Band, Node
-from .collapse_dims import is_indirect
-from .dependences import Dependences, array_names
+from .dependences.dependences import Dependences, array_names
+from .emission.tree_to_isl import common_path, prefix_map
 from .sets import access_map, domain_set, isl
-from .tree_to_isl import common_path, prefix_map
+from .simplification.collapse_dims import is_indirect
 
 LOCAL_BYTES = 512 * 1024  # stacks are small; larger temporaries become scratch arguments
 SHARED_BYTES = 16 * 1024  # temporaries of the whole kernel, on the stack of the calling thread

@@ -17,7 +17,7 @@ from tilecast.dialects.poly import ScopOp
 from tilecast.passes.poly.autoschedule.candidate import candidate
 from tilecast.passes.poly.autoschedule.choice import Choice
 from tilecast.passes.poly.autoschedule.time_tiles import TimeTile
-from tilecast.passes.poly.dependences import dependences_of
+from tilecast.passes.poly.dependences.dependences import dependences_of
 from tilecast.passes.registry import load_pass
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr

@@ -28,10 +28,10 @@ from tilecast.dialects.schedule import (
     find_band,
 )
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.dependences import Dependences, dependences_of
-from tilecast.passes.poly.legality import check_schedule_is_legal
+from tilecast.passes.poly.dependences.dependences import Dependences, dependences_of
+from tilecast.passes.poly.dependences.legality import check_schedule_is_legal
+from tilecast.passes.poly.dependences.vector_legality import check_vector_loops
 from tilecast.passes.poly.primitives import original_tree
-from tilecast.passes.poly.vector_legality import check_vector_loops
 from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import StringAttr
 

@@ -21,8 +21,8 @@ from tilecast.dialects.reference.poly import run_scop
 from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPass
 from tilecast.passes.loops.pack_weights import pack_array
-from tilecast.passes.poly.extract_scop import extract_scop
-from tilecast.passes.poly.lower_scop import lower_scop
+from tilecast.passes.poly.emission.lower_scop import lower_scop
+from tilecast.passes.poly.extraction.extract_scop import extract_scop
 from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import IndexType, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp

@@ -12,7 +12,7 @@ from xdsl.ir import Attribute, Block, SSAValue
 from ....dialects.errors import LoweringError
 from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
 from ...graph.linalg_rules.indexing import source_index
-from ...poly.extract_scop import memref_of
+from ...poly.extraction.extract_scop import memref_of
 from .loop_builder import LoopBuilder
 
 

@@ -19,11 +19,11 @@ from ....dialects.errors import IllegalScheduleError, OptionError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
 from ...context import CompileContext
-from ..bind_parameters import bind_parameters, typical_sizes
-from ..dependences import dependences_of
-from ..legality import LegalityChecker
+from ..dependences.dependences import dependences_of
+from ..dependences.legality import LegalityChecker
+from ..dependences.vector_legality import check_vector_loops
 from ..scheduled import apply_schedule
-from ..vector_legality import check_vector_loops
+from ..simplification.bind_parameters import bind_parameters, typical_sizes
 from .blocked import blocked_candidate
 from .candidate import candidate
 from .choice import BASES, Choice

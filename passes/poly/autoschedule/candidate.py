@@ -8,8 +8,8 @@ from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Chain, Node, Rearrange, Step, chain, compact_text
-from ..dependences import Dependences, dependences_of
-from ..legality import check_schedule_is_legal
+from ..dependences.dependences import Dependences, dependences_of
+from ..dependences.legality import check_schedule_is_legal
 from ..primitives import original_tree
 from .choice import Choice
 from .defaults import default_choice

@@ -22,11 +22,11 @@ from ....dialects.schedule import (
     statements_of,
 )
 from ..access_patterns import parallel_dims, reduction_dims, vector_dim
-from ..dependences import Dependences, dependences_of
-from ..legality import check_schedule_is_legal
-from ..register_tiles import register_tile
+from ..dependences.dependences import Dependences, dependences_of
+from ..dependences.legality import check_schedule_is_legal
 from ..rewrites import apply_rewrite
 from ..rewrites.expand import expand_temporaries
+from ..rules.register_tiles import register_tile
 from ..sets import pairs_of
 from ..storage import element_bytes
 from .contraction import Axes, ContractionNest, Tiling, axes_of, extents_of

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Leaf, Node, chain
-from ..dependences import Dependences
+from ..dependences.dependences import Dependences
 from ..sets import UnionMap, dim_aff, domain_set, isl
 from . import isl_worker
 from .scheduling_dependences import scheduling_dependences

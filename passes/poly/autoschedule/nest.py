@@ -10,10 +10,10 @@ from math import prod
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Band, Node, statements_of
-from ..dependences import Dependences
-from ..legality import check_schedule_is_legal
+from ..dependences.dependences import Dependences
+from ..dependences.legality import check_schedule_is_legal
+from ..emission.tree_to_isl import prefix_map
 from ..sets import IslSet, dim_aff, domain_set, isl, pairs_of
-from ..tree_to_isl import prefix_map
 from .advance import Pairs
 
 

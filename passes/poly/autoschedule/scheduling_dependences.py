@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ....dialects.poly import ScopOp
-from ..dependences import Dependences, accesses_of, array_names, domains_of, original_schedule
+from ..dependences.dependences import (
+    Dependences,
+    accesses_of,
+    array_names,
+    domains_of,
+    original_schedule,
+)
 from ..sets import UnionMap, ends_of, isl, maps_of, union_map
 
 

@@ -13,9 +13,9 @@ from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
 from ..access_patterns import stride
+from ..dependences.vector_legality import check_vector_loops
 from ..primitives.tree_edits import nested
 from ..storage import element_bytes
-from ..vector_legality import check_vector_loops
 from .nest import ScheduledScop, perfect_nest
 
 GATHER = -3.0  # what a strided access costs where a contiguous one gains 2

@@ -17,9 +17,9 @@ from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp
 from ....dialects.schedule import Expand
 from ..affine_maps import plain_dim
-from ..collapse_dims import is_indirect, shape_of
-from ..dependences import array_names
+from ..dependences.dependences import array_names
 from ..sets import domain_set
+from ..simplification.collapse_dims import is_indirect, shape_of
 from .find import refuse
 from .webs import Access, Web, webs_of
 

@@ -12,8 +12,8 @@ from xdsl.rewriter import Rewriter
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Merge
-from ..dependences import dependences_of
-from ..legality import check_schedule_is_legal
+from ..dependences.dependences import dependences_of
+from ..dependences.legality import check_schedule_is_legal
 from ..positions import set_positions
 from ..primitives import original_tree
 from ..sets import domain_text, isl

@@ -15,17 +15,17 @@ from xdsl.ir.affine import AffineMap
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Pack
-from ..collapse_dims import is_indirect, shape_of
-from ..dependences import (
+from ..dependences.dependences import (
     accesses_of,
     array_names,
     domains_of,
     flow_between,
     original_schedule,
 )
-from ..pack_operands import panel_access, set_read
 from ..positions import insert_beside
+from ..rules.pack_operands import panel_access, set_read
 from ..sets import IslSet, access_map, domain_set, domain_text, isl
+from ..simplification.collapse_dims import is_indirect, shape_of
 from .accumulate import copy_statement
 from .find import check_name_is_free, find_statement, refuse
 

@@ -17,7 +17,7 @@ from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Rewrite
 from ..access_patterns import reduction_dims
-from ..dependences import accesses_of, array_names, original_schedule
+from ..dependences.dependences import accesses_of, array_names, original_schedule
 from ..sets import IslMap, IslSet, UnionMap, access_map, dims, domain_set, domain_text, isl
 from .find import refuse
 

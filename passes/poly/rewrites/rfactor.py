@@ -16,7 +16,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ....dialects.schedule import Rfactor
 from ..positions import insert_beside
-from ..rfactor import combine_body
+from ..rules.rfactor import combine_body
 from ..sets import dims, domain_text, isl
 from .accumulate import set_accumulator
 from .find import check_name_is_free, find_statement

@@ -12,7 +12,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from ....dialects.poly import ScopOp, StatementOp
-from ..dependences import array_names, domains_of, flow_between, original_schedule
+from ..dependences.dependences import array_names, domains_of, flow_between, original_schedule
 from ..sets import IslMap, UnionMap, access_map, dims, domain_set, isl, union_map
 
 

@@ -14,7 +14,7 @@ from ..autoschedule.choice import BASES, Choice
 from ..autoschedule.defaults import default_choice
 from ..autoschedule.nest import ScheduledScop
 from ..autoschedule.time_tiles import TimeTile
-from ..dependences import dependences_of
+from ..dependences.dependences import dependences_of
 
 TILES = (0, 8, 16, 32, 48, 64, 96, 128, 256)
 VECTOR_TILES = (0, 64, 128, 256, 512, 1024)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Node, Rewrite
-from ..legality import LegalityChecker
+from ..dependences.legality import LegalityChecker
+from ..dependences.vector_legality import check_vector_loops
 from ..scheduled import apply_schedule
-from ..vector_legality import check_vector_loops
 from .candidate import Candidate
 
 KEPT = 32

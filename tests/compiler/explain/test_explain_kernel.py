@@ -18,7 +18,7 @@ from tilecast.compiler.explain.kernel_report import KernelReport
 from tilecast.compiler.frontend.kernel_language import BoundKernel
 from tilecast.compiler.kernels.driver import lowered_kernel
 from tilecast.dialects.errors import InvalidInputError
-from tilecast.passes.poly.extract_affine import extract_affine
+from tilecast.passes.poly.extraction.extract_affine import extract_affine
 from xdsl.dialects.func import FuncOp
 from xdsl.ir.affine import AffineExpr
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Fuse, Parallelize, Reorder, Split, Step, Unroll, Vectorize
-from tilecast.passes.poly.dependences import dependences_of
+from tilecast.passes.poly.dependences.dependences import dependences_of
 from tilecast.passes.poly.primitives import apply_steps, original_tree
 from tilecast.passes.poly.storage import KERNEL, LOCAL_BYTES, Place, place_arrays
 

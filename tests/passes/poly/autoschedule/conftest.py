@@ -10,7 +10,7 @@ import pytest
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.autoschedule.nest import ScheduledScop
-from tilecast.passes.poly.dependences import dependences_of
+from tilecast.passes.poly.dependences.dependences import dependences_of
 from tilecast.passes.registry import load_pass
 
 sys.path.insert(0, str(Path(__file__).parents[4]))

@@ -18,9 +18,9 @@ from tilecast.passes.poly.autoschedule.defaults import default_choice
 from tilecast.passes.poly.autoschedule.nest import ScheduledScop
 from tilecast.passes.poly.autoschedule.peel import peeled
 from tilecast.passes.poly.autoschedule.time_tiles import TimeTile
-from tilecast.passes.poly.legality import LegalityChecker
+from tilecast.passes.poly.dependences.legality import LegalityChecker
+from tilecast.passes.poly.dependences.vector_legality import check_vector_loops
 from tilecast.passes.poly.scheduled import apply_schedule
-from tilecast.passes.poly.vector_legality import check_vector_loops
 
 Polybench = Callable[..., ScheduledScop]
 MACHINE = Machine("avx2", "avx2", vector_bytes=32, cores=2)

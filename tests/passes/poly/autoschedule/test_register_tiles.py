@@ -15,8 +15,8 @@ from tilecast.dialects.schedule import Accumulate, Merge, Pack, Precompute, Spli
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.autoschedule.blocked import blocked_candidate
 from tilecast.passes.poly.autoschedule.dense import dense_candidate
-from tilecast.passes.poly.extract_affine import ExtractAffinePass
-from tilecast.passes.poly.lower_scop import lower_scop
+from tilecast.passes.poly.emission.lower_scop import lower_scop
+from tilecast.passes.poly.extraction.extract_affine import ExtractAffinePass
 from xdsl.dialects.builtin import StringAttr
 
 SMALL = Machine("small", "avx2", vector_bytes=16, vector_registers=8, l2_bytes=2048)

@@ -12,10 +12,10 @@ from tilecast.dialects.reference.loops import run_kernel
 from tilecast.dialects.reference.poly import run_scop
 from tilecast.dialects.schedule import Step
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.dependences import dependences_of
-from tilecast.passes.poly.extract_affine import ExtractAffinePass
-from tilecast.passes.poly.legality import check_schedule_is_legal
-from tilecast.passes.poly.lower_scop import lower_scop
+from tilecast.passes.poly.dependences.dependences import dependences_of
+from tilecast.passes.poly.dependences.legality import check_schedule_is_legal
+from tilecast.passes.poly.emission.lower_scop import lower_scop
+from tilecast.passes.poly.extraction.extract_affine import ExtractAffinePass
 from tilecast.passes.poly.scheduled import apply_schedule
 from xdsl.dialects.builtin import StringAttr
 

@@ -26,12 +26,12 @@ from tilecast.dialects.schedule import (
 )
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.access_patterns import reduction_dims
-from tilecast.passes.poly.dependences import array_names, dependences_of
-from tilecast.passes.poly.eliminate_dead_statements import eliminate_dead_statements
-from tilecast.passes.poly.extract_affine import ExtractAffinePass
-from tilecast.passes.poly.legality import check_schedule_is_legal
+from tilecast.passes.poly.dependences.dependences import array_names, dependences_of
+from tilecast.passes.poly.dependences.legality import check_schedule_is_legal
+from tilecast.passes.poly.extraction.extract_affine import ExtractAffinePass
 from tilecast.passes.poly.primitives import original_tree
 from tilecast.passes.poly.rewrites import apply_rewrite
+from tilecast.passes.poly.simplification.eliminate_dead_statements import eliminate_dead_statements
 
 from benchmarks.polybench import load_all
 from benchmarks.polybench.benchmark import Benchmark

@@ -12,7 +12,7 @@ from tilecast.dialects.reference.poly import run_scop
 from tilecast.dialects.schedule import Precompute
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.access_patterns import contraction_of
-from tilecast.passes.poly.extract_affine import ExtractAffinePass
+from tilecast.passes.poly.extraction.extract_affine import ExtractAffinePass
 from tilecast.passes.poly.scheduled import apply_schedule
 
 

@@ -12,8 +12,8 @@ from tilecast.dialects.reference.loops import run_kernel
 from tilecast.dialects.reference.poly import run_scop
 from tilecast.dialects.schedule import Split, Vectorize
 from tilecast.passes.poly.access_patterns import contraction_of
-from tilecast.passes.poly.lower_scop import lower_scop
-from tilecast.passes.poly.summed_products import summed_products
+from tilecast.passes.poly.emission.lower_scop import lower_scop
+from tilecast.passes.poly.emission.summed_products import summed_products
 from xdsl.dialects.builtin import StringAttr
 
 Scop = Callable[..., ScopOp]

@@ -1,0 +1,1 @@
+"""Dependences of a scop, and whether a loop tree keeps them."""

@@ -1,0 +1,205 @@
+"""Flow, anti and output dependences of a scop, by isl dataflow on the original program order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, fields
+
+from xdsl.dialects import memref
+from xdsl.ir import SSAValue
+
+from ....dialects.poly import ScopOp, StatementOp, arrays_of
+from ..sets import (
+    UnionMap,
+    UnionSet,
+    access_map,
+    dims,
+    domain_set,
+    ends_of,
+    isl,
+    maps_of,
+    union_map,
+    union_set,
+)
+
+
+@dataclass(frozen=True)
+class Dependences:
+    """Pairs source instance -> sink instance. `reduction` pairs update one accumulator.
+
+    `flow` has the last write before each read; `reads` has every write before it, because a
+    reassociated reduction may make another of its updates the last one.
+    """
+
+    flow: UnionMap
+    reads: UnionMap
+    anti: UnionMap
+    output: UnionMap
+    reduction: UnionMap
+
+    @property
+    def order(self) -> UnionMap:
+        """Every pair whose order a schedule must keep (reductions may be reassociated)."""
+        return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
+
+    def between(self, statements: Iterable[str]) -> Dependences:
+        """The pairs both of whose instances belong to `statements`."""
+        names = set(statements)
+
+        def restricted(pairs: UnionMap) -> UnionMap:
+            return union_map([one for one in maps_of(pairs) if names.issuperset(ends_of(one))])
+
+        return Dependences(*(restricted(getattr(self, f.name)) for f in fields(self)))
+
+
+def array_names(scop: ScopOp) -> dict[SSAValue, str]:
+    """A distinct name per array, from name hints."""
+    names: dict[SSAValue, str] = {}
+    taken: set[str] = set()
+    for array in arrays_of(scop):
+        base = name = array.name_hint or "t"
+        serial = 0
+        while name in taken:
+            serial += 1
+            name = f"{base}_{serial}"
+        taken.add(name)
+        names[array] = name
+    return names
+
+
+def original_schedule(scop: ScopOp) -> UnionMap:
+    """statement -> [p0, i0, p1, i1, ..., pn, 0 ...], p being the statement's position."""
+    statements = scop.statements
+    depth = max((s.rank for s in statements), default=0)
+    maps = []
+    for position, s in zip(scop.positions, statements, strict=True):
+        names = dims(s.rank)
+        time = [str(position[0])]
+        for name, place in zip(names, position[1:], strict=True):
+            time += [name, str(place)]
+        time += ["0"] * (2 * (depth - s.rank))
+        instance = f"{s.sym_name.data}[{', '.join(names)}]"
+        maps.append(isl.Map(f"{{ {instance} -> [{', '.join(time)}] }}"))
+    return union_map(maps)
+
+
+def domains_of(scop: ScopOp) -> UnionSet:
+    """The union of all statement domains."""
+    return union_set([domain_set(s.domain.data, s.sym_name.data) for s in scop.statements])
+
+
+def indirect_reads(statement: StatementOp) -> list[SSAValue]:
+    """Arrays that the body of `statement` loads at computed indices."""
+    return [op.memref for op in statement.body.block.ops if isinstance(op, memref.LoadOp)]
+
+
+def accesses_of(
+    scop: ScopOp, without_accumulator_of: StatementOp | None = None
+) -> tuple[UnionMap, UnionMap]:
+    """(reads, writes) as relations from instances to elements.
+
+    Of one reduction, the accesses through its accumulator can be left out.
+    """
+    names = array_names(scop)
+    reads, writes = [], []
+    for s in scop.statements:
+        label = s.sym_name.data
+        domain = domain_set(s.domain.data, label)
+        first = 1 if s is without_accumulator_of else 0
+        if not first:
+            write = access_map(s.write.data, label, names[s.target])
+            writes.append(write.intersect_domain(domain))
+        for array, access in list(zip(s.sources, s.read_maps, strict=True))[first:]:
+            reads.append(access_map(access, label, names[array]).intersect_domain(domain))
+        for array in indirect_reads(s):
+            rank = len(array.type.get_shape())  # type: ignore[attr-defined]
+            element = ", ".join(f"o{k}" for k in range(rank))
+            instance = ", ".join(dims(s.rank))
+            everything = isl.Map(f"{{ {label}[{instance}] -> {names[array]}[{element}] }}")
+            reads.append(everything.intersect_domain(domain))
+    return union_map(reads), union_map(writes)
+
+
+def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Value-based: the last write before each read; memory-based where isl cannot tell."""
+    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
+    try:
+        return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
+    except isl.Error:  # isl 0.27 stumbles over some unions of conditions; more pairs are sound
+        return memory_between(sink, source, schedule)
+
+
+def memory_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
+    """Memory-based: every earlier access to the same element."""
+    same_element = source.apply_range(sink.reverse())
+    return same_element.intersect(schedule.lex_lt_union_map(schedule))
+
+
+MOST_KNOWN = 16
+_known: OrderedDict[Hashable, Dependences] = OrderedDict()
+
+
+def dependences_of(scop: ScopOp) -> Dependences:
+    """The dependences of `scop`, those of the last few scops from memory: a schedule is chosen,
+    checked and lowered one after the other."""
+    key = _description(scop)
+    if key not in _known:
+        _known[key] = _compute(scop)
+        if len(_known) > MOST_KNOWN:
+            _known.popitem(last=False)
+    _known.move_to_end(key)
+    return _known[key]
+
+
+def _description(scop: ScopOp) -> Hashable:
+    """All of `scop` that dependences are computed from."""
+    names = array_names(scop)
+    return tuple(
+        (
+            position,
+            s.sym_name.data,
+            s.domain.data,
+            s.reduction,
+            names[s.target],
+            str(s.write.data),
+            tuple((names[a], str(m)) for a, m in zip(s.sources, s.read_maps, strict=True)),
+            tuple(names[array] for array in indirect_reads(s)),
+        )
+        for position, s in zip(scop.positions, scop.statements, strict=True)
+    )
+
+
+def _compute(scop: ScopOp) -> Dependences:
+    """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
+
+    Reduction pairs are those between updates of one element by one statement, through the
+    accumulator of both. Only these are relaxed, so reassociating is sound even where a reduction
+    reads its target elsewhere too (the factorisations: A[i, j] -= A[i, k] * A[k, j]). Take any read
+    of an element that is not an accumulator's: each update of the element that preceded it in
+    original order is a pair in `reads`, each that followed it a pair in `anti`, and neither is
+    relaxed. So in every legal order the read comes after the same set of updates, and its value
+    differs by their association at most. Where an update reads its own element a second time, its
+    value depends on its place among the others, and its pairs with them are kept for that reason.
+    """
+    schedule = original_schedule(scop).intersect_domain(domains_of(scop))
+    reads, writes = accesses_of(scop)
+    flow = flow_between(reads, writes, schedule)
+    every = memory_between(reads, writes, schedule)
+    anti = memory_between(writes, reads, schedule)
+    output = memory_between(writes, writes, schedule)
+    reduction = isl.UnionMap("{ }")
+    for s in scop.statements:
+        if s.reduction is None:
+            continue
+        instances = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
+        writer = writes.intersect_domain(instances)
+        same_element = writer.apply_range(writer.reverse())
+        pairs = every.union(anti).union(output).intersect(same_element)
+        if s.target in list(s.sources)[1:] or s.target in indirect_reads(s):
+            operands, _ = accesses_of(scop, without_accumulator_of=s)
+            operands = operands.intersect_domain(instances)
+            pairs = pairs.subtract(memory_between(operands, writer, schedule))
+            pairs = pairs.subtract(memory_between(writer, operands, schedule))
+        reduction = reduction.union(pairs)
+    return Dependences(flow, every, anti, output, reduction)

@@ -1,0 +1,1 @@
+"""From a scheduled scop to loops: isl's AST, statements, vectors, full tiles."""

@@ -1,0 +1,386 @@
+"""isl's AST as loops-level ops: `scf` loops and guards, vector instances, unrolled tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from xdsl.dialects import arith, memref, scf
+from xdsl.dialects.builtin import IndexType, MemRefType, StringAttr, VectorType
+from xdsl.ir import Block, Region, SSAValue
+
+from ....dialects.errors import IllegalScheduleError
+from ....dialects.schedule import Band
+from ..storage import Place
+from .emit_statement import StatementEmitter
+from .emit_vector_loop import emit_vector_loop
+from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
+from .index_expr import Atom, IndexBuilder, Linear
+from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
+
+MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
+
+
+@dataclass
+class LoopEmitter:
+    """Walks the AST and appends loops-level ops to `block`.
+
+    In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
+    `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
+    full one.
+    `greatest` is the greatest value of a band's loop variable, in any iteration around it; None
+    where that depends on sizes.
+    """
+
+    block: Block
+    bands: dict[str, Band]
+    places: dict[SSAValue, Place]
+    arrays: dict[SSAValue, SSAValue]
+    fma: bool
+    greatest: Callable[[Band], int | None]
+    env: dict[str, Linear] = field(default_factory=dict)
+    lanes: int = 0
+    mask: SSAValue | None = None
+    accumulators: dict[User, SSAValue] = field(default_factory=dict)
+    tile: FullTile | None = None
+    in_tile: bool = False
+    open_axes: frozenset[str] = frozenset()
+    known: dict[Hashable, SSAValue] = field(default_factory=dict)
+    strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
+
+    def index(self) -> IndexBuilder:
+        """A builder of index arithmetic at the insertion point."""
+        return IndexBuilder(self.block, self.env, self.lanes, self.known, self.strides)
+
+    def inside(self, block: Block, emit: Callable[[], None]) -> None:
+        """Run `emit` with `block` as the insertion point; locals made inside stay inside."""
+        outer = self.block
+        self.block = block
+        self._scoped(emit)
+        self.block = outer
+
+    def _scoped(self, emit: Callable[[], None]) -> None:
+        """Run `emit`; locals made inside are forgotten after."""
+        arrays, axes = self.arrays, self.open_axes
+        self.arrays = dict(arrays)
+        emit()
+        self.arrays, self.open_axes = arrays, axes
+
+    def allocate(self, axis: str) -> None:
+        """Append the local arrays that live in the body of `axis`, once per scope."""
+        if axis in self.open_axes:
+            return
+        self.open_axes |= {axis}
+        for array, place in self.places.items():
+            if place.axis != axis:
+                continue
+            assert isinstance(array.type, MemRefType)
+            type = MemRefType(array.type.element_type, place.shape)
+            op = memref.AllocaOp.get(array.type.element_type, 64, place.shape)
+            assert op.memref.type == type
+            op.memref.name_hint = array.name_hint
+            self.block.add_op(op)
+            self.arrays[array] = op.memref
+
+    def emit(self, node: AstNode, band: Band | None = None) -> None:
+        """Append the code of `node`; a loop without a mark of its own belongs to `band`."""
+        if band is not None and not isinstance(node, Loop) and not has_bare_loop(node):
+            # One iteration: isl may cut its body in pieces, which share the locals.
+            self.allocate(band.axis)
+            band = None
+        match node:
+            case Mark(axis, body):
+                self.emit(body, self.bands[axis])
+            case Sequence(children):
+                for child in children:
+                    self.emit(child, band)
+            case Guard():
+                self._emit_guard(node, band)
+            case Loop():
+                self._emit_loop(node, band)
+            case User():
+                self._emit_user(node)
+
+    def _emit_guard(self, node: Guard, band: Band | None) -> None:
+        condition = self._condition(node, self.index())
+        other = node.other
+        if isinstance(condition, bool):
+            if condition:
+                self.emit(node.then, band)
+            elif other is not None:
+                self.emit(other, band)
+            return
+        assert condition is not None
+        if isinstance(condition.type, VectorType):
+            self._in_lanes(condition, lambda: self.emit(node.then, band))
+            if other is not None:
+                true = arith.ConstantOp.from_int_and_width(1, 1)
+                self.block.add_op(true)
+                op = arith.XOrIOp(condition, self.index().splat(true.result))
+                self.block.add_op(op)
+                self._in_lanes(op.result, lambda: self.emit(other, band))
+            return
+        self.branch(
+            condition,
+            lambda: self.emit(node.then, band),
+            (lambda: self.emit(other, band)) if other is not None else None,
+        )
+
+    def _condition(self, node: Guard, index: IndexBuilder) -> bool | SSAValue | None:
+        if self.tile is not None and node in self.tile.true:
+            return True
+        if self.tile is not None and node in self.tile.skipped:
+            return False
+        return index.condition(node.condition)
+
+    def bounds(self, node: Loop, index: IndexBuilder) -> tuple[Linear, Linear]:
+        """The first and the last value of a loop's variable."""
+        bounds = (node.first, node.last)
+        if self.tile is not None:
+            bounds = self.tile.bounds.get(node, bounds)
+        return index.evaluate(bounds[0]), index.evaluate(bounds[1])
+
+    def _in_lanes(self, condition: SSAValue, emit: Callable[[], None]) -> None:
+        """Run `emit` with the lanes switched off where `condition` is false."""
+        outer = self.mask
+        if outer is None:
+            self.mask = condition
+        else:
+            op = arith.AndIOp(outer, condition)
+            self.block.add_op(op)
+            self.mask = op.result
+        emit()
+        self.mask = outer
+
+    def branch(
+        self, condition: SSAValue, then: Callable[[], None], other: Callable[[], None] | None = None
+    ) -> None:
+        """Append an `scf.if` around what `then` and `other` append."""
+        blocks = [Block(), Block()] if other is not None else [Block()]
+        op = scf.IfOp(condition, [], Region(blocks[0]), Region(blocks[1]) if other else None)
+        self.block.add_op(op)
+        for block, emit in zip(blocks, (then, other), strict=False):
+            assert emit is not None
+            self.inside(block, emit)
+            block.add_op(scf.YieldOp())
+
+    def branch_if_positive(self, count: Linear, then: Callable[[], None]) -> None:
+        """Append what `then` appends, to be run where `count` is at least 1."""
+        if count.high < 1:
+            return
+        if count.low >= 1:
+            then()
+            return
+        self.branch(self.index().less_than(Linear(), count), then)
+
+    def at(self, node: Loop, value: Linear, band: Band | None) -> None:
+        """Append the body of `node` for the iteration `value`."""
+
+        def emit() -> None:
+            if band is not None:
+                self.open_axes -= {band.axis}
+                self.allocate(band.axis)
+            self._emit_body(node.body)
+
+        self.env[node.iterator] = value
+        self._scoped(emit)
+        del self.env[node.iterator]
+
+    def _emit_body(self, body: AstNode) -> None:
+        """Append the body of a loop, twice where its tiles can be told apart."""
+        ways: list[FullTile] = []
+        if not self.in_tile and self.lanes == 0:
+            ways = plan_full_tiles(body, self.index())
+        if not ways:
+            self.emit(body)
+            return
+        self.in_tile = True
+        self._emit_tiles(body, ways)
+        self.in_tile = False
+
+    def _emit_tiles(self, body: AstNode, ways: list[FullTile]) -> None:
+        """Append `body` for each kind of full tile, and for the others."""
+        if not ways:
+            self.emit(body)
+            return
+
+        def full() -> None:
+            self.tile = ways[0]
+            self.emit(body)
+            self.tile = None
+
+        condition = self.index().all_non_negative(ways[0].conditions)
+        self.branch(condition, full, lambda: self._emit_tiles(body, ways[1:]))
+
+    def _emit_loop(self, node: Loop, band: Band | None) -> None:
+        if self.tile is not None and node in self.tile.skipped:
+            return
+        kind = band.kind if band is not None else "for"
+        if band is not None and kind == "vector":
+            emit_vector_loop(self, node, band)
+            return
+        index, step = self.index(), node.step
+        first, last = self.bounds(node, index)
+        span = last - first
+        if span.high < 0:
+            return
+        if span.is_constant and span.constant < step:
+            self.at(node, first, band)
+            return
+        if band is not None and kind == "unroll":
+            self._emit_unrolled(node, band, first, span)
+            return
+        if band is not None and kind == "parallel":
+            self._emit_parallel(node, band, first, last)
+            return
+        if first.is_constant and not last.is_constant and step == 1 and band is not None:
+            final = self.greatest(band)
+            if final is not None and self._peels(node, first.constant, min(last.high, final)):
+                self._emit_loop_and_last(node, band, first, last, min(last.high, final))
+                return
+        peeled = first.is_constant and last.is_constant
+        peeled = peeled and self._peels(node, first.constant, last.constant)
+        end = last - Linear(step) if peeled else last
+        self._emit_for(node, band, first, end)
+        if peeled:
+            final = first.constant + span.constant // step * step
+            self.at(node, Linear(final), band)
+
+    def _emit_loop_and_last(
+        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
+    ) -> None:
+        """The iterations before `final`, and that one where it is reached."""
+        end = self.index().extremum([last, Linear(final - 1)], largest=False)
+        self._emit_for(node, band, first, end)
+        self.branch_if_positive(
+            last - Linear(final - 1), lambda: self.at(node, Linear(final), band)
+        )
+
+    def _emit_unrolled(self, node: Loop, band: Band, first: Linear, span: Linear) -> None:
+        """One copy of the body per iteration, guarded where the trip count is not known."""
+        step = node.step
+        copies = span.high // step + 1
+        if not span.is_constant and copies > MOST_COPIES:
+            raise IllegalScheduleError(
+                f"unroll: loop {band.axis!r} has up to {copies} iterations, and how many depends "
+                f"on the loops around it; split it by at most {MOST_COPIES} first"
+            )
+        for k in range(copies):
+            left = span + Linear(1 - k * step)
+            value = first + Linear(k * step)
+            self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
+
+    def _loop_operands(
+        self, first: Linear, last: Linear, step: int
+    ) -> tuple[SSAValue, SSAValue, SSAValue]:
+        index = self.index()
+        lower = index.materialize(first)
+        return lower, index.materialize(last + Linear(1)), index.constant(step)
+
+    def _emit_for(self, node: Loop, band: Band | None, first: Linear, last: Linear) -> None:
+        step = node.step
+        if first.is_constant and last.is_constant and last.constant - first.constant < step:
+            self.at(node, first, band)
+            return
+        bounds = self._loop_operands(first, last, step)
+        block = loop_block(band, node)
+        self.block.add_op(scf.ForOp(*bounds, [], Region(block)))
+        atom = Atom(node.iterator, first.low, last.high, block.args[0])
+        self.inside(block, lambda: self.at(node, Linear(0, ((atom, 1),)), band))
+        block.add_op(scf.YieldOp())
+
+    def _emit_parallel(self, node: Loop, band: Band, first: Linear, last: Linear) -> None:
+        step = node.step
+        bounds = self._loop_operands(first, last, step)
+        block = loop_block(band, node)
+        op = scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block))
+        self.block.add_op(op)
+        iv = block.args[0]
+        here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
+        if differs_in_length(node.body, node.iterator, {**self.env, node.iterator: here}):
+            op.attributes["tilecast.schedule"] = StringAttr("dynamic")
+        constant = first.is_constant and last.is_constant
+        peeled = constant and self._peels(node, first.constant, last.constant)
+
+        def at(low: int, high: int) -> None:
+            atom = Atom(node.iterator, low, high, iv)
+            self.at(node, Linear(0, ((atom, 1),)), band)
+
+        def body() -> None:
+            if not peeled:
+                at(first.low, last.high)
+                return
+            final = first.constant + (last.constant - first.constant) // step * step
+            index = self.index()
+            is_full = index.less_than(here, Linear(final))
+            self.branch(
+                is_full,
+                lambda: at(first.constant, final - step),
+                lambda: self.at(node, Linear(final), band),
+            )
+
+        self.inside(block, body)
+        block.add_op(scf.ReduceOp())
+
+    def _peels(self, node: Loop, first: int, last: int) -> bool:
+        """Whether bounds and guards inside are decided for all iterations but the last."""
+        step = node.step
+        if last - first < step or self.in_tile:
+            return False
+        atom = Atom(node.iterator, first, last)
+        if is_skewed(node.body, {**self.env, node.iterator: Linear(0, ((atom, 1),))}):
+            return False
+        final = first + (last - first) // step * step
+        whole = self._unresolved(node, first, final)
+        return whole > 0 and self._unresolved(node, first, final - step) < whole
+
+    def _unresolved(self, node: Loop, low: int, high: int) -> int:
+        index = IndexBuilder(None, dict(self.env))
+        index.env[node.iterator] = Linear(0, ((Atom(node.iterator, low, high), 1),))
+        self._survey(node.body, index)
+        return index.unresolved
+
+    def _survey(self, node: AstNode, index: IndexBuilder) -> None:
+        match node:
+            case Mark(_, body):
+                self._survey(body, index)
+            case Sequence(children):
+                for child in children:
+                    self._survey(child, index)
+            case Guard():
+                self._condition(node, index)
+                self._survey(node.then, index)
+                if node.other is not None:
+                    self._survey(node.other, index)
+            case Loop() if self.tile is not None and node in self.tile.skipped:
+                pass
+            case Loop():
+                first, last = self.bounds(node, index)
+                atom = Atom(node.iterator, first.low, last.high)
+                index.env[node.iterator] = Linear(0, ((atom, 1),))
+                self._survey(node.body, index)
+            case User():
+                pass
+
+    def _emit_user(self, node: User) -> None:
+        index = self.index()
+        accesses = [[index.evaluate(e) for e in access] for access in node.accesses]
+        dims = [index.evaluate(e) for e in node.dims]
+        s = node.statement
+        arrays = [self.arrays[a] for a in (s.target, *s.sources)]
+        one = StatementEmitter(index, self.mask, self.fma)
+        if node in self.accumulators:
+            total = self.accumulators[node]
+            total = one.accumulate(s, arrays, accesses, dims, self.arrays, total)
+            self.accumulators[node] = total
+        else:
+            one.emit(s, arrays, accesses, dims, self.arrays)
+
+
+def loop_block(band: Band | None, node: Loop) -> Block:
+    """The body of a loop, its variable named after the band."""
+    block = Block(arg_types=[IndexType()])
+    name = band.axis.replace(".", "_") if band is not None else node.iterator
+    block.args[0].name_hint = name
+    return block

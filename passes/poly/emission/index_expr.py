@@ -1,0 +1,361 @@
+"""Index expressions while loops are emitted: linear over loop variables, with their ranges.
+
+Ranges resolve min, max, floor division and guards at compile time wherever they can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import IndexType, VectorType
+from xdsl.dialects.vector import BroadcastOp, CreateMaskOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from ....dialects.errors import IllegalScheduleError, LoweringError
+from ....dialects.vector import ConstantMaskOp, StepOp, mask_type
+from ....dialects.vector_arith import CmpiOp
+from .loop_ast import Call, Expr
+
+
+@dataclass(eq=False)
+class Atom:
+    """A loop variable or an opaque index value in [low, high].
+
+    `lane` marks the variable of the vector loop, whose value is the lane number; an opaque atom
+    that depends on it has a vector as its value.
+    """
+
+    name: str
+    low: int
+    high: int
+    value: SSAValue | None = None
+    lane: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether lanes see different values."""
+        return self.lane or (self.value is not None and isinstance(self.value.type, VectorType))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Sum of coefficient * atom, plus a constant."""
+
+    constant: int = 0
+    terms: tuple[tuple[Atom, int], ...] = ()
+
+    def __add__(self, other: Linear) -> Linear:
+        terms = dict(self.terms)
+        for atom, coefficient in other.terms:
+            terms[atom] = terms.get(atom, 0) + coefficient
+        kept = tuple((a, c) for a, c in terms.items() if c)
+        return Linear(self.constant + other.constant, kept)
+
+    def __sub__(self, other: Linear) -> Linear:
+        return self + other.times(-1)
+
+    def times(self, factor: int) -> Linear:
+        """self * factor."""
+        if factor == 0:
+            return Linear()
+        return Linear(self.constant * factor, tuple((a, c * factor) for a, c in self.terms))
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no atom occurs."""
+        return not self.terms
+
+    @property
+    def low(self) -> int:
+        """A lower bound."""
+        return self.constant + sum(min(c * a.low, c * a.high) for a, c in self.terms)
+
+    @property
+    def high(self) -> int:
+        """An upper bound."""
+        return self.constant + sum(max(c * a.low, c * a.high) for a, c in self.terms)
+
+    @property
+    def varies(self) -> bool:
+        """Whether lanes see different values."""
+        return any(a.varies for a, _ in self.terms)
+
+    @property
+    def lane_stride(self) -> int | None:
+        """The difference between neighbouring lanes; None where it is not constant."""
+        if any(a.varies and not a.lane for a, _ in self.terms):
+            return None
+        return sum(c for a, c in self.terms if a.lane)
+
+    def uniform_part(self) -> Linear:
+        """The terms that are equal in all lanes."""
+        return Linear(self.constant, tuple((a, c) for a, c in self.terms if not a.varies))
+
+    def varying_part(self) -> Linear:
+        """The other terms."""
+        return Linear(0, tuple((a, c) for a, c in self.terms if a.varies))
+
+    def split(self, divisor: int) -> tuple[Linear, Linear]:
+        """(q, r) with self == divisor * q + r, r holding the terms not divisible."""
+        quotient = Linear(
+            self.constant // divisor,
+            tuple((a, c // divisor) for a, c in self.terms if c % divisor == 0),
+        )
+        rest = Linear(
+            self.constant % divisor, tuple((a, c) for a, c in self.terms if c % divisor != 0)
+        )
+        return quotient, rest
+
+
+@dataclass
+class IndexBuilder:
+    """Appends index arithmetic to `block`; with block None only ranges are computed.
+
+    `lanes` is the vector length inside a vector loop. `known` holds the constants of each block, so
+    that unrolled code does not repeat them. `strides` are those of arrays
+    that are flat in memory because their extents are known at run time only.
+    """
+
+    block: Block | None
+    env: dict[str, Linear] = field(default_factory=dict)
+    lanes: int = 0
+    known: dict[Hashable, SSAValue] = field(default_factory=dict)
+    strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
+    unresolved: int = 0
+
+    def add(self, op: Operation) -> SSAValue:
+        """Append `op` and return its result."""
+        assert self.block is not None
+        self.block.add_op(op)
+        return op.results[0]
+
+    def once(self, key: Hashable, make: Callable[[], Operation]) -> SSAValue:
+        """The result of `make`, made at most once per block and key."""
+        where = (self.block, key)
+        if where not in self.known:
+            self.known[where] = self.add(make())
+        return self.known[where]
+
+    def constant(self, value: int) -> SSAValue:
+        """An index constant."""
+        return self.once(
+            ("index", value), lambda: arith.ConstantOp.from_int_and_width(value, IndexType())
+        )
+
+    def materialize(self, expr: Linear) -> SSAValue:
+        """The SSA value of `expr`, which must not depend on the lane."""
+        total: SSAValue | None = None
+        for atom, coefficient in expr.terms:
+            if atom.varies or atom.value is None:
+                raise IllegalScheduleError(
+                    "a loop inside a vector loop has other bounds in every lane; vectorize the "
+                    "inner loop, or interchange them"
+                )
+            term = atom.value
+            if coefficient != 1:
+                term = self.add(arith.MuliOp(term, self.constant(coefficient)))
+            total = term if total is None else self.add(arith.AddiOp(total, term))
+        if total is None:
+            return self.constant(expr.constant)
+        if expr.constant:
+            total = self.add(arith.AddiOp(total, self.constant(expr.constant)))
+        return total
+
+    def place(self, array: SSAValue, access: Sequence[Linear]) -> list[SSAValue]:
+        """The indices of an element; one, its distance from the start, where `array` is flat."""
+        indices = [self.materialize(e) for e in access]
+        if array not in self.strides:
+            return indices
+        total = self.constant(0)
+        for index, stride in zip(indices, self.strides[array], strict=True):
+            total = self.add(arith.AddiOp(total, self.add(arith.MuliOp(index, stride))))
+        return [total]
+
+    def splat(self, value: SSAValue) -> SSAValue:
+        """`value` in every lane."""
+        type = VectorType(value.type, [self.lanes])
+        return self.once(("splat", value, self.lanes), lambda: BroadcastOp(value, type))
+
+    def vector(self, expr: Linear) -> SSAValue:
+        """The value of `expr` in every lane, as a vector of index."""
+        total: SSAValue | None = None
+        for atom, coefficient in expr.varying_part().terms:
+            term = self.add(StepOp(self.lanes)) if atom.lane else atom.value
+            assert term is not None
+            if coefficient != 1:
+                term = self.add(arith.MuliOp(term, self.splat(self.constant(coefficient))))
+            total = term if total is None else self.add(arith.AddiOp(total, term))
+        uniform = expr.uniform_part()
+        if total is None:
+            return self.splat(self.materialize(uniform))
+        if uniform != Linear():
+            total = self.add(arith.AddiOp(total, self.splat(self.materialize(uniform))))
+        return total
+
+    def value(self, expr: Linear) -> SSAValue:
+        """A scalar where all lanes agree, else a vector."""
+        return self.vector(expr) if expr.varies else self.materialize(expr)
+
+    def _opaque(self, name: str, low: int, high: int, make: Any) -> Linear:
+        self.unresolved += 1
+        value = make() if self.block is not None else None
+        return Linear(0, ((Atom(name, low, high, value), 1),))
+
+    def divide(self, expr: Linear, divisor: int) -> Linear:
+        """floor(expr / divisor)."""
+        quotient, rest = expr.split(divisor)
+        if rest.low // divisor == rest.high // divisor:
+            return quotient + Linear(rest.low // divisor)
+
+        def make() -> SSAValue:
+            if divisor & (divisor - 1) == 0 and not rest.varies:
+                bits = self.constant(divisor.bit_length() - 1)
+                return self.add(arith.ShRSIOp(self.value(rest), bits))
+            op = arith.DivSIOp if rest.low >= 0 else arith.FloorDivSIOp
+            by = self.constant(divisor)
+            return self.add(op(self.value(rest), self.splat(by) if rest.varies else by))
+
+        return quotient + self._opaque("q", rest.low // divisor, rest.high // divisor, make)
+
+    def remainder(self, expr: Linear, divisor: int) -> Linear:
+        """expr modulo divisor, in [0, divisor)."""
+        _, rest = expr.split(divisor)
+        quotient = self.divide(rest, divisor)
+        if quotient.is_constant:
+            return rest + Linear(-quotient.constant * divisor)
+        return rest + quotient.times(-divisor)
+
+    def extremum(self, exprs: list[Linear], largest: bool) -> Linear:
+        """min or max of `exprs`, resolved by ranges where possible."""
+        best = exprs[0]
+        for other in exprs[1:]:
+            a, b = best, other
+            if a.low >= b.high or b.low >= a.high:
+                larger, smaller = (a, b) if a.low >= b.high else (b, a)
+                best = larger if largest else smaller
+                continue
+
+            def make(a: Linear = a, b: Linear = b) -> SSAValue:
+                op = arith.MaxSIOp if largest else arith.MinSIOp
+                return self.add(op(self.materialize(a), self.materialize(b)))
+
+            pick = max if largest else min
+            best = self._opaque("m", pick(a.low, b.low), pick(a.high, b.high), make)
+        return best
+
+    def evaluate(self, expr: Expr) -> Linear:
+        """An AST expression over the iterators in `env`."""
+        if isinstance(expr, int):
+            return Linear(expr)
+        if isinstance(expr, str):
+            return self.env[expr]
+        values = [self.evaluate(a) for a in expr.args]
+        match expr.op:
+            case "add":
+                return values[0] + values[1]
+            case "sub":
+                return values[0] - values[1]
+            case "minus":
+                return values[0].times(-1)
+            case "mul":
+                a, b = values
+                if a.is_constant:
+                    return b.times(a.constant)
+                if b.is_constant:
+                    return a.times(b.constant)
+            case "min":
+                return self.extremum(values, largest=False)
+            case "max":
+                return self.extremum(values, largest=True)
+            case "div":
+                return self.divide(values[0], values[1].constant)
+            case "rem":
+                return self.remainder(values[0], values[1].constant)
+            case _:
+                pass
+        raise LoweringError(f"lower-scop: no rule for the index expression {expr}")
+
+    def condition(self, expr: Expr) -> bool | SSAValue | None:
+        """A guard: True or False where ranges decide it, else its i1 value, a mask where lanes
+        differ (None without block)."""
+        if not isinstance(expr, Call):
+            raise LoweringError(f"lower-scop: no rule for the guard {expr}")
+        if expr.op in ("and", "or"):
+            return self._connective([self.condition(a) for a in expr.args], expr.op == "or")
+        lhs, rhs = (self.evaluate(a) for a in expr.args)
+        difference = lhs - rhs
+        low, high = difference.low, difference.high
+        decided = {
+            "eq": (low == high == 0, low > 0 or high < 0),
+            "le": (high <= 0, low > 0),
+            "lt": (high < 0, low >= 0),
+            "ge": (low >= 0, high < 0),
+            "gt": (low > 0, high <= 0),
+        }
+        if expr.op not in decided:
+            raise LoweringError(f"lower-scop: no rule for the guard {expr}")
+        holds, fails = decided[expr.op]
+        if holds or fails:
+            return holds
+        self.unresolved += 1
+        if self.block is None:
+            return None
+        predicate = {"eq": "eq", "le": "sle", "lt": "slt", "ge": "sge", "gt": "sgt"}[expr.op]
+        zero = self.constant(0)
+        if difference.varies:
+            return self.add(CmpiOp(self.vector(difference), self.splat(zero), predicate))
+        return self.add(arith.CmpiOp(self.materialize(difference), zero, predicate))
+
+    def _connective(
+        self, parts: list[bool | SSAValue | None], absorbing: bool
+    ) -> bool | SSAValue | None:
+        """The disjunction of `parts` where `absorbing`, else the conjunction."""
+        if absorbing in parts:
+            return absorbing
+        open_parts = [p for p in parts if not isinstance(p, bool)]
+        if not open_parts:
+            return not absorbing
+        if self.block is None:
+            return None
+        form = arith.OrIOp if absorbing else arith.AndIOp
+        in_lanes = any(p is not None and isinstance(p.type, VectorType) for p in open_parts)
+        total: SSAValue | None = None
+        for part in open_parts:
+            assert part is not None
+            if in_lanes and not isinstance(part.type, VectorType):
+                part = self.splat(part)
+            total = part if total is None else self.add(form(total, part))
+        return total
+
+    def less_than(self, lhs: Linear, rhs: Linear) -> SSAValue:
+        """The i1 value of lhs < rhs."""
+        return self.add(arith.CmpiOp(self.materialize(lhs), self.materialize(rhs), "slt"))
+
+    def all_non_negative(self, exprs: Sequence[Linear]) -> SSAValue:
+        """The i1 value of: every one of `exprs`, at least one, is >= 0."""
+        zero = self.constant(0)
+        total: SSAValue | None = None
+        for expr in exprs:
+            one = self.add(arith.CmpiOp(self.materialize(expr), zero, "sge"))
+            total = one if total is None else self.add(arith.AndIOp(total, one))
+        assert total is not None
+        return total
+
+    def first_lanes(self, count: Linear, lanes: int) -> SSAValue:
+        """A mask with the first `count` lanes set: none below 1, all from `lanes`."""
+        if count.is_constant:
+            return self.add(ConstantMaskOp(min(max(count.constant, 0), lanes), lanes))
+        return self.add(CreateMaskOp([self.materialize(count)], mask_type(lanes)))
+
+    def lane_range(self, first: Linear, last: Linear, lanes: int) -> SSAValue | None:
+        """A mask of the lanes `first` to `last`; None for all of them."""
+        if first.high <= 0 and last.low >= lanes - 1:
+            return None
+        end = last + Linear(1)
+        if first.high <= 0:
+            return self.first_lanes(end, lanes)
+        through = self.first_lanes(self.extremum([end, first], largest=True), lanes)
+        return self.add(arith.XOrIOp(through, self.first_lanes(first, lanes)))

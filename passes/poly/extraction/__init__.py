@@ -1,0 +1,1 @@
+"""From linalg kernels and affine loops to scops."""

@@ -1,0 +1,1 @@
+"""The schedule of models' kernels, by rules: rewrite for the machine, tile for registers, fuse."""

@@ -1,0 +1,85 @@
+"""One loop over the blocks that reductions of a nest work in, around all statements of a block.
+
+before: for k: s[k / B] += x[k] ;  for j: t = a[j] t + s[j] ;  for k: p[k] = f(x[k], t)
+after:  for j: { for k in block j: s[j] += x[k] ; t = a[j] t + s[j] ; ... }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from xdsl.ir import SSAValue
+
+from ..access_patterns import block_of
+from ..affine_maps import plain_dim
+from .loop_plan import Dim, Loop, LoopPlan
+
+ROWS_PER_BLOCK = 48  # so many rows use what a block reads before it leaves the caches
+
+
+def block_height(tile_rows: int) -> int:
+    """Rows that go through the blocks together: whole register tiles of `tile_rows`."""
+    return tile_rows * ceil(ROWS_PER_BLOCK / tile_rows)
+
+
+@dataclass(frozen=True)
+class ReducedBlocks:
+    """Class `elements`, cut in blocks of `size`; the `classes` have one iteration for each."""
+
+    elements: int
+    size: int
+    classes: frozenset[int]
+
+
+def reduced_blocks(plan: LoopPlan, run: Sequence[str]) -> ReducedBlocks | None:
+    """The blocks of `run`: an array has one element per block in it, written by reductions as
+    `k floordiv size` and by others as a plain dim. None where there are none, or where statements
+    with neither loop stand between those that have one."""
+    plain: dict[tuple[SSAValue, int], Dim] = {}
+    found: list[tuple[Dim, int, tuple[SSAValue, int]]] = []
+    for name in run:
+        s = plan.statements[name]
+        for p, expr in enumerate(s.write.data.results):
+            block, dim = block_of(expr), plain_dim(expr)
+            if dim is not None:
+                plain.setdefault((s.target, p), (name, dim))
+            elif block is not None and s.reduction is not None:
+                found.append(((name, block[0]), block[1], (s.target, p)))
+    found = [(element, size, place) for element, size, place in found if place in plain]
+    if len({(plan.class_of[element], size) for element, size, _ in found}) != 1:
+        return None
+    element, size, _ = found[0]
+    classes = frozenset(plan.class_of[plain[place]] for _, _, place in found)
+    blocks = ReducedBlocks(plan.class_of[element], size, classes)
+    inside = [_has_blocks(plan, name, blocks) for name in run]
+    first, last = inside.index(True), len(inside) - inside[::-1].index(True)
+    return blocks if all(inside[first:last]) else None
+
+
+def _has_blocks(plan: LoopPlan, name: str, blocks: ReducedBlocks) -> bool:
+    classes = {blocks.elements, *blocks.classes}
+    return any(loop.cls in classes for loop in plan.open[name])
+
+
+def fuse_blocks(plan: LoopPlan, run: Sequence[str], blocks: ReducedBlocks) -> list[list[str]]:
+    """Fuse the loops over blocks, and close them: the statements before, inside and after."""
+    inside = [name for name in run if _has_blocks(plan, name, blocks)]
+    first, last = run.index(inside[0]), run.index(inside[-1]) + 1
+    shared = min(blocks.classes)
+    for name in inside:
+        if plan.band(name, blocks.elements) is not None:
+            within = plan.split(name, blocks.elements, blocks.size)
+            outer = plan.close(name, blocks.elements)
+            plan.open[name] += [Loop(shared, outer), Loop(blocks.elements, within)]
+            plan.shorten(name, blocks.elements, blocks.size)
+        plan.open[name] = [
+            Loop(shared, loop.band) if loop.cls in blocks.classes else loop
+            for loop in plan.open[name]
+        ]
+        order = [shared, *(loop.cls for loop in plan.open[name] if loop.cls != shared)]
+        plan.reorder(name, order)
+    plan.fuse(inside, shared)
+    parts = [list(run[:first]), inside, list(run[last:])]
+    return [part for part in parts if part]

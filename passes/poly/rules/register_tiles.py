@@ -1,0 +1,195 @@
+"""The innermost loops of a nest: register tiles of a contraction, or plain vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+from ....costmodel.hardware import Machine
+from ....dialects.schedule import Split, Unroll, Vectorize
+from ..access_patterns import reduction_dims
+from ..affine_maps import plain_dim
+from ..simplification.collapse_dims import shape_of
+from ..storage import element_bytes
+from .loop_plan import Loop, LoopPlan
+
+UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
+IN_BLOCK = -1  # the class of row tiles inside a block of rows
+POINTWISE_VECTORS = 4  # vectors per iteration where nothing is accumulated
+
+
+@dataclass(frozen=True)
+class RegisterTile:
+    """Rows x vectors of accumulators that stay in registers."""
+
+    rows: int
+    vectors: int
+
+
+def register_tile(machine: Machine, lanes: int, rows: int, columns: int) -> RegisterTile:
+    """The tile for a contraction with `rows` x `columns` results.
+
+    Accumulators, one row of the wide operand and a broadcast of the narrow one fit the registers;
+    rows are balanced so that the last tile is not much smaller than the others.
+    """
+    registers = machine.vector_registers
+    if lanes == 1:
+        vectors = min(columns, 4)
+    elif rows == 1:
+        vectors = min(ceil(columns / lanes), 8)  # enough chains to hide the latency of fma
+    elif rows < 7:
+        vectors = min(ceil(columns / lanes), 4)
+    else:
+        vectors = min(ceil(columns / lanes), 2)
+    most = max(1, (registers - vectors - 1) // vectors)
+    return RegisterTile(ceil(rows / ceil(rows / most)), vectors)
+
+
+def rows_class(plan: LoopPlan, group: Sequence[str], candidates: Sequence[int]) -> int | None:
+    """The class in `candidates` that makes rows of the first contraction of `group` to have one."""
+    for name in group:
+        if name in plan.contractions:
+            for d in reversed(plan.contractions[name].rows):
+                if plan.class_of[name, d] in candidates:
+                    return plan.class_of[name, d]
+    return None
+
+
+def rows_per_tile(plan: LoopPlan, group: Sequence[str], rows: int) -> int:
+    """Rows of a register tile that suits every contraction of `group`."""
+    sizes = []
+    for name, contraction in plan.contractions.items():
+        if name in group and plan.dim(name, rows) is not None:
+            columns = plan.extents[name][contraction.vector_dim]
+            tile = register_tile(plan.machine, plan.lanes, plan.extent(name, rows), columns)
+            sizes.append(tile.rows)
+    return min(sizes)
+
+
+def tile_nest(plan: LoopPlan, group: Sequence[str], row_block: int | None) -> None:
+    """Close all open loops of `group` as one nest that ends in register tiles or vectors.
+
+    `row_block` is a class whose open loops are one tile of rows already.
+    """
+    shared = [c for c in plan.shared(group) if c != row_block]
+    vector = next((c for c in shared if all(plan.vector_class(n) == c for n in group)), None)
+    main = next((n for n in group if n in plan.contractions), None)
+    if vector is None or main is None:
+        outer = shared if row_block is None else [row_block, *shared]
+        _tile_vectors(plan, group, outer, vector)
+    else:
+        _tile_registers(plan, group, shared, vector, main, row_block)
+    for name in group:
+        _vectorize_alone(plan, name)
+
+
+def _tile_vectors(
+    plan: LoopPlan, group: Sequence[str], outer: Sequence[int], vector: int | None
+) -> None:
+    """Fuse `outer`, the vector loop innermost."""
+    order = [c for c in outer if c != vector]
+    if vector is not None:
+        order.append(vector)
+        vectors = min(POINTWISE_VECTORS, max(1, plan.extent(group[-1], vector) // plan.lanes))
+    for name in group:
+        inner = [] if vector is None else _split_vectors(plan, name, vector, vectors)
+        plan.reorder(name, order, inner)
+    for cls in order:
+        plan.fuse(group, cls)
+
+
+def _tile_registers(
+    plan: LoopPlan,
+    group: Sequence[str],
+    shared: Sequence[int],
+    vector: int,
+    main: str,
+    row_block: int | None,
+) -> None:
+    """Fuse the tiles of rows and columns; inside, every statement walks one tile, unrolled."""
+    columns = plan.extent(main, vector)
+    tiled = row_block is not None and plan.dim(main, row_block) is not None
+    rows = row_block if tiled else rows_class(plan, [main], shared)
+    height = plan.extent(main, rows) if rows is not None else 1
+    tile = register_tile(plan.machine, plan.lanes, height, columns)
+    others = [c for c in shared if c not in (vector, rows)]
+    order = [*others, vector]
+    block = 0
+    if rows is not None and not tiled:
+        # A block of rows of the narrow operand stays in cache while all columns pass by.
+        block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
+        outside, inside = _around_block(plan, main, others)
+        order = [*outside, rows, *inside, vector, IN_BLOCK]
+    for name in group:
+        inner: list[str] = []
+        if rows is not None and tiled:
+            inner.append(plan.close(name, rows))
+        elif rows is not None:
+            within = plan.split(name, rows, block)
+            plan.open[name].append(Loop(IN_BLOCK, within))
+            inner.append(plan.split(name, IN_BLOCK, tile.rows))
+        for band in inner:
+            plan.step(Unroll(band))
+        inner += _split_vectors(plan, name, vector, tile.vectors)
+        plan.reorder(name, order, inner)
+    for cls in order:
+        plan.fuse(group, cls)
+
+
+def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
+    """Row tiles whose narrow operand fills a quarter of the second-level cache."""
+    s, contraction = plan.statements[main], plan.contractions[main]
+    row = plan.dim(main, rows)
+    used = s.read_maps[contraction.narrow].used_dims()
+    elements = prod(plan.extents[main][d] for d in used if d != row)
+    size = element_bytes(s.sources[contraction.narrow])
+    return max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
+
+
+def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(classes that the narrow operand depends on, others, which reuse a block of its rows)."""
+    s, contraction = plan.statements[main], plan.contractions[main]
+    used = {plan.class_of[main, d] for d in s.read_maps[contraction.narrow].used_dims()}
+    return [c for c in classes if c in used], [c for c in classes if c not in used]
+
+
+def _split_vectors(plan: LoopPlan, name: str, cls: int, vectors: int) -> list[str]:
+    """Split `vectors` vectors off the loop of `cls`: an unrolled loop over lanes."""
+    inner = plan.split(name, cls, vectors * plan.lanes)
+    if plan.lanes == 1:
+        plan.step(Unroll(inner))
+        return [inner]
+    plan.step(Split(inner, plan.lanes, f"{inner}u", f"{inner}l"))
+    plan.step(Unroll(f"{inner}u"))
+    plan.step(Vectorize(f"{inner}l", plan.lanes))
+    return [f"{inner}u", f"{inner}l"]
+
+
+def _vectorize_alone(plan: LoopPlan, name: str) -> None:
+    """Vectorize a loop that only `name` has: lanes of a factored reduction, or a last dim."""
+    cls = plan.vector_class(name)
+    if plan.lanes == 1 or cls is None:
+        return
+    band = plan.band(name, cls)
+    if band is None:
+        return
+    extent = plan.extent(name, cls)
+    width = _factor_width(plan, name, cls)
+    if width is not None and width < extent:
+        band, extent = plan.split(name, cls, width), width
+    else:
+        plan.close(name, cls)
+    plan.step(Split(band, plan.lanes, f"{band}u", f"{band}l"))
+    plan.reorder(name, [], [f"{band}u", f"{band}l"])
+    if ceil(extent / plan.lanes) <= UNROLL_LIMIT:
+        plan.step(Unroll(f"{band}u"))
+    plan.step(Vectorize(f"{band}l", plan.lanes))
+
+
+def _factor_width(plan: LoopPlan, name: str, cls: int) -> int | None:
+    """F where `name` accumulates into lanes `k mod F` along class `cls`; None otherwise."""
+    s = plan.statements[name]
+    d = plan.dim(name, cls)
+    is_folded = d not in reduction_dims(s) and d not in [plain_dim(e) for e in s.write.data.results]
+    return shape_of(s.target)[-1] if s.reduction is not None and is_folded else None

@@ -1,0 +1,119 @@
+"""Choose a schedule for every scop: rewrite its statements for the machine, then pick steps.
+
+before: poly.scop in original order
+after:  the same scop with lanes, panels and a `schedule` property
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    FixedBitwidthType,
+    ModuleOp,
+    StringAttr,
+)
+from xdsl.passes import ModulePass
+
+from ....costmodel.hardware import Machine
+from ....dialects.errors import IllegalScheduleError
+from ....dialects.poly import ScopOp
+from ...context import CompileContext
+from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
+from ..dependences.dependences import dependences_of
+from ..dependences.legality import check_schedule_is_legal
+from ..dependences.vector_legality import check_vector_loops
+from ..primitives import apply_steps, original_tree
+from ..sets import box_extents
+from ..simplification.collapse_dims import collapse_dims
+from ..simplification.inline_statements import inline_statements
+from ..softmax.key_blocks import block_keys
+from ..softmax.skip_masked_blocks import skip_masked_blocks
+from ..storage import element_bytes
+from .pack_operands import pack_narrow_weight, pack_wide_operand
+from .register_tiles import register_tile
+from .rfactor import rfactor
+from .tile_and_fuse import tile_and_fuse
+
+
+def lanes_for(scop: ScopOp, machine: Machine) -> int:
+    """Vector lanes that suit the widest element that differs between lanes."""
+    widths = [4]
+    for s in scop.statements:
+        extents = box_extents(s.domain.data)
+        dim = vector_dim(s, extents) if extents is not None else None
+        if dim is None:
+            continue
+        accesses = zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True)
+        widths += [element_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
+        widths += [
+            result.bitwidth // 8
+            for op in s.body.block.ops
+            for result in op.result_types
+            if isinstance(result, FixedBitwidthType) and isinstance(result, AnyFloat)
+        ]
+    return machine.lanes(max(widths))
+
+
+def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
+    """Rewrite statements: pack wide operands, factor reductions into lanes."""
+    for s in scop.statements:
+        extents = box_extents(s.domain.data)
+        contraction = contraction_of(s)
+        if extents is None or s.reduction is None:
+            continue
+        if contraction is not None:
+            rows = max((extents[d] for d in contraction.rows), default=1)
+            columns = extents[contraction.vector_dim]
+            tile = register_tile(machine, lanes, rows, columns)
+            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > tile.rows)
+            pack_narrow_weight(scop, s, tile.rows)
+        elif lanes > 1:
+            dim = vector_dim(s, extents)
+            if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
+                rfactor(scop, s, dim, lanes)
+
+
+def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
+    """Set the `schedule` property; the original order where the rules do not apply."""
+    is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
+    if not is_box or not scop.is_sequence_of_nests:
+        scop.properties["schedule"] = StringAttr("")
+        return
+    collapse_dims(scop)
+    inline_statements(scop)
+    lanes = lanes_for(scop, machine)
+    blocked = block_keys(scop, machine, lanes)
+    prepare(scop, machine, lanes)
+    steps = tile_and_fuse(scop, machine, threads, lanes)
+    ranks = scop.ranks
+    try:
+        tree = apply_steps(original_tree(scop), steps)
+        for sums in blocked:
+            skip_masked_blocks(scop, sums, tree)
+        check_schedule_is_legal(tree, dependences_of(scop), ranks)
+        check_vector_loops(tree, scop)
+    except IllegalScheduleError as error:
+        logging.getLogger(__name__).warning(
+            "%s keeps its original order, the default schedule is illegal: %s",
+            scop.sym_name.data,
+            error,
+        )
+        steps = []
+    scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
+
+
+@dataclass(frozen=True)
+class SchedulePass(ModulePass):
+    """Choose a schedule for every scop."""
+
+    name = "schedule"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        for scop in op.ops:
+            if isinstance(scop, ScopOp):
+                choose_schedule(scop, ctx.machine, ctx.threads)

@@ -1,0 +1,159 @@
+"""The default schedule, by rules: fuse shared loops, tile for registers, vectorize, parallelize.
+
+Statements that can share loops become one nest; contractions inside a nest work on blocks of rows,
+so that what they produce is consumed while it is near. The result is a list of schedule steps that
+a search may replace.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+
+from ....costmodel.hardware import Machine
+from ....dialects.poly import ScopOp, StatementOp
+from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
+from ..access_patterns import parallel_dims
+from ..affine_maps import plain_dim
+from ..sets import dim_aff, domain_set
+from .loop_plan import Loop, LoopPlan
+from .reduced_blocks import block_height, fuse_blocks, reduced_blocks
+from .register_tiles import rows_class, rows_per_tile, tile_nest
+
+PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
+CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise element
+
+
+def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> list[Step]:
+    """The steps of the default schedule of `scop`, whose domains are boxes."""
+    plan = LoopPlan(scop, machine, lanes)
+    work = _work(plan)
+    if plan.statements:
+        _partition(plan, list(plan.statements))
+    if threads > 1 and work >= PARALLEL_WORK:
+        _parallelize(plan, threads)
+    return plan.steps
+
+
+def _partition(plan: LoopPlan, group: Sequence[str]) -> None:
+    """Cut `group` into the longest runs that share a loop, and schedule each."""
+    runs: list[list[str]] = []
+    for name in group:
+        if runs and plan.shared([*runs[-1], name]):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    for run in runs:
+        _schedule_run(plan, run)
+
+
+def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
+    """One nest for statements that share loops: tiles where all want the same vector loop, else
+    the shared loops around a partition of the rest, in blocks of rows where rows make tiles."""
+    shared = plan.shared(run)
+    if len(run) == 1 or any(all(plan.vector_class(n) == c for n in run) for c in shared):
+        tile_nest(plan, run, row_block=None)
+        return
+    rows = rows_class(plan, run, shared)
+    blocks = None if rows is None else reduced_blocks(plan, run)
+    height = 0 if rows is None else rows_per_tile(plan, run, rows)
+    if blocks is not None:
+        height = block_height(height)
+    for name in run:
+        block = None
+        if rows is not None:
+            block = plan.split(name, rows, height)
+        plan.reorder(name, shared, [block] if block is not None else [])
+        if block is not None and rows is not None:
+            plan.open[name].append(Loop(rows, block))
+    for cls in shared:
+        plan.fuse(run, cls)
+    if rows is None:
+        _partition(plan, run)
+    elif blocks is None:
+        _partition_block(plan, run, rows)
+    else:
+        for name in run:
+            plan.shorten(name, rows, height)
+        for part in fuse_blocks(plan, run, blocks):
+            _partition_block(plan, part, rows, tiles=True)
+
+
+def _partition_block(plan: LoopPlan, run: Sequence[str], rows: int, *, tiles: bool = False) -> None:
+    """Inside a block of rows: contractions tile the rows in registers, others go row by row."""
+    for owner, part in _block_runs(plan, run):
+        if owner is not None:
+            tile_nest(plan, part, row_block=None if tiles else rows)
+            continue
+        for name in part:
+            plan.reorder(name, [rows])
+        plan.fuse(part, rows)
+        _partition(plan, part)
+
+
+def _block_runs(plan: LoopPlan, run: Sequence[str]) -> list[tuple[str | None, list[str]]]:
+    """(contraction, [its initializer, itself, what consumes it in the same lanes]) and (None, [..])
+    for statements between contractions."""
+    owner_of_target = {plan.statements[n].target: n for n in run if n in plan.contractions}
+    runs: list[tuple[str | None, list[str]]] = []
+    for name in run:
+        owner = owner_of_target.get(plan.statements[name].target)
+        if owner is None and runs:
+            before, members = runs[-1]
+            if before is not None and before in members:
+                cls = plan.class_of[before, plan.contractions[before].vector_dim]
+                if plan.vector_class(name) == cls and plan.is_parallel(name, cls):
+                    owner = before
+        if runs and runs[-1][0] == owner:
+            runs[-1][1].append(name)
+        else:
+            runs.append((owner, [name]))
+    return runs
+
+
+def _work(plan: LoopPlan) -> int:
+    """Weighted operations of the kernel."""
+    return sum(
+        prod(extents) // (CONTRACTION_WEIGHT if name in plan.contractions else 1)
+        for name, extents in plan.extents.items()
+    )
+
+
+def _parallelize(plan: LoopPlan, threads: int) -> None:
+    """Make the outermost loop of each top-level nest parallel that allows it and has iterations
+    for all threads."""
+    nests = plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,)
+    for nest in nests:
+        node: Node = nest
+        while isinstance(node, Band) and node.kind == "for":
+            if _allows_parallel(plan, node) and _iterations(plan, node) >= threads:
+                plan.step(Parallelize(node.axis))
+                break
+            node = node.body
+
+
+def _iterations(plan: LoopPlan, band: Band) -> int:
+    counts = []
+    for name, expr in band.exprs:
+        s = plan.statements[name]
+        aff = dim_aff(name, s.rank, expr)
+        top = aff.intersect_domain(domain_set(s.domain.data, name)).max_val()
+        counts.append(int(top.to_python()) + 1)
+    return max(counts)
+
+
+def _allows_parallel(plan: LoopPlan, band: Band) -> bool:
+    """Whether different iterations write different elements in every statement below."""
+    for name, expr in band.exprs:
+        s = plan.statements[name]
+        dims = {int(d) for d in re.findall(r"\bi(\d+)", expr)}
+        if not dims <= set(parallel_dims(s)) or not _separates(s, dims):
+            return False
+    return True
+
+
+def _separates(statement: StatementOp, dims: set[int]) -> bool:
+    """Whether an accumulator belongs to one value of `dims` (a `k mod F` does not)."""
+    plain = {plain_dim(e) for e in statement.write.data.results}
+    return statement.reduction is None or dims <= plain

@@ -1,0 +1,1 @@
+"""Sums weighted by a softmax, in blocks of keys: what attention is to a scop."""
