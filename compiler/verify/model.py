@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from ...dialects.errors import VerifyFailure
+from ..frontend.tensor_types import to_numpy
 from ..runtime.library import Library
 from ..runtime.signature import Signature
 from .compare import compare
@@ -45,7 +46,7 @@ def check_model(
         name = f"output {k}"
         check_same_bits(name, found[leaf.index], alone[leaf.index])
         result, reference, native = (
-            tensor.detach().numpy() for tensor in (found[leaf.index], references[k], natives[k])
+            to_numpy(tensor) for tensor in (found[leaf.index], references[k], natives[k])
         )
         results.append(compare("model", name, result, reference, native, reduction_length))
     return results
