@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from ...dialects.errors import VerifyFailure
+from ...dialects.reference.number_types import is_float_type
+from ..frontend.tensor_types import to_numpy
 from ..runtime.library import Library
 from ..runtime.signature import Signature
 from .compare import compare, compare_exact
@@ -50,11 +52,11 @@ def check_model(
         name = f"output {k}"
         check_same_bits(name, found[leaf.index], alone[leaf.index])
         result, reference, native = (
-            tensor.detach().numpy() for tensor in (found[leaf.index], references[k], natives[k])
+            to_numpy(tensor) for tensor in (found[leaf.index], references[k], natives[k])
         )
         row = compare("model", name, result, reference, native, reduction_length)
-        if not row.passed and result.dtype.kind != "f":
-            others = [run[k].detach().numpy() for run in possible_results(program, inputs, seed)]
+        if not row.passed and not is_float_type(result.dtype):
+            others = [to_numpy(run[k]) for run in possible_results(program, inputs, seed)]
             row = compare_exact("model", name, result, reference, [native, *others])
         results.append(row)
     return results
