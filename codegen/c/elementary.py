@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from ..mathlib import build_function
+from collections.abc import Mapping
+
+from ..mathlib import Accuracy, Program, build_function
 from .function import FunctionEmitter
 from .prelude import Prelude
 
 
-def elementary_function(prelude: Prelude, op: str, element: str, lanes: int) -> str | None:
+def elementary_function(
+    prelude: Prelude,
+    op: str,
+    element: str,
+    lanes: int,
+    accuracy: Accuracy = 1,
+    programs: Mapping[str, Program] | None = None,
+) -> str | None:
     """Define the function that mathlib has for `op` ("math.exp"); returns its name, None if none.
 
     `lanes` is 1 for the scalar function; vectors must fill a register.
     """
-    func = build_function(op.removeprefix("math."), element, lanes)
+    func = build_function(op.removeprefix("math."), element, lanes, accuracy, programs)
     if func is None:
         return None
     name = func.sym_name.data

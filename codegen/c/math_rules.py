@@ -72,7 +72,10 @@ def libm_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     return call(_LIBM[type(op)] + ("f" if _element(op) == "f32" else ""), *args)
 
 
-@simd(*(op for op in _LIBM if op not in (math.AbsFOp, math.SqrtOp, math.FmaOp, vector.FMAOp)))
+_OWN_RULES = (math.AbsFOp, math.CopySignOp, math.FmaOp, math.SqrtOp, vector.FMAOp)
+
+
+@simd(*(op for op in _LIBM if op not in _OWN_RULES))
 def elementary_simd(
     prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
 ) -> Expr | None:
@@ -114,6 +117,23 @@ def abs_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Exp
     """Clear the sign bit."""
     sign = Expr("-0.0f" if shape.element == "f32" else "-0.0")
     return shape.intrinsic("andnot", splat(shape, prelude, sign), *args)
+
+
+@simd(math.CopySignOp)
+def copy_sign_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """Bits of the one or the other; one instruction on AVX-512."""
+    sign = splat(shape, prelude, Expr("-0.0f" if shape.element == "f32" else "-0.0"))
+    if shape.isa != "avx512":
+        magnitude = shape.intrinsic("andnot", sign, args[0])
+        return shape.intrinsic("or", magnitude, shape.intrinsic("and", sign, args[1]))
+    width = 32 if shape.element == "f32" else 64
+    p, s, whole = shape.prefix, shape.suffix, shape.whole
+    bits = [call(f"{p}_cast{s}_{whole}", a) for a in (sign, args[1], args[0])]
+    # Where the bit of the sign mask is set the second operand, else the third.
+    chosen = call(f"{p}_ternarylogic_epi{width}", *bits, Expr("0xca"))
+    return call(f"{p}_cast{whole}_{s}", chosen)
 
 
 @elementwise(math.RsqrtOp)

@@ -29,6 +29,7 @@ class Prelude:
         self.machine = machine
         self._includes: set[str] = {"<stdint.h>"}
         self._definitions: dict[str, str] = {}
+        self.named_tables: dict[tuple[str, tuple[str, ...]], int] = {}
 
     @property
     def isa(self) -> Isa:

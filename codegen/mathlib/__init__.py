@@ -1,5 +1,7 @@
 """Vectorizable elementary functions with stated error bounds, written as IR."""
 
-from .library import build_function
+from .formula import Accuracy
+from .library import FUNCTIONS, build_function
+from .programs import Program
 
-__all__ = ["build_function"]
+__all__ = ["FUNCTIONS", "Accuracy", "Program", "build_function"]

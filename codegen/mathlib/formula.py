@@ -1,12 +1,13 @@
 """Write an elementary function as IR on one type: a scalar, or a vector of it.
 
 `Formula` wraps the op constructors, so that a function reads like its mathematics and comes out the
-same for every width.
+same for every width. The polynomials and other short programs inside come from `programs.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from xdsl.builder import ImplicitBuilder
 from xdsl.dialects import arith, func, math
@@ -17,36 +18,79 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     VectorType,
     f32,
+    f64,
     i32,
+    i64,
 )
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import Rewriter
 
 from ...dialects import vector_arith
+from .ops import ExponentOp, LookupOp, RareOp, ScaleOp, SignificandOp
+from .programs import Program, find_program
+
+Element = Literal["f32", "f64"]
+Accuracy = Literal[1, 4]
+"""Bound on the error in units in the last place."""
 
 
 class Formula:
-    """f32 values and i32 bit patterns with `lanes` lanes (1: scalars)."""
+    """Floats of one type and integers as wide, with `lanes` lanes (1: scalars).
 
-    def __init__(self, lanes: int) -> None:
+    `programs` come before the stored ones: the search tries new ones through it.
+    """
+
+    def __init__(
+        self,
+        lanes: int,
+        element: Element = "f32",
+        accuracy: Accuracy = 1,
+        programs: Mapping[str, Program] | None = None,
+    ) -> None:
         self.lanes = lanes
-        self.float_type: Attribute = VectorType(f32, [lanes]) if lanes > 1 else f32
-        self.int_type: Attribute = VectorType(i32, [lanes]) if lanes > 1 else i32
-        self._constants: dict[tuple[float, bool], SSAValue] = {}
+        self.element = element
+        self.accuracy = accuracy
+        self._programs = programs or {}
+        self._float = f32 if element == "f32" else f64
+        self._int = i32 if element == "f32" else i64
+        self.float_type = self._typed(self._float)
+        self.int_type = self._typed(self._int)
+
+    def _typed(self, element: Attribute) -> Attribute:
+        return VectorType(element, [self.lanes]) if self.lanes > 1 else element
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the finer accuracy is asked for, which needs low parts here and there."""
+        return self.accuracy == 1
+
+    def pick(self, single: float, double: float) -> float:
+        """A constant that depends on the type."""
+        return single if self.element == "f32" else double
+
+    @property
+    def mantissa_bits(self) -> int:
+        """Stored bits of the significand."""
+        return 23 if self.element == "f32" else 52
+
+    @property
+    def rounder(self) -> SSAValue:
+        """1.5 * 2^mantissa_bits: adding it rounds to a whole number, kept in the low bits."""
+        return self.number(1.5 * 2.0**self.mantissa_bits)
 
     def number(self, value: float) -> SSAValue:
         """A float constant."""
         if isinstance(self.float_type, VectorType):
             dense = DenseIntOrFPElementsAttr.from_list(self.float_type, [value])
             return arith.ConstantOp(dense).result
-        return arith.ConstantOp(FloatAttr(value, f32)).result
+        return arith.ConstantOp(FloatAttr(value, self._float)).result
 
     def bits(self, value: int) -> SSAValue:
         """An integer constant."""
         if isinstance(self.int_type, VectorType):
             dense = DenseIntOrFPElementsAttr.from_list(self.int_type, [value])
             return arith.ConstantOp(dense).result
-        return arith.ConstantOp(IntegerAttr(value, i32)).result
+        return arith.ConstantOp(IntegerAttr(value, self._int)).result
 
     def add(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a + b."""
@@ -64,25 +108,78 @@ class Formula:
         """a / b."""
         return arith.DivfOp(a, b).result
 
+    def sqrt(self, a: SSAValue) -> SSAValue:
+        """Correctly rounded square root."""
+        return math.SqrtOp(a).result
+
     def fma(self, a: SSAValue, b: SSAValue, c: SSAValue) -> SSAValue:
         """a * b + c, rounded once."""
         return math.FmaOp(a, b, c).result
+
+    def floor(self, a: SSAValue) -> SSAValue:
+        """The whole number below."""
+        return math.FloorOp(a).result
+
+    def negate(self, a: SSAValue) -> SSAValue:
+        """-a."""
+        return arith.NegfOp(a).result
 
     def absolute(self, a: SSAValue) -> SSAValue:
         """|a|."""
         return math.AbsFOp(a).result
 
+    def at_least(self, a: SSAValue, low: float) -> SSAValue:
+        """max(a, low); NaN stays."""
+        return arith.MaximumfOp(self.number(low), a).result
+
+    def at_most(self, a: SSAValue, high: float) -> SSAValue:
+        """min(a, high); NaN stays."""
+        return arith.MinimumfOp(self.number(high), a).result
+
     def clamp(self, a: SSAValue, low: float, high: float) -> SSAValue:
         """a between two numbers; NaN stays."""
-        above = arith.MaximumfOp(self.number(low), a).result
-        return arith.MinimumfOp(self.number(high), above).result
+        return self.at_most(self.at_least(a, low), high)
 
-    def polynomial(self, x: SSAValue, coefficients: Sequence[float]) -> SSAValue:
-        """Horner's rule; coefficients lowest first."""
-        value = self.number(coefficients[-1])
-        for coefficient in reversed(coefficients[:-1]):
-            value = named(self.fma(value, x, self.number(coefficient)), "p")
-        return value
+    def program(self, name: str, *inputs: SSAValue) -> SSAValue:
+        """The short program called `name`, for this type and accuracy, on `inputs`."""
+        key = f"{name}.{self.element}.{self.accuracy}"
+        chosen = self._programs.get(key) or find_program(name, self.element, self.accuracy)
+        return chosen.build(self, inputs)
+
+    def nearest(self, a: SSAValue) -> SSAValue:
+        """a rounded to a whole number, where |a| is below 2^(mantissa_bits - 1)."""
+        return named(self.sub(self.add(a, self.rounder), self.rounder), "n")
+
+    def multiples(self, a: SSAValue, per_unit: float) -> tuple[SSAValue, SSAValue]:
+        """(n, a float whose low bits are n) with n the whole number nearest to a * per_unit."""
+        shifted = named(self.fma(a, self.number(per_unit), self.rounder), "shifted")
+        return named(self.sub(shifted, self.rounder), "n"), shifted
+
+    def subtract_multiple(self, a: SSAValue, n: SSAValue, parts: Sequence[float]) -> SSAValue:
+        """a - n * (the sum of `parts`, largest first)."""
+        for part in parts:
+            a = named(self.fma(n, self.number(-part), a), "r")
+        return a
+
+    def scale(self, a: SSAValue, n: SSAValue) -> SSAValue:
+        """a * 2^n, rounded once."""
+        return ScaleOp(a, n).result
+
+    def exponent(self, a: SSAValue) -> SSAValue:
+        """e with |a| = s 2^e, s in [3/4, 3/2)."""
+        return named(ExponentOp(a).result, "e")
+
+    def significand(self, a: SSAValue) -> SSAValue:
+        """s as above."""
+        return named(SignificandOp(a).result, "s")
+
+    def lookup(self, index: SSAValue, table: Sequence[float]) -> SSAValue:
+        """table[index mod 16]."""
+        return LookupOp(index, table, self.float_type).result
+
+    def rare(self, mask: SSAValue, value: SSAValue, x: SSAValue, name: str) -> SSAValue:
+        """`value`, but libm's function `name` of x where `mask`, which hardly ever is set."""
+        return RareOp(mask, value, x, name).result
 
     def compare(self, predicate: str, a: SSAValue, b: SSAValue) -> SSAValue:
         """A mask."""
@@ -104,40 +201,51 @@ class Formula:
         """The float with these bits."""
         return arith.BitcastOp(a, self.float_type).result
 
-    def to_float(self, a: SSAValue) -> SSAValue:
-        """An integer as a number."""
-        if self.lanes > 1:
-            return vector_arith.SIToFPOp(a, self.float_type).result
-        return arith.SIToFPOp(a, f32).result
-
     def int_add(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """Wrapping sum."""
         return arith.AddiOp(a, b).result
-
-    def int_sub(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """Wrapping difference."""
-        return arith.SubiOp(a, b).result
 
     def int_and(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """Bitwise and."""
         return arith.AndIOp(a, b).result
 
-    def int_or(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        """Bitwise or."""
-        return arith.OrIOp(a, b).result
+    def int_xor(self, a: SSAValue, b: SSAValue) -> SSAValue:
+        """Bitwise exclusive or."""
+        return arith.XOrIOp(a, b).result
 
     def shift_left(self, a: SSAValue, count: int) -> SSAValue:
         """a << count."""
         return arith.ShLIOp(a, self.bits(count)).result
 
     def shift_right(self, a: SSAValue, count: int) -> SSAValue:
-        """a >> count, the sign coming in."""
-        return arith.ShRSIOp(a, self.bits(count)).result
+        """a >> count, zeros coming in."""
+        return arith.ShRUIOp(a, self.bits(count)).result
+
+    @property
+    def sign_bit(self) -> SSAValue:
+        """Only the sign set."""
+        return self.bits(-(1 << (31 if self.element == "f32" else 63)))
+
+    def sign_of(self, a: SSAValue) -> SSAValue:
+        """The sign bit of `a`, all others clear, as an integer."""
+        return self.int_and(self.as_bits(a), self.sign_bit)
+
+    def odd_sign(self, shifted: SSAValue) -> SSAValue:
+        """The sign bit if the whole number in the low bits of `shifted` is odd."""
+        return self.shift_left(self.as_bits(shifted), 31 if self.element == "f32" else 63)
+
+    def is_odd(self, shifted: SSAValue) -> SSAValue:
+        """A mask of the odd whole numbers in the low bits."""
+        op = vector_arith.CmpiOp if self.lanes > 1 else arith.CmpiOp
+        return op(self.odd_sign(shifted), self.bits(0), "slt").result
+
+    def flip(self, a: SSAValue, sign: SSAValue) -> SSAValue:
+        """`a`, negated where the integer `sign` has the sign bit."""
+        return self.as_float(self.int_xor(self.as_bits(a), sign))
 
     def with_sign_of(self, magnitude: SSAValue, source: SSAValue) -> SSAValue:
-        """A magnitude (sign bit clear) with the sign of `source`."""
-        sign = self.int_and(self.as_bits(source), self.bits(-(1 << 31)))
-        return self.as_float(self.int_or(self.as_bits(magnitude), sign))
+        """|magnitude| with the sign of `source`."""
+        return math.CopySignOp(magnitude, source).result
 
 
 def named(value: SSAValue, name: str) -> SSAValue:
@@ -146,17 +254,25 @@ def named(value: SSAValue, name: str) -> SSAValue:
     return value
 
 
-def define(name: str, lanes: int, body: Callable[[Formula, SSAValue], SSAValue]) -> func.FuncOp:
-    """The function @tc_NAME_f32 or @tc_NAME_f32_vLANES."""
-    formula = Formula(lanes)
-    block = Block(arg_types=[formula.float_type])
-    block.args[0].name_hint = "x"
+def define(
+    name: str, formula: Formula, body: Callable[..., SSAValue], arity: int = 1
+) -> func.FuncOp:
+    """The function @tc_NAME_f32 or @tc_NAME_f32_vLANES; _4ulp in the coarser accuracy."""
+    block = Block(arg_types=[formula.float_type] * arity)
+    for argument, letter in zip(block.args, "xy", strict=False):
+        argument.name_hint = letter
     with ImplicitBuilder(block):
-        func.ReturnOp(body(formula, block.args[0]))
+        func.ReturnOp(body(formula, *block.args))
     _share_constants(block)
-    suffix = f"_v{lanes}" if lanes > 1 else ""
-    type = FunctionType.from_lists([formula.float_type], [formula.float_type])
-    return func.FuncOp(f"tc_{name}_f32{suffix}", type, Region(block), visibility="private")
+    type = FunctionType.from_lists([formula.float_type] * arity, [formula.float_type])
+    return func.FuncOp(symbol(name, formula), type, Region(block), visibility="private")
+
+
+def symbol(name: str, formula: Formula) -> str:
+    """The name that `define` gives a function."""
+    suffix = "_4ulp" if formula.accuracy == 4 else ""
+    suffix += f"_v{formula.lanes}" if formula.lanes > 1 else ""
+    return f"tc_{name}_{formula.element}{suffix}"
 
 
 def _share_constants(block: Block) -> None:

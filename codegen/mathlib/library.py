@@ -1,49 +1,66 @@
-"""The elementary functions by name and element type, built as IR on request."""
+"""The elementary functions by name, built as IR on request for a type, accuracy and width."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
-from . import exponentials, logarithms
-from .error_function import erf
-from .formula import Formula, define
+from . import exponentials, inverse_trigonometric, logarithms, piecewise, powers, trigonometric
+from .formula import Accuracy, Element, Formula, define
+from .programs import Program
 
-FUNCTIONS: dict[str, Callable[[Formula, SSAValue], SSAValue]] = {
-    "erf": erf,
-    "exp": exponentials.exp,
-    "exp2": exponentials.exp2,
-    "expm1": exponentials.expm1,
-    "log": logarithms.log,
-    "log10": logarithms.log10,
-    "log1p": logarithms.log1p,
-    "log2": logarithms.log2,
-    "tanh": exponentials.tanh,
+
+@dataclass(frozen=True)
+class Function:
+    """How a function is written, and the types it exists for."""
+
+    body: Callable[..., SSAValue]
+    arity: int = 1
+    elements: tuple[str, ...] = ("f32", "f64")
+
+
+FUNCTIONS: dict[str, Function] = {
+    "acos": Function(inverse_trigonometric.acos),
+    "asin": Function(inverse_trigonometric.asin),
+    "atan": Function(inverse_trigonometric.atan),
+    "atan2": Function(inverse_trigonometric.atan2, 2),
+    "cos": Function(trigonometric.cos),
+    "cosh": Function(exponentials.cosh),
+    "erf": Function(piecewise.erf, elements=("f32",)),
+    "exp": Function(exponentials.exp),
+    "exp2": Function(exponentials.exp2),
+    "expm1": Function(exponentials.expm1),
+    "log": Function(logarithms.log),
+    "log10": Function(logarithms.log10),
+    "log1p": Function(logarithms.log1p),
+    "log2": Function(logarithms.log2),
+    "powf": Function(powers.power, 2, ("f32",)),
+    "sigmoid": Function(exponentials.sigmoid),
+    "sin": Function(trigonometric.sin),
+    "sinh": Function(exponentials.sinh),
+    "tan": Function(trigonometric.tan),
+    "tanh": Function(piecewise.tanh, elements=("f32",)),
 }
-"""f32 functions of one argument, by the name of their `math` op."""
-
-MAX_ULP = {
-    "erf": 1.0,
-    "exp": 1.1,
-    "exp2": 1.0,
-    "expm1": 1.6,
-    "log": 1.0,
-    "log10": 1.0,
-    "log1p": 1.5,
-    "log2": 1.0,
-    "tanh": 2.6,
-}
-"""Bounds on the error in units in the last place, checked over all 2^32 inputs by a slow test."""
+"""By the name of their `math` op, where there is one."""
 
 
-def build_function(name: str, element: str, lanes: int) -> FuncOp | None:
+def build_function(
+    name: str,
+    element: str,
+    lanes: int,
+    accuracy: Accuracy = 1,
+    programs: Mapping[str, Program] | None = None,
+) -> FuncOp | None:
     """`func.func @tc_exp_f32_v16` (`@tc_exp_f32` for one lane); None where mathlib has none.
 
-    The scalar and every vector variant compute the same numbers.
+    The scalar and every vector variant compute the same numbers. `programs` replaces stored ones.
     """
-    formula = FUNCTIONS.get(name)
-    if formula is None or element != "f32":
+    function = FUNCTIONS.get(name)
+    if function is None or element not in function.elements:
         return None
-    return define(name, lanes, formula)
+    typed: Element = "f32" if element == "f32" else "f64"
+    formula = Formula(lanes, typed, accuracy, programs)
+    return define(name, formula, function.body, function.arity)

@@ -1,0 +1,366 @@
+"""Rules of the ops of `codegen/mathlib/ops.py`: instructions on AVX-512, helpers elsewhere.
+
+A helper computes the bits that the instructions give, by the same steps in scalar code and on AVX2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.ir import Operation
+from xdsl.utils.type import get_element_type_or_self
+
+from ..mathlib.ops import ExponentOp, LookupOp, RareOp, ScaleOp, SignificandOp
+from .c_types import BYTES, C_TYPES, element_name, float_literal
+from .expression import Expr, binary, call, integer, ternary
+from .prelude import Prelude
+from .registry import elementwise, simd
+from .vector_types import VectorShape
+
+
+@dataclass(frozen=True)
+class FloatLayout:
+    """The bits of a type: stored bits of the significand, its exponent bias, smallest normal."""
+
+    mantissa: int
+    bias: int
+    smallest: str
+
+    @property
+    def rounder(self) -> int:
+        """Bits of 2^mantissa, in which a small whole number is the low bits."""
+        return (self.mantissa + self.bias) << self.mantissa
+
+    @property
+    def three_quarters(self) -> int:
+        """Bits of 0.75."""
+        return ((self.bias - 1) << self.mantissa) + (1 << (self.mantissa - 1))
+
+
+LAYOUTS = {
+    "f32": FloatLayout(23, 127, "1.17549435e-38f"),
+    "f64": FloatLayout(52, 1023, "2.2250738585072014e-308"),
+}
+
+
+class Writer:
+    """How C writes float operations on scalars or on the registers of one shape."""
+
+    def __init__(self, prelude: Prelude, element: str, shape: VectorShape | None) -> None:
+        self.prelude, self.element, self.shape = prelude, element, shape
+        self.float_type = shape.c_type if shape else C_TYPES[element]
+        self.width = 32 if element == "f32" else 64
+        self.int_type = f"__m{shape.bits}i" if shape else f"int{self.width}_t"
+        self.suffix = shape.name if shape else element
+
+    def real(self, number: str) -> str:
+        """A float constant."""
+        if self.shape is None:
+            return number
+        return f"{self.shape.prefix}_set1_{self.shape.suffix}({number})"
+
+    def whole(self, number: int) -> str:
+        """An integer constant."""
+        text = f"INT64_C({number})" if self.width == 64 else str(number)
+        if self.shape is None:
+            return text
+        wide = "epi64x" if self.width == 64 and self.shape.bits < 512 else f"epi{self.width}"
+        return f"{self.shape.prefix}_set1_{wide}({text})"
+
+    def binary(self, name: str, sign: str, a: str, b: str) -> str:
+        """A float operation."""
+        if self.shape is None:
+            return f"({a} {sign} {b})"
+        return f"{self.shape.prefix}_{name}_{self.shape.suffix}({a}, {b})"
+
+    def int_binary(self, name: str, sign: str, a: str, b: str) -> str:
+        """A wrapping integer operation."""
+        if self.shape is None:
+            unsigned = f"u{self.int_type}"
+            return f"({self.int_type})(({unsigned})({a}) {sign} ({unsigned})({b}))"
+        whole = self.shape.whole if name in ("and", "or") else f"epi{self.width}"
+        return f"{self.shape.prefix}_{name}_{whole}({a}, {b})"
+
+    def shift(self, name: str, sign: str, a: str, count: int) -> str:
+        """A logical shift by a constant."""
+        if self.shape is None:
+            return f"({self.int_type})((u{self.int_type})({a}) {sign} {count})"
+        return f"{self.shape.prefix}_{name}_epi{self.width}({a}, {count})"
+
+    def bits(self, a: str) -> str:
+        """Reinterpret as integer."""
+        return self._reinterpret(a, C_TYPES[self.element], f"i{self.width}", True)
+
+    def number(self, a: str) -> str:
+        """Reinterpret as float."""
+        return self._reinterpret(a, C_TYPES[self.element], f"i{self.width}", False)
+
+    def _reinterpret(self, a: str, ctype: str, integer_name: str, to_int: bool) -> str:
+        if self.shape is not None:
+            names = [self.shape.suffix, self.shape.whole]
+            source, target = names if to_int else reversed(names)
+            return f"{self.shape.prefix}_cast{source}_{target}({a})"
+        self.prelude.include("<string.h>")
+        elements = [self.element, integer_name]
+        types = [ctype, self.int_type]
+        if not to_int:
+            elements.reverse()
+            types.reverse()
+        name = f"tc_bits_{elements[0]}_{elements[1]}"
+        self.prelude.define(
+            name,
+            lambda: (
+                f"static inline {types[1]} {name}({types[0]} x)\n{{\n    {types[1]} y;\n"
+                f"    memcpy(&y, &x, sizeof y);\n    return y;\n}}\n"
+            ),
+        )
+        return f"{name}({a})"
+
+    def choose(self, predicate: str, sign: str, a: str, b: str, yes: str, no: str) -> str:
+        """yes where a `predicate` b, else no."""
+        if self.shape is None:
+            return f"({a} {sign} {b} ? {yes} : {no})"
+        p, s = self.shape.prefix, self.shape.suffix
+        return f"{p}_blendv_{s}({no}, {yes}, {p}_cmp_{s}({a}, {b}, _CMP_{predicate}_OQ))"
+
+
+def _helper(
+    prelude: Prelude, name: str, d: Writer, parameters: str, body: Callable[[], list[str]]
+) -> str:
+    full = f"tc_{name}_{d.suffix}"
+
+    def text() -> str:
+        typed = ", ".join(f"{d.float_type} {letter}" for letter in parameters)
+        lines = "".join(f"    {line}\n" for line in body())
+        return f"static inline {d.float_type} {full}({typed})\n{{\n{lines}}}\n"
+
+    return prelude.define(full, text)
+
+
+def _element(op: Operation) -> str:
+    return element_name(get_element_type_or_self(op.results[0].type))
+
+
+def _scale(prelude: Prelude, d: Writer) -> str:
+    """In halves, since 2^n may not be a normal number; the first product is exact."""
+    layout = LAYOUTS[d.element]
+    magic = "12582912.0f" if d.element == "f32" else "6755399441055744.0"
+    half = "0.5f" if d.element == "f32" else "0.5"
+
+    def power(n: str) -> str:
+        low = d.bits(d.binary("add", "+", n, d.real(magic)))
+        shifted = d.shift("slli", "<<", low, layout.mantissa)
+        return d.number(d.int_binary("add", "+", shifted, d.whole(layout.bias << layout.mantissa)))
+
+    def body() -> list[str]:
+        t = f"const {d.float_type}"
+        halved = d.binary("mul", "*", "n", d.real(half))
+        rounded = d.binary("add", "+", halved, d.real(magic))
+        return [
+            f"{t} first = {d.binary('sub', '-', rounded, d.real(magic))};",
+            f"{t} second = {d.binary('sub', '-', 'n', 'first')};",
+            f"{t} scaled = {d.binary('mul', '*', 'x', power('first'))};",
+            f"return {d.binary('mul', '*', 'scaled', power('second'))};",
+        ]
+
+    return _helper(prelude, "scale", d, "xn", body)
+
+
+def _split(prelude: Prelude, d: Writer, part: str) -> str:
+    """e and s from the bits; subnormal numbers are made normal first."""
+    layout = LAYOUTS[d.element]
+    single = d.element == "f32"
+
+    def literal(value: float) -> str:
+        return d.real(float_literal(value, d.element).text)
+
+    def body() -> list[str]:
+        prelude.include("<math.h>")
+        t = f"const {d.float_type}"
+        infinity = d.real("INFINITY" if single else "(double)INFINITY")
+        up = literal(2.0**layout.mantissa)
+        scaled = d.binary("mul", "*", "x", up)
+        small = d.real(layout.smallest)
+        offset = (layout.bias << layout.mantissa) - layout.three_quarters
+        lines = [
+            f"{t} y = {d.choose('LT', '<', 'x', small, scaled, 'x')};",
+            f"const {d.int_type} b = {d.int_binary('add', '+', d.bits('y'), d.whole(offset))};",
+        ]
+        if part == "exponent":
+            whole = d.shift("srli", ">>", "b", layout.mantissa)
+            read = d.number(d.int_binary("or", "|", whole, d.whole(layout.rounder)))
+            base = 2.0**layout.mantissa + layout.bias
+            below = literal(base + layout.mantissa)
+            bias = d.choose("LT", "<", "x", small, below, literal(base))
+            zero = literal(0.0)
+            minus = d.real("-INFINITY" if single else "-(double)INFINITY")
+            lines += [
+                f"{t} e = {d.binary('sub', '-', read, bias)};",
+                f"{t} finite = {d.choose('LT', '<', 'x', infinity, 'e', 'x')};",
+                f"return {d.choose('EQ', '==', 'x', zero, minus, 'finite')};",
+            ]
+            return lines
+        mask = d.whole((1 << layout.mantissa) - 1)
+        fraction = d.int_binary("and", "&", "b", mask)
+        made = d.number(d.int_binary("add", "+", fraction, d.whole(layout.three_quarters)))
+        nan = d.real("NAN" if single else "(double)NAN")
+        lines += [
+            f"{t} s = {made};",
+            f"{t} finite = {d.choose('LT', '<', 'x', infinity, 's', literal(1.0))};",
+            f"return {d.choose('GE', '>=', 'x', literal(0.0), 'finite', nan)};",
+        ]
+        return lines
+
+    return _helper(prelude, part, d, "x", body)
+
+
+@elementwise(ScaleOp)
+def scale_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """A helper."""
+    return call(_scale(prelude, Writer(prelude, _element(op), None)), *args)
+
+
+@simd(ScaleOp)
+def scale_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """One instruction on AVX-512."""
+    if shape.isa == "avx512":
+        return shape.intrinsic("scalef", *args)
+    return call(_scale(prelude, Writer(prelude, shape.element, shape)), *args)
+
+
+@elementwise(ExponentOp, SignificandOp)
+def split_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """A helper."""
+    part = op.name.removeprefix("elementary.")
+    return call(_split(prelude, Writer(prelude, _element(op), None), part), *args)
+
+
+@simd(SignificandOp)
+def significand_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """One instruction on AVX-512."""
+    if shape.isa == "avx512":
+        return shape.intrinsic(
+            "getmant", *args, Expr("_MM_MANT_NORM_p75_1p5"), Expr("_MM_MANT_SIGN_nan")
+        )
+    return call(_split(prelude, Writer(prelude, shape.element, shape), "significand"), *args)
+
+
+@simd(ExponentOp)
+def exponent_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """Three instructions on AVX-512: the exponent of s is 0 or -1."""
+    if shape.isa == "avx512":
+        significand = shape.intrinsic(
+            "getmant", *args, Expr("_MM_MANT_NORM_p75_1p5"), Expr("_MM_MANT_SIGN_nan")
+        )
+        below = shape.intrinsic("getexp", significand)
+        return shape.intrinsic("sub", shape.intrinsic("getexp", *args), below)
+    return call(_split(prelude, Writer(prelude, shape.element, shape), "exponent"), *args)
+
+
+def _numbers(op: Operation) -> list[float]:
+    assert isinstance(op, LookupOp)
+    return [attribute.value.data for attribute in op.table]
+
+
+def _constant(prelude: Prelude, numbers: list[float], element: str) -> str:
+    """The name of a static array with these numbers."""
+    items = [float_literal(number, element).text for number in numbers]
+    stem = f"tc_table_{element}_"
+    known = prelude.named_tables.setdefault((element, tuple(items)), len(prelude.named_tables))
+    name = f"{stem}{known}"
+    aligned = "_Alignas(64) " if prelude.isa != "scalar" else ""
+    body = ", ".join(items)
+    return prelude.define(
+        name,
+        lambda: f"static const {aligned}{C_TYPES[element]} {name}[{len(items)}] = {{{body}}};\n",
+    )
+
+
+@elementwise(LookupOp)
+def lookup_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """A read from an array."""
+    numbers = _numbers(op)
+    name = _constant(prelude, numbers, _element(op))
+    index = binary(args[0], "&", integer(len(numbers) - 1))
+    return Expr(f"{name}[{index.text}]")
+
+
+@simd(LookupOp)
+def lookup_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """Permutations of registers that hold the table; a gather for f64 on AVX2."""
+    target = prelude.shape(op.results[0].type)
+    numbers = _numbers(op)
+    name = _constant(prelude, numbers, target.element)
+    p, s = target.prefix, target.suffix
+    index = args[0].text
+    lanes = target.lanes
+
+    def load(start: int) -> str:
+        return f"{p}_load_{s}({name}{f' + {start}' if start else ''})"
+
+    if target.isa == "avx512" and len(numbers) == lanes:
+        return Expr(f"{p}_permutexvar_{s}({index}, {load(0)})")
+    if target.isa == "avx512" and len(numbers) == 2 * lanes:
+        return Expr(f"{p}_permutex2var_{s}({load(0)}, {index}, {load(lanes)})")
+    if target.bits == 256 and target.element == "f32":
+        low = f"_mm256_permutevar8x32_ps({load(0)}, {index})"
+        high = f"_mm256_permutevar8x32_ps({load(8)}, {index})"
+        bit = f"_mm256_castsi256_ps(_mm256_slli_epi32({index}, 28))"
+        return Expr(f"_mm256_blendv_ps({low}, {high}, {bit})")
+    if target.bits == 256:
+        masked = f"_mm256_and_si256({index}, _mm256_set1_epi64x({len(numbers) - 1}))"
+        return Expr(f"_mm256_i64gather_pd({name}, {masked}, 8)")
+    return None
+
+
+@elementwise(RareOp, repeats=True)
+def rare_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """A condition."""
+    assert isinstance(op, RareOp)
+    prelude.include("<math.h>")
+    name = op.callee.data + ("f" if _element(op) == "f32" else "")
+    return ternary(args[0], call(name, args[2]), args[1])
+
+
+@simd(RareOp)
+def rare_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]) -> Expr | None:
+    """A branch that is not taken unless some lane needs it."""
+    assert isinstance(op, RareOp)
+    target = prelude.shape(op.results[0].type)
+    prelude.include("<math.h>")
+    libm = op.callee.data + ("f" if target.element == "f32" else "")
+    ctype, lane, p, s = target.c_type, C_TYPES[target.element], target.prefix, target.suffix
+    mask_type = prelude.shape(op.operands[0].type).c_type
+    slow = f"tc_rare_{libm}_{target.name}"
+    if target.isa == "avx512":
+        test, as_bits = "mask", "(unsigned)mask"
+    else:
+        as_bits = f"(unsigned)_mm256_movemask_{s}(_mm256_castsi256_{s}(mask))"
+        if target.bits == 128 or 8 * BYTES[target.element] != target.mask.mask_lane_bits:
+            return None
+        test = as_bits
+
+    def text() -> str:
+        return (
+            f"static __attribute__((noinline)) {ctype} {slow}_lanes"
+            f"(unsigned bits, {ctype} value, {ctype} x)\n{{\n"
+            f"    {lane} v[{target.lanes}], a[{target.lanes}];\n"
+            f"    {p}_storeu_{s}(v, value);\n    {p}_storeu_{s}(a, x);\n"
+            f"    for (int l = 0; l < {target.lanes}; ++l) {{\n"
+            f"        if (bits >> l & 1u) {{\n            v[l] = {libm}(a[l]);\n        }}\n"
+            "    }\n"
+            f"    return {p}_loadu_{s}(v);\n}}\n\n"
+            f"static inline {ctype} {slow}({mask_type} mask, {ctype} value, {ctype} x)\n{{\n"
+            f"    return {test} ? {slow}_lanes({as_bits}, value, x) : value;\n}}\n"
+        )
+
+    return call(prelude.define(slow, text), *args)
