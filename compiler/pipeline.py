@@ -32,7 +32,14 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("schedule", ("extract-scop", "schedule")),
     Stage(
         "loops",
-        ("lower-scop", "lower-opaque", "promote-buffers", "eliminate-common-subexpressions"),
+        (
+            "lower-scop",
+            "lower-opaque",
+            "promote-buffers",
+            "eliminate-common-subexpressions",
+            "exchange-gathers",
+            "stream-stores",
+        ),
     ),
     Stage("program", ("plan-memory",)),
 )

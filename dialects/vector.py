@@ -1,9 +1,12 @@
-"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; and fnma.
+"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; also fnma and
+exchange.
 
 All vectors are one-dimensional. Syntax is the generic form of MLIR.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from xdsl.dialects.builtin import IndexType, IntAttr, IntegerType, MemRefType, VectorType
 from xdsl.ir import Attribute, Dialect, SSAValue
@@ -15,6 +18,7 @@ from xdsl.irdl import (
     result_def,
     traits_def,
     var_operand_def,
+    var_result_def,
 )
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, Pure
 from xdsl.utils.exceptions import VerifyException
@@ -130,8 +134,33 @@ class FnmaOp(IRDLOperation):
             raise VerifyException("vector.fnma: expected operands and result of one type")
 
 
+@irdl_op_definition
+class ExchangeOp(IRDLOperation):
+    """results[k][l] = rows[l][k]: as many vectors as each has lanes, transposed in registers."""
+
+    name = "vector.exchange"
+    rows = var_operand_def(VectorType)
+    columns = var_result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, rows: Sequence[SSAValue]) -> None:
+        super().__init__(operands=[rows], result_types=[[row.type for row in rows]])
+
+    def verify_(self) -> None:
+        types = {value.type for value in (*self.operands, *self.results)}
+        if len(types) != 1 or len(self.operands) != len(self.results):
+            raise VerifyException("vector.exchange: expected operands and results of one type")
+        (type,) = types
+        assert isinstance(type, VectorType)
+        if type.get_shape() != (len(self.operands),):
+            raise VerifyException(
+                f"vector.exchange: expected as many vectors as lanes, got {len(self.operands)} "
+                f"of {type}"
+            )
+
+
 VectorExtension = Dialect(
     "vector_extension",
-    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, FnmaOp, *VECTOR_FORMS.values()],
+    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, FnmaOp, ExchangeOp, *VECTOR_FORMS.values()],
     [],
 )

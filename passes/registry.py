@@ -37,6 +37,8 @@ PASSES: dict[str, str] = {
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
+    "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
+    "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",
     "plan-memory": "loops.plan_memory:PlanMemoryPass",
 }

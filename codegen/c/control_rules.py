@@ -13,6 +13,7 @@ from .expression import Expr
 from .function import FunctionEmitter
 from .parallel_regions import is_region
 from .registry import emits
+from .streaming_stores import FENCE, streams_alone
 
 
 @emits(scf.ForOp)
@@ -147,7 +148,9 @@ def emit_reduce(emitter: FunctionEmitter, op: Operation) -> None:
 
 @emits(func.ReturnOp)
 def emit_return(emitter: FunctionEmitter, op: Operation) -> None:
-    """Return the value, if there is one."""
+    """Return the value, if there is one; what was stored around the caches is in memory then."""
+    if streams_alone(emitter.func):
+        emitter.effect(FENCE)
     if op.operands:
         emitter.line(f"return {emitter.expr(op.operands[0]).text};")
 

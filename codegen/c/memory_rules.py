@@ -19,6 +19,7 @@ from .lanes import pack, unpack
 from .masks import mask_for
 from .prelude import Prelude
 from .registry import emits
+from .streaming_stores import is_streaming, streaming_store
 from .vector_types import VectorShape
 
 
@@ -153,6 +154,8 @@ def emit_vector_store(emitter: FunctionEmitter, op: Operation) -> None:
     value = emitter.expr(op.vector)
     if shape.is_mask or not shape.is_native:
         statement = call(_define_lane_store(emitter.prelude, shape), at, value)
+    elif is_streaming(op):
+        statement = streaming_store(emitter.prelude, shape, at, value)
     elif shape.element in ("f32", "f64"):
         statement = shape.intrinsic("storeu", at, value)
     else:

@@ -18,6 +18,7 @@ from ...dialects.errors import LoweringError
 from .control_rules import bound, loop_header
 from .function import FunctionEmitter
 from .registry import emits
+from .streaming_stores import FENCE, streams
 
 SCHEDULE = "tilecast.schedule"  # on scf.parallel: "dynamic" where iterations differ in length
 
@@ -35,10 +36,13 @@ def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
     emitter.flush()
     schedule = op.attributes.get(SCHEDULE)
     kind = schedule.data if isinstance(schedule, StringAttr) else "static"
-    sharing = "omp for" if emitter.in_region else "omp parallel for"
-    emitter.directive("#ifdef _OPENMP")
-    emitter.directive(f"#pragma {sharing} schedule({kind})")
-    emitter.directive("#endif")
+    fenced = streams(op)
+    starts_region = fenced and not emitter.in_region
+    if starts_region:  # a region of its own, for a fence of each thread behind its share
+        _pragma(emitter, "omp parallel")
+        emitter.open("{")
+    sharing = "omp for" if emitter.in_region or starts_region else "omp parallel for"
+    _pragma(emitter, f"{sharing} schedule({kind})" + (" nowait" if starts_region else ""))
     (index,) = op.body.block.args
     captured = _captured(emitter, op)
     emitter.open(loop_header(emitter, index, bounds))
@@ -46,7 +50,19 @@ def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
         emitter.line(emitter.outline(op.body.block, [index, *captured]))
     else:
         emitter.block(op.body.block)
+    if fenced and not starts_region:
+        emitter.effect(FENCE)
     emitter.close()
+    if starts_region:
+        emitter.line(FENCE)
+        emitter.close()
+
+
+def _pragma(emitter: FunctionEmitter, text: str) -> None:
+    """A line for compilers that have OpenMP on."""
+    emitter.directive("#ifdef _OPENMP")
+    emitter.directive(f"#pragma {text}")
+    emitter.directive("#endif")
 
 
 def _captured(emitter: FunctionEmitter, op: scf.ParallelOp) -> list[SSAValue]:

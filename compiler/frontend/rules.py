@@ -36,6 +36,7 @@ FAMILIES = (
     "scattering",
     "index_updates",
     "scans",
+    "recurrent",
     "searching",
     "creation",
     "metadata",

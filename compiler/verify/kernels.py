@@ -97,13 +97,19 @@ def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
     if isinstance(element, AnyFloat):
         magnitude = rng.uniform(0.1, 2.0, shape)
         sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-        return (magnitude * sign).astype(dtype)
+        return (magnitude * sign * typical_magnitude(argument)).astype(dtype)
     if element == i1:
         # Mostly true, so that a mask leaves something in every row.
         return rng.random(shape) < 0.8
     limits = list(index_limits(argument))
     high = min(limits, default=8)
     return rng.integers(0 if limits else 1, max(1, high), shape, dtype=dtype, endpoint=not limits)
+
+
+def typical_magnitude(argument: SSAValue) -> float:
+    """The smallest that an opaque op expects of `argument`."""
+    uses = [use for use in argument.uses if isinstance(use.operation, OpaqueOp)]
+    return min((use.operation.magnitude(use.index) for use in uses), default=1.0)
 
 
 def index_limits(argument: SSAValue) -> Iterator[int]:

@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..vector import ConstantMaskOp, GatherOp, ScatterOp, StepOp
+from ..vector import ConstantMaskOp, ExchangeOp, GatherOp, ScatterOp, StepOp
 from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 
 
@@ -60,7 +60,8 @@ def _run_block(block: Block, frame: dict[SSAValue, Any]) -> list[Any]:
             results = _run_block(region.block, frame) if region.blocks else []
         elif type(op) in MEANINGS:
             value = MEANINGS[type(op)](op, *(frame[v] for v in op.operands))
-            results = [_typed(value, op.results[0].type)] if op.results else []
+            values = value if len(op.results) > 1 else [value] * len(op.results)
+            results = [_typed(v, r.type) for v, r in zip(values, op.results, strict=True)]
         else:
             raise LoweringError(f"the loops interpreter has no meaning for {op.name}")
         frame.update(zip(op.results, results, strict=True))
@@ -185,6 +186,11 @@ def _masked_store(op: Operation, array: Array, *rest: Any) -> None:
 @means(vector.BroadcastOp)
 def _broadcast(op: vector.BroadcastOp, value: Any) -> Any:
     return np.full(vector_arith.lanes_of(op.vector.type), value)
+
+
+@means(ExchangeOp)
+def _exchange(op: ExchangeOp, *rows: Array) -> Any:
+    return np.stack(rows, axis=1)
 
 
 @means(StepOp)

@@ -11,7 +11,7 @@ from xdsl.ir import Operation
 
 from ..graph import ScanOp, shape_of
 from ..graph_op import GraphOp
-from ..graph_opaque import ArgsortOp, IndexPutOp, ScatterOp, SearchsortedOp
+from ..graph_opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Array]
@@ -101,3 +101,19 @@ def _searchsorted(op: SearchsortedOp, rows: Array, values: Array) -> Array:
         for row, wanted in zip(flat, values.reshape(len(flat), -1), strict=True)
     ]
     return np.asarray(found, np.int64).reshape(shape_of(op.result))
+
+
+@_meaning(LstmOp)
+def _lstm(op: LstmOp, gates: Array, weight: Array, hidden: Array, cell: Array) -> Array:
+    states = [np.stack([hidden, cell])]
+    with np.errstate(over="ignore"):  # exp of a large number makes the gate 0
+        for gate in gates[::-1] if op.reverse.value.data else gates:
+            hidden, cell = states[-1]
+            i, f, g, o = np.split(gate + hidden @ weight.T, 4, axis=-1)
+            cell = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
+            states.append(np.stack([_sigmoid(o) * np.tanh(cell), cell]))
+    return np.stack(states)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))

@@ -39,7 +39,8 @@ def _loaded(op: Operation) -> SSAValue:
     return op.operands[0]
 
 
-def _stored(op: Operation) -> SSAValue:
+def stored_memref(op: Operation) -> SSAValue:
+    """The memref that one of `STORES` writes to."""
     match op:
         case memref.StoreOp():
             return op.memref
@@ -54,7 +55,7 @@ Stores = dict[Operation, set[SSAValue]]
 def _stores_inside(op: Operation, found: Stores) -> set[SSAValue]:
     """The memrefs that `op` stores to, which are put into `found` for every op with regions."""
     if isinstance(op, STORES):
-        return {_stored(op)}
+        return {stored_memref(op)}
     if not op.regions:
         return set()
     inside = [i for region in op.regions for block in region.blocks for i in block.ops]
@@ -77,7 +78,7 @@ def _run(
                     _run(inner, dict(pure), dict(loads), stores)
             continue
         if isinstance(op, STORES):
-            target = _stored(op)
+            target = stored_memref(op)
             loads = {k: v for k, v in loads.items() if _loaded(v) is not target}
             continue
         if isinstance(op, LOADS):
@@ -96,13 +97,14 @@ def _run(
         Rewriter.erase_op(op)
 
 
-def _erase_dead(block: Block) -> None:
+def erase_unused(block: Block) -> None:
+    """Erase loads and pure ops of `block` that nobody uses, last first."""
     op = block.last_op
     while op is not None:
         before = op.prev_op
         for region in op.regions:
             for inner in region.blocks:
-                _erase_dead(inner)
+                erase_unused(inner)
         unused = op.results and not any(r.uses for r in op.results) and not op.regions
         if unused and (isinstance(op, LOADS) or is_side_effect_free(op)):
             Rewriter.erase_op(op)
@@ -121,4 +123,4 @@ class EliminateCommonSubexpressionsPass(ModulePass):
                 stores: Stores = {}
                 _stores_inside(func, stores)
                 _run(func.body.block, {}, {}, stores)
-                _erase_dead(func.body.block)
+                erase_unused(func.body.block)

@@ -1,6 +1,6 @@
 """How each opaque op becomes loops: one rule per op, registered beside its definition."""
 
-from . import argsort, scatter, searchsorted
+from . import argsort, lstm, scatter, searchsorted
 from .rule import RULES
 
-__all__ = ["RULES", "argsort", "scatter", "searchsorted"]
+__all__ = ["RULES", "argsort", "lstm", "scatter", "searchsorted"]

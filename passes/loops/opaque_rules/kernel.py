@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, MemRefType, StringAttr
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
+from xdsl.ir.affine import AffineMap
+from xdsl.rewriter import Rewriter
 
+from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
 from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
+from ....dialects.poly import PackAttr
 from ...graph.linalg_rules.indexing import source_index
 from ...poly.extraction.extract_scop import memref_of
 from .loop_builder import LoopBuilder
@@ -19,13 +30,15 @@ from .loop_builder import LoopBuilder
 class OpaqueKernel:
     """The loops function that replaces `func`: its inputs, then its output, then scratch arrays."""
 
-    def __init__(self, func: FuncOp, result: SSAValue) -> None:
+    def __init__(self, func: FuncOp, result: SSAValue, machine: Machine) -> None:
+        self.machine = machine
         self.name = func.sym_name.data
         inputs = func.body.block.args
         self.block = Block(arg_types=[memref_of(v.type) for v in (*inputs, result)])
         attributes = func.arg_attrs.data if func.arg_attrs is not None else ()
         weights = {k for k, entry in enumerate(attributes) if "tilecast.weight" in entry.data}
         self.roles = ["weight" if k in weights else "in" for k in range(len(inputs))] + ["out"]
+        self.packs: dict[int, PackAttr] = {}
         self.arrays: dict[SSAValue, SSAValue] = {}
         for k, (old, new) in enumerate(zip(inputs, self.block.args, strict=False)):
             new.name_hint = old.name_hint or f"a{k}"
@@ -61,12 +74,44 @@ class OpaqueKernel:
                 return b.add(scaled, b.like(owner.start.data, count))
         raise LoweringError(f"kernel {self.name}: an opaque op reads {owner}, which is not stored")
 
+    def stored(self, b: LoopBuilder, value: SSAValue) -> SSAValue:
+        """An array that holds `value` in row-major order; a copy where it is behind views."""
+        if value in self.arrays:
+            return self.arrays[value]
+        copy = self.scratch("copy", shape_of(value), element_of(value))
+        b.nest(shape_of(value), lambda b, at: b.store(self.read(b, value, at), copy, at))
+        return copy
+
+    def packed(
+        self, b: LoopBuilder, value: SSAValue, shape: Sequence[int], source: AffineMap
+    ) -> SSAValue:
+        """An array of `shape` whose element i is value[source(i)], made before the kernel runs
+        where `value` is a stored weight."""
+        array = self.arrays.get(value)
+        if isinstance(array, BlockArgument) and self.roles[array.index] == "weight":
+            self.packs[array.index] = PackAttr.of(source, shape_of(value))
+            Rewriter.replace_value_with_new_type(array, MemRefType(element_of(value), shape))
+            return self.block.args[array.index]
+        copy = self.scratch("panels", shape, element_of(value))
+
+        def fill(b: LoopBuilder, at: list[SSAValue]) -> None:
+            position = [source_index(b, expr, at) for expr in source.results]
+            b.store(self.read(b, value, position), copy, at)
+
+        b.nest(shape, fill)
+        return copy
+
     def finish(self) -> FuncOp:
         """The function, ready to be called by the program."""
         self.block.add_op(ReturnOp())
         func = FuncOp(self.name, ([a.type for a in self.block.args], []))
         func.body.detach_block(func.body.block)
         func.body.add_block(self.block)
+        if self.packs:
+            packs = [self.packs.get(k) for k in range(len(self.roles))]
+            func.arg_attrs = ArrayAttr(
+                [DictionaryAttr({} if p is None else {"tilecast.pack": p}) for p in packs]
+            )
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func
 

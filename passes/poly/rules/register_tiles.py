@@ -8,7 +8,7 @@ from math import ceil, prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.schedule import Split, Unroll, Vectorize
-from ..access_patterns import reduction_dims
+from ..access_patterns import reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
@@ -16,6 +16,7 @@ from .loop_plan import Loop, LoopPlan
 
 UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
 IN_BLOCK = -1  # the class of row tiles inside a block of rows
+TRANSPOSED_TILES = 4  # square tiles side by side that are transposed before the next rows are read
 POINTWISE_VECTORS = 4  # vectors per iteration where nothing is accumulated
 
 
@@ -89,14 +90,55 @@ def _tile_vectors(
 ) -> None:
     """Fuse `outer`, the vector loop innermost."""
     order = [c for c in outer if c != vector]
+    across = None
     if vector is not None:
         order.append(vector)
         vectors = min(POINTWISE_VECTORS, max(1, plan.extent(group[-1], vector) // plan.lanes))
+        across = _transposed_class(plan, group, order, vector)
+    if across is not None:
+        order.append(IN_BLOCK)
+        vectors = 1
     for name in group:
-        inner = [] if vector is None else _split_vectors(plan, name, vector, vectors)
+        inner = [] if across is None else _split_columns(plan, name, across)
+        inner += [] if vector is None else _split_vectors(plan, name, vector, vectors)
         plan.reorder(name, order, inner)
     for cls in order:
         plan.fuse(group, cls)
+
+
+def _transposed_class(
+    plan: LoopPlan, group: Sequence[str], outer: Sequence[int], vector: int
+) -> int | None:
+    """The class along which something lies contiguously that `vector` would have to gather.
+
+    A square block of both is read in rows and transposed in registers.
+    """
+    if plan.lanes == 1 or len(group) > 1 or plan.extent(group[0], vector) < plan.lanes:
+        return None
+    name = group[0]
+    s = plan.statements[name]
+    lane = plan.dim(name, vector)
+    assert lane is not None
+    for array, access in zip(s.sources, s.read_maps, strict=True):
+        is_gathered = stride(array, access, lane) not in (0, 1, None)
+        for cls in outer:
+            dim = plan.dim(name, cls)
+            if is_gathered and dim is not None and stride(array, access, dim) == 1:
+                return cls if plan.extents[name][dim] >= plan.lanes else None
+    return None
+
+
+def _split_columns(plan: LoopPlan, name: str, cls: int) -> list[str]:
+    """Blocks of some tiles of as many columns as there are lanes; the columns of one unrolled.
+
+    A block reads several cache lines of each row before it goes on to the next, which spares TLB
+    entries; the loop over the tiles of a block stays open.
+    """
+    block = plan.split(name, cls, TRANSPOSED_TILES * plan.lanes)
+    plan.open[name].append(Loop(IN_BLOCK, block))
+    column = plan.split(name, IN_BLOCK, plan.lanes)
+    plan.step(Unroll(column))
+    return [column]
 
 
 def _tile_registers(

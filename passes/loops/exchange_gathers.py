@@ -1,0 +1,146 @@
+"""Load rows and transpose them in registers, where neighbouring gathers read columns of a block.
+
+before: %c0 = vector.gather %x[%i, %j][%k * n] ; %c1 = vector.gather %x[%i, %j + 1][%k * n] ; ...
+after:  %r0 = vector.load %x[%i, %j] ; %r1 = vector.load %x[%i, %j + n] ; ...
+        %c0, %c1, ... = vector.exchange %r0, %r1, ...
+
+As many gathers as lanes read a square block; each row is contiguous. (A gather of 16 floats takes
+a cycle or two per lane; loads and shuffles of a whole block take a third of a cycle per element.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import arith, vector
+from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp, VectorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from ...dialects.vector import ExchangeOp, GatherOp, StepOp
+from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
+
+Root = tuple[SSAValue, SSAValue, SSAValue, tuple[SSAValue, ...], SSAValue | None]
+
+
+def constant_of(value: SSAValue) -> int | None:
+    """The integer that `value` or every lane of it is, where it is a constant."""
+    if isinstance(value.owner, vector.BroadcastOp):
+        return constant_of(value.owner.source)
+    if not isinstance(value.owner, arith.ConstantOp):
+        return None
+    attribute = value.owner.value
+    return attribute.value.data if isinstance(attribute, IntegerAttr) else None
+
+
+def lane_stride(offsets: SSAValue) -> int | None:
+    """s where `offsets` is s * (0, 1, 2, ...)."""
+    if isinstance(offsets.owner, StepOp):
+        return 1
+    if not isinstance(offsets.owner, arith.MuliOp):
+        return None
+    lhs, rhs = offsets.owner.lhs, offsets.owner.rhs
+    return constant_of(rhs) if isinstance(lhs.owner, StepOp) else None
+
+
+def _place(index: SSAValue) -> tuple[SSAValue | None, int]:
+    """`index` as (value, constant) whose sum it is."""
+    constant = constant_of(index)
+    if constant is not None:
+        return None, constant
+    if isinstance(index.owner, arith.AddiOp):
+        constant = constant_of(index.owner.rhs)
+        if constant is not None:
+            return index.owner.lhs, constant
+    return index, 0
+
+
+def _reads_all_lanes(op: GatherOp) -> bool:
+    """Whether no lane of `op` is masked, at a constant stride of 32 or 64 bit elements."""
+    assert isinstance(op.result.type, VectorType)
+    width = getattr(op.result.type.element_type, "bitwidth", 0)
+    return constant_of(op.mask) in (1, -1) and width in (32, 64) and bool(lane_stride(op.offsets))
+
+
+def _root(op: GatherOp) -> tuple[Root, int]:
+    """What gathers of one block have in common, and the column of `op` in it."""
+    *outer, last = op.indices
+    value, column = _place(last)
+    return (op.base, op.offsets, op.pass_through, tuple(outer), value), column
+
+
+def blocks_of(ops: Iterable[Operation]) -> list[list[GatherOp]]:
+    """Gathers that read the columns of one block each, in order, with nothing written between."""
+    runs: dict[Root, list[tuple[int, GatherOp]]] = {}
+    found: list[list[GatherOp]] = []
+    for op in ops:
+        if op.regions:
+            runs.clear()
+        elif isinstance(op, STORES):
+            written = stored_memref(op)
+            runs = {root: run for root, run in runs.items() if root[0] is not written}
+        elif isinstance(op, GatherOp) and _reads_all_lanes(op):
+            root, column = _root(op)
+            run = runs.get(root, [])
+            if run and column != run[-1][0] + 1:
+                run = []
+            runs[root] = run = [*run, (column, op)]
+            assert isinstance(op.result.type, VectorType)
+            if len(run) == op.result.type.get_shape()[0]:
+                found.append([gather for _, gather in runs.pop(root)])
+    return found
+
+
+def exchange(gathers: Sequence[GatherOp]) -> None:
+    """Replace the gathers of one block by loads of its rows."""
+    first = gathers[0]
+    *outer, last = first.indices
+    stride = lane_stride(first.offsets)
+    assert stride is not None
+    rows: list[Operation] = []
+    made: list[Operation] = []
+    for lane in range(len(gathers)):
+        index: SSAValue = last
+        if lane:
+            distance = arith.ConstantOp(IntegerAttr(lane * stride, IndexType()))
+            place = arith.AddiOp(last, distance.result)
+            made += [distance, place]
+            index = place.result
+        assert isinstance(first.result.type, VectorType)
+        row = vector.LoadOp(first.base, [*outer, index], first.result.type)
+        rows.append(row)
+        made.append(row)
+    columns = ExchangeOp([row.results[0] for row in rows])
+    block = first.parent_block()
+    assert block is not None
+    block.insert_ops_before([*made, columns], first)
+    for gather, column in zip(gathers, columns.results, strict=True):
+        gather.result.replace_all_uses_with(column)
+        Rewriter.erase_op(gather)
+
+
+def exchange_in_block(block: Block) -> None:
+    """Rewrite the gathers of `block` and of the regions in it."""
+    for op in list(block.ops):
+        for region in op.regions:
+            for inner in region.blocks:
+                exchange_in_block(inner)
+    for gathers in blocks_of(block.ops):
+        exchange(gathers)
+
+
+@dataclass(frozen=True)
+class ExchangeGathersPass(ModulePass):
+    """Turn blocks of gathers into loads of rows, transposed in registers."""
+
+    name = "exchange-gathers"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for func in op.ops:
+            if isinstance(func, FuncOp) and func.body.blocks:
+                exchange_in_block(func.body.block)
+                erase_unused(func.body.block)

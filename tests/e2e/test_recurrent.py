@@ -1,0 +1,60 @@
+"""LSTM layers against torch: kept as one op per layer and direction, whatever their form."""
+
+from __future__ import annotations
+
+import pytest
+import tilecast
+import torch
+from torch import nn
+
+
+def agrees(module: nn.Module, inputs: tuple[object, ...], target: str = "native") -> None:
+    module.eval()
+    compiled = tilecast.compile(module, inputs, target=target, threads=2)  # verifies itself
+    expected = torch.utils._pytree.tree_leaves(module(*inputs))
+    found = torch.utils._pytree.tree_leaves(compiled(*inputs))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["c99", "native"])
+@pytest.mark.parametrize(
+    ("hidden", "layers", "bidirectional", "batch_first"),
+    [(16, 1, False, True), (12, 2, True, False), (9, 2, True, True)],
+)
+def test_layers_directions_and_orders(
+    hidden: int, layers: int, bidirectional: bool, batch_first: bool, target: str
+) -> None:
+    torch.manual_seed(0)
+    lstm = nn.LSTM(7, hidden, layers, bidirectional=bidirectional, batch_first=batch_first)
+    agrees(lstm, (torch.randn(2, 5, 7),), target)
+
+
+def test_initial_states_and_no_biases() -> None:
+    torch.manual_seed(0)
+    states = (torch.randn(1, 3, 32), torch.randn(1, 3, 32))
+    agrees(nn.LSTM(8, 32, bias=False), (torch.randn(1, 3, 8), states))
+
+
+def test_weights_that_are_computed() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            state = torch.zeros(1, 2, 16)
+            parameters = [weight[:, :4], weight[:, 4:] * 0.5]
+            return torch.lstm(x, (state, state), parameters, False, 1, 0.0, False, False, False)[0]
+
+    torch.manual_seed(0)
+    agrees(Scaled(), (torch.randn(6, 2, 4), torch.randn(64, 20) * 0.2))
+
+
+def test_one_op_per_layer() -> None:
+    torch.manual_seed(0)
+    module = nn.LSTM(8, 16, num_layers=2).eval()
+    ir = tilecast.compile(module, (torch.randn(9, 1, 8),), stop_after="import")
+    assert str(ir).count("graph.lstm") == 2
+
+
+def test_projections_are_refused() -> None:
+    module = nn.LSTM(8, 16, proj_size=4).eval()
+    with pytest.raises(tilecast.TilecastError, match="proj_size"):
+        tilecast.compile(module, (torch.randn(9, 1, 8),))
