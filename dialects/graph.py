@@ -38,6 +38,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from .graph_blocked import BLOCKED_OPS
 from .graph_op import GraphOp as GraphOp
 from .graph_op import Ints as Ints
 from .graph_op import Tensor as Tensor
@@ -596,6 +597,7 @@ Graph = Dialect(
         EmbeddingOp,
         GatherOp,
         IndexOp,
+        *BLOCKED_OPS,
         *OPAQUE_OPS,
         LaunchOp,
     ],

@@ -47,6 +47,7 @@ from ..graph import (
     WeightOp,
     shape_of,
 )
+from ..graph_blocked import BlockedConvOp, BlockedDepthwiseOp
 from ..scalar import FUNCTIONS
 from .number_types import FLOATS, widened
 from .opaque import OPAQUE_MEANINGS
@@ -270,6 +271,32 @@ def _conv(e: Evaluator, op: ConvOp, source: Array, weight: Array, *bias: Array) 
     if not bias:
         return value
     return value + bias[0].reshape(-1, *[1] * (value.ndim - 2))
+
+
+@_meaning(BlockedConvOp)
+def _blocked_conv(e: Evaluator, op: BlockedConvOp, source: Array, weight: Array) -> Array:
+    rank = len(op.stride)
+    plain = np.moveaxis(weight, -1, 1)
+    plain = plain.reshape(-1, *plain.shape[2:])
+    value = convolve(source, plain, *_steps(op), 1)
+    blocked = value.reshape(value.shape[0], *weight.shape[:1], weight.shape[-1], *value.shape[2:])
+    return np.ascontiguousarray(np.moveaxis(blocked, 2, 2 + rank))
+
+
+@_meaning(BlockedDepthwiseOp)
+def _blocked_depthwise(e: Evaluator, op: BlockedDepthwiseOp, source: Array, weight: Array) -> Array:
+    # as a depthwise convolution of blocks * lanes channels
+    batch, blocks, *image, lanes = source.shape
+    plain = np.moveaxis(source, -1, 2).reshape(batch, blocks * lanes, *image)
+    kernels = np.moveaxis(weight, -1, 1).reshape(blocks * lanes, 1, *weight.shape[1:-1])
+    value = convolve(plain, kernels, *_steps(op), blocks * lanes)
+    blocked = value.reshape(batch, blocks, lanes, *value.shape[2:])
+    return np.ascontiguousarray(np.moveaxis(blocked, 2, -1))
+
+
+def _steps(op: BlockedConvOp | BlockedDepthwiseOp) -> tuple[list[int], list[int], list[int]]:
+    """Stride, no padding, dilation."""
+    return [s.data for s in op.stride], [0] * len(op.stride), [d.data for d in op.dilation]
 
 
 @_meaning(PoolOp)

@@ -19,6 +19,7 @@ from math import prod
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind
 
 from ...dialects.graph import (
     AttentionOp,
@@ -31,6 +32,7 @@ from ...dialects.graph import (
     IndexOp,
     LinearOp,
     MatmulOp,
+    PadOp,
     PointwiseOp,
     PoolOp,
     ReduceOp,
@@ -38,6 +40,7 @@ from ...dialects.graph import (
     ViewOp,
     shape_of,
 )
+from ...dialects.graph_blocked import BlockedWindowOp
 from ...dialects.graph_opaque import OpaqueOp
 from .groups import Group, computed_ops, consumers, producers
 from .layout_access import Access
@@ -51,7 +54,7 @@ from .row_space import (
     squeezed,
 )
 
-ANCHORS = LinearOp | MatmulOp | ConvOp | PoolOp
+ANCHORS = LinearOp | MatmulOp | ConvOp | BlockedWindowOp | PoolOp
 ELEMENTWISE = PointwiseOp | CastOp | EmbeddingOp | GatherOp | IndexOp
 # More ops in one kernel cost compile time and registers, and save nothing more.
 LARGEST_GROUP = 96
@@ -103,6 +106,8 @@ class _Walk:
         sources = sorted(set(sources), key=self.last_position, reverse=True)
         if isinstance(op, ViewOp):
             self.place_stored_view(op)
+        elif isinstance(op, PadOp):
+            self.place_pad(op)
         elif isinstance(op, ANCHORS):
             self.join(op, [], Draft([], squeezed(shape_of(op.result)), is_anchored=True))
         elif isinstance(op, AttentionOp):
@@ -122,11 +127,19 @@ class _Walk:
         """Let the producer write the permuted result, if nobody else needs the plain one."""
         found = producers(op, self.position)
         is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
-        is_sole = is_sole and not isinstance(found[0], OpaqueOp)
+        # a view that divides walks its result in another order than the producer works
+        is_sole = is_sole and not isinstance(found[0], OpaqueOp) and not _divides(op)
         if not is_sole or prod(shape_of(op.result)) > prod(shape_of(found[0].results[0])):
             self.join(op, [], Draft([], None))
             return
         self.join(op, [self.home[found[0]]], Draft([], None))
+
+    def place_pad(self, op: PadOp) -> None:
+        """Let the producer write into the middle of the padded result, if nobody else reads it."""
+        found = producers(op, self.position)
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        joined = [self.home[found[0]]] if is_sole and self.home[found[0]].rows is not None else []
+        self.join(op, joined, Draft([], None))
 
     def place_row_op(self, op: GraphOp, rows: Shape, sources: Sequence[Draft]) -> None:
         """Pointwise, indirect, softmax, norm and reduce ops."""
@@ -263,6 +276,16 @@ class _Walk:
     def last_position(self, draft: Draft) -> int:
         """Where in main the draft ends."""
         return max(self.position[op] for op in draft.ops)
+
+
+def _divides(op: ViewOp) -> bool:
+    """Whether the source of `op` is indexed by quotients or remainders."""
+    kinds = AffineBinaryOpKind.FloorDiv, AffineBinaryOpKind.Mod
+    return any(
+        isinstance(part, AffineBinaryOpExpr) and part.kind in kinds
+        for expr in op.map.data.results
+        for part in expr.dfs()
+    )
 
 
 def _can_coarsen(draft: Draft, rows: Shape) -> bool:

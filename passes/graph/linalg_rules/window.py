@@ -9,6 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 
 from ....dialects.graph import ConvOp, PadOp, PoolOp, element_of, shape_of
+from ....dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp, BlockedWindowOp
 from .kernel_builder import KernelBuilder, dims_map
 from .reduction import accumulator
 from .rule import converts
@@ -134,7 +135,43 @@ def _grouped(op: ConvOp, source: SSAValue, b: KernelBuilder) -> SSAValue:
     return b.reshape(result, shape_of(op.result))
 
 
-def _steps(op: ConvOp | PoolOp) -> tuple[list[int], list[int]]:
+@converts(BlockedConvOp)
+def convert_blocked_conv(op: BlockedConvOp, b: KernelBuilder) -> SSAValue:
+    """Loops over (batch, block, out..., lane, in channel, window...)."""
+    spatial = len(op.stride)
+    lane, rank = 2 + spatial, 2 * spatial + 4
+    windows = window_exprs(2, lane + 2, *_steps(op))
+    source_map = AffineMap(rank, 0, (AffineDimExpr(0), AffineDimExpr(lane + 1), *windows))
+    return _blocked(op, b, source_map, dims_map(rank, [1, *range(lane + 1, rank), lane]))
+
+
+@converts(BlockedDepthwiseOp)
+def convert_blocked_depthwise(op: BlockedDepthwiseOp, b: KernelBuilder) -> SSAValue:
+    """Loops over (batch, block, out..., lane, window...)."""
+    spatial = len(op.stride)
+    lane, rank = 2 + spatial, 2 * spatial + 3
+    windows = window_exprs(2, lane + 1, *_steps(op))
+    front = AffineDimExpr(0), AffineDimExpr(1)
+    source_map = AffineMap(rank, 0, (*front, *windows, AffineDimExpr(lane)))
+    return _blocked(op, b, source_map, dims_map(rank, [1, *range(lane + 1, rank), lane]))
+
+
+def _blocked(
+    op: BlockedWindowOp, b: KernelBuilder, source_map: AffineMap, weight_map: AffineMap
+) -> SSAValue:
+    """The sum of products over all loops behind those of the result."""
+    results = len(shape_of(op.result))
+    return b.reduce(
+        [(op.source, source_map), (op.weight, weight_map)],
+        shape_of(op.result),
+        dims_map(source_map.num_dims, range(results)),
+        "p" * results + "r" * (source_map.num_dims - results),
+        0,
+        multiply_add,
+    )
+
+
+def _steps(op: ConvOp | PoolOp | BlockedWindowOp) -> tuple[list[int], list[int]]:
     return [s.data for s in op.stride], [d.data for d in op.dilation]
 
 

@@ -115,13 +115,18 @@ class ScopBuilder:
         self.serial += 1
 
     def constant(
-        self, target: SSAValue, extents: Sequence[int], value: FloatAttr | IntegerAttr
+        self,
+        target: SSAValue,
+        extents: Sequence[int],
+        value: FloatAttr | IntegerAttr,
+        write: AffineMap | None = None,
     ) -> None:
-        """target[i] = value over the box."""
+        """target[write(i)] = value over the box; target[i] without `write`."""
         body = Block()
         constant = arith.ConstantOp(value)
         body.add_ops([constant, YieldOp(constant.result)])
-        self.statement(extents, target, AffineMap.identity(len(extents)), [], Region(body))
+        write = write or AffineMap.identity(len(extents))
+        self.statement(extents, target, write, [], Region(body))
 
     def copy(
         self, target: SSAValue, extents: Sequence[int], write: AffineMap, source: Source
@@ -293,13 +298,30 @@ def _extract_pad(builder: ScopBuilder, op: PadOp) -> None:
         assert isinstance(op.value, IntegerAttr)
         assert isinstance(element, IntegerType)
         value = IntegerAttr(op.value.value.data, element)
-    builder.constant(target, _shape(op.result), value)
     write = tuple(
         AffineExpr.dimension(d) + low.data if low.data else AffineExpr.dimension(d)
         for d, low in enumerate(op.low)
     )
     builder.copy(target, shape, AffineMap(len(shape), 0, write), builder.read(op.source))
+    _fill_border(builder, target, op, value)
     builder.sources[op.result] = Source(target, AffineMap.identity(len(shape)))
+
+
+def _fill_border(
+    builder: ScopBuilder, target: SSAValue, op: PadOp, value: FloatAttr | IntegerAttr
+) -> None:
+    """What `op` adds around its source, as boxes: both sides of a dim between those before it."""
+    box = [(0, n) for n in _shape(op.result)]
+    for p, (low, high) in enumerate(zip(op.low, op.high, strict=True)):
+        n = _shape(op.source)[p]
+        for first, count in ((0, low.data), (low.data + n, high.data)):
+            if count:
+                side = [*box[:p], (first, count), *box[p + 1 :]]
+                dims = [AffineExpr.dimension(k) for k in range(len(side))]
+                exprs = (d + at if at else d for d, (at, _) in zip(dims, side, strict=True))
+                write = AffineMap(len(side), 0, tuple(exprs))
+                builder.constant(target, [extent for _, extent in side], value, write)
+        box[p] = (low.data, n)
 
 
 def _extract_scan(builder: ScopBuilder, op: ScanOp) -> None:

@@ -37,6 +37,7 @@ from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .register_tiles import register_tile
 from .rfactor import rfactor
 from .tile_and_fuse import tile_and_fuse
+from .window_tiles import lane_dim
 
 
 def lanes_for(scop: ScopOp, machine: Machine) -> int:
@@ -63,7 +64,7 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         contraction = contraction_of(s)
-        if extents is None or s.reduction is None:
+        if extents is None or s.reduction is None or lane_dim(s, extents, lanes) is not None:
             continue
         if contraction is not None:
             rows = max((extents[d] for d in contraction.rows), default=1)

@@ -20,6 +20,7 @@ from ..sets import dim_aff, domain_set
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_height, fuse_blocks, reduced_blocks
 from .register_tiles import rows_class, rows_per_tile, tile_nest
+from .window_tiles import tile_windows, window_update
 
 PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
 CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise element
@@ -51,6 +52,10 @@ def _partition(plan: LoopPlan, group: Sequence[str]) -> None:
 def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
     """One nest for statements that share loops: tiles where all want the same vector loop, else
     the shared loops around a partition of the rest, in blocks of rows where rows make tiles."""
+    update = window_update(plan, run)
+    if update is not None:
+        tile_windows(plan, run, update)
+        return
     shared = plan.shared(run)
     if len(run) == 1 or any(all(plan.vector_class(n) == c for n in run) for c in shared):
         tile_nest(plan, run, row_block=None)

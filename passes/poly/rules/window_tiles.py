@@ -1,0 +1,179 @@
+"""Register tiles for sums whose vector dim is one vector: convolutions and pools over blocks of
+channels.
+
+before: out[o, y, x, l] += in[k, y + r, x + q] * w[o, k, r, q, l]
+after:  for tiles of y, x and o: accumulators of rows x columns x blocks stay in registers while the
+        sum runs, one vector load per block and one broadcast per position
+
+Tiles cover positions of the image as well as blocks, so that small images fill the registers too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from ....dialects.poly import StatementOp
+from ....dialects.schedule import Unroll, Vectorize
+from ..access_patterns import contraction_of, panel_width, parallel_dims, reduction_dims, stride
+from ..affine_maps import plain_dim
+from ..storage import element_bytes
+from .loop_plan import LoopPlan
+
+MOST_BLOCKS = 4
+LATENCY = 8  # accumulators that keep the multiply-add units busy
+LARGEST_WINDOW = 25  # windows that are walked by straight-line code where nothing is contracted
+
+
+@dataclass(frozen=True)
+class WindowTile:
+    """Classes and extents of a register tile, outermost first, and what it costs per term."""
+
+    sizes: tuple[tuple[int, int], ...]
+    cost: float
+
+
+def lane_dim(statement: StatementOp, extents: Sequence[int], lanes: int) -> int | None:
+    """The dim of a reduction that is one vector: last index of what it writes, and contiguous or
+    absent in what it reads; None where there is none."""
+    if statement.reduction is None or lanes == 1 or not statement.write.data.results:
+        return None
+    lane = plain_dim(statement.write.data.results[-1])
+    if lane is None or extents[lane] != lanes or not reduction_dims(statement):
+        return None
+    steps = [
+        stride(array, access, lane)
+        for array, access in zip(statement.sources, statement.read_maps, strict=True)
+    ]
+    return lane if all(step in (0, 1) for step in steps) and 1 in steps[1:] else None
+
+
+def window_update(plan: LoopPlan, run: Sequence[str]) -> str | None:
+    """The only reduction of `run`, if its vectors are `lane_dim`s and all of `run` share them."""
+    found = [n for n in run if plan.statements[n].reduction is not None]
+    if len(found) != 1:
+        return None
+    (name,) = found
+    lane = lane_dim(plan.statements[name], plan.extents[name], plan.lanes)
+    if lane is None or not all(plan.is_parallel(n, plan.class_of[name, lane]) for n in run):
+        return None
+    return name
+
+
+def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
+    """Close all open loops of `run` as one nest around tiles of accumulators."""
+    s = plan.statements[update]
+    lane = lane_dim(s, plan.extents[update], plan.lanes)
+    assert lane is not None
+    lanes = plan.class_of[update, lane]
+    shared = [c for c in plan.shared(run) if c != lanes]
+    blocks = _block_classes(plan, update, shared)
+    rows = [c for c in shared if c not in blocks]
+    tile = _choose_tile(plan, update, blocks, rows)
+    order = _outer_order(plan, update, blocks, rows)
+    for name in run:
+        sums = _split_sums(plan, name) if name == update else []
+        inner = []
+        for cls, size in tile.sizes:
+            if size > 1:
+                inner.append(plan.split(name, cls, size))
+                plan.step(Unroll(inner[-1]))
+        inner.append(plan.close(name, lanes))
+        plan.reorder(name, order, [*sums, *inner])
+        plan.step(Vectorize(inner[-1], plan.lanes))
+    for cls in order:
+        plan.fuse(run, cls)
+
+
+def _block_classes(plan: LoopPlan, update: str, shared: Sequence[int]) -> list[int]:
+    """Classes along which vectors are loaded anew while broadcasts are shared."""
+    contraction = contraction_of(plan.statements[update])
+    if contraction is None:
+        return []
+    used = plan.statements[update].read_maps[contraction.narrow].used_dims()
+    return [c for c in shared if plan.dim(update, c) not in used]
+
+
+def _split_sums(plan: LoopPlan, update: str) -> list[str]:
+    """Loops of the sum that come innermost: channels of one block; small windows, unrolled."""
+    s, extents = plan.statements[update], plan.extents[update]
+    dims = reduction_dims(s)
+    if contraction_of(s) is None:
+        if prod(extents[d] for d in dims) > LARGEST_WINDOW:
+            return []
+        bands = [plan.close(update, plan.class_of[update, d]) for d in dims]
+        for band in bands:
+            plan.step(Unroll(band))
+        return bands
+    inner = []
+    for d in dims:
+        widths = {panel_width(access, d) for access in s.read_maps[1:]} - {None}
+        if widths and extents[d] > min(w for w in widths if w is not None):
+            inner.append(plan.split(update, plan.class_of[update, d], plan.lanes))
+    return inner
+
+
+def _outer_order(
+    plan: LoopPlan, update: str, blocks: Sequence[int], rows: Sequence[int]
+) -> list[int]:
+    """Rows outside while all weights stay in cache, else blocks, whose weights all rows share."""
+    s = plan.statements[update]
+    weights = [
+        prod(plan.extents[update][d] for d in access.used_dims()) * element_bytes(array)
+        for array, access in zip(s.sources[1:], s.read_maps[1:], strict=True)
+        if any(plan.dim(update, c) in access.used_dims() for c in blocks)
+    ]
+    if sum(weights) <= plan.machine.l2_bytes // 2:
+        return [*rows, *blocks]
+    return [*blocks, *rows]
+
+
+def _choose_tile(
+    plan: LoopPlan, update: str, blocks: Sequence[int], rows: Sequence[int]
+) -> WindowTile:
+    """The tile of fewest cycles, by a count of multiply-adds, loads and latency.
+
+    It spans the innermost blocks, and rows of positions; several rows only where they are whole.
+    """
+    classes = [*blocks[-1:], *rows[-2:]]
+    extents = [plan.extent(update, c) for c in classes]
+    registers = plan.machine.vector_registers
+    # windows of neighbours share loads, which need registers too
+    most = registers if blocks else registers // 2
+    limits = [min(n, MOST_BLOCKS if blocks and k == 0 else most) for k, n in enumerate(extents)]
+    best: WindowTile | None = None
+    for sizes in product(*(range(1, limit + 1) for limit in limits)):
+        count = sizes[0] if blocks else 1
+        positions = sizes[len(blocks[-1:]) :]
+        is_whole = positions[-1:] == tuple(extents[len(extents) - 1 :][: len(positions)])
+        if prod(sizes) + count + 1 > most or (prod(positions[:-1]) > 1 and not is_whole):
+            continue
+        cost = _total_cycles(extents, sizes, len(blocks[-1:]))
+        if best is None or cost < best.cost:
+            best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
+    assert best is not None  # one accumulator always fits
+    return best
+
+
+def _total_cycles(extents: Sequence[int], sizes: Sequence[int], blocks: int) -> float:
+    """Of one term of all sums, in full and partial tiles; the first `blocks` dims are blocks."""
+    total = 0.0
+    for parts in product(*(_parts(n, size) for n, size in zip(extents, sizes, strict=True))):
+        tiles = prod(count for count, _ in parts)
+        inside = [size for _, size in parts]
+        total += tiles * _cycles(prod(inside[:blocks]), prod(inside[blocks:]))
+    return total
+
+
+def _parts(extent: int, size: int) -> list[tuple[int, int]]:
+    """(count, size) of the full tiles and of the partial one."""
+    full, rest = divmod(extent, size)
+    return [part for part in ((full, size), (1, rest)) if part[0] and part[1]]
+
+
+def _cycles(blocks: int, positions: int) -> float:
+    """Of one term of the sum: multiply-adds, or loads, or latency, and the loop around them."""
+    loads = blocks + positions / 2
+    return max(blocks * positions, loads, LATENCY) + loads / 8 + 1
