@@ -21,7 +21,8 @@ from ...codegen.package import (
 from ...dialects.reference.number_types import is_float_type
 from ..frontend.tensor_types import to_numpy
 from ..verify.compare import allowed_error
-from ..verify.eager import run_program
+from ..verify.definite import DefiniteInterpreter
+from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
 from .library import CALL_SOURCE
@@ -89,8 +90,8 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     """Inputs, reference outputs in the output type, and how far results may be off."""
     signature = artifact.signature
     inputs = fresh_leaves(leaves, CHECK_SEED)
-    references = run_program(program, inputs, double=True)
-    natives = run_program(program, inputs, double=False)
+    references = run_program(program, inputs, DoubleInterpreter)
+    natives = run_program(program, inputs, DefiniteInterpreter)
     outputs: dict[int, CheckOutput] = {}
     for k, leaf in enumerate(signature.leaves):
         if leaf.kind == "result":
