@@ -257,13 +257,13 @@ class ReduceOp(GraphOp):
 
 @irdl_op_definition
 class ScanOp(GraphOp):
-    """Running `fn` in {sum, prod, max, min} of elements 0..i along `dim`."""
+    """Running `fn` in {sum, prod, max, min, logaddexp} of elements 0..i along `dim`."""
 
     name = "graph.scan"
     fn = prop_def(StringAttr)
     dim = prop_def(IntAttr)
     source = operand_def(TensorType)
-    FUNCTIONS: ClassVar = ("sum", "prod", "max", "min")
+    FUNCTIONS: ClassVar = ("sum", "prod", "max", "min", "logaddexp")
 
     def __init__(self, fn: str, source: SSAValue, dim: int) -> None:
         super().__init__(

@@ -99,6 +99,7 @@ _row("erf", 1, _erf)
 _row("sigmoid", 1, _sigmoid)
 _row("floor", 1, np.floor)
 _row("ceil", 1, np.ceil)
+_row("copysign", 2, np.copysign)
 _row("round", 1, np.rint)  # half to even
 _row("trunc", 1, np.trunc)
 _row("isnan", 1, np.isnan, "bool")

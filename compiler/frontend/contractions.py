@@ -68,6 +68,16 @@ def addmm(
     return b.pointwise("add", value, bias if beta == 1 else b.pointwise("mul", bias, beta))
 
 
+@rule("aten.addbmm.default")
+def addbmm(
+    b: Builder, bias: SSAValue, lhs: SSAValue, rhs: SSAValue, beta: Scalar, alpha: Scalar
+) -> SSAValue:
+    """beta * bias + alpha * the sum of all lhs[i] @ rhs[i], as one longer product."""
+    count, rows, inner = shape_of(lhs)
+    left = b.reshape(b.permute(lhs, [1, 0, 2]), [rows, count * inner])
+    return addmm(b, bias, left, b.reshape(rhs, [count * inner, shape_of(rhs)[2]]), beta, alpha)
+
+
 def _linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None) -> SSAValue:
     shape = (*shape_of(source)[:-1], shape_of(weight)[0])
     return b.emit(LinearOp(source, weight, bias, TensorType(element_of(source), shape)))

@@ -90,12 +90,21 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
         origins = {node.name: node.meta.get(ORIGIN, operator_name(node)) for node in calls(program)}
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = program.run_decompositions(table)
+            program = _decomposed(program, table)
         for node in calls(program):
             source = node.meta.get("from_node")
             if source and source[-1].name in origins:
                 node.meta[ORIGIN] = origins[source[-1].name]
     return program
+
+
+def _decomposed(program: ExportedProgram, table: dict[Any, Callable[..., Any]]) -> ExportedProgram:
+    try:
+        return program.run_decompositions(table)
+    except Exception as error:  # torch's own rules fail in ways of their own
+        names = ", ".join(sorted(str(op) for op in table)) or "what works in place"
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnsupportedOperatorError(f"torch cannot take apart {names}: {text}") from error
 
 
 def _is_in_place(node: Node) -> bool:

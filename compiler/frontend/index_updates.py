@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import broadcast_shapes, element_of, shape_of
+from ...dialects.graph import CatOp, broadcast_shapes, element_of, shape_of
 from ...dialects.graph_opaque import IndexPutOp
 from .builder import Builder, Scalar, elements_in, normalize_dim
 from .rounding import rounds_once
@@ -114,7 +114,7 @@ def index_add(
     """source[indices] += alpha * updates along `dim`, in order."""
     if alpha != 1:
         updates = b.pointwise("mul", updates, alpha)
-    return _put_slices(b, "add", source, dim, indices, updates)
+    return put_slices(b, "add", source, dim, indices, updates)
 
 
 @rule("aten.index_copy.default")
@@ -122,7 +122,7 @@ def index_copy(
     b: Builder, source: SSAValue, dim: int, indices: SSAValue, updates: SSAValue
 ) -> SSAValue:
     """source[indices] = updates along `dim`."""
-    return _put_slices(b, "set", source, dim, indices, updates)
+    return put_slices(b, "set", source, dim, indices, updates)
 
 
 @rule("aten.index_reduce.default")
@@ -138,20 +138,22 @@ def index_reduce(
 ) -> SSAValue:
     """`scatter_reduce` of whole slices along `dim`."""
     shape = shape_of(updates)
-    if not shape:
-        raise UnsupportedUse("index_reduce of a number")
+    if not shape or not shape_of(source):
+        line = b.reshape(source, [1]), b.reshape(indices, [1]), b.reshape(updates, [1])
+        value = index_reduce(b, line[0], 0, line[1], line[2], reduce, include_self)
+        return b.reshape(value, shape_of(source))
     dim = normalize_dim(dim, len(shape))
     rows = b.reshape(indices, [shape[dim], *[1] * (len(shape) - dim - 1)])
     return scatter_reduce(b, source, dim, b.expand(rows, shape), updates, reduce, include_self)
 
 
-def _put_slices(
+def put_slices(
     b: Builder, fn: str, source: SSAValue, dim: int, indices: SSAValue, updates: SSAValue
 ) -> SSAValue:
     """Update the slices of `source` at rank-1 `indices` along `dim`."""
     shape = shape_of(source)
     if not shape:
-        value = _put_slices(b, fn, b.reshape(source, [1]), 0, indices, b.reshape(updates, [1]))
+        value = put_slices(b, fn, b.reshape(source, [1]), 0, indices, b.reshape(updates, [1]))
         return b.reshape(value, ())
     if not shape_of(indices):
         indices = b.reshape(indices, [1])
@@ -174,3 +176,60 @@ def masked_scatter(b: Builder, source: SSAValue, mask: SSAValue, values: SSAValu
     inside = b.pointwise("minimum", b.pointwise("maximum", number, 0), size - 1)
     new = picked(b, b.reshape(values, [size]), inside, 0)
     return b.pointwise("where", keeps, b.reshape(new, shape), b.expand(source, shape))
+
+
+@rule("aten.slice_scatter.default")
+def slice_scatter(
+    b: Builder,
+    source: SSAValue,
+    updates: SSAValue,
+    dim: int,
+    start: int | None,
+    end: int | None,
+    step: int,
+) -> SSAValue:
+    """source[start:end:step] = updates along `dim`."""
+    dim = normalize_dim(dim, len(shape_of(source)))
+    extent = shape_of(source)[dim]
+    first, _, _ = slice(start, end, step).indices(extent)
+    count = shape_of(updates)[dim]
+    updates = b.cast(updates, element_of(source))
+    if step != 1:
+        return put_slices(b, "set", source, dim, b.iota(count, i64, first, step), updates)
+    after = first + count
+    parts = [
+        b.slice(source, dim, 0, first),
+        updates,
+        b.slice(source, dim, after, extent - after),
+    ]
+    kept = [part for part in parts if shape_of(part)[dim]]
+    return b.emit(CatOp(kept, dim, b.out)) if len(kept) > 1 else kept[0] if kept else source
+
+
+@rule("aten.select_scatter.default")
+def select_scatter(
+    b: Builder, source: SSAValue, updates: SSAValue, dim: int, index: int
+) -> SSAValue:
+    """source[index] = updates along `dim`."""
+    shape = list(shape_of(source))
+    dim = normalize_dim(dim, len(shape))
+    at = index % shape[dim]
+    shape[dim] = 1
+    return slice_scatter(b, source, b.reshape(updates, shape), dim, at, at + 1, 1)
+
+
+@rule("aten.diagonal_scatter.default")
+def diagonal_scatter(
+    b: Builder, source: SSAValue, updates: SSAValue, offset: int, first: int, second: int
+) -> SSAValue:
+    """The diagonal of two dims replaced by the last dim of `updates`."""
+    rank = len(shape_of(source))
+    first, second = normalize_dim(first, rank), normalize_dim(second, rank)
+    count = shape_of(updates)[-1]
+    rows = b.iota(count, i64, max(0, -offset))
+    columns = b.iota(count, i64, max(0, offset))
+    # indexed dims that are neighbours stay where they are, others come first
+    place = min(first, second) if abs(first - second) == 1 else 0
+    order = list(range(rank - 2))
+    order.insert(place, rank - 2)
+    return _put(b, "set", source, {first: rows, second: columns}, b.permute(updates, order))

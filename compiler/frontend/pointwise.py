@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from xdsl.dialects.builtin import i1
 from xdsl.ir import Attribute, SSAValue
 
-from ...dialects.graph import element_of
+from ...dialects.graph import element_of, shape_of
 from .builder import Builder, Operand, Scalar, is_float
 from .rounding import rounds_once
 from .rules import rule
@@ -228,3 +230,61 @@ def lerp(b: Builder, x: SSAValue, y: SSAValue, weight: Operand) -> SSAValue:
     near = b.pointwise("add", x, b.pointwise("mul", w, span))
     far = b.pointwise("sub", y, b.pointwise("mul", span, b.pointwise("sub", 1.0, w)))
     return b.pointwise("where", b.pointwise("lt", b.pointwise("abs", w), 0.5), near, far)
+
+
+@rule("aten.fmax.default")
+def fmax(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:
+    """The larger one, the number where the other is NaN."""
+    return _without_nan(b, "maximum", x, y)
+
+
+@rule("aten.fmin.default")
+def fmin(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:
+    """The smaller one, the number where the other is NaN."""
+    return _without_nan(b, "minimum", x, y)
+
+
+def _without_nan(b: Builder, fn: str, x: SSAValue, y: SSAValue) -> SSAValue:
+    value = arithmetic(b, fn, x, y)
+    if not is_float(value):
+        return value
+    x, y = b.cast(x, b.out_element), b.cast(y, b.out_element)
+    value = b.pointwise("where", b.pointwise("isnan", y), x, value)
+    return b.pointwise("where", b.pointwise("isnan", x), y, value)
+
+
+@rule("aten.copysign.Tensor", "aten.copysign.Scalar")
+def copysign(b: Builder, x: Operand, y: Operand) -> SSAValue:
+    """|x| with the sign of y, that of zeros and NaN too."""
+    return arithmetic(b, "copysign", x, y)
+
+
+@rule("aten.signbit.default")
+def signbit(b: Builder, x: SSAValue) -> SSAValue:
+    """Whether the sign is minus, also of zeros and NaN."""
+    if element_of(x) == i1:
+        return b.cast(b.full(0, i1, b.out.get_shape()), i1)
+    if is_float(x):
+        x = b.pointwise("copysign", b.expand(b.full(1.0, element_of(x)), shape_of(x)), x)
+    return b.pointwise("lt", x, 0)
+
+
+@rule("aten.angle.default")
+def angle(b: Builder, x: SSAValue) -> SSAValue:
+    """pi for negative numbers, 0 for others, NaN for NaN."""
+    x = b.cast(x, b.out_element)
+    value = b.pointwise("where", b.pointwise("lt", x, 0), b.operand(math.pi, b.out_element), 0.0)
+    return b.pointwise("where", b.pointwise("isnan", x), x, value)
+
+
+@rule("aten.hypot.default")
+@rounds_once
+def hypot(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:
+    """sqrt(x^2 + y^2) without overflow in between."""
+    x, y = (b.pointwise("abs", b.cast(v, b.out_element)) for v in (x, y))
+    large, small = b.pointwise("maximum", x, y), b.pointwise("minimum", x, y)
+    ratio = b.pointwise("div", small, b.pointwise("where", b.pointwise("eq", large, 0), 1.0, large))
+    root = b.pointwise("sqrt", b.pointwise("add", b.pointwise("mul", ratio, ratio), 1.0))
+    value = b.pointwise("mul", large, root)
+    is_infinite = b.pointwise("or", b.pointwise("isinf", x), b.pointwise("isinf", y))
+    return b.pointwise("where", is_infinite, math.inf, value)

@@ -1,7 +1,8 @@
-"""Pooling: `graph.pool` windows, and adaptive pooling where its windows are regular."""
+"""Pooling: `graph.pool` windows; adaptive windows that differ in length are gathered."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +11,12 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import PoolOp, element_of, shape_of
 from .builder import Builder, elements_in
-from .reductions import mean
+from .reductions import argmax, mean
+from .resampling import Positions, pick
 from .rounding import rounds_once
-from .rules import UnsupportedUse, rule
+from .rules import rule
+from .scattering import neutral_of
+from .sorting import picked as picked_along
 from .tensor_types import DTYPES
 
 
@@ -40,8 +44,15 @@ def max_pool_with_indices(
     dilation: Sequence[int],
     ceil: bool,
 ) -> list[SSAValue | None]:
-    """max_pool; the positions are not computed."""
-    return [_pool(b, "max", source, kernel, stride, padding, dilation), None]
+    """max_pool, and where in its plane each maximum lies."""
+    largest = _pool(b, "max", source, kernel, stride, padding, dilation)
+    starts = [
+        [i * step - p for i in range(n)]
+        for n, step, p in zip(
+            b.out.get_shape()[-len(kernel) :], _strides(stride, kernel), padding, strict=True
+        )
+    ]
+    return [largest, _positions(b, source, starts, kernel, dilation)]
 
 
 @rule("aten.avg_pool1d.default")
@@ -105,9 +116,18 @@ def adaptive_avg_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> SSAV
     targets = b.out.get_shape()[-rank:]
     if all(t == 1 for t in targets):
         return mean(b, source, list(range(len(shape) - rank, len(shape))), True)
-    windows = _equal_windows(shape[-rank:], targets)
-    total = _pool(b, "sum", source, windows, windows, *_plain(windows))
-    return b.pointwise("div", total, float(elements_in(windows)))
+    if all(n % t == 0 for n, t in zip(shape[-rank:], targets, strict=True)):
+        windows = [n // t for n, t in zip(shape[-rank:], targets, strict=True)]
+        total = _pool(b, "sum", source, windows, windows, *_plain(windows))
+        return b.pointwise("div", total, float(elements_in(windows)))
+    for d, t in enumerate(targets, start=len(shape) - rank):
+        starts, lengths = _uneven_windows(shape[d], t)
+        total = b.reduce("sum", _gathered(b, source, d, starts, lengths, 0.0), [d + 1], False)
+        count = b.constant("window_lengths", lengths.astype(np.float64))
+        source = b.pointwise(
+            "div", total, b.per_channel(b.cast(count, element_of(total)), len(shape), d)
+        )
+    return source
 
 
 @rule(
@@ -116,16 +136,83 @@ def adaptive_avg_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> SSAV
     "aten.adaptive_max_pool3d.default",
 )
 def adaptive_max_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> list[SSAValue | None]:
-    """Maxima of equal windows; the positions are not computed."""
-    windows = _equal_windows(shape_of(source)[-len(size) :], b.out.get_shape()[-len(size) :])
-    return [_pool(b, "max", source, windows, windows, *_plain(windows)), None]
+    """Maxima of windows of about equal size, and where in its plane each lies."""
+    rank, shape = len(size), shape_of(source)
+    windows = [
+        _uneven_windows(n, t) for n, t in zip(shape[-rank:], b.out.get_shape()[-rank:], strict=True)
+    ]
+    largest = source
+    for d, (starts, lengths) in enumerate(windows, start=len(shape) - rank):
+        gathered = _gathered(b, largest, d, starts, lengths, -math.inf)
+        largest = b.reduce("max", gathered, [d + 1], False)
+    if 0 in b.out.get_shape() or any((lengths != lengths[0]).any() for _, lengths in windows):
+        return [largest, None]
+    kernel = [int(lengths[0]) for _, lengths in windows]
+    starts = [list(map(int, first)) for first, _ in windows]
+    return [largest, _positions(b, source, starts, kernel, [1] * rank)]
 
 
-def _equal_windows(extents: Sequence[int], targets: Sequence[int]) -> list[int]:
-    for n, t in zip(extents, targets, strict=True):
-        if n % t:
-            raise UnsupportedUse(f"adaptive pooling of {n} elements to {t} has unequal windows")
-    return [n // t for n, t in zip(extents, targets, strict=True)]
+def _uneven_windows(extent: int, count: int) -> tuple[Positions, Positions]:
+    """First element and length of each of `count` windows that cover `extent` elements."""
+    first = np.arange(count) * extent // max(count, 1)
+    last = -(-(np.arange(count) + 1) * extent // max(count, 1))
+    return first, last - first
+
+
+def _gathered(
+    b: Builder, source: SSAValue, dim: int, first: Positions, lengths: Positions, neutral: float
+) -> SSAValue:
+    """`dim` as (window, element of it); `neutral` where a window is shorter than the longest."""
+    shape = shape_of(source)
+    size = int(lengths.max(initial=0))
+    at = np.minimum(first[:, None] + np.arange(size), shape[dim] - 1)
+    picked = pick(b, source, dim, at.reshape(-1))
+    value = b.reshape(picked, [*shape[:dim], len(first), size, *shape[dim + 1 :]])
+    inside = np.arange(size) < lengths[:, None]
+    if inside.all():
+        return value
+    mask = b.constant("inside", inside.reshape(*inside.shape, *[1] * (len(shape) - dim - 1)))
+    return b.pointwise("where", mask, value, neutral)
+
+
+def _positions(
+    b: Builder,
+    source: SSAValue,
+    starts: Sequence[Sequence[int]],
+    kernel: Sequence[int],
+    dilation: Sequence[int],
+) -> SSAValue:
+    """The index, in the flattened plane, of the first largest element of each window.
+
+    `starts` has the first index of every window in each dim, which may lie in the padding.
+    """
+    rank = len(kernel)
+    extents = shape_of(source)[-rank:]
+    lead = list(shape_of(source)[:-rank])
+    outs = [len(s) for s in starts]
+    at = np.zeros((), np.int64)
+    inside = np.ones((), np.bool_)
+    for n, first, k, step in zip(extents, starts, kernel, dilation, strict=True):
+        along = np.asarray(first)[:, None] + np.arange(k) * step
+        at = at[..., None, None] * n + np.clip(along, 0, n - 1)
+        inside = inside[..., None, None] & (along >= 0) & (along < n)
+    order = [*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)]
+    shape = [elements_in(outs), elements_in(kernel)]
+    flat_at, flat_inside = (x.transpose(order).reshape(shape) for x in (at, inside))
+    flat = b.reshape(source, [*lead, elements_in(extents)])
+    picked = pick(b, flat, len(lead), flat_at.reshape(-1))
+    windows = b.reshape(picked, [*lead, *shape])
+    if not flat_inside.all():
+        windows = b.pointwise(
+            "where",
+            b.constant("inside", flat_inside),
+            windows,
+            neutral_of("max", element_of(source)),
+        )
+    best = argmax(b, windows, len(lead) + 1, True)
+    table = b.expand(b.constant("window_elements", flat_at), [*lead, *shape])
+    found = picked_along(b, table, best, len(lead) + 1)
+    return b.reshape(found, [*lead, *outs])
 
 
 def _pool(

@@ -20,6 +20,7 @@ RULES: dict[str, Rule] = {}
 
 FAMILIES = (
     "pointwise",
+    "hyperbolic",
     "selection",
     "activations",
     "views",
@@ -31,6 +32,9 @@ FAMILIES = (
     "attention",
     "convolution",
     "pooling",
+    "resampling",
+    "distances",
+    "bags",
     "indexing",
     "sorting",
     "scattering",

@@ -33,6 +33,13 @@ def cumprod(b: Builder, source: SSAValue, dim: int, _dtype: object) -> SSAValue:
     return scan(b, "prod", b.cast(source, b.out_element), dim)
 
 
+@rule("aten.logcumsumexp.default")
+@rounds_once
+def logcumsumexp(b: Builder, source: SSAValue, dim: int) -> SSAValue:
+    """Logarithms of running sums of exponentials."""
+    return scan(b, "logaddexp", b.cast(source, b.out_element), dim)
+
+
 @rule("aten.cummax.default")
 @rounds_once
 def cummax(b: Builder, source: SSAValue, dim: int) -> Pair:

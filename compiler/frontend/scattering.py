@@ -91,7 +91,7 @@ def scatter_reduce(
         hits = scattered(b, "add", none, dim, indices, b.expand(b.full(1, i64), shape_of(updates)))
     start = source
     if hits is not None and not include_self:
-        neutral = _neutral(fn, element_of(source))
+        neutral = neutral_of(fn, element_of(source))
         start = b.pointwise("where", b.pointwise("gt", hits, 0), neutral, source)
     result = scattered(b, fn, start, dim, indices, updates)
     if reduce != "mean":
@@ -102,7 +102,7 @@ def scatter_reduce(
     return b.pointwise("div" if is_float(source) else "floor_div", result, count)
 
 
-def _neutral(fn: str, element: Attribute) -> Scalar:
+def neutral_of(fn: str, element: Attribute) -> Scalar:
     """The number that `fn` combines with anything to the latter."""
     if fn in ("add", "mul"):
         return 0 if fn == "add" else 1

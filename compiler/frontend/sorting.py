@@ -84,6 +84,34 @@ def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     return b.reshape(picked(b, source, first_nan, dim), shape_of(middle[0])), at
 
 
+@rule("aten.nanmedian.dim")
+@rounds_once
+def nan_median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
+    """The lower median of the numbers; NaN, the first one, where there are no numbers."""
+    if not is_float(source) or not shape_of(source):
+        return median(b, source, dim, keep)
+    dim = normalize_dim(dim, len(shape_of(source)))
+    _, order = sorted_pair(b, source, dim, False, extent_of(source, dim))
+    is_number = b.pointwise("not", b.pointwise("isnan", source))
+    count = b.reduce("sum", b.cast(is_number, i64), [dim], True)
+    # NaN come after all numbers in the order
+    half = b.pointwise("floor_div", b.pointwise("sub", b.pointwise("maximum", count, 1), 1), 2)
+    at = picked(b, order, half, dim)
+    value = picked(b, source, at, dim)
+    if keep:
+        return value, at
+    shape = [n for d, n in enumerate(shape_of(at)) if d != dim]
+    return b.reshape(value, shape), b.reshape(at, shape)
+
+
+@rule("aten.nanmedian.default")
+@rounds_once
+def nan_median_of_all(b: Builder, source: SSAValue) -> SSAValue:
+    """The lower median of all numbers."""
+    flat = b.reshape(source, [elements_in(shape_of(source))])
+    return nan_median(b, flat, 0, False)[0]
+
+
 @rule("aten.median.default")
 @rounds_once
 def median_of_all(b: Builder, source: SSAValue) -> SSAValue:

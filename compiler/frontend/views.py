@@ -9,7 +9,7 @@ from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import shape_of
 from .builder import Builder, normalize_dim, normalize_dims
-from .rules import UnsupportedUse, rule
+from .rules import rule
 
 
 @rule(
@@ -188,23 +188,3 @@ def diagonal(b: Builder, source: SSAValue, offset: int, first: int, second: int)
             exprs.append(AffineExpr.dimension(kept))
             kept += 1
     return b.view(source, exprs, b.out.get_shape())
-
-
-@rule(
-    "aten.upsample_nearest1d.default",
-    "aten.upsample_nearest2d.default",
-    "aten.upsample_nearest3d.default",
-    "aten.upsample_nearest1d.vec",
-    "aten.upsample_nearest2d.vec",
-    "aten.upsample_nearest3d.vec",
-)
-def upsample_nearest(b: Builder, source: SSAValue, *_: object) -> SSAValue:
-    """Source index floor(i * extent / new extent); only for whole ratios, where it is exact."""
-    shape, result = shape_of(source), b.out.get_shape()
-    exprs = []
-    for d, (n, m) in enumerate(zip(shape, result, strict=True)):
-        if m % n and n % m:
-            raise UnsupportedUse(f"the ratio {n} to {m} is not a whole number")
-        dim = AffineExpr.dimension(d)
-        exprs.append(dim if m == n else dim // (m // n) if m > n else dim * (n // m))
-    return b.view(source, exprs, result)

@@ -25,6 +25,7 @@ SCANS: dict[str, np.ufunc] = {
     "prod": np.multiply,
     "max": np.maximum,
     "min": np.minimum,
+    "logaddexp": np.logaddexp,
 }
 UPDATES: dict[str, np.ufunc] = {
     "add": np.add,

@@ -114,6 +114,7 @@ BINARY: Table = {
         "maximum",
         "minimum",
         "atan2",
+        "copysign",
         "eq",
         "ne",
         "lt",

@@ -66,6 +66,7 @@ _MATH_OPS: dict[str, type[IRDLOperation]] = {
     "tanh": math.TanhOp,
     "erf": math.ErfOp,
     "atan2": math.Atan2Op,
+    "copysign": math.CopySignOp,
 }
 _ROUNDING_OPS: dict[str, type[IRDLOperation]] = {
     "floor": math.FloorOp,

@@ -12,7 +12,7 @@ from typing import cast
 
 from xdsl.builder import Builder
 from xdsl.context import Context
-from xdsl.dialects import arith, memref, tensor
+from xdsl.dialects import arith, math, memref, tensor
 from xdsl.dialects.builtin import (
     AnyFloat,
     ArrayAttr,
@@ -53,11 +53,25 @@ COMBINERS: dict[type[Operation], str] = {
     arith.AndIOp: "and",
     arith.OrIOp: "or",
 }
+
+
+def _log_add_exp(s: ScalarBuilder, total: SSAValue, x: SSAValue) -> SSAValue:
+    """log(exp(total) + exp(x)); equal numbers apart, as infinities have no difference."""
+    larger = s.maximum(total, x)
+    apart = s.negate(s.absolute(s.sub(total, x)))
+    rest = s.insert(math.Log1pOp(s.exp(apart)))
+    same = s.both(
+        s.compare("eq", total, x), s.compare("eq", s.absolute(x), s.like(float("inf"), x))
+    )
+    return s.select(same, larger, s.add(larger, rest))
+
+
 SCAN_FUNCTIONS = {
     "sum": ScalarBuilder.add,
     "prod": ScalarBuilder.mul,
     "max": ScalarBuilder.maximum,
     "min": ScalarBuilder.minimum,
+    "logaddexp": _log_add_exp,
 }
 
 

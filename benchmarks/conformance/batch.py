@@ -1,0 +1,196 @@
+"""Compile and check many samples at once: hundreds of tiny graphs share one compiler run."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tilecast.codegen.c import emit_program, emit_unit
+from tilecast.compiler.driver import exported, lower
+from tilecast.compiler.frontend.tensor_types import to_numpy
+from tilecast.compiler.logging import Progress
+from tilecast.compiler.lowering import Lowered
+from tilecast.compiler.options import Options, resolve_options
+from tilecast.compiler.runtime.artifact import Artifact
+from tilecast.compiler.runtime.cache import open_store
+from tilecast.compiler.runtime.library import call_unit
+from tilecast.compiler.runtime.model import CompiledModel
+from tilecast.compiler.runtime.toolchain import build_library, find_toolchain
+from tilecast.compiler.target import resolve_target
+from tilecast.compiler.verify.compare import compare
+from tilecast.compiler.verify.eager import run_program
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.errors import TilecastError
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
+from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import FuncOp
+
+from .samples import Sample
+
+SECONDS = 30  # for one sample; what takes longer counts as a crash
+UNIT_CASES = 24  # samples per C file
+Status = Literal["pass", "refused", "mismatch", "crash", "invalid"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a sample: `invalid` samples do not run in eager either."""
+
+    operator: str
+    dtype: str
+    index: int
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sample that is lowered and waits for the C compiler."""
+
+    sample: Sample
+    program: ExportedProgram
+    artifact: Artifact
+    kernels: tuple[FuncOp, ...]
+    text: str
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """TimeoutError after `seconds`."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_samples(samples: Sequence[Sample], target: str) -> list[Outcome]:
+    """Every sample through all stages, compared with eager PyTorch in float64."""
+    machine = resolve_target(target)
+    outcomes: list[Outcome] = []
+    cases: list[Case] = []
+    for number, sample in enumerate(samples):
+        try:
+            with time_limit(SECONDS), warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                cases.append(lowered_case(sample, f"c{number}", machine, target))
+        except Exception as error:
+            outcomes.append(failure(sample, error))
+    for first in range(0, len(cases), UNIT_CASES * 8):
+        outcomes += run_cases(cases[first : first + UNIT_CASES * 8], machine)
+    return outcomes
+
+
+def failure(sample: Sample, error: Exception) -> Outcome:
+    """The outcome of a sample that did not get as far as running."""
+    refused = isinstance(error, TilecastError) and "defect of tilecast" not in str(error)
+    status: Status = "refused" if refused else "crash"
+    text = " ".join(str(error).split()) if refused else f"{type(error).__name__}: {error}"
+    return Outcome(sample.operator, sample.dtype, sample.index, status, text[:300])
+
+
+def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Case:
+    """The C text of a sample, and its kernels under names of their own."""
+    settings: Options = resolve_options({"name": name, "target": target, "threads": 1})
+    inputs = tuple(tensor.clone() for tensor in sample.inputs)
+    program, leaves = exported(sample.module, inputs, None)
+    lowered: Lowered = lower(program, leaves, settings, machine, Progress(False))
+    artifact = lowered.artifact(settings, machine, 1, "none", ())
+    main, kernels = lowered.functions()
+    text = emit_program(main, kernels, name, prefix=f"{name}_") + call_unit(name)
+    for kernel in kernels:
+        kernel.properties["sym_name"] = StringAttr(f"{name}_{kernel.sym_name.data}")
+    return Case(sample, program, artifact, tuple(kernels), text)
+
+
+def run_cases(cases: Sequence[Case], machine: Machine) -> list[Outcome]:
+    """Build one library of all cases and run each; cases that do not build are found one by one."""
+    if not cases:
+        return []
+    units = {}
+    for first in range(0, len(cases), UNIT_CASES):
+        part = cases[first : first + UNIT_CASES]
+        kernels = [kernel for case in part for kernel in case.kernels]
+        units[f"kernels{first}.c"] = emit_unit(kernels, machine)
+        units[f"programs{first}.c"] = "\n".join(case.text for case in part)
+    with tempfile.TemporaryDirectory(prefix="tilecast-conformance-") as folder:
+        path = Path(folder) / "cases.so"
+        try:
+            path.write_bytes(build_library(units, find_toolchain(), machine, open_store(False)))
+        except TilecastError as error:
+            if len(cases) > 1:
+                half = len(cases) // 2
+                return run_cases(cases[:half], machine) + run_cases(cases[half:], machine)
+            (case,) = cases
+            text = f"defect: the C compiler refused it: {error}"
+            return [replace(failure(case.sample, error), status="crash", reason=text[-300:])]
+        return [run_case(case, path) for case in cases]
+
+
+def run_case(case: Case, library: Path) -> Outcome:
+    """One sample, compiled and eager."""
+    sample = case.sample
+    outcome = Outcome(sample.operator, sample.dtype, sample.index, "pass")
+    inputs = [tensor.clone() for tensor in sample.inputs]
+    try:
+        native = run_program(case.program, [t.clone() for t in inputs], double=False)
+    except Exception as error:
+        return replace(outcome, status="invalid", reason=f"eager: {error}"[:200])
+    try:
+        wide = run_program(case.program, [t.clone() for t in inputs], double=True)
+    except Exception:
+        wide = native  # float64 does not take this operator: a result in its own type decides
+    try:
+        with time_limit(SECONDS):
+            model = CompiledModel(replace(case.artifact, library=library))
+            found = tree_leaves(model(*inputs))
+    except Exception as error:
+        return failure(sample, error)
+    return checked(outcome, found, wide, native, case.artifact.reduction_length)
+
+
+def checked(
+    outcome: Outcome, found: list[Any], wide: list[Any], native: list[Any], length: int
+) -> Outcome:
+    """The outcome after comparing every result."""
+    if len(found) != len(native):
+        text = f"{len(found)} results instead of {len(native)}"
+        return replace(outcome, status="mismatch", reason=text)
+    for got, reference, eager in zip(found, wide, native, strict=True):
+        reason = difference(got, reference, eager, length)
+        if reason:
+            return replace(outcome, status="mismatch", reason=reason)
+    return outcome
+
+
+def difference(got: Any, reference: Any, eager: Any, length: int) -> str:
+    """What is wrong with one result; empty where nothing is."""
+    if not isinstance(eager, Tensor):
+        return "" if got == eager else f"{got!r} instead of {eager!r}"
+    if got.dtype != eager.dtype or got.shape != eager.shape:
+        return (
+            f"{got.dtype} of shape {tuple(got.shape)} instead of {eager.dtype} {tuple(eager.shape)}"
+        )
+    arrays = [to_numpy(tensor) for tensor in (got, reference, eager)]
+    result = compare("model", "result", *arrays, length)
+    if result.passed:
+        return ""
+    return (
+        f"found {result.found!r}, expected {result.expected!r} at {result.index}, "
+        f"{result.margin:.3g} times what is allowed"
+    )
