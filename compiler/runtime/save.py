@@ -19,7 +19,8 @@ from ...codegen.package import (
     write_package,
 )
 from ..verify.compare import allowed_error
-from ..verify.eager import run_program
+from ..verify.definite import DefiniteInterpreter
+from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
 from .library import CALL_SOURCE
@@ -87,8 +88,8 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     """Inputs, reference outputs in the output type, and how far results may be off."""
     signature = artifact.signature
     inputs = fresh_leaves(leaves, CHECK_SEED)
-    references = run_program(program, inputs, double=True)
-    natives = run_program(program, inputs, double=False)
+    references = run_program(program, inputs, DoubleInterpreter)
+    natives = run_program(program, inputs, DefiniteInterpreter)
     outputs: dict[int, CheckOutput] = {}
     for k, leaf in enumerate(signature.leaves):
         if leaf.kind == "result":

@@ -6,6 +6,7 @@ length of the sums behind it). Integers and booleans must be equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ def compare(
     type first: NaN must meet NaN and an infinity the same infinity.
     """
     if found.dtype.kind not in "f":
-        return compare_exact(kind, name, found, reference, eager)
+        return compare_exact(kind, name, found, reference, [eager])
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = reference.astype(found.dtype)
     got, want = found.astype(np.float64).reshape(-1), reference.astype(np.float64).reshape(-1)
@@ -87,14 +88,20 @@ def allowed_error(reference: Array, eager: Array, reduction_length: int) -> tupl
 
 
 def compare_exact(
-    kind: Literal["kernel", "model"], name: str, found: Array, reference: Array, eager: Array
+    kind: Literal["kernel", "model"],
+    name: str,
+    found: Array,
+    reference: Array,
+    others: Sequence[Array],
 ) -> CheckResult:
-    """Integers and booleans: equal to the reference, or to eager where that differs from it.
+    """Integers and booleans: each equal to the reference or to one of the `others`.
 
     (An index computed from floats, such as argmax, may legitimately follow float32 rounding.)
     """
     got, want = found.reshape(-1), reference.reshape(-1)
-    wrong = (got != want) & (got != eager.reshape(-1))
+    wrong = got != want
+    for other in others:
+        wrong &= got != other.reshape(-1)
     margin = np.where(wrong, np.inf, 0.0)
     numbers = got.astype(np.float64), want.astype(np.float64)
     error = np.where(wrong, np.maximum(np.abs(numbers[0] - numbers[1]), 1.0), 0.0)

@@ -19,7 +19,8 @@ import pytest
 import tilecast
 from tilecast.compiler.frontend import export_model
 from tilecast.compiler.verify.compare import compare
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
@@ -116,7 +117,7 @@ def run_table(table: Table, target: str) -> dict[str, Results]:
     program = export_model(model, inputs)
     compiled = tilecast.compile(program, inputs, verify=False, target=target, threads=2)
     outputs = compiled(*inputs)
-    flat = [run_program(program, inputs, double=double) for double in (True, False)]
+    flat = [run_program(program, inputs, kind) for kind in (DoubleInterpreter, DefiniteInterpreter)]
     _, spec = tree_flatten(model(*inputs))
     counts = [child.num_leaves for child in spec.children()]
     results, start = {}, 0
