@@ -24,6 +24,7 @@ from .task import MeasureTask
 from .worker_process import WorkerDied, WorkerTimeout
 
 BUILT = "built.jsonl"
+NOISY = 0.2  # a sample with more noise is taken again in the next run
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def measure_schedules(
 
 
 def _measured(data: DataSet, name: str) -> set[str]:
-    return {s.steps for s in data.samples() if s.task == name}
+    """What need not be measured again."""
+    return {s.steps for s in data.samples() if s.task == name and s.noise < NOISY}
 
 
 def _measure(runner: RunProcess, library: Library, best: float, effort: Effort) -> Sample:

@@ -22,10 +22,12 @@ _LOGS = tuple(n for n in STATEMENT_NAMES if n.startswith("log_"))
 PROGRAM_NAMES = (
     *(f"sum_{name}" for name in _SUMMED),
     *(f"total_{name}" for name in _LOGS),
-    *("statements", "shared_loops", "imbalance"),
+    *("statements", "shared_loops", "longest_share"),
     *(f"{name}_{k}" for k in range(LONGEST) for name in STATEMENT_NAMES),
     *HARDWARE_NAMES,
 )
+_SECONDS = _SUMMED.index("seconds")
+_LOG_INDEX = np.array([STATEMENT_NAMES.index(n) for n in _LOGS])
 ROOFLINE = PROGRAM_NAMES.index("sum_seconds")
 
 
@@ -35,15 +37,29 @@ def program_features(
     """(one row of `PROGRAM_NAMES` per program, in which seconds are logarithms; the rows of
     `STATEMENT_NAMES` of each program)."""
     rows = statement_rows(programs, hardware)
-    found = np.empty((len(programs), len(PROGRAM_NAMES)))
+    counts = np.array([len(p.nests) for p in programs])
+    starts = np.cumsum(counts) - counts
     machine = {t: hardware.features(t) for t in {p.threads for p in programs}}
-    at = 0
-    statements = []
-    for k, program in enumerate(programs):
-        statements.append(rows[at : at + len(program.nests)])
-        found[k] = aggregated(statements[-1], program, machine[program.threads])
-        at += len(program.nests)
-    return found, statements
+    times = np.add.reduceat(rows[:, : len(_SUMMED)], starts)
+    totals = np.log1p(np.add.reduceat(np.expm1(np.minimum(rows[:, _LOG_INDEX], 60.0)), starts))
+    order = np.lexsort((-rows[:, _SECONDS], np.repeat(np.arange(len(programs)), counts)))
+    longest = []
+    for k in range(LONGEST):
+        there = counts > k
+        found = np.where(there[:, None], rows[order[np.where(there, starts + k, 0)]], 0.0)
+        found[:, : len(_SUMMED)] = np.log(found[:, : len(_SUMMED)] + TINY)
+        longest.append(found)
+    share = np.exp(longest[0][:, _SECONDS]) / np.maximum(times[:, _SECONDS], TINY)
+    extra = np.stack([counts, [shared_loops(p) for p in programs], share], axis=1)
+    hardware_rows = np.array([machine[p.threads] for p in programs])
+    features = np.hstack([np.log(times + TINY), totals, extra, *longest, hardware_rows])
+    return features, [rows[at : at + n] for at, n in zip(starts, counts, strict=True)]
+
+
+def shared_loops(program: ScheduledProgram) -> float:
+    """The share of loops around statements that another statement is in, too."""
+    axes = [a for nest in program.nests for a in nest.axes.tolist()]
+    return 1 - len(set(axes)) / max(1, len(axes))
 
 
 def statement_rows(programs: Sequence[ScheduledProgram], hardware: Hardware) -> Array:
@@ -56,29 +72,4 @@ def statement_rows(programs: Sequence[ScheduledProgram], hardware: Hardware) -> 
         members: list[StatementNest] = [nests[k][0] for k in places]
         threads = nests[places[0]][1]
         found[places] = statement_features(members[0].facts, members, threads, hardware)
-    return found
-
-
-def aggregated(rows: Array, program: ScheduledProgram, machine: Array) -> Array:
-    """One program's row out of those of its statements."""
-    summed = len(_SUMMED)
-    times = np.log(rows[:, :summed].sum(axis=0) + TINY)
-    totals = total_of_logs(rows)
-    order = np.argsort(-rows[:, summed - 1], kind="stable")[:LONGEST]
-    longest = np.zeros((LONGEST, rows.shape[1]))
-    longest[: len(order)] = rows[order]
-    longest[:, :summed] = np.log(longest[:, :summed] + TINY)
-    axes = [a for nest in program.nests for a in nest.axes]
-    shared = 1 - len(set(axes)) / max(1, len(axes))
-    share = rows[order[0], summed - 1] / max(rows[:, summed - 1].sum(), TINY)
-    extra = [len(rows), shared, share]
-    return np.concatenate([times, totals, extra, longest.ravel(), machine])
-
-
-_LOG_INDEX = np.array([STATEMENT_NAMES.index(n) for n in _LOGS])
-
-
-def total_of_logs(rows: Array) -> Array:
-    """Logarithms of the sums of what the `log_` columns are logarithms of."""
-    found: Array = np.log1p(np.expm1(np.minimum(rows[:, _LOG_INDEX], 60.0)).sum(axis=0))
     return found

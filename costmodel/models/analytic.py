@@ -37,7 +37,7 @@ class RandomModel:
 
     def save(self, folder: Path) -> None:
         """Only the name."""
-        write_description(folder, self.name, {})
+        write_description(folder, self.name)
 
 
 @dataclass
@@ -61,4 +61,4 @@ class RooflineModel:
 
     def save(self, folder: Path) -> None:
         """Only the name."""
-        write_description(folder, self.name, {})
+        write_description(folder, self.name)

@@ -20,7 +20,7 @@ def feature_digest() -> str:
     return hashlib.blake2b("\n".join(PROGRAM_NAMES).encode(), digest_size=16).hexdigest()
 
 
-def write_description(folder: Path, kind: str, content: dict[str, Any], **parts: bytes) -> None:
+def write_description(folder: Path, kind: str, **parts: bytes) -> None:
     """Write the parts (name=bytes), then model.json, which lists their digests, last of all."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
@@ -32,7 +32,6 @@ def write_description(folder: Path, kind: str, content: dict[str, Any], **parts:
         "features": feature_digest(),
         "kind": kind,
         "parts": files,
-        "content": content,
     }
     write_whole(folder / DESCRIPTION, json.dumps(described, indent=1, sort_keys=True).encode())
 
@@ -44,14 +43,14 @@ def write_whole(path: Path, data: bytes) -> None:
     staging.replace(path)
 
 
-def read_description(folder: Path) -> tuple[str, dict[str, Any], dict[str, bytes]]:
-    """(kind, content, bytes of each part) of a model; InvalidInputError for what is none, is of
+def read_description(folder: Path) -> tuple[str, dict[str, bytes]]:
+    """(kind, bytes of each part) of a model; InvalidInputError for what is none, is of
     another schema, or is damaged."""
     path = folder / DESCRIPTION
     try:
         data = json.loads(bounded(path, LARGEST_DESCRIPTION))
         schema, features = data["schema"], data["features"]
-        kind, content, files = data["kind"], data["content"], data["parts"]
+        kind, files = data["kind"], data["parts"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInputError(
             f"{path} is no cost model: {type(error).__name__}: {error}"
@@ -61,9 +60,9 @@ def read_description(folder: Path) -> tuple[str, dict[str, Any], dict[str, bytes
             f"{path} was trained on features of schema {schema!r}, this version has {SCHEMA}; "
             "train it again with `tilecast costmodel train`"
         )
-    if not (isinstance(kind, str) and isinstance(content, dict) and isinstance(files, dict)):
+    if not (isinstance(kind, str) and isinstance(files, dict)):
         raise InvalidInputError(f"{path} is no cost model: its fields have other types")
-    return kind, content, {name: read_part(folder, name, files[name]) for name in files}
+    return kind, {name: read_part(folder, name, files[name]) for name in files}
 
 
 def read_part(folder: Path, name: str, described: Any) -> bytes:

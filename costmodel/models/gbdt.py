@@ -1,7 +1,7 @@
 """Gradient-boosted trees: LambdaRank within tasks for the order, a second head for seconds.
 
-The seconds head learns log(measured / roofline), so that what the roofline knows about sizes need
-not be learned from few tasks.
+Both start from the roofline, so that what it knows need not be learned from few tasks: the order
+from its logarithm, the seconds head from its value.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from .files import write_description
 from .interface import Candidates, slowdowns
 from .tree_text import check_trees
 
+PRIOR = 2.0  # scores by which the roofline tells candidates apart that differ by the factor e
 GRADES = 31  # relevance of the fastest of a task; half as fast is 15
-ROUNDS = 300
+ROUNDS = 200
 COMMON: dict[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 31,
-    "min_data_in_leaf": 10,
+    "learning_rate": 0.04,
+    "num_leaves": 15,
+    "min_data_in_leaf": 12,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -56,8 +57,9 @@ class GbdtModel:
     def predict(self, candidates: Candidates) -> Array:
         """From the ranking head."""
         self._check_is_trained()
-        found: Array = np.asarray(self.ranker.predict(candidates.features, num_threads=1))
-        return found
+        found = np.asarray(self.ranker.predict(candidates.features, num_threads=1))
+        score: Array = found - PRIOR * candidates.features[:, ROOFLINE]
+        return score
 
     def seconds(self, candidates: Candidates) -> Array:
         """From the seconds head."""
@@ -78,7 +80,9 @@ class GbdtModel:
         sizes = np.unique(groups, return_counts=True)[1]
         grades = np.round(GRADES / slowdowns(groups, y)).astype(np.int64)
         self.ranker = lightgbm.train(
-            {**COMMON, **RANKING}, lightgbm.Dataset(x, grades, group=sizes), self.rounds
+            {**COMMON, **RANKING},
+            lightgbm.Dataset(x, grades, group=sizes, init_score=-PRIOR * x[:, ROOFLINE]),
+            self.rounds,
         )
         # Tasks count alike, however many samples they have.
         weights = (1.0 / sizes)[np.unique(groups, return_inverse=True)[1]]
@@ -102,13 +106,12 @@ class GbdtModel:
         write_description(
             folder,
             self.name,
-            {"rounds": self.rounds},
             ranker=self.ranker.model_to_string().encode(),
             regressor=self.regressor.model_to_string().encode(),
         )
 
     @staticmethod
-    def restored(content: dict[str, Any], parts: dict[str, bytes]) -> GbdtModel:
+    def restored(parts: dict[str, bytes]) -> GbdtModel:
         """The model of a checked description."""
         model = GbdtModel()
         for head in ("ranker", "regressor"):

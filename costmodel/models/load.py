@@ -10,11 +10,15 @@ from .analytic import RandomModel, RooflineModel
 from .files import read_description
 from .gbdt import GbdtModel
 from .interface import CostModel
+from .recursive import RecursiveModel
+from .tokens import TokensModel
 
 MODELS: dict[str, Callable[[], CostModel]] = {
     "random": RandomModel,
     "roofline": RooflineModel,
     "gbdt": GbdtModel,
+    "recursive": RecursiveModel,
+    "tokens": TokensModel,
 }
 
 
@@ -27,10 +31,14 @@ def new_model(name: str) -> CostModel:
 
 def load_model(folder: Path) -> CostModel:
     """The model that `save` wrote; InvalidInputError for anything else. Runs nothing it reads."""
-    kind, content, parts = read_description(folder)
+    kind, parts = read_description(folder)
     match kind:
         case "random" | "roofline":
             return new_model(kind)
         case "gbdt":
-            return GbdtModel.restored(content, parts)
+            return GbdtModel.restored(parts)
+        case "recursive" | "tokens":
+            model = RecursiveModel() if kind == "recursive" else TokensModel()
+            model.restore(parts)
+            return model
     raise InvalidInputError(f"{folder}: no cost model {kind!r}; there are {', '.join(MODELS)}")

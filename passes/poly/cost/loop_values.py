@@ -21,6 +21,7 @@ from ....dialects.errors import IllegalScheduleError
 Values = npt.NDArray[np.int64]
 LONGEST = 1 << 14  # values of a dim that are evaluated; beyond, counts are scaled
 _DIM = re.compile(r"\bi(\d+)\b")
+_FACTOR = re.compile(r"\b(\d+)(?=i\d)")  # isl writes 2i1 for 2*i1
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -32,10 +33,16 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 
 
 @lru_cache(maxsize=16384)
+def spelled_out(text: str) -> str:
+    """An isl expression in the syntax of Python."""
+    return re.sub(r"\bmod\b", "%", _FACTOR.sub(r"\1*", text.strip()))
+
+
+@lru_cache(maxsize=16384)
 def parsed(text: str) -> ast.expr:
     """The syntax tree of an isl expression."""
     try:
-        return ast.parse(re.sub(r"\bmod\b", "%", text.strip()), mode="eval").body
+        return ast.parse(spelled_out(text), mode="eval").body
     except SyntaxError as error:
         raise IllegalScheduleError(
             f"expected an expression over i0, i1, ..., found {text!r}"
@@ -45,7 +52,7 @@ def parsed(text: str) -> ast.expr:
 @lru_cache(maxsize=16384)
 def dims_in(text: str) -> tuple[int, ...]:
     """The dims that an expression uses."""
-    return tuple(sorted({int(d) for d in _DIM.findall(text)}))
+    return tuple(sorted({int(d) for d in _DIM.findall(spelled_out(text))}))
 
 
 def evaluate(node: ast.expr, values: dict[int, Any]) -> Any:

@@ -60,6 +60,12 @@ def test_a_wavefront_is_as_long_as_both_dims():
     assert trips.prod() == pytest.approx(54, rel=0.5)
 
 
+def test_factors_stand_before_dims_without_a_sign():
+    trips, free = counted(("floor((2 + 2i1)/32)", "2 + 2i1", "-3i0"), (5, 64))
+    assert trips.tolist() == [5, 12.8, 5]
+    assert free[-1].tolist() == [1, 1]
+
+
 def test_constant_loops_run_once():
     assert counted(("0", "i0", "3"), (7,))[0].tolist() == [1, 7, 1]
 

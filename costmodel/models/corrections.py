@@ -1,0 +1,174 @@
+"""Networks that correct the roofline: how they are trained, kept in files, and asked.
+
+A network gives log(seconds / roofline) of a program, so that what the roofline knows about sizes
+need not be learned from few tasks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+
+from ...dialects.errors import InvalidInputError
+from ..features.nests import Array
+from ..features.program import ROOFLINE
+from .files import write_description
+from .interface import Candidates
+
+EPOCHS = 60
+BATCH_TASKS = 8
+RATE = 2e-3
+WITHIN = 2.0  # weight of the error within a task: order matters more than level
+SMALLEST_SPREAD = 1e-3
+LARGEST_INPUT = 6.0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Tensors are so small here that a second thread makes them many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass
+class CorrectionModel(ABC):
+    """`update` trains anew on all samples it was given. Inputs are scaled by mean and spread."""
+
+    epochs: int = EPOCHS
+    name: str = ""
+    network: torch.nn.Module = field(init=False)
+    scale: dict[str, torch.Tensor] = field(default_factory=dict)
+    _seen: list[tuple[Candidates, Array]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.network = self.new_network()
+
+    @abstractmethod
+    def new_network(self) -> torch.nn.Module:
+        """The network with random weights."""
+
+    @abstractmethod
+    def inputs(self, candidates: Candidates) -> dict[str, Array]:
+        """Rows of numbers by name, to be scaled."""
+
+    @abstractmethod
+    def widths(self) -> dict[str, int]:
+        """The length of the rows of each input."""
+
+    @abstractmethod
+    def structure(self, candidates: Candidates) -> Any:
+        """What else the network is called with."""
+
+    def predict(self, candidates: Candidates) -> Array:
+        """Short is good."""
+        return -np.log(self.seconds(candidates))
+
+    def seconds(self, candidates: Candidates) -> Array:
+        """The roofline, corrected."""
+        if not self.scale:
+            raise InvalidInputError(f"this {self.name} model is not trained; use `update`")
+        self.network.eval()
+        with one_thread(), torch.inference_mode():
+            found = self._corrections(candidates).double().numpy()
+        corrected: Array = np.exp(candidates.features[:, ROOFLINE] + found)
+        return corrected
+
+    def update(self, candidates: Candidates, seconds: Array) -> None:
+        """Train on these samples and all earlier ones."""
+        self._seen.append((candidates, seconds))
+        with one_thread():
+            self._train()
+
+    def _train(self) -> None:
+        known = Candidates.joined([c for c, _ in self._seen])
+        times = np.concatenate([t for _, t in self._seen])
+        self.__post_init__()  # from the same random weights
+        self.scale = self._scale_of(known)
+        target = np.log(times) - known.features[:, ROOFLINE]
+        rng = np.random.default_rng(0)
+        tasks = np.unique(known.tasks)
+        optimizer = torch.optim.AdamW(self.network.parameters(), RATE, weight_decay=1e-2)
+        steps = self.epochs * -(-len(tasks) // BATCH_TASKS)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, max(2, steps))
+        self.network.train()
+        for _ in range(self.epochs):
+            for chosen in np.array_split(rng.permutation(tasks), -(-len(tasks) // BATCH_TASKS)):
+                rows = np.flatnonzero(np.isin(known.tasks, chosen))
+                found = self._corrections(known.chosen(rows))
+                loss = task_loss(found, torch.tensor(target[rows]).float(), known.tasks[rows])
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+
+    def save(self, folder: Path) -> None:
+        """Weights as safetensors."""
+        tensors = {**self.network.state_dict(), **{f"scale.{k}": v for k, v in self.scale.items()}}
+        write_description(folder, self.name, weights=safetensors.torch.save(tensors))
+
+    def restore(self, parts: dict[str, bytes]) -> None:
+        """Take over the weights of a checked description."""
+        try:
+            tensors = safetensors.torch.load(parts["weights"])
+            scale = {k.removeprefix("scale."): v for k, v in tensors.items() if "scale." in k}
+            expected = {
+                f"{k}_{w}": (n,) for k, n in self.widths().items() for w in ("mean", "spread")
+            }
+            if {k: tuple(v.shape) for k, v in scale.items()} != expected:
+                raise ValueError("the scale of the inputs has another shape")
+            self.network.load_state_dict({k: v for k, v in tensors.items() if "scale." not in k})
+        except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise InvalidInputError(f"the weights of this model do not fit: {error}") from error
+        self.scale = scale
+
+    def _corrections(self, candidates: Candidates) -> torch.Tensor:
+        rows = {kind: self._scaled(kind, x) for kind, x in self.inputs(candidates).items()}
+        found: torch.Tensor = self.network(rows, self.structure(candidates))
+        return found
+
+    def _scaled(self, kind: str, rows: Array) -> torch.Tensor:
+        values = torch.tensor(rows).float()
+        scaled = (values - self.scale[f"{kind}_mean"]) / self.scale[f"{kind}_spread"]
+        return scaled.clamp(-LARGEST_INPUT, LARGEST_INPUT)
+
+    def _scale_of(self, candidates: Candidates) -> dict[str, torch.Tensor]:
+        found = {}
+        for kind, rows in self.inputs(candidates).items():
+            found[f"{kind}_mean"] = torch.tensor(rows.mean(axis=0)).float()
+            spread = torch.tensor(rows.std(axis=0)).float()
+            # A constant input says nothing, and its next value is not to be blown up.
+            found[f"{kind}_spread"] = torch.where(spread < SMALLEST_SPREAD, 1.0, spread)
+        return found
+
+
+def task_loss(
+    found: torch.Tensor, target: torch.Tensor, tasks: npt.NDArray[np.int64]
+) -> torch.Tensor:
+    """Error of the level of each task, and of what is within tasks; tasks count alike."""
+    numbers = torch.tensor(np.unique(tasks, return_inverse=True)[1])
+    count = torch.bincount(numbers).float()
+    error = target - found
+    mean = torch.zeros_like(count).index_add(0, numbers, error) / count
+    inside = torch.nn.functional.smooth_l1_loss(
+        error - mean[numbers], torch.zeros_like(error), reduction="none", beta=0.5
+    )
+    within = (torch.zeros_like(count).index_add(0, numbers, inside) / count).mean()
+    level = torch.nn.functional.smooth_l1_loss(mean, torch.zeros_like(mean), beta=0.5)
+    return level + WITHIN * within

@@ -1,0 +1,57 @@
+"""The network of the `recursive` model: statements to embeddings, loops from what is inside them.
+
+The shape is that of LOOPer's model (Merouani et al. 2024, after Baghdadi et al. 2021): an LSTM over
+the embeddings inside a loop, joined with the loop's own features, gives the loop's embedding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .loop_trees import LOOP_FEATURES, Level, LoopTrees
+
+
+class TreeNetwork(nn.Module):
+    """Features of statements and machine, and loop trees, to one number per program."""
+
+    def __init__(self, statement_features: int, machine_features: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.statement = nn.Sequential(
+            nn.Linear(statement_features, 2 * width),
+            nn.ELU(),
+            nn.Linear(2 * width, width),
+            nn.ELU(),
+        )
+        self.inside = nn.LSTM(width, width, batch_first=True)
+        self.loop = nn.Sequential(nn.Linear(width + LOOP_FEATURES, width), nn.ELU())
+        self.program = nn.Sequential(
+            nn.Linear(width + machine_features, width), nn.ELU(), nn.Linear(width, 1)
+        )
+
+    def forward(self, rows: dict[str, Tensor], trees: LoopTrees) -> Tensor:
+        """log(seconds / roofline) of each program."""
+        leaves = self.statement(rows["statement"])
+        deeper = leaves.new_zeros((0, self.width))
+        for level in reversed(trees.levels):
+            deeper = self._embed(level, leaves, deeper)
+        result: Tensor = self.program(torch.cat([deeper, rows["machine"]], dim=1))[:, 0]
+        return result
+
+    def _embed(self, level: Level, leaves: Tensor, deeper: Tensor) -> Tensor:
+        """The embeddings of the loops of one level."""
+        table = torch.cat([leaves, deeper, leaves.new_zeros((1, self.width))])
+        none, first = len(table) - 1, len(leaves)
+        longest = max(map(len, level.children))
+        rows = torch.full((len(level.children), longest), none)
+        lengths = torch.tensor([len(c) for c in level.children])
+        for place, children in enumerate(level.children):
+            for k, (is_statement, number) in enumerate(children):
+                rows[place, k] = number if is_statement else first + number
+        states, _ = self.inside(table[rows])
+        last = states[torch.arange(len(rows)), lengths - 1]
+        features = torch.tensor(np.array(level.features), dtype=leaves.dtype)
+        result: Tensor = self.loop(torch.cat([last, features], dim=1))
+        return result
