@@ -182,5 +182,9 @@ class BlockChannelsPass(ModulePass):
         assert isinstance(ctx, CompileContext)
         lanes = ctx.machine.lanes(4)
         for func in op.ops:
-            if isinstance(func, FuncOp) and func.sym_name.data == "main" and _is_worth_it(func, lanes):
+            if (
+                isinstance(func, FuncOp)
+                and func.sym_name.data == "main"
+                and _is_worth_it(func, lanes)
+            ):
                 block_channels(func, BlockedValues(func, ctx.weights, lanes))
