@@ -91,6 +91,10 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int, depth: int = D
     IllegalScheduleError where no reduction has reuse, or statements need shared loops."""
     scop = scop.clone()
     rewrites: list[Rewrite] = list(expand_temporaries(scop))
+    if all(axes_of(scop, s) is None for s in scop.statements):
+        raise IllegalScheduleError("no reduction has reuse in two dims")
+    # Before the statements are split, which makes dependences many times as expensive.
+    _nest_order(scop, {}, dependences_of(scop))
     for s in list(scop.statements):
         if axes_of(scop, s) is None:
             continue
@@ -112,8 +116,6 @@ def dense_candidate(scop: ScopOp, machine: Machine, threads: int, depth: int = D
         )
         nests.update(dict.fromkeys(nest.statements, nest))
         rewrites += nest.rewrites
-    if not nests:
-        raise IllegalScheduleError("no reduction has reuse in two dims")
     tree = _assemble(scop, nests, machine, threads)
     return [*rewrites, Rearrange(compact_text(tree))]
 

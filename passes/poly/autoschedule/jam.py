@@ -29,6 +29,7 @@ from ..sets import IslSet, dims, isl
 from .nest import ScheduledScop
 
 LONGEST_LAG = 3  # iterations between neighbouring copies of a recurrence
+CHAINS = 2  # times as many copies of a recurrence: they wait for results, not for registers
 
 
 def unroll_and_jam(scheduled: ScheduledScop, tree: Node, factor: int) -> Node:
@@ -60,6 +61,8 @@ def _jammed(
         return band
     if not is_vector and inner.kind != "for":
         return band
+    if not is_vector and scheduled.extent(band) >= 2 * CHAINS * factor:
+        factor *= CHAINS
     for lag in (0,) if is_vector else range(LONGEST_LAG + 1):
         # Copies of a recurrence are of use only where they do not wait for one another.
         check = _copies(band, inner, factor, lag, "unroll" if is_vector else "parallel")

@@ -22,6 +22,12 @@ def parallelize(scheduled: ScheduledScop, tree: Node, threads: int) -> Node:
     return tree if threads < 2 else _visit(scheduled, tree, (), threads)
 
 
+def shares_pay(scheduled: ScheduledScop, diagonals: Band, threads: int) -> bool:
+    """Whether an iteration of `diagonals` has enough work in it to be shared by threads."""
+    least = LEAST_WORK * threads
+    return threads > 1 and _work(scheduled, diagonals, (diagonals,)) >= least
+
+
 def _visit(scheduled: ScheduledScop, node: Node, outer: tuple[Band, ...], threads: int) -> Node:
     match node:
         case Leaf():

@@ -58,7 +58,7 @@ def time_hyperplanes(
     return legal
 
 
-def tile_time(scheduled: ScheduledScop, band: Band, tile: TimeTile, parallel: bool) -> Node:
+def tile_time(scheduled: ScheduledScop, band: Band, tile: TimeTile, parallel: bool) -> Band:
     """`band` in time tiles, diagonals of them in order; IllegalScheduleError where it has none."""
     loop = time_loop(scheduled.scop, band)
     if loop is None:

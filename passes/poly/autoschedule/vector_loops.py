@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
@@ -15,6 +16,7 @@ from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
 from ..access_patterns import stride
 from ..dependences.vector_legality import check_vector_loops
 from ..primitives.tree_edits import nested
+from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
 from .nest import ScheduledScop, perfect_nest
 
@@ -62,11 +64,28 @@ def _innermost(
     for score, k in ranked:
         if score <= 0 or lanes < 2 or scheduled.extent(nest[k]) < SHORTEST:
             continue
-        order = [*nest[:k], *nest[k + 1 :], replace(nest[k], kind="vector", lanes=lanes)]
+        narrow = _neighbours_in_l1(scheduled, names, machine)
+        band = replace(nest[k], kind="vector", lanes=lanes // 2 if narrow else lanes)
+        order = [*nest[:k], *nest[k + 1 :], band]
         node = nested(order, body)
         if _is_legal(scheduled, nested(outer, node)):
             return node
     return nested(nest, body)
+
+
+def _neighbours_in_l1(scheduled: ScheduledScop, names: Sequence[str], machine: Machine) -> bool:
+    """Whether `names` are stencils over rows in the first-level cache, where only loads and stores
+    count: the widest ones cross cache lines, and wait for stores that they overlap, every time."""
+    statements = [scheduled.statements[name] for name in names]
+    arrays = {a for s in statements for a in (s.target, *s.sources)}
+    reads_neighbours = any(
+        array is other and one != two
+        for s in statements
+        for (array, one), (other, two) in combinations(zip(s.sources, s.read_maps, strict=True), 2)
+    )
+    if not reads_neighbours or any(len(shape_of(a)) != 1 for a in arrays):
+        return False
+    return sum(shape_of(a)[0] * element_bytes(a) for a in arrays) <= machine.l1_bytes
 
 
 def _is_legal(scheduled: ScheduledScop, tree: Node) -> bool:

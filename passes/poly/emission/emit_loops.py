@@ -6,16 +6,18 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType, StringAttr, VectorType
+from xdsl.dialects.builtin import MemRefType, VectorType
 from xdsl.ir import Block, Region, SSAValue
 
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.schedule import Band
 from ..storage import Place
+from .emit_parallel_loop import emit_parallel_loop
+from .emit_sequential_loop import emit_sequential_loop
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
-from .full_tiles import FullTile, differs_in_length, is_skewed, plan_full_tiles
-from .index_expr import Atom, IndexBuilder, Linear
+from .full_tiles import FullTile, plan_full_tiles
+from .index_expr import IndexBuilder, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
@@ -103,7 +105,7 @@ class LoopEmitter:
                 self._emit_user(node)
 
     def _emit_guard(self, node: Guard, band: Band | None) -> None:
-        condition = self._condition(node, self.index())
+        condition = self.condition(node, self.index())
         other = node.other
         if isinstance(condition, bool):
             if condition:
@@ -127,7 +129,8 @@ class LoopEmitter:
             (lambda: self.emit(other, band)) if other is not None else None,
         )
 
-    def _condition(self, node: Guard, index: IndexBuilder) -> bool | SSAValue | None:
+    def condition(self, node: Guard, index: IndexBuilder) -> bool | SSAValue | None:
+        """Whether `node` runs: what is known of the tile, or its condition's value."""
         if self.tile is not None and node in self.tile.true:
             return True
         if self.tile is not None and node in self.tile.skipped:
@@ -195,23 +198,26 @@ class LoopEmitter:
         if not ways:
             self.emit(body)
             return
-        self.in_tile = True
         self._emit_tiles(body, ways)
-        self.in_tile = False
 
     def _emit_tiles(self, body: AstNode, ways: list[FullTile]) -> None:
         """Append `body` for each kind of full tile, and for the others."""
         if not ways:
-            self.emit(body)
+            self.knowing(None, lambda: self.emit(body))
             return
-
-        def full() -> None:
-            self.tile = ways[0]
-            self.emit(body)
-            self.tile = None
-
         condition = self.index().all_non_negative(ways[0].conditions)
-        self.branch(condition, full, lambda: self._emit_tiles(body, ways[1:]))
+        self.branch(
+            condition,
+            lambda: self.knowing(ways[0], lambda: self.emit(body)),
+            lambda: self._emit_tiles(body, ways[1:]),
+        )
+
+    def knowing(self, tile: FullTile | None, emit: Callable[[], None]) -> None:
+        """Run `emit` for a full tile, or for others where `tile` is None: not told apart again."""
+        outer = self.tile, self.in_tile
+        self.tile, self.in_tile = tile, True
+        emit()
+        self.tile, self.in_tile = outer
 
     def _emit_loop(self, node: Loop, band: Band | None) -> None:
         if self.tile is not None and node in self.tile.skipped:
@@ -232,30 +238,9 @@ class LoopEmitter:
             self._emit_unrolled(node, band, first, span)
             return
         if band is not None and kind == "parallel":
-            self._emit_parallel(node, band, first, last)
+            emit_parallel_loop(self, node, band, first, last)
             return
-        if first.is_constant and not last.is_constant and step == 1 and band is not None:
-            final = self.greatest(band)
-            if final is not None and self._peels(node, first.constant, min(last.high, final)):
-                self._emit_loop_and_last(node, band, first, last, min(last.high, final))
-                return
-        peeled = first.is_constant and last.is_constant
-        peeled = peeled and self._peels(node, first.constant, last.constant)
-        end = last - Linear(step) if peeled else last
-        self._emit_for(node, band, first, end)
-        if peeled:
-            final = first.constant + span.constant // step * step
-            self.at(node, Linear(final), band)
-
-    def _emit_loop_and_last(
-        self, node: Loop, band: Band, first: Linear, last: Linear, final: int
-    ) -> None:
-        """The iterations before `final`, and that one where it is reached."""
-        end = self.index().extremum([last, Linear(final - 1)], largest=False)
-        self._emit_for(node, band, first, end)
-        self.branch_if_positive(
-            last - Linear(final - 1), lambda: self.at(node, Linear(final), band)
-        )
+        emit_sequential_loop(self, node, band, first, last)
 
     def _emit_unrolled(self, node: Loop, band: Band, first: Linear, span: Linear) -> None:
         """One copy of the body per iteration, guarded where the trip count is not known."""
@@ -271,97 +256,13 @@ class LoopEmitter:
             value = first + Linear(k * step)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
 
-    def _loop_operands(
+    def loop_operands(
         self, first: Linear, last: Linear, step: int
     ) -> tuple[SSAValue, SSAValue, SSAValue]:
+        """Lower bound, upper bound and step of an `scf` loop from `first` to `last`."""
         index = self.index()
         lower = index.materialize(first)
         return lower, index.materialize(last + Linear(1)), index.constant(step)
-
-    def _emit_for(self, node: Loop, band: Band | None, first: Linear, last: Linear) -> None:
-        step = node.step
-        if first.is_constant and last.is_constant and last.constant - first.constant < step:
-            self.at(node, first, band)
-            return
-        bounds = self._loop_operands(first, last, step)
-        block = loop_block(band, node)
-        self.block.add_op(scf.ForOp(*bounds, [], Region(block)))
-        atom = Atom(node.iterator, first.low, last.high, block.args[0])
-        self.inside(block, lambda: self.at(node, Linear(0, ((atom, 1),)), band))
-        block.add_op(scf.YieldOp())
-
-    def _emit_parallel(self, node: Loop, band: Band, first: Linear, last: Linear) -> None:
-        step = node.step
-        bounds = self._loop_operands(first, last, step)
-        block = loop_block(band, node)
-        op = scf.ParallelOp([bounds[0]], [bounds[1]], [bounds[2]], Region(block))
-        self.block.add_op(op)
-        iv = block.args[0]
-        here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
-        if differs_in_length(node.body, node.iterator, {**self.env, node.iterator: here}):
-            op.attributes["tilecast.schedule"] = StringAttr("dynamic")
-        constant = first.is_constant and last.is_constant
-        peeled = constant and self._peels(node, first.constant, last.constant)
-
-        def at(low: int, high: int) -> None:
-            atom = Atom(node.iterator, low, high, iv)
-            self.at(node, Linear(0, ((atom, 1),)), band)
-
-        def body() -> None:
-            if not peeled:
-                at(first.low, last.high)
-                return
-            final = first.constant + (last.constant - first.constant) // step * step
-            index = self.index()
-            is_full = index.less_than(here, Linear(final))
-            self.branch(
-                is_full,
-                lambda: at(first.constant, final - step),
-                lambda: self.at(node, Linear(final), band),
-            )
-
-        self.inside(block, body)
-        block.add_op(scf.ReduceOp())
-
-    def _peels(self, node: Loop, first: int, last: int) -> bool:
-        """Whether bounds and guards inside are decided for all iterations but the last."""
-        step = node.step
-        if last - first < step or self.in_tile:
-            return False
-        atom = Atom(node.iterator, first, last)
-        if is_skewed(node.body, {**self.env, node.iterator: Linear(0, ((atom, 1),))}):
-            return False
-        final = first + (last - first) // step * step
-        whole = self._unresolved(node, first, final)
-        return whole > 0 and self._unresolved(node, first, final - step) < whole
-
-    def _unresolved(self, node: Loop, low: int, high: int) -> int:
-        index = IndexBuilder(None, dict(self.env))
-        index.env[node.iterator] = Linear(0, ((Atom(node.iterator, low, high), 1),))
-        self._survey(node.body, index)
-        return index.unresolved
-
-    def _survey(self, node: AstNode, index: IndexBuilder) -> None:
-        match node:
-            case Mark(_, body):
-                self._survey(body, index)
-            case Sequence(children):
-                for child in children:
-                    self._survey(child, index)
-            case Guard():
-                self._condition(node, index)
-                self._survey(node.then, index)
-                if node.other is not None:
-                    self._survey(node.other, index)
-            case Loop() if self.tile is not None and node in self.tile.skipped:
-                pass
-            case Loop():
-                first, last = self.bounds(node, index)
-                atom = Atom(node.iterator, first.low, last.high)
-                index.env[node.iterator] = Linear(0, ((atom, 1),))
-                self._survey(node.body, index)
-            case User():
-                pass
 
     def _emit_user(self, node: User) -> None:
         index = self.index()
@@ -376,11 +277,3 @@ class LoopEmitter:
             self.accumulators[node] = total
         else:
             one.emit(s, arrays, accesses, dims, self.arrays)
-
-
-def loop_block(band: Band | None, node: Loop) -> Block:
-    """The body of a loop, its variable named after the band."""
-    block = Block(arg_types=[IndexType()])
-    name = band.axis.replace(".", "_") if band is not None else node.iterator
-    block.args[0].name_hint = name
-    return block

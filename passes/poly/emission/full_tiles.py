@@ -28,6 +28,23 @@ class FullTile:
     conditions: list[Linear] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Bound:
+    """A bound of a loop: `expr`, which is floor(value / divisor) with a linear value."""
+
+    expr: Expr
+    value: Linear
+    divisor: int = 1
+
+    def is_at_most(self, other: Linear) -> Linear:
+        """The form that is >= 0 where the bound is at most `other`."""
+        return other.times(self.divisor) - self.value + Linear(self.divisor - 1)
+
+    def is_at_least(self, other: Linear) -> Linear:
+        """The form that is >= 0 where the bound is at least `other`."""
+        return self.value - other.times(self.divisor)
+
+
 class _NotFullError(Exception):
     """A condition never holds; `owners` are the choices that exclude it."""
 
@@ -39,8 +56,11 @@ MOST_PLANS = 8
 MOST_WAYS = 3
 
 
-def plan_full_tiles(body: AstNode, index: IndexBuilder) -> list[FullTile]:
+def plan_full_tiles(body: AstNode, index: IndexBuilder, divisions: bool = False) -> list[FullTile]:
     """The ways in which the loops in `body` become boxes; none where they are, or cannot be.
+
+    `divisions` allows bounds that are floor divisions. Those of tile loops are better left alone:
+    a whole diagonal of tiles would have to be full.
 
     Loops that exclude each other, such as those below and above a diagonal, make several ways; of
     these the ones with the deepest loops are kept.
@@ -50,7 +70,7 @@ def plan_full_tiles(body: AstNode, index: IndexBuilder) -> list[FullTile]:
     for _ in range(MOST_PLANS):
         if not pending:
             break
-        planner = _Planner(index.env, pending.pop(0))
+        planner = _Planner(index.env, pending.pop(0), divisions)
         if not planner.succeeds(body):
             if not plans:
                 return []
@@ -85,6 +105,7 @@ class _Planner:
 
     env: dict[str, Linear]
     off: frozenset[Choice] = frozenset()
+    divisions: bool = False
     tile: FullTile = field(default_factory=FullTile)
     inner: list[tuple[Atom, Linear, Linear]] = field(default_factory=list)
     owners: dict[Linear, Choice] = field(default_factory=dict)
@@ -117,11 +138,31 @@ class _Planner:
 
     def _linear(self, expr: Expr) -> Linear:
         """`expr` as a linear form; floor divisions and the like have none."""
+        bound = self._bound(expr)
+        if bound.divisor != 1:
+            raise _NotFullError
+        return bound.value
+
+    def _bound(self, expr: Expr) -> _Bound:
+        """`expr` as a linear form with one floor division of all of it at most."""
         index = IndexBuilder(None, self.env)
         value = index.evaluate(expr)
-        if index.unresolved:
+        if not index.unresolved:
+            return _Bound(expr, value)
+        divided = [(atom, sign) for atom, sign in value.terms if atom in index.quotients]
+        if (
+            not self.divisions
+            or index.unresolved > 1
+            or len(divided) != 1
+            or abs(divided[0][1]) != 1
+        ):
             raise _NotFullError
-        return value
+        ((atom, sign),) = divided
+        rest, divisor = index.quotients[atom]
+        whole = (value - Linear(0, ((atom, sign),))).times(divisor)
+        if sign < 0:  # -floor(r / d) = floor((d - 1 - r) / d)
+            rest = Linear(divisor - 1) - rest
+        return _Bound(expr, whole + rest, divisor)
 
     def _everywhere(self, difference: Linear) -> Linear:
         """The smallest value of `difference` in the inner loops, as a form of the outer ones."""
@@ -198,24 +239,25 @@ class _Planner:
         return [difference + Linear(-1 if condition.op in ("lt", "gt") else 0)]
 
     def _loop(self, node: Loop) -> None:
-        lows = [(e, self._linear(e)) for e in candidates(node.first, "max")]
-        highs = [(e, self._linear(e)) for e in candidates(node.last, "min")]
-        empty = [low - high + Linear(-1) for _, low in lows for _, high in highs]
+        lows = [self._bound(e) for e in candidates(node.first, "max")]
+        highs = [self._bound(e) for e in candidates(node.last, "min")]
+        plain = [(a, b) for a in lows for b in highs if a.divisor == b.divisor == 1]
+        empty = [a.value - b.value + Linear(-1) for a, b in plain]
         if node in self.off:
             self._require_one(empty, node)
             return
         boxes = [
-            ((high - low).constant, a, b)
-            for a, (_, low) in enumerate(lows)
-            for b, (_, high) in enumerate(highs)
-            if (high - low).is_constant and (high - low).constant >= 0
+            ((b.value - a.value).constant, k)
+            for k, (a, b) in enumerate(plain)
+            if (b.value - a.value).is_constant and (b.value - a.value).constant >= 0
         ]
-        if not boxes and len(lows) + len(highs) > 2:
+        if not plain or (not boxes and len(lows) + len(highs) > 2):
             raise _NotFullError
         # The smallest box is the tile, where the whole domain has a constant extent too.
-        _, a, b = min(boxes, default=(0, 0, 0))
-        (first, low), (last, high) = lows[a], highs[b]
-        inside = [low - other for _, other in lows] + [other - high for _, other in highs]
+        _, k = min(boxes, default=(0, 0))
+        first, last = plain[k]
+        low, high = first.value, last.value
+        inside = [b.is_at_most(low) for b in lows] + [b.is_at_least(high) for b in highs]
         try:
             self._require(inside, node)
         except _NotFullError as error:
@@ -224,7 +266,7 @@ class _Planner:
             self.excluded |= error.owners
             self._require_one(empty, node)
             return
-        self.tile.bounds[node] = (first, last)
+        self.tile.bounds[node] = (first.expr, last.expr)
         atom = Atom(node.iterator, low.low, high.high)
         outer_env, outer = self.env, self.inner
         self.env = {**self.env, node.iterator: Linear(0, ((atom, 1),))}

@@ -115,8 +115,9 @@ class IndexBuilder:
     """Appends index arithmetic to `block`; with block None only ranges are computed.
 
     `lanes` is the vector length inside a vector loop. `known` holds the constants of each block, so
-    that unrolled code does not repeat them. `strides` are those of arrays
-    that are flat in memory because their extents are known at run time only.
+    that unrolled code does not repeat them. `strides` are those of arrays that are flat in memory
+    because their extents are known at run time only. `quotients` are numerator and divisor of the
+    opaque values that stand for floor divisions.
     """
 
     block: Block | None
@@ -125,6 +126,7 @@ class IndexBuilder:
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
     strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
     unresolved: int = 0
+    quotients: dict[Atom, tuple[Linear, int]] = field(default_factory=dict)
 
     def add(self, op: Operation) -> SSAValue:
         """Append `op` and return its result."""
@@ -218,7 +220,10 @@ class IndexBuilder:
             by = self.constant(divisor)
             return self.add(op(self.value(rest), self.splat(by) if rest.varies else by))
 
-        return quotient + self._opaque("q", rest.low // divisor, rest.high // divisor, make)
+        result = self._opaque("q", rest.low // divisor, rest.high // divisor, make)
+        ((atom, _),) = result.terms
+        self.quotients[atom] = rest, divisor
+        return quotient + result
 
     def remainder(self, expr: Linear, divisor: int) -> Linear:
         """expr modulo divisor, in [0, divisor)."""
@@ -245,6 +250,15 @@ class IndexBuilder:
             pick = max if largest else min
             best = self._opaque("m", pick(a.low, b.low), pick(a.high, b.high), make)
         return best
+
+    def choose(self, condition: SSAValue, then: Linear, other: Linear) -> Linear:
+        """`then` where `condition` holds, else `other`."""
+
+        def make() -> SSAValue:
+            values = self.materialize(then), self.materialize(other)
+            return self.add(arith.SelectOp(condition, *values))
+
+        return self._opaque("s", min(then.low, other.low), max(then.high, other.high), make)
 
     def evaluate(self, expr: Expr) -> Linear:
         """An AST expression over the iterators in `env`."""

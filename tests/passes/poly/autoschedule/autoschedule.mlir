@@ -16,7 +16,7 @@
   }) : (memref<64xf64>, memref<64xf64>, memref<64x64xf64>, memref<64xf64>) -> ()
 }) : () -> ()
 
-// CHECK: schedule = "rearrange(for S0.i0_b[S0: floor((i0)/4)] { for S0.i1[S0: i1] { unroll S0.i0_u[S0: (i0) - 4*floor((i0)/4)] { S0 } } })"
+// CHECK: schedule = "rearrange(for S0.i0_b[S0: floor((i0)/8)] { for S0.i1[S0: i1] { unroll S0.i0_u[S0: (i0) - 8*floor((i0)/8)] { S0 } } })"
 
 // -----
 

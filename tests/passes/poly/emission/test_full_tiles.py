@@ -116,6 +116,25 @@ def test_loops_that_exclude_each_other_have_full_tiles_each(check: Check, scop_t
     assert [op for op in second if op.false_region.blocks]
 
 
+@pytest.mark.parametrize(("steps", "cells"), [(1, 5), (8, 30), (10, 33), (23, 9), (5, 3)])
+@pytest.mark.parametrize("copies", [2, 4])
+def test_skewed_copies(check: Check, stencil: Any, steps: int, cells: int, copies: int) -> None:
+    func = check(stencil(steps, cells), skewed_copies(copies))
+    if steps >= 2 * copies and cells > 4 * copies:
+        loops = [op for op in func.walk() if isinstance(op, scf.ForOp)]
+        stores = [[type(o).__name__ for o in op.body.block.ops].count("StoreOp") for op in loops]
+        assert copies in stores  # the iterations in the middle have all copies and no guards
+
+
+def skewed_copies(copies: int) -> Rearrange:
+    """Several time steps of the stencil at once, each two cells behind the one before."""
+    u = f"(i0 - {copies}*floor(i0/{copies}))"
+    return Rearrange(
+        "for a[S0: i0] { for b[S0: i1] { S0 } } "
+        f"for T[S1: floor(i0/{copies})] {{ for j[S1: i1 + 2*{u}] {{ unroll u[S1: {u}] {{ S1 }} }} }}"
+    )
+
+
 def test_boxes_peel_their_last_tile_instead(check: Check, scop_text: Any) -> None:
     s = scop_text(x="in 21xf32", y="out 21xf32")
     s.statement("21", "y[i0]", "x[i0]", "double")
