@@ -25,6 +25,7 @@ from ..speeds import Speeds
 SCHEMA = 1
 LONGEST_LINE = 1 << 20
 LONGEST_SECONDS = 1e6
+NOISY = 0.2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
 
@@ -59,6 +60,11 @@ class Sample:
     runs: int = 0
     failure: str | None = None
     detail: str = ""
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the runs differ so much that something else must have run."""
+        return self.noise >= NOISY
 
 
 @dataclass(frozen=True)

@@ -75,3 +75,9 @@ def test_names_that_are_paths_are_refused(tmp_path, name):
         task(name)
     with pytest.raises(InvalidInputError, match="no name of a task"):
         DataSet(tmp_path).scop_text(name)
+
+
+def test_samples_whose_runs_differ_are_noisy():
+    assert Sample("t", "", 1.0, 0.5, 9).is_noisy
+    assert not Sample("t", "", 1.0, 0.05, 9).is_noisy
+    assert not Sample("t", "", None, failure="wrong").is_noisy
