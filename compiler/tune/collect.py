@@ -24,7 +24,6 @@ from .task import MeasureTask
 from .worker_process import WorkerDied, WorkerTimeout
 
 BUILT = "built.jsonl"
-NOISY = 0.2  # a sample with more noise is taken again in the next run
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,8 @@ def measure_schedules(
 
 
 def _measured(data: DataSet, name: str) -> set[str]:
-    """What need not be measured again."""
-    return {s.steps for s in data.samples() if s.task == name and s.noise < NOISY}
+    """What need not be measured again; noisy samples are."""
+    return {s.steps for s in data.samples() if s.task == name and not s.is_noisy}
 
 
 def _measure(runner: RunProcess, library: Library, best: float, effort: Effort) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -74,17 +74,24 @@ def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
     samples, tasks = source.samples(), source.tasks()
     noise = sorted(s.noise for s in samples if s.seconds is not None)
     return {
-        "samples with a time": len(data.seconds),
+        "samples": len(data.seconds),
+        "left out as noisy": sum(s.is_noisy for s in samples),
         "tasks": len(set(data.names)),
         "families": len(set(data.families)),
-        "failures": dict(sorted(Counter(s.failure for s in samples if s.failure).items())),
-        "median noise": noise[len(noise) // 2],
-        "90% noise": noise[int(0.9 * (len(noise) - 1))],
-        "machines": sorted({t.machine.name for t in tasks}),
-        "threads": dict(sorted(Counter(t.threads for t in tasks).items())),
-        "compilers": sorted({t.compiler for t in tasks}),
+        "failures": counted(s.failure for s in samples if s.failure),
+        "median noise": round(noise[len(noise) // 2], 4),
+        "90% noise": round(noise[int(0.9 * (len(noise) - 1))], 4),
+        "machines": ", ".join(sorted({t.machine.name for t in tasks})),
+        "tasks by threads": counted(str(t.threads) for t in tasks),
+        "compilers": ", ".join(sorted({t.compiler for t in tasks})),
         "speeds": "measured" if all(t.speeds.measured for t in tasks) else "estimated",
     }
+
+
+def counted(values: Iterable[str]) -> str:
+    """How often there is what, as text."""
+    counts = sorted(Counter(values).items())
+    return ", ".join(f"{name}: {count}" for name, count in counts) or "none"
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -92,15 +99,16 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
     folder = path.with_suffix("")
     draw_figures(folder, evaluation.tasks, evaluation.importance, evaluation.curves)
     card = "\n".join(f"| {name} | {value} |" for name, value in evaluation.facts.items())
+    folds = min(FOLDS, evaluation.facts["families"])
     figure = f"{folder.name}/{{}}.png"
     text = f"""# The cost model, evaluated
 
 Written by `tilecast costmodel eval --report {path.name}`; nothing here is edited by hand.
 
-{FOLDS}-fold cross-validation by whole program family: all sizes of a PolyBench kernel, all kernels
-of a network, are either trained on or tested on. Metrics are means over the tasks with at least
-{FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled tasks.
-top-k is the best time over the best among the k schedules that the model ranks first.
+Cross-validation in {folds} folds by whole program family: all sizes of a PolyBench kernel, all
+kernels of a network, are either trained on or tested on. Metrics are means over the tasks with at
+least {FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled
+tasks. top-k is the best time over the best among the k schedules that the model ranks first.
 
 {table(evaluation.results)}
 

@@ -19,10 +19,10 @@ from ...passes.poly.cost.describe import ScopDescriber
 
 
 def measured(data: DataSet) -> Measured:
-    """All samples of `data` that have a time."""
+    """All samples of `data` that have a time and are not noisy."""
     by_task: dict[str, list[Sample]] = {}
     for sample in data.samples():
-        if sample.seconds is not None:
+        if sample.seconds is not None and not sample.is_noisy:
             by_task.setdefault(sample.task, []).append(sample)
     parts, seconds, families, names = [], [], [], []
     for number, task in enumerate(data.tasks()):

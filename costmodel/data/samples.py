@@ -24,6 +24,8 @@ from ..speeds import Speeds
 
 SCHEMA = 1
 LONGEST_LINE = 1 << 20
+LONGEST_SECONDS = 1e6
+NOISY = 0.2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
 
@@ -59,6 +61,11 @@ class Sample:
     failure: str | None = None
     detail: str = ""
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the runs differ so much that something else must have run."""
+        return self.noise >= NOISY
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -81,18 +88,13 @@ class DataSet:
 
     def tasks(self) -> list[Task]:
         """All tasks."""
-        found = []
-        for data in self._lines("tasks.jsonl"):
-            machine = {**data["machine"], "features": tuple(data["machine"]["features"])}
-            speeds = Speeds.from_json(json.dumps(data["speeds"]))
-            found.append(Task(**{**data, "machine": Machine(**machine), "speeds": speeds}))
-        return found
+        return [task_of(data) for data in self._lines("tasks.jsonl")]
 
     def samples(self) -> list[Sample]:
         """All samples, of several of one schedule the last one."""
         found: dict[tuple[str, str], Sample] = {}
         for data in self._lines("samples.jsonl"):
-            sample = Sample(**data)
+            sample = sample_of(data)
             found[sample.task, sample.steps] = sample
         return list(found.values())
 
@@ -132,3 +134,26 @@ class DataSet:
                 if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
                     raise InvalidInputError(f"{path}:{number}: expected samples of schema {SCHEMA}")
                 yield data
+
+
+def task_of(data: dict[str, Any]) -> Task:
+    """The task of a line; InvalidInputError where fields are missing or of another type."""
+    try:
+        machine = {**data["machine"], "features": tuple(data["machine"]["features"])}
+        speeds = Speeds.from_json(json.dumps(data["speeds"]))
+        return Task(**{**data, "machine": Machine(**machine), "speeds": speeds})
+    except (TypeError, KeyError) as error:
+        raise InvalidInputError(f"a line of tasks.jsonl is no task: {error}") from error
+
+
+def sample_of(data: dict[str, Any]) -> Sample:
+    """The sample of a line; InvalidInputError for times that none can be."""
+    try:
+        sample = Sample(**data)
+        if not (isinstance(sample.task, str) and isinstance(sample.steps, str)):
+            raise TypeError("task and steps are texts")
+        if sample.seconds is not None and not 0 < sample.seconds < LONGEST_SECONDS:
+            raise TypeError(f"{sample.seconds} seconds")
+    except TypeError as error:
+        raise InvalidInputError(f"a line of samples.jsonl is no sample: {error}") from error
+    return sample

@@ -76,10 +76,10 @@ def mape(tasks: Sequence[Ranked]) -> float:
     return float(np.mean([np.mean(np.abs(t.predicted / t.measured - 1)) for t in tasks]))
 
 
-def median_ratio(tasks: Sequence[Ranked]) -> float:
-    """The median over all samples of the factor by which predicted seconds are off."""
-    off = np.concatenate([np.abs(np.log(t.predicted / t.measured)) for t in tasks])
-    return float(np.exp(np.median(off)))
+def median_factor(tasks: Sequence[Ranked]) -> float:
+    """Mean over tasks of the median factor by which predicted seconds are off."""
+    found = [np.exp(np.median(np.abs(np.log(t.predicted / t.measured)))) for t in tasks]
+    return float(np.mean(found))
 
 
 METRICS: dict[str, Callable[[Sequence[Ranked]], float]] = {
@@ -89,7 +89,7 @@ METRICS: dict[str, Callable[[Sequence[Ranked]], float]] = {
     "ndcg@1": lambda tasks: ndcg(tasks, 1),
     "ndcg@5": lambda tasks: ndcg(tasks, 5),
     "mape": mape,
-    "median factor": median_ratio,
+    "median factor": median_factor,
 }
 
 
@@ -100,7 +100,7 @@ def figures(tasks: Sequence[Ranked], seed: int = 0) -> dict[str, Figure]:
     found = {}
     for name, metric in METRICS.items():
         single = np.array([metric([t]) for t in tasks])
-        # All metrics but the median are means over tasks.
+        # Every metric is a mean over tasks, so that of a resample is one over its tasks.
         means = single[draws].mean(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         found[name] = Figure(metric(tasks), float(low), float(high))

@@ -47,7 +47,22 @@ def test_a_line_that_a_killed_process_left_costs_only_itself(tmp_path):
     assert [s.steps for s in data.samples()] == ["unroll(i0)", "unroll(i2)"]
 
 
-@pytest.mark.parametrize("line", ['{"schema": 99}', "[]", "1", "{}", "x" * (1 << 21)])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"schema": 99}',
+        "[]",
+        "1",
+        "{}",
+        "x" * (1 << 21),
+        '{"schema": 1, "task": "t"}',
+        '{"schema": 1, "task": "t", "steps": "", "seconds": -1}',
+        '{"schema": 1, "task": "t", "steps": "", "seconds": NaN}',
+        '{"schema": 1, "task": "t", "steps": "", "seconds": "1"}',
+        '{"schema": 1, "task": "t", "steps": [], "seconds": 1}',
+        '{"schema": 1, "task": "t", "steps": "", "seconds": 1, "more": 1}',
+    ],
+)
 def test_other_files_are_refused(tmp_path, line):
     (tmp_path / "samples.jsonl").write_text(line + "\n")
     with pytest.raises(InvalidInputError):
@@ -60,3 +75,9 @@ def test_names_that_are_paths_are_refused(tmp_path, name):
         task(name)
     with pytest.raises(InvalidInputError, match="no name of a task"):
         DataSet(tmp_path).scop_text(name)
+
+
+def test_samples_whose_runs_differ_are_noisy():
+    assert Sample("t", "", 1.0, 0.5, 9).is_noisy
+    assert not Sample("t", "", 1.0, 0.05, 9).is_noisy
+    assert not Sample("t", "", None, failure="wrong").is_noisy
