@@ -48,6 +48,8 @@ def inverses(base: Any, element: str) -> list[float]:
         if index in (0, CELLS - 1):  # around 1 nothing may be lost: r = s - 1, log c = 0
             found.append(1.0)
             continue
+        if index == CELLS - 2:  # below 1 results are smallest, and r should be small with them
+            low = (low + 3 * high) / 4
         width = 0.003 if index < CELLS // 2 else 0.015  # the upper cells are half as wide
         spread = np.random.default_rng(index).uniform(-width, width, CANDIDATES)
         tried = (2 / (low + high) * (1 + spread)).astype(DTYPES[element])

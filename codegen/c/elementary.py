@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
+
+from xdsl.dialects.builtin import StringAttr
 
 from ..mathlib import Accuracy, Program, build_function
 from .function import FunctionEmitter
@@ -25,4 +28,7 @@ def elementary_function(
     if func is None:
         return None
     name = func.sym_name.data
+    if programs:  # several trials may stand in one unit
+        name += f"_{zlib.crc32(repr(sorted(programs.items())).encode()):08x}"
+        func.sym_name = StringAttr(name)
     return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit("static inline "))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from xdsl.dialects import math, vector
+from xdsl.dialects.arith import FastMathFlagsAttr
+from xdsl.dialects.utils.fast_math import FastMathFlag
 from xdsl.ir import Operation
 from xdsl.utils.type import get_element_type_or_self
 
 from ...dialects.vector import FnmaOp
+from ..mathlib import Accuracy
 from .c_types import BYTES, C_TYPES, element_name
 from .constants import splat
 from .elementary import elementary_function
@@ -62,10 +65,18 @@ def _element(op: Operation) -> str:
     return element_name(get_element_type_or_self(op.operands[0].type))
 
 
+def accuracy_of(op: Operation) -> Accuracy:
+    """4 ULP where the op carries `fastmath<afn>` (approximate functions), else 1 ULP."""
+    flags = op.properties.get("fastmath")
+    if isinstance(flags, FastMathFlagsAttr) and FastMathFlag.APPROX_FUNC in flags.data:
+        return 4
+    return 1
+
+
 @elementwise(*_LIBM)
 def libm_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """A mathlib function, or the libm one."""
-    own = elementary_function(prelude, op.name, _element(op), 1)
+    own = elementary_function(prelude, op.name, _element(op), 1, accuracy_of(op))
     if own is not None:
         return call(own, *args)
     prelude.include("<math.h>")
@@ -83,7 +94,7 @@ def elementary_simd(
     if type(op) in _ROUNDING:
         mode = Expr(f"{_ROUNDING[type(op)]} | _MM_FROUND_NO_EXC")
         return shape.intrinsic("roundscale" if shape.isa == "avx512" else "round", *args, mode)
-    own = elementary_function(prelude, op.name, shape.element, shape.lanes)
+    own = elementary_function(prelude, op.name, shape.element, shape.lanes, accuracy_of(op))
     return None if own is None else call(own, *args)
 
 

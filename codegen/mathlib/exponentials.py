@@ -59,7 +59,11 @@ def expm1(f: Formula, x: SSAValue) -> SSAValue:
     """2^n ((1 - 2^-n) + (e^r - 1)), so that only the last step can overflow."""
     clamped = f.clamp(x, f.pick(-25.0, -54.0), f.pick(89.0, 710.0))
     n, r, tail = reduce_with_tail(f, clamped)
-    offset = named(f.sub(f.number(1.0), f.scale(f.number(1.0), f.negate(n))), "offset")
+    one = f.number(1.0)
+    q = f.scale(one, f.negate(n))
+    offset = named(f.sub(one, q), "offset")
+    if f.is_exact:  # q may be too small, or too large, for the difference to be exact
+        tail = f.add(tail, f.sub(f.sub(one, offset), q))
     value = f.scale(_sum_of_three(f, offset, r, tail), n)
     return f.with_sign_of(value, x)
 

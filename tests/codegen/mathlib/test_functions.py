@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 import torch
 from tilecast.codegen.c.elementary import elementary_function
+from tilecast.codegen.c.function import FunctionEmitter
 from tilecast.codegen.c.prelude import Prelude
 from tilecast.codegen.mathlib import FUNCTIONS, build_function
+from tilecast.costmodel.hardware import Machine
+from xdsl.dialects import arith, func, math
+from xdsl.dialects.builtin import FunctionType, VectorType, f32
+from xdsl.dialects.utils.fast_math import FastMathFlag
+from xdsl.ir import Block, Region
 
 COUNT = 1 << 14
+AVX512 = Machine("x86-64-v4", "avx512", vector_bytes=64, vector_registers=32)
 DTYPES = {"f32": np.float32, "f64": np.float64}
 UINTS = {"f32": np.uint32, "f64": np.uint64}
 CASES = [(n, e) for n, f in sorted(FUNCTIONS.items()) for e in f.elements]
@@ -156,3 +163,16 @@ def test_what_mathlib_lacks_is_none():
     assert build_function("exp", "f16", 8) is None
     assert build_function("erf", "f64", 8) is None
     assert build_function("cbrt", "f32", 8) is None
+
+
+def test_afn_flag_picks_the_coarser_program():
+    flags = arith.FastMathFlagsAttr([FastMathFlag.APPROX_FUNC])
+    for fastmath, name in ((None, "tc_sin_f32_v16("), (flags, "tc_sin_f32_4ulp_v16(")):
+        block = Block(arg_types=[VectorType(f32, [16])])
+        op = math.SinOp(block.args[0], fastmath)
+        block.add_ops([op, func.ReturnOp(op.result)])
+        type = FunctionType.from_lists([block.args[0].type], [op.result.type])
+        kernel = func.FuncOp("k", type, Region(block))
+        text = FunctionEmitter(kernel, prelude := Prelude(AVX512)).emit("static ")
+        assert name in text
+        assert name in prelude.text()
