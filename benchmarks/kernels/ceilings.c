@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 1;
   fma_rate(threads);
   double flops = 0;
-  for (int round = 0; round < 5; round++) {
+  for (int round = 0; round < 40; round++) {
     double rate = fma_rate(threads);
     if (rate > flops) flops = rate;
   }

@@ -11,6 +11,7 @@ from .rewrites import (
     Rewrite,
     Rfactor,
     SplitDomain,
+    SplitReduction,
 )
 from .steps import (
     Bind,
@@ -72,6 +73,7 @@ __all__ = [
     "Skew",
     "Split",
     "SplitDomain",
+    "SplitReduction",
     "Step",
     "Tile",
     "Unroll",

@@ -56,7 +56,8 @@ class Pack(Rewrite):
     before: S: .. B[k, j] ..
     after:  S_packN: p[j / width, k, j mod width] = B[k, j];  S: .. p[j / width, k, j mod width] ..
     legal:  nothing in the outermost loop around S writes what S reads of B. N is the operand, and
-            the copy is a loop nest of its own in front of that loop
+            the copy is a loop nest of its own in front of that loop, in front of everything where
+            nothing writes B
     """
 
     statement: str
@@ -72,6 +73,22 @@ class Rfactor(Rewrite):
     before: S: a[w] += f(k)
     after:  S_zero: t[w, l] = 0;  S: t[w, k mod factor] += f(k);  S_lanes: a[w] += t[w, l]
     legal:  as accumulate with one block; S_zero and S_lanes have one more dim, the lane
+    """
+
+    statement: str
+    dim: int
+    factor: int
+
+
+@dataclass(frozen=True)
+class SplitReduction(Rewrite):
+    """Reduce blocks of `factor` iterations of `dim` by themselves, then reduce the blocks (split-K;
+    rfactor of an outer loop).
+
+    before: S: a[w] += f(k)
+    after:  S_zero: t[b, w] = 0;  S: t[k / factor, w] += f(k);  S_sum: a[w] += t[b, w]
+    legal:  S does not read a but for its accumulator; no statements share loops. All three are loop
+            nests of their own, over boxes
     """
 
     statement: str

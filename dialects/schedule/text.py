@@ -18,6 +18,7 @@ from .rewrites import (
     Recompute,
     Rfactor,
     SplitDomain,
+    SplitReduction,
 )
 from .steps import (
     Bind,
@@ -38,7 +39,8 @@ from .steps import (
 )
 
 _CLASSES: Sequence[type[Step]] = (
-    *(SplitDomain, Merge, Accumulate, Pack, Rfactor, Precompute, Expand, Recompute, Pad),
+    *(SplitDomain, Merge, Accumulate, Pack, Rfactor, SplitReduction),
+    *(Precompute, Expand, Recompute, Pad),
     *(Split, Tile, Reorder, Fuse, Distribute, Skew, Shift, Reverse, Rearrange),
     *(Parallelize, Unroll, UnrollAndJam, Vectorize, Bind),
 )

@@ -18,6 +18,7 @@ from ....dialects.schedule import (
     Rewrite,
     Rfactor,
     SplitDomain,
+    SplitReduction,
 )
 from .accumulate import accumulate
 from .expand import expand
@@ -28,6 +29,7 @@ from .precompute import precompute
 from .recompute import recompute
 from .rfactor import factor_reduction
 from .split_domain import split_domain
+from .split_reduction import split_reduction
 
 RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Accumulate: accumulate,
@@ -39,6 +41,7 @@ RULES: dict[type[Rewrite], Callable[[ScopOp, Any], None]] = {
     Recompute: recompute,
     Rfactor: factor_reduction,
     SplitDomain: split_domain,
+    SplitReduction: split_reduction,
 }
 
 PARAMETRIC = (split_domain,)  # rules that work where sizes are known at run time only

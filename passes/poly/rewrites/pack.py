@@ -72,8 +72,9 @@ def pack(scop: ScopOp, step: Pack) -> None:
     """Apply `step`; other readers keep the array.
 
     The copy `S_packN` of operand N is a loop nest over the dims of the array, right before the
-    outermost loop of the statement. Where that loop writes the operand itself, but one statement
-    wrote all that is read, each element is copied right after it.
+    outermost loop of the statement, or in front of everything where nothing writes the operand.
+    Where that loop writes the operand itself, but one statement wrote all that is read, each
+    element is copied right after it.
     """
     statement = find_statement(scop, step.statement)
     name = f"{step.statement}_pack{step.operand}"
@@ -125,6 +126,7 @@ def pack(scop: ScopOp, step: Pack) -> None:
     statement.operands[1 + step.operand] = panel.result
     set_read(statement, step.operand, access)
     if producer is None:
-        insert_beside(scop, copy, statement, 0)
+        is_written = any(s.target is array for s in scop.statements)
+        insert_beside(scop, copy, statement if is_written else scop.statements[0], 0)
     else:
         insert_beside(scop, copy, producer, producer.rank, after=True)

@@ -64,12 +64,13 @@ def dim_classes(
 class LoopPlan:
     """Open loops per statement, outermost first; every change is a schedule step.
 
-    `lanes` is the vector length of the kernel, 1 for scalar code.
+    `lanes` is the vector length of the kernel, 1 for scalar code; `threads` will share it.
     """
 
     scop: ScopOp
     machine: Machine
     lanes: int
+    threads: int = 1
     steps: list[Step] = field(default_factory=list)
     serial: int = 0
 

@@ -12,11 +12,12 @@ from math import ceil
 
 from xdsl.ir import SSAValue
 
-from ..access_patterns import block_of
+from ..access_patterns import block_of, panel_width
 from ..affine_maps import plain_dim
 from .loop_plan import Dim, Loop, LoopPlan
 
 ROWS_PER_BLOCK = 48  # so many rows use what a block reads before it leaves the caches
+ROWS_PER_WIDE_BLOCK = 144  # where it has left the second-level cache when the next rows come
 
 
 def block_height(tile_rows: int) -> int:
@@ -56,6 +57,40 @@ def reduced_blocks(plan: LoopPlan, run: Sequence[str]) -> ReducedBlocks | None:
     inside = [_has_blocks(plan, name, blocks) for name in run]
     first, last = inside.index(True), len(inside) - inside[::-1].index(True)
     return blocks if all(inside[first:last]) else None
+
+
+def block_sizes(
+    plan: LoopPlan, run: Sequence[str], rows: int, columns: int | None, tile_rows: int
+) -> dict[int, int]:
+    """Rows that go through the blocks together and, where threads share columns, columns of each.
+
+    `columns` is the class of the vector loop that all of `run` share, if there is one; threads then
+    share the longer one of rows and columns.
+    """
+    if columns is None:
+        return {rows: block_height(tile_rows)}
+    main = next(name for name in run if name in plan.contractions)
+    height, width = plan.extent(main, rows), plan.extent(main, columns)
+    others = [plan.extent(main, c) for c in plan.shared(run) if c not in (rows, columns)]
+    threads = 1 if others and max(others) >= plan.threads else plan.threads
+    unit = _column_unit(plan, main, columns)
+    by_columns = threads > 1 and width >= height and width > unit
+    tiles = ceil(height / tile_rows)
+    count = ceil(height / ROWS_PER_WIDE_BLOCK)
+    if not by_columns:
+        count = threads * ceil(count / threads)
+    sizes = {rows: tile_rows * ceil(tiles / count)}
+    if by_columns:
+        sizes[columns] = unit * ceil(width / unit / threads)
+    return sizes
+
+
+def _column_unit(plan: LoopPlan, main: str, columns: int) -> int:
+    """Columns that stay together: a panel of the wide operand, or a vector."""
+    dim = plan.dim(main, columns)
+    assert dim is not None
+    access = plan.statements[main].read_maps[plan.contractions[main].wide]
+    return panel_width(access, dim) or plan.lanes
 
 
 def _has_blocks(plan: LoopPlan, name: str, blocks: ReducedBlocks) -> bool:

@@ -8,7 +8,7 @@ from math import ceil, prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.schedule import Split, Unroll, Vectorize
-from ..access_patterns import reduction_dims, stride
+from ..access_patterns import panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
@@ -92,9 +92,13 @@ def _tile_vectors(
     order = [c for c in outer if c != vector]
     across = None
     if vector is not None:
-        order.append(vector)
         vectors = min(POINTWISE_VECTORS, max(1, plan.extent(group[-1], vector) // plan.lanes))
-        across = _transposed_class(plan, group, order, vector)
+        panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
+        order.insert(len(order) if panel is None else 0, vector)
+        if panel is None:
+            across = _transposed_class(plan, group, order, vector)
+        else:
+            vectors = panel // plan.lanes
     if across is not None:
         order.append(IN_BLOCK)
         vectors = 1
@@ -141,6 +145,16 @@ def _split_columns(plan: LoopPlan, name: str, cls: int) -> list[str]:
     return [column]
 
 
+def panel_of_copy(plan: LoopPlan, name: str) -> int | None:
+    """The width of the panels that `name` writes along its vector loop; None where it does not."""
+    vector = plan.vector_class(name)
+    dim = None if vector is None else plan.dim(name, vector)
+    if dim is None:
+        return None
+    width = panel_width(plan.statements[name].write.data, dim)
+    return width if width is not None and width % plan.lanes == 0 else None
+
+
 def _tile_registers(
     plan: LoopPlan,
     group: Sequence[str],
@@ -180,13 +194,19 @@ def _tile_registers(
 
 
 def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
-    """Row tiles whose narrow operand fills a quarter of the second-level cache."""
+    """Row tiles whose narrow operand fills at most a quarter of the second-level cache; where that
+    makes several blocks, equal ones for all threads."""
     s, contraction = plan.statements[main], plan.contractions[main]
     row = plan.dim(main, rows)
     used = s.read_maps[contraction.narrow].used_dims()
     elements = prod(plan.extents[main][d] for d in used if d != row)
     size = element_bytes(s.sources[contraction.narrow])
-    return max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
+    most = max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
+    tiles = ceil(plan.extent(main, rows) / height)
+    blocks = ceil(tiles / most)
+    if blocks > 1:
+        blocks = plan.threads * ceil(blocks / plan.threads)
+    return ceil(tiles / blocks)
 
 
 def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -26,13 +26,14 @@ from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
 from ..dependences.vector_legality import check_vector_loops
-from ..primitives import apply_steps, original_tree
+from ..scheduled import apply_schedule
 from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import block_keys
 from ..softmax.skip_masked_blocks import skip_masked_blocks
 from ..storage import element_bytes
+from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .register_tiles import register_tile
 from .rfactor import rfactor
@@ -89,14 +90,15 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     lanes = lanes_for(scop, machine)
     blocked = block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
-    steps = tile_and_fuse(scop, machine, threads, lanes)
-    ranks = scop.ranks
+    rewrites = [] if blocked or lanes == 1 else block_long_reductions(scop, machine, lanes)
+    rewritten, _ = apply_schedule(scop, rewrites)
+    steps = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
     try:
-        tree = apply_steps(original_tree(scop), steps)
+        rewritten, tree = apply_schedule(scop, steps)
         for sums in blocked:
-            skip_masked_blocks(scop, sums, tree)
-        check_schedule_is_legal(tree, dependences_of(scop), ranks)
-        check_vector_loops(tree, scop)
+            skip_masked_blocks(rewritten, sums, tree)
+        check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
+        check_vector_loops(tree, rewritten)
     except IllegalScheduleError as error:
         logging.getLogger(__name__).warning(
             "%s keeps its original order, the default schedule is illegal: %s",

@@ -18,8 +18,8 @@ from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..sets import dim_aff, domain_set
 from .loop_plan import Loop, LoopPlan
-from .reduced_blocks import block_height, fuse_blocks, reduced_blocks
-from .register_tiles import rows_class, rows_per_tile, tile_nest
+from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
+from .register_tiles import panel_of_copy, rows_class, rows_per_tile, tile_nest
 from .window_tiles import tile_windows, window_update
 
 PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
@@ -28,7 +28,7 @@ CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise e
 
 def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> list[Step]:
     """The steps of the default schedule of `scop`, whose domains are boxes."""
-    plan = LoopPlan(scop, machine, lanes)
+    plan = LoopPlan(scop, machine, lanes, threads)
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
@@ -57,22 +57,29 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
         tile_windows(plan, run, update)
         return
     shared = plan.shared(run)
-    if len(run) == 1 or any(all(plan.vector_class(n) == c for n in run) for c in shared):
-        tile_nest(plan, run, row_block=None)
-        return
+    vector = next((c for c in shared if all(plan.vector_class(n) == c for n in run)), None)
     rows = rows_class(plan, run, shared)
     blocks = None if rows is None else reduced_blocks(plan, run)
-    height = 0 if rows is None else rows_per_tile(plan, run, rows)
-    if blocks is not None:
-        height = block_height(height)
+    if len(run) == 1 or (vector is not None and blocks is None):
+        tile_nest(plan, run, row_block=None)
+        return
+    if vector is None and blocks is not None and panel_of_copy(plan, run[0]):
+        # Loops over columns, which a copy of rows has not, can be shared by threads without it.
+        tile_nest(plan, run[:1], row_block=None)
+        _schedule_run(plan, run[1:])
+        return
+    sizes: dict[int, int] = {}  # class -> iterations of a block
+    if rows is not None:
+        sizes[rows] = rows_per_tile(plan, run, rows)
+    if rows is not None and blocks is not None:
+        sizes = block_sizes(plan, run, rows, vector, sizes[rows])
+    order = [c for c in shared if c != vector or c in sizes]
+    order.sort(key=lambda c: not (c == vector and c in sizes))  # columns of a thread outermost
     for name in run:
-        block = None
-        if rows is not None:
-            block = plan.split(name, rows, height)
-        plan.reorder(name, shared, [block] if block is not None else [])
-        if block is not None and rows is not None:
-            plan.open[name].append(Loop(rows, block))
-    for cls in shared:
+        inner = {cls: plan.split(name, cls, size) for cls, size in sizes.items()}
+        plan.reorder(name, order, list(inner.values()))
+        plan.open[name] += [Loop(cls, band) for cls, band in inner.items()]
+    for cls in order:
         plan.fuse(run, cls)
     if rows is None:
         _partition(plan, run)
@@ -80,7 +87,8 @@ def _schedule_run(plan: LoopPlan, run: Sequence[str]) -> None:
         _partition_block(plan, run, rows)
     else:
         for name in run:
-            plan.shorten(name, rows, height)
+            for cls, size in sizes.items():
+                plan.shorten(name, cls, size)
         for part in fuse_blocks(plan, run, blocks):
             _partition_block(plan, part, rows, tiles=True)
 

@@ -25,6 +25,7 @@ from ....dialects.schedule import (
     Shift,
     Skew,
     Split,
+    SplitReduction,
     Step,
     Tile,
     Unroll,
@@ -189,5 +190,5 @@ def random_rewrite(scop: ScopOp, rng: Random) -> Rewrite:
         if results == 0:
             raise IllegalScheduleError(f"{name} reads no array to pack")
         return Pack(name, operand, rng.randrange(results), rng.choice((8, 16, 32)))
-    kind = Accumulate if rng.random() < 0.6 else Rfactor
+    kind = rng.choice((Accumulate, Accumulate, Rfactor, SplitReduction))
     return kind(name, rng.randrange(rank), rng.choice((4, 8, 16, 64, 256)))

@@ -1,0 +1,100 @@
+"""Blocks of a product's long reduction, so that both operands stay in the caches meanwhile.
+
+before: acc[m, n] += x[m, k] * w[k, n]
+after:  xp[k / KC, m, k mod KC] = x[m, k] ; wp[n / NR, k, n mod NR] = w[k, n]
+        t[k / KC, m, n] += xp[..] * wp[..] ; acc[m, n] += t[kb, m, n]
+
+(Goto & van de Geijn 2008.) KC depends on the shape alone, so that results do not depend on threads.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from xdsl.dialects.builtin import MemRefType
+from xdsl.ir import BlockArgument, SSAValue
+
+from ....costmodel.hardware import Machine
+from ....dialects.poly import ScopOp, StatementOp
+from ....dialects.schedule import Pack, Rewrite, SplitReduction
+from ..access_patterns import Contraction, contraction_of, panel_width, reduction_dims, stride
+from ..affine_maps import plain_dim
+from ..sets import box_extents
+from ..storage import element_bytes
+from .register_tiles import register_tile
+
+DEPTH = 384  # terms per block: a panel of the wide operand then stays near the first-level cache
+ALIAS_BYTES = 4096  # rows this far apart (or a multiple) share the sets of a first-level cache
+PANEL_SHARE = 4  # of the second-level cache: panels of whole columns that are larger are cut
+
+
+def block_long_reductions(scop: ScopOp, machine: Machine, lanes: int) -> list[Rewrite]:
+    """The steps for every product in `scop` whose rows or columns do not stay in the caches.
+
+    Both operands come from outside of the kernel: what it computes itself is near already.
+    """
+    steps: list[Rewrite] = []
+    for s in scop.statements:
+        contraction, extents = contraction_of(s), box_extents(s.domain.data)
+        if contraction is None or extents is None or not contraction.rows:
+            continue
+        steps += _steps(scop, s, contraction, extents, machine, lanes)
+    return steps
+
+
+def _steps(
+    scop: ScopOp,
+    update: StatementOp,
+    contraction: Contraction,
+    extents: tuple[int, ...],
+    machine: Machine,
+    lanes: int,
+) -> list[Rewrite]:
+    summed = reduction_dims(update)
+    if len(summed) != 1 or len(update.sources) != 3:
+        return []
+    depth, narrow, wide = summed[0], contraction.narrow, contraction.wide
+    rows, columns = extents[contraction.rows[-1]], extents[contraction.vector_dim]
+    tile = register_tile(machine, lanes, rows, columns)
+    position = _plain_position(scop, update, narrow, depth)
+    if rows <= tile.rows or position is None or extents[depth] < 2 * DEPTH:
+        return []
+    width = tile.vectors * lanes
+    pack_wide: list[Rewrite] = []
+    if panel_width(update.read_maps[wide], contraction.vector_dim) is None:
+        column = _plain_position(scop, update, wide, contraction.vector_dim)
+        if column is None:
+            return []
+        pack_wide.append(Pack(update.sym_name.data, wide, column, width))
+    row_bytes = _stride_bytes(update, narrow, contraction.rows[-1])
+    panel_bytes = extents[depth] * width * element_bytes(update.sources[wide])
+    if row_bytes % ALIAS_BYTES != 0 and panel_bytes * PANEL_SHARE <= machine.l2_bytes:
+        return []
+    name = update.sym_name.data
+    size = _block_size(extents[depth], lanes)
+    return [*pack_wide, Pack(name, narrow, position, size), SplitReduction(name, depth, size)]
+
+
+def _plain_position(scop: ScopOp, update: StatementOp, k: int, dim: int) -> int | None:
+    """The only array dim of argument `k` that `dim` indexes, plainly; None for anything else."""
+    array: SSAValue = update.sources[k]
+    if not isinstance(array, BlockArgument) or scop.roles.data[array.index].data != "in":
+        return None
+    users = [p for p, e in enumerate(update.read_maps[k].results) if dim in e.used_dims()]
+    if len(users) != 1 or plain_dim(update.read_maps[k].results[users[0]]) != dim:
+        return None
+    return users[0]
+
+
+def _stride_bytes(update: StatementOp, k: int, dim: int) -> int:
+    array = update.sources[k]
+    assert isinstance(array.type, MemRefType)
+    return (stride(array, update.read_maps[k], dim) or 0) * element_bytes(array)
+
+
+def _block_size(extent: int, lanes: int) -> int:
+    """Blocks of about DEPTH iterations, as equal as whole vectors are, an odd number of these:
+    rows of such blocks lie in different cache sets."""
+    blocks = round(extent / DEPTH)
+    vectors = ceil(extent / blocks / lanes)
+    return lanes * (vectors + 1 - vectors % 2)

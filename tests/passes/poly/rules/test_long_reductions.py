@@ -1,0 +1,57 @@
+"""Blocks of long reductions: steps of the schedule that keep the meaning, for any threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tilecast.passes.poly.rules import long_reductions, tile_and_fuse
+from tilecast.passes.poly.rules.schedule import choose_schedule
+
+# Rows, reduction, columns: partial tiles of rows, columns and blocks, wide and tall.
+SHAPES = [(16, 64, 32), (17, 70, 35), (33, 67, 5), (19, 97, 130), (60, 65, 17)]
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reductions of tests are long, their rows share cache sets, and they are worth threads."""
+    monkeypatch.setattr(long_reductions, "DEPTH", 32)
+    monkeypatch.setattr(long_reductions, "ALIAS_BYTES", 4)
+    monkeypatch.setattr(tile_and_fuse, "PARALLEL_WORK", 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("builder", ["matmul", "linear"])
+def test_blocks_keep_the_meaning(
+    build: Any, machines: dict[str, Any], builder: str, shape: tuple[int, int, int]
+) -> None:
+    kernel = build(builder, *shape)
+    for threads in (1, 2):
+        scop = kernel.scop()
+        choose_schedule(scop, machines["avx512"], threads)
+        assert "split_reduction" in scop.schedule.data
+        assert ("parallelize" in scop.schedule.data) == (threads == 2)
+        kernel.check_lowered(scop)
+
+
+def test_threads_leave_the_sums_as_they_are(build: Any, machines: dict[str, Any]) -> None:
+    """The rewrites, which alone say what is added to what, do not depend on threads."""
+    rewrites = set()
+    for threads in (1, 2, 7):
+        scop = build("matmul", 60, 65, 40).scop()
+        choose_schedule(scop, machines["avx512"], threads)
+        lines = scop.schedule.data.splitlines()
+        rewrites.add(tuple(s for s in lines if s.startswith(("pack", "split_reduction"))))
+    assert len(rewrites) == 1
+
+
+@pytest.mark.parametrize(
+    ("builder", "shape"),
+    [("matmul", (16, 40, 32)), ("matmul", (3, 128, 32)), ("batched_matmul", (2, 4, 32, 17))],
+)
+def test_short_reductions_and_few_rows_stay_whole(
+    build: Any, machines: dict[str, Any], builder: str, shape: tuple[int, ...]
+) -> None:
+    scop = build(builder, *shape).scop()
+    choose_schedule(scop, machines["avx512"], 1)
+    assert "split_reduction" not in scop.schedule.data
