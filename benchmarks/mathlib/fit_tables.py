@@ -51,6 +51,8 @@ def inverses(base: Any, element: str) -> list[float]:
         if index == CELLS - 2:  # below 1 results are smallest, and r should be small with them
             low = (low + 3 * high) / 4
         width = 0.003 if index < CELLS // 2 else 0.015  # the upper cells are half as wide
+        if index == CELLS - 2:  # beside 1 log10 is smallest, and r has to be small with it
+            width = 0.005
         spread = np.random.default_rng(index).uniform(-width, width, CANDIDATES)
         tried = (2 / (low + high) * (1 + spread)).astype(DTYPES[element])
         scaled = -np.log(tried.astype(np.longdouble)) * (

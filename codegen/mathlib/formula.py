@@ -140,6 +140,10 @@ class Formula:
         """a between two numbers; NaN stays."""
         return self.at_most(self.at_least(a, low), high)
 
+    def or_else(self, a: SSAValue, low: float) -> SSAValue:
+        """a, which is above `low`; `low` where it is NaN."""
+        return arith.MaxnumfOp(a, self.number(low)).result
+
     def program(self, name: str, *inputs: SSAValue) -> SSAValue:
         """The short program called `name`, for this type and accuracy, on `inputs`."""
         key = f"{name}.{self.element}.{self.accuracy}"

@@ -41,8 +41,13 @@ def _from_parts(
         small = f.fma(slope, r, f.mul(e, f.number(two_low)))
     else:
         small = f.mul(slope, r)
-    small = f.add(r, small) if slope_high == 1.0 else f.fma(r, f.number(slope_high), small)
-    return f.add(large, small)
+    if not f.is_exact:
+        return f.add(large, f.fma(r, f.number(slope_high), small))
+    # The rounding of r beside the large part comes back with the small one.
+    total = named(f.fma(r, f.number(slope_high), large), "total")
+    dropped = f.fma(r, f.number(slope_high), f.sub(large, total))
+    dropped = f.or_else(dropped, -1.0)  # infinity less itself
+    return f.add(total, f.add(dropped, small))
 
 
 def _logarithm(f: Formula, base: str, x: SSAValue) -> SSAValue:
