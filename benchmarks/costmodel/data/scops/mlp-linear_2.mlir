@@ -1,0 +1,21 @@
+builtin.module {
+  "poly.scop"() <{sym_name = "linear_2", roles = ["in", "weight", "weight", "out"], packs = [unit, unit, unit, unit]}> ({
+  ^bb0(%a0: memref<32x128xf32>, %weight: memref<10x128xf32>, %bias: memref<10xf32>, %out: memref<32x10xf32>):
+    %t0 = "poly.array"() : () -> memref<32x10xf32>
+    "poly.statement"(%t0) <{sym_name = "S0", domain = "{ [i0, i1] : 0 <= i0 < 32 and 0 <= i1 < 10 }", write = affine_map<(d0, d1) -> (d0, d1)>, reads = []}> ({
+      %0 = arith.constant 0.000000e+00 : f32
+      "poly.yield"(%0) : (f32) -> ()
+    }) : (memref<32x10xf32>) -> ()
+    "poly.statement"(%t0, %t0, %a0, %weight) <{sym_name = "S1", domain = "{ [i0, i1, i2] : 0 <= i0 < 32 and 0 <= i1 < 10 and 0 <= i2 < 128 }", write = affine_map<(d0, d1, d2) -> (d0, d1)>, reads = [affine_map<(d0, d1, d2) -> (d0, d1)>, affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>], reduction = "add"}> ({
+    ^bb0(%1: f32, %2: f32, %3: f32):
+      %4 = arith.mulf %2, %3 : f32
+      %5 = arith.addf %1, %4 : f32
+      "poly.yield"(%5) : (f32) -> ()
+    }) : (memref<32x10xf32>, memref<32x10xf32>, memref<32x128xf32>, memref<10x128xf32>) -> ()
+    "poly.statement"(%out, %t0, %bias) <{sym_name = "S2", domain = "{ [i0, i1] : 0 <= i0 < 32 and 0 <= i1 < 10 }", write = affine_map<(d0, d1) -> (d0, d1)>, reads = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>]}> ({
+    ^bb0(%6: f32, %7: f32):
+      %8 = arith.addf %6, %7 : f32
+      "poly.yield"(%8) : (f32) -> ()
+    }) : (memref<32x10xf32>, memref<32x10xf32>, memref<10xf32>) -> ()
+  }) : () -> ()
+}

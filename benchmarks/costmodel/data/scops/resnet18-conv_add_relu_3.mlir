@@ -1,0 +1,33 @@
+builtin.module {
+  "poly.scop"() <{sym_name = "conv_add_relu_3", roles = ["in", "weight", "weight", "in", "out"], packs = [unit, unit, unit, unit, unit]}> ({
+  ^bb0(%a0: memref<64x56x56xf32>, %weight_scaled: memref<64x64x3x3xf32>, %weight_scaled_bias_scaled: memref<64xf32>, %a3: memref<64x56x56xf32>, %out: memref<64x56x56xf32>):
+    %t0 = "poly.array"() : () -> memref<64x58x58xf32>
+    "poly.statement"(%t0) <{sym_name = "S0", domain = "{ [i0, i1, i2] : 0 <= i0 < 64 and 0 <= i1 < 58 and 0 <= i2 < 58 }", write = affine_map<(d0, d1, d2) -> (d0, d1, d2)>, reads = []}> ({
+      %0 = arith.constant 0.000000e+00 : f32
+      "poly.yield"(%0) : (f32) -> ()
+    }) : (memref<64x58x58xf32>) -> ()
+    "poly.statement"(%t0, %a0) <{sym_name = "S1", domain = "{ [i0, i1, i2] : 0 <= i0 < 64 and 0 <= i1 < 56 and 0 <= i2 < 56 }", write = affine_map<(d0, d1, d2) -> (d0, (d1 + 1), (d2 + 1))>, reads = [affine_map<(d0, d1, d2) -> (d0, d1, d2)>]}> ({
+    ^bb0(%1: f32):
+      "poly.yield"(%1) : (f32) -> ()
+    }) : (memref<64x58x58xf32>, memref<64x56x56xf32>) -> ()
+    %t2 = "poly.array"() : () -> memref<64x56x56xf32>
+    "poly.statement"(%t2) <{sym_name = "S2", domain = "{ [i0, i1, i2] : 0 <= i0 < 64 and 0 <= i1 < 56 and 0 <= i2 < 56 }", write = affine_map<(d0, d1, d2) -> (d0, d1, d2)>, reads = []}> ({
+      %2 = arith.constant 0.000000e+00 : f32
+      "poly.yield"(%2) : (f32) -> ()
+    }) : (memref<64x56x56xf32>) -> ()
+    "poly.statement"(%t2, %t2, %t0, %weight_scaled) <{sym_name = "S3", domain = "{ [i0, i1, i2, i3, i4, i5] : 0 <= i0 < 64 and 0 <= i1 < 56 and 0 <= i2 < 56 and 0 <= i3 < 64 and 0 <= i4 < 3 and 0 <= i5 < 3 }", write = affine_map<(d0, d1, d2, d3, d4, d5) -> (d0, d1, d2)>, reads = [affine_map<(d0, d1, d2, d3, d4, d5) -> (d0, d1, d2)>, affine_map<(d0, d1, d2, d3, d4, d5) -> (d3, (d1 + d4), (d2 + d5))>, affine_map<(d0, d1, d2, d3, d4, d5) -> (d0, d3, d4, d5)>], reduction = "add"}> ({
+    ^bb0(%3: f32, %4: f32, %5: f32):
+      %6 = arith.mulf %4, %5 : f32
+      %7 = arith.addf %3, %6 : f32
+      "poly.yield"(%7) : (f32) -> ()
+    }) : (memref<64x56x56xf32>, memref<64x56x56xf32>, memref<64x58x58xf32>, memref<64x64x3x3xf32>) -> ()
+    "poly.statement"(%out, %a3, %t2, %weight_scaled_bias_scaled) <{sym_name = "S6", domain = "{ [i0, i1, i2] : 0 <= i0 < 64 and 0 <= i1 < 56 and 0 <= i2 < 56 }", write = affine_map<(d0, d1, d2) -> (d0, d1, d2)>, reads = [affine_map<(d0, d1, d2) -> (d0, d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1, d2)>, affine_map<(d0, d1, d2) -> (d0)>]}> ({
+    ^bb0(%8: f32, %9: f32, %10: f32):
+      %11 = arith.addf %9, %10 : f32
+      %12 = arith.addf %11, %8 : f32
+      %13 = arith.constant 0.000000e+00 : f32
+      %14 = arith.maximumf %12, %13 : f32
+      "poly.yield"(%14) : (f32) -> ()
+    }) : (memref<64x56x56xf32>, memref<64x56x56xf32>, memref<64x56x56xf32>, memref<64xf32>) -> ()
+  }) : () -> ()
+}
