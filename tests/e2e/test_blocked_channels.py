@@ -59,7 +59,8 @@ NETWORKS: dict[str, tuple[Network, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("target", ["native", "x86-64-v3", pytest.param("c99", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["native", "x86-64-v3", "c99"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocked_networks_equal_eager(name: str, target: str) -> None:
     torch.manual_seed(0)
