@@ -11,9 +11,7 @@ from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from xdsl.dialects.builtin import ModuleOp
 
-STEPS = (
-    "stride = [#builtin.int<1>, #builtin.int<1>], dilation = [#builtin.int<1>, #builtin.int<1>]"
-)
+STEPS = "stride = [#builtin.int<1>, #builtin.int<1>], dilation = [#builtin.int<1>, #builtin.int<1>]"
 CASES = {
     "blocked_conv": ("1x2x4x6xf32", "3x2x2x2x8xf32", "1x3x3x5x8xf32"),
     "blocked_depthwise": ("1x2x4x6x8xf32", "2x2x2x8xf32", "1x2x3x5x8xf32"),
