@@ -44,3 +44,15 @@ def test_positions_fill_registers_where_rows_are_short(
     scop = case.scop()
     choose_schedule(scop, machines["avx512"], 1)
     case.check_lowered(scop)
+
+
+def test_channels_that_do_not_fill_their_blocks(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    t = kernel_text(x="1x2x3x9x8xf32", w="3x2x2x11x8xf32")
+    blocked = "(d0, d1, d2, d3) -> (d0, d1 floordiv 8, d2, d3, d1 mod 8)"
+    plain = t.op("view", "%x", "1x11x3x9xf32", f"map = affine_map<{blocked}>")
+    case = kernel(t.returns(t.op("blocked_conv", f"{plain} %w", "1x3x2x8x8xf32", STEPS)))
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    case.check_lowered(scop)
