@@ -58,13 +58,13 @@ class BlockedWindowOp(GraphOp):
 @irdl_op_definition
 class BlockedConvOp(BlockedWindowOp):
     """Cross-correlation: source [B, C, *spatial] (often a view of a blocked tensor), weight
-    [O / L, C, *kernel, L], result [B, O / L, *positions, L]."""
+    [O / L, *kernel, C, L], result [B, O / L, *positions, L]."""
 
     name = "graph.blocked_conv"
 
     @classmethod
     def kernel_of(cls, weight: SSAValue) -> tuple[int, ...]:
-        return shape_of(weight)[2:-1]
+        return shape_of(weight)[1:-2]
 
 
 @irdl_op_definition

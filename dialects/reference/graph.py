@@ -276,7 +276,7 @@ def _conv(e: Evaluator, op: ConvOp, source: Array, weight: Array, *bias: Array) 
 @_meaning(BlockedConvOp)
 def _blocked_conv(e: Evaluator, op: BlockedConvOp, source: Array, weight: Array) -> Array:
     rank = len(op.stride)
-    plain = np.moveaxis(weight, -1, 1)
+    plain = np.moveaxis(weight, (-1, -2), (1, 2))
     plain = plain.reshape(-1, *plain.shape[2:])
     value = convolve(source, plain, *_steps(op), 1)
     blocked = value.reshape(value.shape[0], *weight.shape[:1], weight.shape[-1], *value.shape[2:])

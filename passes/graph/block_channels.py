@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType, f32
 from xdsl.dialects.func import FuncOp
@@ -58,7 +59,7 @@ def _conv(op: ConvOp, known: BlockedValues) -> SSAValue | None:
         source = known.padded(known.forms.get(op.source, op.source), 2, padding, padding, 0.0, op)
         if op.source in known.forms:
             source = known.insert(known.channels_view(source, shape_of(op.source)[1]), op)
-        packed = known.weight(op.weight, weight, op)
+        packed = known.weight(op.weight, np.moveaxis(weight, 1, -1), op)
         new = BlockedConvOp(source, packed, stride, dilation)
     elif groups == outputs == shape_of(op.source)[1] and op.source in known.forms:
         source = known.padded(known.forms[op.source], 2, padding, padding, 0.0, op)

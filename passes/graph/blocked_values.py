@@ -62,10 +62,10 @@ class BlockedValues:
         if not isinstance(value.owner, WeightOp):
             return None
         symbol = value.owner.symbol.root_reference.data
-        return self.weights[symbol] if symbol in self.weights else None
+        return self.weights.get(symbol)
 
     def weight(self, value: SSAValue, array: Array, before: Operation) -> SSAValue:
-        """`array` [O, ...], made from stored weight `value`, as [O / L, ..., L], padded by zeros."""
+        """`array` [O, ...] as a new weight [O / L, ..., L], zeros behind, named after `value`."""
         assert isinstance(value.owner, WeightOp)
         missing = self.blocks(array.shape[0]) * self.lanes - array.shape[0]
         array = np.pad(array, [(0, missing), *[(0, 0)] * (array.ndim - 1)])

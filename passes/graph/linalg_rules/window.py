@@ -137,11 +137,11 @@ def _grouped(op: ConvOp, source: SSAValue, b: KernelBuilder) -> SSAValue:
 
 @converts(BlockedConvOp)
 def convert_blocked_conv(op: BlockedConvOp, b: KernelBuilder) -> SSAValue:
-    """Loops over (batch, block, out..., lane, in channel, window...)."""
+    """Loops over (batch, block, out..., lane, window..., in channel)."""
     spatial = len(op.stride)
     lane, rank = 2 + spatial, 2 * spatial + 4
-    windows = window_exprs(2, lane + 2, *_steps(op))
-    source_map = AffineMap(rank, 0, (AffineDimExpr(0), AffineDimExpr(lane + 1), *windows))
+    windows = window_exprs(2, lane + 1, *_steps(op))
+    source_map = AffineMap(rank, 0, (AffineDimExpr(0), AffineDimExpr(rank - 1), *windows))
     return _blocked(op, b, source_map, dims_map(rank, [1, *range(lane + 1, rank), lane]))
 
 

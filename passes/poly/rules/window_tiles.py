@@ -17,7 +17,7 @@ from math import prod
 
 from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
-from ..access_patterns import contraction_of, panel_width, parallel_dims, reduction_dims, stride
+from ..access_patterns import contraction_of, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
 from .loop_plan import LoopPlan
@@ -74,14 +74,14 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     tile = _choose_tile(plan, update, blocks, rows)
     order = _outer_order(plan, update, blocks, rows)
     for name in run:
-        sums = _split_sums(plan, name) if name == update else []
+        first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
         for cls, size in tile.sizes:
             if size > 1:
                 inner.append(plan.split(name, cls, size))
                 plan.step(Unroll(inner[-1]))
         inner.append(plan.close(name, lanes))
-        plan.reorder(name, order, [*sums, *inner])
+        plan.reorder(name, [*order, *first], [*last, *inner])
         plan.step(Vectorize(inner[-1], plan.lanes))
     for cls in order:
         plan.fuse(run, cls)
@@ -96,23 +96,25 @@ def _block_classes(plan: LoopPlan, update: str, shared: Sequence[int]) -> list[i
     return [c for c in shared if plan.dim(update, c) not in used]
 
 
-def _split_sums(plan: LoopPlan, update: str) -> list[str]:
-    """Loops of the sum that come innermost: channels of one block; small windows, unrolled."""
+def _split_sums(plan: LoopPlan, update: str) -> tuple[list[int], list[str]]:
+    """The loops of the sum that come first (blocks of channels, around the window) and last:
+    channels of one block; small windows, unrolled."""
     s, extents = plan.statements[update], plan.extents[update]
     dims = reduction_dims(s)
     if contraction_of(s) is None:
         if prod(extents[d] for d in dims) > LARGEST_WINDOW:
-            return []
+            return [], []
         bands = [plan.close(update, plan.class_of[update, d]) for d in dims]
         for band in bands:
             plan.step(Unroll(band))
-        return bands
-    inner = []
+        return [], bands
+    outer, inner = [], []
     for d in dims:
         widths = {panel_width(access, d) for access in s.read_maps[1:]} - {None}
         if widths and extents[d] > min(w for w in widths if w is not None):
-            inner.append(plan.split(update, plan.class_of[update, d], plan.lanes))
-    return inner
+            outer.append(plan.class_of[update, d])
+            inner.append(plan.split(update, outer[-1], plan.lanes))
+    return outer, inner
 
 
 def _outer_order(
@@ -137,33 +139,35 @@ def _choose_tile(
 
     It spans the innermost blocks, and rows of positions; several rows only where they are whole.
     """
-    classes = [*blocks[-1:], *rows[-2:]]
+    # blocks innermost: a broadcast is used up before the next one
+    classes = [*rows[-2:], *blocks[-1:]]
     extents = [plan.extent(update, c) for c in classes]
-    registers = plan.machine.vector_registers
     # windows of neighbours share loads, which need registers too
-    most = registers if blocks else registers // 2
-    limits = [min(n, MOST_BLOCKS if blocks and k == 0 else most) for k, n in enumerate(extents)]
+    most = plan.machine.vector_registers // (1 if blocks else 2)
+    limits = [
+        min(n, MOST_BLOCKS if c in blocks else most) for c, n in zip(classes, extents, strict=True)
+    ]
+    spread = len(rows[-2:])
     best: WindowTile | None = None
     for sizes in product(*(range(1, limit + 1) for limit in limits)):
-        count = sizes[0] if blocks else 1
-        positions = sizes[len(blocks[-1:]) :]
-        is_whole = positions[-1:] == tuple(extents[len(extents) - 1 :][: len(positions)])
-        if prod(sizes) + count + 1 > most or (prod(positions[:-1]) > 1 and not is_whole):
+        is_whole = sizes[:spread][-1:] == tuple(extents[:spread][-1:])
+        registers = prod(sizes) + prod(sizes[spread:]) + 1
+        if registers > most or (prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole):
             continue
-        cost = _total_cycles(extents, sizes, len(blocks[-1:]))
+        cost = _total_cycles(extents, sizes, spread)
         if best is None or cost < best.cost:
             best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
     assert best is not None  # one accumulator always fits
     return best
 
 
-def _total_cycles(extents: Sequence[int], sizes: Sequence[int], blocks: int) -> float:
-    """Of one term of all sums, in full and partial tiles; the first `blocks` dims are blocks."""
+def _total_cycles(extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:
+    """Of one term of all sums, in full and partial tiles; the first `spread` dims are positions."""
     total = 0.0
     for parts in product(*(_parts(n, size) for n, size in zip(extents, sizes, strict=True))):
         tiles = prod(count for count, _ in parts)
         inside = [size for _, size in parts]
-        total += tiles * _cycles(prod(inside[:blocks]), prod(inside[blocks:]))
+        total += tiles * _cycles(prod(inside[spread:]), prod(inside[:spread]))
     return total
 
 

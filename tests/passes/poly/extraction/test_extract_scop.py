@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.poly import ScopOp
+from tilecast.passes.poly.sets import box_extents
 
 Build = Callable[..., Any]
 GENERIC = """
@@ -119,11 +121,16 @@ def test_weights_keep_their_role(build: Build) -> None:
     assert [r.data for r in scop.roles] == ["in", "weight", "weight", "out"]
 
 
-def test_padding_is_written_before_the_source(build: Build) -> None:
-    scop = build("pad", 2, 3).scop()
-    frame, source = scop.statements
-    assert not frame.sources
+def test_padding_is_written_around_the_source(build: Build) -> None:
+    case = build("pad", 2, 3)
+    scop = case.scop()
+    source, *border = scop.statements
     assert source.write.data.eval([0, 0], []) == (1, 2)
+    assert border
+    assert not any(s.sources for s in border)
+    boxes = [box_extents(s.domain.data) for s in scop.statements]
+    assert sum(prod(box) for box in boxes if box) == prod(scop.body.block.args[-1].type.get_shape())
+    case.check_scop(scop)
 
 
 def test_integers_are_padded_and_joined_exactly(kernel: Build, kernel_text: Any) -> None:
