@@ -1,4 +1,4 @@
-"""A two-layer LSTM with a classifier on the last step; the steps are unrolled on import."""
+"""A two-layer LSTM with a classifier on the last step; each layer is one kernel."""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ SUITES = {
     "linear": "contractions:linear_cases",
     "skinny": "contractions:skinny_cases",
     "odd": "contractions:odd_cases",
+    "memory": "memory_bound:memory_cases",
+    "attention": "attention:attention_cases",
+    "recurrent": "recurrent:recurrent_cases",
 }
 
 

@@ -60,7 +60,12 @@ NETWORKS: dict[str, tuple[Network, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize(
-    "target", ["native", pytest.param("x86-64-v3", marks=pytest.mark.slow), pytest.param("c99", marks=pytest.mark.slow)]
+    "target",
+    [
+        "native",
+        pytest.param("x86-64-v3", marks=pytest.mark.slow),
+        pytest.param("c99", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_blocked_networks_equal_eager(name: str, target: str) -> None:

@@ -98,7 +98,7 @@ def lower_lstm(op: LstmOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
         b.parallel(0, panels, lambda b, panel: each_row(b, s, time, panel))
 
     def each_row(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue) -> None:
-        b.loop(0, batch, lambda b, row: update(b, s, time, panel, row))
+        b.nest([batch], lambda b, at: update(b, s, time, panel, at[0]))
 
     def update(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue, row: SSAValue) -> None:
         v = _Vectors(b, type, kernel.machine.has_fma)
