@@ -99,12 +99,7 @@ class LoadedPackage:
         tensors = [leaves[position] for position in signature.positions]
         inputs = [_checked(v, s) for v, s in self._paired(tensors)]
         results = self.run(inputs)
-        sources = {"result": results, "input": inputs}
-        values = [
-            leaf.constant if leaf.kind == "constant" else sources[leaf.kind][leaf.index]
-            for leaf in signature.leaves
-        ]
-        return pytree.tree_unflatten(values, signature.out_spec)
+        return pytree.tree_unflatten(signature.values(results, tensors), signature.out_spec)
 
     def run(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The program's results for its flat inputs (dense, of the declared types and shapes)."""

@@ -164,4 +164,7 @@ def signature_of(imported: ImportedModel, leaves: Sequence[Any]) -> Signature:
         constants={k: v for k, v in enumerate(leaves) if k not in positions},
         in_spec=imported.in_spec,
         out_spec=imported.out_spec,
+        mutations=tuple(
+            (OutputLeaf(o.kind, o.index, o.constant), k) for o, k in imported.mutations
+        ),
     )

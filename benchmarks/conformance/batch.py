@@ -25,7 +25,8 @@ from tilecast.compiler.runtime.model import CompiledModel
 from tilecast.compiler.runtime.toolchain import build_library, find_toolchain
 from tilecast.compiler.target import resolve_target
 from tilecast.compiler.verify.compare import compare
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.errors import TilecastError
 from torch import Tensor
@@ -148,11 +149,11 @@ def run_case(case: Case, library: Path) -> Outcome:
     outcome = Outcome(sample.operator, sample.dtype, sample.index, "pass")
     inputs = [tensor.clone() for tensor in sample.inputs]
     try:
-        native = run_program(case.program, [t.clone() for t in inputs], double=False)
+        native = run_program(case.program, [t.clone() for t in inputs], DefiniteInterpreter)
     except Exception as error:
         return replace(outcome, status="invalid", reason=f"eager: {error}"[:200])
     try:
-        wide = run_program(case.program, [t.clone() for t in inputs], double=True)
+        wide = run_program(case.program, [t.clone() for t in inputs], DoubleInterpreter)
     except Exception:
         wide = native  # float64 does not take this operator: a result in its own type decides
     try:

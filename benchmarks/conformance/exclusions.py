@@ -97,8 +97,6 @@ EXCLUDED: dict[str, str] = {
             "item",
             "equal",
             "allclose",
-            "tensor_split",
-            "repeat_interleave",
         ),
         DATA_SHAPE,
     ),

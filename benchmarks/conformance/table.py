@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from .batch import Outcome
 from .exclusions import EXCLUDED
 from .samples import DTYPES
 
-Counts = Mapping[str, int]
+PLACE = re.compile(r", first at the model @ \S+:\d+|1 operators of the model are not supported: ")
 ORDER = ("pass", "refused", "mismatch", "crash")
 HEAD = """\
 # Operators that compile
@@ -17,6 +18,7 @@ HEAD = """\
 `python -m benchmarks.conformance` writes this page from the operator samples of torch (OpInfo):
 forward samples of every operator, compiled and compared with eager PyTorch in float64. A cell has
 the number of samples that pass of those that run in eager, the reason is that of the worst one.
+An empty cell: torch has no samples of that type, or they have not been run yet.
 `docs/architecture.md` states the bound.
 
 """
@@ -78,4 +80,5 @@ def reason(failed: list[Outcome]) -> str:
     if not failed:
         return ""
     worst = max(failed, key=lambda outcome: ORDER.index(outcome.status))
-    return f"{worst.status}: {worst.reason[:120]}".replace("|", "/").replace("\n", " ")
+    text = PLACE.sub("", worst.reason)[:120]
+    return f"{worst.status}: {text}".replace("|", "/").replace("\n", " ")

@@ -15,7 +15,7 @@ from ...dialects.graph import (
     element_of,
     shape_of,
 )
-from .builder import Builder, Scalar
+from .builder import Builder, Scalar, elements_in
 from .rounding import rounds_once
 from .rules import rule
 
@@ -76,6 +76,22 @@ def addbmm(
     count, rows, inner = shape_of(lhs)
     left = b.reshape(b.permute(lhs, [1, 0, 2]), [rows, count * inner])
     return addmm(b, bias, left, b.reshape(rhs, [count * inner, shape_of(rhs)[2]]), beta, alpha)
+
+
+@rule("aten.bilinear.default")
+def bilinear(
+    b: Builder, x: SSAValue, y: SSAValue, weight: SSAValue, bias: SSAValue | None
+) -> SSAValue:
+    """result[.., o] = sum over i, j of x[.., i] weight[o, i, j] y[.., j] + bias[o]."""
+    outputs, left, right = shape_of(weight)
+    lead = shape_of(x)[:-1]
+    rows = b.reshape(y, [elements_in(lead), right])
+    inner = _linear(b, rows, b.reshape(weight, [outputs * left, right]), None)
+    pairs = b.reshape(inner, [elements_in(lead), outputs, left])
+    factors = b.reshape(x, [elements_in(lead), 1, left])
+    value = b.reduce("sum", b.pointwise("mul", pairs, factors), [2], False)
+    value = b.reshape(value, [*lead, outputs])
+    return value if bias is None else b.pointwise("add", value, bias)
 
 
 def _linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None) -> SSAValue:

@@ -85,7 +85,7 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
         if missing | in_place in (set(), before):
             break
         before = missing | in_place
-        table = {op: found for op in missing if (found := _decomposition(op)) is not None}
+        table = {op: found for op in missing if (found := decomposition_of(op)) is not None}
         # even an empty table helps: functionalization itself takes apart operators that alias
         origins = {node.name: node.meta.get(ORIGIN, operator_name(node)) for node in calls(program)}
         with warnings.catch_warnings(), torch.no_grad():
@@ -100,7 +100,8 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
 
 def _decomposed(program: ExportedProgram, table: dict[Any, Callable[..., Any]]) -> ExportedProgram:
     try:
-        return program.run_decompositions(table)
+        decomposed: ExportedProgram = program.run_decompositions(table)
+        return decomposed
     except Exception as error:  # torch's own rules fail in ways of their own
         names = ", ".join(sorted(str(op) for op in table)) or "what works in place"
         text = (str(error).splitlines() or [type(error).__name__])[0]
@@ -112,7 +113,7 @@ def _is_in_place(node: Node) -> bool:
     return schema is not None and bool(schema.is_mutable)
 
 
-def _decomposition(op: Any) -> Callable[..., Any] | None:
+def decomposition_of(op: Any) -> Callable[..., Any] | None:
     """torch's rule for `op`: from the table of export, else any registered decomposition."""
     from torch._decomp import decomposition_table
 

@@ -39,7 +39,8 @@ class ImportedModel:
     """A model as IR. `main` takes `inputs` in order and returns the "result" outputs.
 
     `in_spec` describes (args, kwargs); `input_positions` are the flattened positions there of
-    the tensors in `inputs` (Python constants make up the rest).
+    the tensors in `inputs` (Python constants make up the rest). `mutations` are the new values of
+    tensor inputs that the model changes in place, and the numbers of these inputs.
     """
 
     module: ModuleOp
@@ -49,3 +50,4 @@ class ImportedModel:
     in_spec: TreeSpec
     out_spec: TreeSpec
     input_positions: tuple[int, ...]
+    mutations: tuple[tuple[OutputSpec, int], ...] = ()

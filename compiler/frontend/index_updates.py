@@ -106,6 +106,17 @@ def _without_mask_dim(b: Builder, values: SSAValue, after: int) -> SSAValue | No
     return b.reshape(values, shape[len(shape) - after :])
 
 
+@rule("aten.put.default")
+def put(
+    b: Builder, source: SSAValue, indices: SSAValue, values: SSAValue, accumulate: bool
+) -> SSAValue:
+    """Elements of the flattened source replaced, or added to."""
+    flat = b.reshape(source, [elements_in(shape_of(source))])
+    count = elements_in(shape_of(indices))
+    positions, new = b.reshape(indices, [count]), b.reshape(values, [count])
+    return b.reshape(index_put(b, flat, [positions], new, accumulate), shape_of(source))
+
+
 @rule("aten.index_add.default")
 @rounds_once
 def index_add(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import CatOp, PadOp, element_of, shape_of
 from .builder import Builder, Scalar, is_float, normalize_dim
+from .resampling import Positions, pick
 from .rules import UnsupportedUse, rule
 
 
@@ -97,7 +99,7 @@ def _pad_by_copy(
 ) -> SSAValue:
     n = shape_of(source)[dim]
     if low < 0 or high < 0:
-        raise UnsupportedUse(f"negative {mode} padding")
+        return pick(b, source, dim, _padded_positions(n, low, high, mode))
     if low == 0 and high == 0:
         return source
     if mode == "reflect":
@@ -117,6 +119,19 @@ def _pad_by_copy(
     shape = list(shape_of(source))
     shape[dim] = n + low + high
     return b.emit(CatOp(parts, dim, TensorType(element_of(source), shape)))
+
+
+def _padded_positions(extent: int, low: int, high: int, mode: str) -> Positions:
+    """The source index of every padded element; negative amounts cut away."""
+    if mode == "circular":  # what is left after cutting goes around
+        first, last = max(-low, 0), extent - max(-high, 0)
+        around: Positions = np.arange(-max(low, 0), last - first + max(high, 0)) % (last - first)
+        return around + first
+    at: Positions = np.arange(-low, extent + high)
+    if mode == "replicate":
+        return np.minimum(np.maximum(at, 0), extent - 1)
+    mirrored: Positions = extent - 1 - np.abs(extent - 1 - np.abs(at))
+    return mirrored
 
 
 @rule("aten.roll.default")

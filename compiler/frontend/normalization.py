@@ -80,6 +80,27 @@ def group_norm(
     return _scale_and_shift(b, value, weight, bias)
 
 
+@rule("aten.native_group_norm.default")
+@rounds_once
+def native_group_norm(
+    b: Builder,
+    source: SSAValue,
+    weight: SSAValue | None,
+    bias: SSAValue | None,
+    samples: int,
+    _channels: int,
+    _elements: int,
+    groups: int,
+    eps: float,
+) -> list[SSAValue]:
+    """group_norm, the mean of each group, and its reciprocal deviation."""
+    shape = shape_of(source)
+    grouped = b.reshape(source, [samples, groups, elements_in(shape) // (samples * groups)])
+    variance, center = moments(b, grouped, [2], 0, False)
+    deviation = b.pointwise("rsqrt", b.pointwise("add", variance, eps))
+    return [group_norm(b, source, groups, weight, bias, eps), center, deviation]
+
+
 @rule("aten.instance_norm.default")
 @rounds_once
 def instance_norm(
@@ -118,8 +139,14 @@ def batch_norm(
 
     Both are formulas over constants, which `fold-constants` evaluates.
     """
-    if training or mean is None or variance is None:
-        raise UnsupportedUse("batch statistics (training mode); call model.eval() first")
+    shape = shape_of(source)
+    if len(shape) < 2:
+        raise UnsupportedUse(f"batch norm of a tensor of rank {len(shape)}: no channels")
+    if mean is None or variance is None:
+        over = [d for d in range(len(shape)) if d != 1]
+        variance, mean = moments(b, source, over, 0, False)
+    elif training:
+        raise UnsupportedUse("running statistics of training mode; call model.eval() first")
     scale = b.pointwise("rsqrt", b.pointwise("add", variance, eps))
     if weight is not None:
         scale = b.pointwise("mul", scale, weight)

@@ -277,6 +277,17 @@ def angle(b: Builder, x: SSAValue) -> SSAValue:
     return b.pointwise("where", b.pointwise("isnan", x), x, value)
 
 
+@rule("aten.round.decimals")
+@rounds_once
+def round_decimals(b: Builder, x: SSAValue, decimals: int) -> SSAValue:
+    """Rounded to a multiple of a power of ten, half to even."""
+    if not is_float(x):
+        return x
+    power = 10.0 ** abs(decimals)
+    before, after = ("mul", "div") if decimals > 0 else ("div", "mul")
+    return b.pointwise(after, b.pointwise("round", b.pointwise(before, x, power)), power)
+
+
 @rule("aten.hypot.default")
 @rounds_once
 def hypot(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:

@@ -148,8 +148,8 @@ def adaptive_max_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> list
     if 0 in b.out.get_shape() or any((lengths != lengths[0]).any() for _, lengths in windows):
         return [largest, None]
     kernel = [int(lengths[0]) for _, lengths in windows]
-    starts = [list(map(int, first)) for first, _ in windows]
-    return [largest, _positions(b, source, starts, kernel, [1] * rank)]
+    firsts = [list(map(int, first)) for first, _ in windows]
+    return [largest, _positions(b, source, firsts, kernel, [1] * rank)]
 
 
 def _uneven_windows(extent: int, count: int) -> tuple[Positions, Positions]:
@@ -198,7 +198,8 @@ def _positions(
         inside = inside[..., None, None] & (along >= 0) & (along < n)
     order = [*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)]
     shape = [elements_in(outs), elements_in(kernel)]
-    flat_at, flat_inside = (x.transpose(order).reshape(shape) for x in (at, inside))
+    flat_at = at.transpose(order).reshape(shape)
+    flat_inside = inside.transpose(order).reshape(shape)
     flat = b.reshape(source, [*lead, elements_in(extents)])
     picked = pick(b, flat, len(lead), flat_at.reshape(-1))
     windows = b.reshape(picked, [*lead, *shape])

@@ -52,15 +52,12 @@ def _check_is_static(program: ExportedProgram) -> None:
 
 
 def _check_is_pure(program: ExportedProgram) -> None:
-    changed = {
-        **program.graph_signature.buffers_to_mutate,
-        **program.graph_signature.user_inputs_to_mutate,
-    }
+    changed = program.graph_signature.buffers_to_mutate
     if changed:
         names = ", ".join(sorted(changed.values()))
         raise UnsupportedOperatorError(
-            f"the model changes its buffers or inputs in place ({names}), which is not supported; "
-            "return the new values instead"
+            f"the model changes its buffers in place ({names}), which is not supported; "
+            "make them inputs, which may change, or return the new values"
         )
 
 
@@ -78,6 +75,7 @@ class _Importer:
         self.inputs: list[TensorSpec] = []
         self.positions: list[int] = []
         self.outputs: list[OutputSpec] = []
+        self.mutations: list[tuple[OutputSpec, int]] = []
         self.results: list[SSAValue] = []
 
     def run(self) -> None:
@@ -105,6 +103,7 @@ class _Importer:
             spec.in_spec,
             spec.out_spec,
             tuple(self.positions),
+            tuple(self.mutations),
         )
 
     def _import_placeholders(self) -> None:
@@ -170,6 +169,8 @@ class _Importer:
         builder.loc = location(node)
         try:
             builder.outs = tuple(tensor_type(f) for f in _leaves(fakes))
+            if builder.outs and all(0 in type.get_shape() for type in builder.outs):
+                return self._stand_in(fakes)  # there is nothing to compute
             arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
             value = rule(builder, *(self._translate(a) for a in arguments))
         except (UnsupportedUse, UnsupportedOperatorError) as error:
@@ -184,7 +185,7 @@ class _Importer:
             self.lost.add(node)
 
     def _stand_in(self, fakes: Any) -> Any:
-        """Zeros for a result that cannot be computed, so that later gaps are found too."""
+        """Zeros for a result without elements, or one that cannot be computed (a gap is noted)."""
         leaves = []
         for fake in _leaves(fakes):
             try:
@@ -206,19 +207,27 @@ class _Importer:
         (output,) = [node for node in self.program.graph.nodes if node.op == "output"]
         index_of: dict[SSAValue, int] = {}
         specs = self.program.graph_signature.output_specs
+        arguments = {node.name: node for node in self.program.graph.nodes}
         for spec, leaf in zip(specs, output.args[0], strict=True):
-            if spec.kind is not OutputKind.USER_OUTPUT:
-                raise UnsupportedOperatorError(f"output {spec.arg} of kind {spec.kind.name}")
-            value = self._translate(leaf)
-            if not isinstance(value, SSAValue):
-                self.outputs.append(OutputSpec("constant", constant=value))
-            elif isinstance(value, BlockArgument):
-                self.outputs.append(OutputSpec("input", value.index))
+            found = self._output(self._translate(leaf), index_of)
+            if spec.kind is OutputKind.USER_OUTPUT:
+                self.outputs.append(found)
+            elif spec.kind is OutputKind.USER_INPUT_MUTATION:
+                changed = self.values[arguments[str(spec.target)]]
+                self.mutations.append((found, changed.index))
             else:
-                if value not in index_of:
-                    index_of[value] = len(self.results)
-                    self.results.append(value)
-                self.outputs.append(OutputSpec("result", index_of[value]))
+                raise UnsupportedOperatorError(f"output {spec.arg} of kind {spec.kind.name}")
+
+    def _output(self, value: Any, index_of: dict[SSAValue, int]) -> OutputSpec:
+        """What stands for one leaf of the output; equal values are one result."""
+        if not isinstance(value, SSAValue):
+            return OutputSpec("constant", constant=value)
+        if isinstance(value, BlockArgument):
+            return OutputSpec("input", value.index)
+        if value not in index_of:
+            index_of[value] = len(self.results)
+            self.results.append(value)
+        return OutputSpec("result", index_of[value])
 
 
 def _leaves(fakes: Any) -> Sequence[Any]:

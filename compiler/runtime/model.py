@@ -60,9 +60,13 @@ class CompiledModel:
         self._pools = [OutputPool(spec) for spec in signature.results]
         self._leaf_count = signature.in_spec.num_leaves
         self._constants = list(signature.constants.items())
-        self._only_results = all(
-            leaf.kind == "result" and leaf.index == k for k, leaf in enumerate(signature.leaves)
-        ) and len(signature.leaves) == len(signature.results)
+        self._only_results = (
+            all(
+                leaf.kind == "result" and leaf.index == k for k, leaf in enumerate(signature.leaves)
+            )
+            and len(signature.leaves) == len(signature.results)
+            and not signature.mutations
+        )
         self._positional = is_flat_positional(signature.in_spec)
         self._single = self._only_results and signature.out_spec.is_leaf()
         self._frames: list[Frame] = []
@@ -131,15 +135,8 @@ class CompiledModel:
         signature = self.artifact.signature
         if self._only_results:
             return tree_unflatten(results, signature.out_spec)
-        values: list[Any] = []
-        for leaf in signature.leaves:
-            if leaf.kind == "result":
-                values.append(results[leaf.index])
-            elif leaf.kind == "input":
-                values.append(leaves[signature.positions[leaf.index]])
-            else:
-                values.append(leaf.constant)
-        return tree_unflatten(values, signature.out_spec)
+        inputs = [leaves[position] for position in signature.positions]
+        return tree_unflatten(signature.values(results, inputs), signature.out_spec)
 
     @property
     def sources(self) -> Mapping[str, str]:

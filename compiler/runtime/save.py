@@ -90,10 +90,10 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     """Inputs, reference outputs in the output type, and how far results may be off."""
     signature = artifact.signature
     inputs = fresh_leaves(leaves, CHECK_SEED)
-    references = run_program(program, inputs, DoubleInterpreter)
-    natives = run_program(program, inputs, DefiniteInterpreter)
+    references = run_program(program, inputs, DoubleInterpreter, signature.changed)
+    natives = run_program(program, inputs, DefiniteInterpreter, signature.changed)
     outputs: dict[int, CheckOutput] = {}
-    for k, leaf in enumerate(signature.leaves):
+    for k, leaf in enumerate(signature.computed):
         if leaf.kind == "result":
             wide, native = (to_numpy(side[k]) for side in (references, natives))
             outputs[leaf.index] = check_output(wide, native, artifact.reduction_length)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils._pytree import TreeSpec, treespec_dumps, treespec_loads
 
 from ...dialects.errors import PackageError
@@ -69,7 +70,8 @@ class Signature:
     """Inputs and results of the program, and the pytrees of (args, kwargs) and of the output.
 
     `positions[k]` is where tensor input k stands among the flattened leaves of (args, kwargs);
-    `constants` holds every other leaf, by position, as it was when the model was traced.
+    `constants` holds every other leaf, by position, as it was when the model was traced;
+    `mutations` has what becomes of tensor inputs that the model changes in place, by input number.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -79,6 +81,35 @@ class Signature:
     constants: Mapping[int, Any]
     in_spec: TreeSpec
     out_spec: TreeSpec
+    mutations: tuple[tuple[OutputLeaf, int], ...] = ()
+
+    @property
+    def computed(self) -> tuple[OutputLeaf, ...]:
+        """The leaves of the output, then the new values of changed inputs."""
+        return (*self.leaves, *(leaf for leaf, _ in self.mutations))
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Where changed inputs stand among the flattened leaves of (args, kwargs)."""
+        return tuple(self.positions[k] for _, k in self.mutations)
+
+    def values(self, results: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Any]:
+        """The leaves of the output; inputs that the model changes get their new values."""
+        changed = {k for _, k in self.mutations}
+
+        def value(leaf: OutputLeaf) -> Any:
+            if leaf.kind == "result":
+                return results[leaf.index]
+            if leaf.kind == "constant":
+                return leaf.constant
+            # what the model returned is the input as it was
+            return inputs[leaf.index].clone() if leaf.index in changed else inputs[leaf.index]
+
+        with torch.no_grad():
+            found = [value(leaf) for leaf in self.computed]
+            for (_, k), new in zip(self.mutations, found[len(self.leaves) :], strict=True):
+                inputs[k].copy_(new)
+        return found[: len(self.leaves)]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; a pytree of types unknown to torch is left out (None)."""
@@ -86,6 +117,7 @@ class Signature:
             "inputs": [asdict(spec) for spec in self.inputs],
             "results": [asdict(spec) for spec in self.results],
             "leaves": [asdict(leaf) for leaf in self.leaves],
+            "mutations": [[asdict(leaf), k] for leaf, k in self.mutations],
             "positions": list(self.positions),
             "constants": {str(k): v if is_plain(v) else repr(v) for k, v in self.constants.items()},
             "in_spec": dump_spec(self.in_spec),
@@ -105,6 +137,7 @@ class Signature:
             constants={int(k): v for k, v in data["constants"].items()},
             in_spec=in_spec or load_spec(data["in_spec"]),
             out_spec=out_spec or load_spec(data["out_spec"]),
+            mutations=tuple((OutputLeaf(**leaf), k) for leaf, k in data.get("mutations", ())),
         )
 
 

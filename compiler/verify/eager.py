@@ -67,8 +67,14 @@ def run_program(
     program: ExportedProgram,
     leaves: Sequence[Any],
     interpreter: Callable[[GraphModule], DefiniteInterpreter],
+    changed: Sequence[int] = (),
 ) -> list[Any]:
-    """The flat user outputs of `program` for the flat leaves of (args, kwargs)."""
+    """The flat user outputs of `program` for the flat leaves of (args, kwargs).
+
+    The values that the leaves at `changed` have afterwards follow; `leaves` stay as they are.
+    """
+    own = {k: leaves[k].clone() for k in changed}
+    leaves = [own.get(k, leaf) for k, leaf in enumerate(leaves)]
     stored: dict[str, Any] = {**program.constants, **program.state_dict}
     given = iter(leaves)
     values = [
@@ -80,9 +86,15 @@ def run_program(
         if isinstance(runner, DoubleInterpreter):
             values = [widen(value) for value in values]
         results = runner.run(*values, enable_io_processing=False)
-    specs = program.graph_signature.output_specs
-    return [
-        result
-        for result, spec in zip(results, specs, strict=True)
-        if spec.kind is OutputKind.USER_OUTPUT
+    specs = list(zip(program.graph_signature.output_specs, results, strict=True))
+    outputs = [result for spec, result in specs if spec.kind is OutputKind.USER_OUTPUT]
+    # a program that is not functionalized has written into its inputs, another returns them
+    replaced = {
+        spec.target: result for spec, result in specs if spec.kind is OutputKind.USER_INPUT_MUTATION
+    }
+    users = [
+        (spec.arg.name, value)
+        for spec, value in zip(program.graph_signature.input_specs, values, strict=True)
+        if spec.kind is InputKind.USER_INPUT
     ]
+    return outputs + [replaced.get(name, value) for name, value in (users[k] for k in changed)]

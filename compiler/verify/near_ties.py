@@ -63,9 +63,11 @@ class RoundingInterpreter(DoubleInterpreter):
         return x + error
 
 
-def possible_results(program: ExportedProgram, leaves: Sequence[Any], seed: int) -> list[list[Any]]:
-    """The flat user outputs of `RUNS` runs, each with other rounding errors."""
+def possible_results(
+    program: ExportedProgram, leaves: Sequence[Any], seed: int, changed: Sequence[int] = ()
+) -> list[list[Any]]:
+    """What `run_program` gives in `RUNS` runs, each with other rounding errors."""
     return [
-        run_program(program, leaves, partial(RoundingInterpreter, seed=seed + k))
+        run_program(program, leaves, partial(RoundingInterpreter, seed=seed + k), changed)
         for k in range(RUNS)
     ]

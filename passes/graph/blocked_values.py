@@ -157,6 +157,7 @@ class BlockedValues:
     def store_padded(self) -> None:
         """Let the first padding of each value be what is stored; others read its inside."""
         done: set[SSAValue] = set()
+        pad: Operation
         for (source, low, *_), pad in self.pads.items():
             owner = source.owner
             if source in done or not isinstance(owner, Operation):

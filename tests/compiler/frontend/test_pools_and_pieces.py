@@ -94,6 +94,37 @@ CASES: dict[str, Case] = {
         lambda c, x, y: torch.addbmm(c, x, y, beta=0.5, alpha=2),
         (normal(3, 5), normal(4, 3, 2), normal(4, 2, 5)),
     ),
+    **{
+        f"negative_padding_{mode}": (
+            lambda x, mode=mode: F.pad(x, (-1, 2, 3, -2), mode=mode),
+            (PLANE,),
+        )
+        for mode in ("circular", "replicate", "reflect")
+    },
+    "native_group_norm": (
+        lambda x, w: torch.native_group_norm(x, w, w, 2, 6, 15, 3, 1e-5),
+        (normal(2, 6, 15), normal(6)),
+    ),
+    "no_elements": (
+        lambda x: (F.adaptive_avg_pool2d(x[:0], (4, 3)), x[:, :, :0].cumsum(1), x[:0].sum()),
+        (PLANE,),
+    ),
+    "round_to_decimals": (
+        lambda x: (x.round(decimals=2), x.round(decimals=-1), x.round(decimals=0)),
+        (normal(20) * 100,),
+    ),
+    "put": (
+        lambda x, i, y: (x.put(i, y), x.put(i, y, accumulate=True)),
+        (normal(3, 4), torch.tensor([[1, -1], [5, 7]]), normal(2, 2)),
+    ),
+    "bilinear": (
+        F.bilinear,
+        (normal(2, 3, 4), normal(2, 3, 5), normal(6, 4, 5), normal(6)),
+    ),
+    "batch_statistics": (
+        lambda x: F.batch_norm(x, None, None, training=True),
+        (PLANE,),
+    ),
     "diagonal_scatter": (
         lambda x, y: (x.diagonal_scatter(y, -1, 2, 0), x.diagonal_scatter(y[:, :3], -1, 0, 2)),
         (normal(4, 2, 6), normal(2, 4)),
