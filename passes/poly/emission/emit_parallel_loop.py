@@ -1,4 +1,4 @@
-"""A parallel loop: one `scf.parallel`; its last iteration is told apart where bounds depend on it."""
+"""A parallel loop: one `scf.parallel`, the last iteration told apart where that saves bounds."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def skewed_copies(copies: int) -> Rearrange:
     u = f"(i0 - {copies}*floor(i0/{copies}))"
     return Rearrange(
         "for a[S0: i0] { for b[S0: i1] { S0 } } "
-        f"for T[S1: floor(i0/{copies})] {{ for j[S1: i1 + 2*{u}] {{ unroll u[S1: {u}] {{ S1 }} }} }}"
+        f"for T[S1: floor(i0/{copies})] {{ for j[S1: i1 + 2*{u}] {{ "
+        f"unroll u[S1: {u}] {{ S1 }} }} }}"
     )
 
 
