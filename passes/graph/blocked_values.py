@@ -157,13 +157,12 @@ class BlockedValues:
     def store_padded(self) -> None:
         """Let the first padding of each value be what is stored; others read its inside."""
         done: set[SSAValue] = set()
-        pad: Operation
         for (source, low, *_), pad in self.pads.items():
             owner = source.owner
             if source in done or not isinstance(owner, Operation):
                 continue
             done.add(source)
-            pad.detach()
+            pad.detach()  # type: ignore[no-untyped-call]
             self.block.insert_op_after(pad, owner)
             users = [use for use in source.uses if use.operation is not pad]
             if not users:
