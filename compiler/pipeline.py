@@ -26,7 +26,16 @@ class Stage:
 
 
 PIPELINE: tuple[Stage, ...] = (
-    Stage("simplify", ("canonicalize", "fold-constants", "fold-batch-norm", "canonicalize")),
+    Stage(
+        "simplify",
+        (
+            "canonicalize",
+            "fold-constants",
+            "fold-batch-norm",
+            "quantize-weights",
+            "canonicalize",
+        ),
+    ),
     Stage("fuse", ("fuse", "deduplicate-kernels")),
     Stage("structure", ("convert-graph-to-linalg",)),
     Stage("schedule", ("extract-scop", "schedule")),

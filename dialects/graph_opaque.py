@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import BoolAttr, IntAttr, IntegerType, StringAttr, TensorType, i64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, var_operand_def
@@ -25,6 +28,10 @@ class OpaqueOp(GraphOp):
 
     def index_extent(self, position: int) -> int | None:
         """Operand `position` indexes a dimension of this extent; None where it does not index."""
+        return None
+
+    def sample_operand(self, position: int, rng: np.random.Generator) -> npt.NDArray[Any] | None:
+        """Random values that operand `position` may have; None where any numbers will do."""
         return None
 
     @property

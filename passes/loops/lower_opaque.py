@@ -15,6 +15,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...costmodel.hardware import Machine
 from ...dialects.errors import LoweringError
 from ...dialects.graph import shape_of
 from ...dialects.graph_opaque import OpaqueOp
@@ -32,7 +33,7 @@ def opaque_op(func: FuncOp) -> OpaqueOp | None:
     return found[0] if found else None
 
 
-def lower_opaque(func: FuncOp, op: OpaqueOp, threads: int) -> FuncOp:
+def lower_opaque(func: FuncOp, op: OpaqueOp, machine: Machine, threads: int) -> FuncOp:
     """The loops of the kernel `func` around `op`; LoweringError where `op` is not alone."""
     end = func.get_return_op()
     if end is None or list(end.arguments) != [op.result]:
@@ -40,7 +41,7 @@ def lower_opaque(func: FuncOp, op: OpaqueOp, threads: int) -> FuncOp:
             f"kernel {func.sym_name.data}: expected {op.name} to give its only result"
         )
     work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
-    kernel = OpaqueKernel(func, op.result)
+    kernel = OpaqueKernel(func, op.result, machine)
     builder = LoopBuilder(kernel.block, threads > 1 and work >= PARALLEL_ELEMENTS)
     if work:
         RULES[type(op)](op, kernel, builder)
@@ -54,9 +55,10 @@ class LowerOpaquePass(ModulePass):
     name = "lower-opaque"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        threads = ctx.threads if isinstance(ctx, CompileContext) else 1
+        assert isinstance(ctx, CompileContext)
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
             found = None if func.is_declaration else opaque_op(func)
             if found is not None and func.sym_name.data != "main":
-                op.body.block.insert_op_before(lower_opaque(func, found, threads), func)
+                lowered = lower_opaque(func, found, ctx.machine, ctx.threads)
+                op.body.block.insert_op_before(lowered, func)
                 Rewriter.erase_op(func)

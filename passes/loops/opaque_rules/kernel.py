@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from xdsl.dialects.builtin import ArrayAttr, FloatAttr, IntegerAttr, MemRefType, StringAttr
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    MemRefType,
+    StringAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
+from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
 from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
 from ...graph.linalg_rules.indexing import source_index
 from ...poly.extraction.extract_scop import memref_of
+from ..pack_weights import Pack
 from .loop_builder import LoopBuilder
 
 
 class OpaqueKernel:
     """The loops function that replaces `func`: its inputs, then its output, then scratch arrays."""
 
-    def __init__(self, func: FuncOp, result: SSAValue) -> None:
+    def __init__(self, func: FuncOp, result: SSAValue, machine: Machine) -> None:
+        self.machine = machine
+        self.packs: dict[SSAValue, Pack] = {}
         self.name = func.sym_name.data
         inputs = func.body.block.args
         self.block = Block(arg_types=[memref_of(v.type) for v in (*inputs, result)])
@@ -32,6 +43,17 @@ class OpaqueKernel:
             self.arrays[old] = new
         self.out: SSAValue = self.block.args[-1]
         self.out.name_hint = "out"
+
+    def pack(self, value: SSAValue, pack: Pack, shape: Sequence[int], element: Attribute) -> None:
+        """Have the stored weight `value` arranged as `pack` says, once, before any call."""
+        array = self.arrays[value]
+        assert isinstance(array, BlockArgument)
+        if self.roles[array.index] != "weight":
+            raise LoweringError(f"kernel {self.name}: {array.name_hint} is packed but no weight")
+        self.arrays[value] = self.block.insert_arg(MemRefType(element, shape), array.index)
+        self.arrays[value].name_hint = array.name_hint
+        self.packs[self.arrays[value]] = pack
+        self.block.erase_arg(array)
 
     def scratch(self, name: str, shape: Sequence[int], element: Attribute) -> SSAValue:
         """An array for intermediate values, which the memory plan places in the arena."""
@@ -67,6 +89,11 @@ class OpaqueKernel:
         func = FuncOp(self.name, ([a.type for a in self.block.args], []))
         func.body.detach_block(func.body.block)
         func.body.add_block(self.block)
+        if self.packs:
+            packs = [self.packs.get(a) for a in self.block.args]
+            func.arg_attrs = ArrayAttr(
+                [DictionaryAttr({"tilecast.pack": p} if p is not None else {}) for p in packs]
+            )
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func
 

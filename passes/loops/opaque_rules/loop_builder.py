@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
 from xdsl.dialects.builtin import IndexType
-from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
@@ -37,6 +37,10 @@ class LoopBuilder(ScalarBuilder):
     def store(self, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
         """target[position] = value."""
         self._builder.insert(memref.StoreOp.get(value, target, [self.index(p) for p in position]))
+
+    def effect(self, op: Operation) -> None:
+        """Append `op`, which has no result."""
+        self._builder.insert(op)
 
     def local(self, shape: Sequence[int], element: Attribute) -> SSAValue:
         """A small array that lives as long as the enclosing iteration."""
