@@ -13,6 +13,7 @@ from ..dialects.errors import TilecastError, VerifyFailure
 from .commands.bench import bench_command
 from .commands.cache import cache_group
 from .commands.compile import compile_command
+from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
 from .commands.run import run_command
@@ -53,6 +54,7 @@ for command in (
     explain_command,
     targets_command,
     cache_group,
+    costmodel_group,
     doctor_command,
 ):
     main.add_command(command)

@@ -1,6 +1,7 @@
 """C types and literals of scalar IR types.
 
-An i1 is `bool` in a register and one byte (0 or 1) in memory; an index is `int64_t`.
+An i1 is `bool` in a register and one byte (0 or 1) in memory; an index is `int64_t`. f16 and bf16
+are their bits in memory and in registers; nothing but conversions computes with them.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float16Type,
     Float32Type,
     Float64Type,
     IndexType,
@@ -25,6 +29,8 @@ from .expression import ATOM, UNARY, Expr, cast, integer
 C_TYPES = {
     "f32": "float",
     "f64": "double",
+    "f16": "uint16_t",
+    "bf16": "uint16_t",
     "i1": "bool",
     "i8": "int8_t",
     "i16": "int16_t",
@@ -32,20 +38,36 @@ C_TYPES = {
     "i64": "int64_t",
     "index": "int64_t",
 }
-BYTES = {"f32": 4, "f64": 8, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "index": 8}
+BYTES = {
+    "f32": 4,
+    "f64": 8,
+    "f16": 2,
+    "bf16": 2,
+    "i1": 1,
+    "i8": 1,
+    "i16": 2,
+    "i32": 4,
+    "i64": 8,
+    "index": 8,
+}
+NARROW_FLOATS = {"f16", "bf16"}
+_FLOAT_NAMES: dict[type[Attribute], str] = {
+    Float32Type: "f32",
+    Float64Type: "f64",
+    Float16Type: "f16",
+    BFloat16Type: "bf16",
+}
 
 
 def element_name(type: Attribute) -> str:
     """f32, i8, index, ...: the key of the tables above; LoweringError for any other type."""
-    if isinstance(type, Float32Type):
-        return "f32"
-    if isinstance(type, Float64Type):
-        return "f64"
+    if type.__class__ in _FLOAT_NAMES:
+        return _FLOAT_NAMES[type.__class__]
     if isinstance(type, IndexType):
         return "index"
     if isinstance(type, IntegerType) and f"i{type.width.data}" in C_TYPES:
         return f"i{type.width.data}"
-    raise LoweringError(f"no C type for {type}; expected f32, f64, i1, i8, i16, i32, i64 or index")
+    raise LoweringError(f"no C type for {type}; expected one of {', '.join(C_TYPES)}")
 
 
 def scalar_type(type: Attribute) -> str:
@@ -86,11 +108,20 @@ def float_literal(value: float, name: str) -> Expr:
     return Expr(text + suffix, UNARY if text.startswith("-") else ATOM)
 
 
+def narrow_float_bits(value: float, name: str) -> int:
+    """The bits of the f16 or bf16 nearest to `value`."""
+    narrow = np.float16 if name == "f16" else ml_dtypes.bfloat16
+    with np.errstate(over="ignore"):
+        return int(np.array(value, np.float32).astype(narrow).view(np.uint16))
+
+
 def scalar_literal(value: float | int, type: Attribute) -> Expr:
-    """A literal of `type`; i8 and i16 literals are of type int as in C."""
+    """A literal of `type`; those of less than 32 bits are of type int as in C."""
     name = element_name(type)
     if name in ("f32", "f64"):
         return float_literal(float(value), name)
+    if name in NARROW_FLOATS:
+        return integer(narrow_float_bits(float(value), name))
     if name == "i1":
         return Expr("true" if value else "false")
     number = int(value)

@@ -1,4 +1,4 @@
-"""Rules of conversions between element types.
+"""Rules of conversions from and to integers; `float_width_rules.py` has those between floats.
 
 Float to integer truncates; to i8 and i16 it goes through i32, in scalar code as in vectors. Index
 lanes are i32, so a vector index_cast from i64 keeps the low half.
@@ -58,7 +58,7 @@ def truncate_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     return cast(C_TYPES[target], args[0])
 
 
-@elementwise(arith.SIToFPOp, vector_arith.SIToFPOp, arith.ExtFOp, arith.TruncFOp)
+@elementwise(arith.SIToFPOp, vector_arith.SIToFPOp)
 def to_float_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """To the nearest representable number."""
     source, target = _elements(op)
@@ -236,13 +236,3 @@ def to_integer_simd(
         return None
     wide = max(shape, target, key=lambda s: s.bits)
     return call(f"{wide.prefix}_cvtt{shape.suffix}_{target.suffix}", *args)
-
-
-@simd(arith.ExtFOp, arith.TruncFOp)
-def float_to_float_simd(
-    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
-) -> Expr | None:
-    """Between f32 and f64."""
-    target = prelude.shape(op.results[0].type)
-    wide = max(shape, target, key=lambda s: s.bits)
-    return call(f"{wide.prefix}_cvt{shape.suffix}_{target.suffix}", *args)

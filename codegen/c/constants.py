@@ -12,8 +12,8 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...dialects.errors import LoweringError
-from .c_types import scalar_literal
-from .expression import Expr, call, integer
+from .c_types import NARROW_FLOATS, scalar_literal
+from .expression import Expr, call, cast, integer
 from .function import FunctionEmitter
 from .prelude import Prelude
 from .registry import emits
@@ -56,6 +56,8 @@ def splat(shape: VectorShape, prelude: Prelude, scalar: Expr) -> Expr:
     if scalar.text in ("0", "0.0f", "0.0", "INT64_C(0)"):
         kind = shape.suffix if shape.element in ("f32", "f64") else shape.whole
         return call(f"{shape.prefix}_setzero_{kind}")
+    if shape.element in NARROW_FLOATS:
+        scalar = cast("short", scalar)
     suffix = "epi64x" if shape.element == "i64" and shape.bits < 512 else shape.suffix
     return call(f"{shape.prefix}_set1_{suffix}", scalar)
 

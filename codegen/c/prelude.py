@@ -15,7 +15,10 @@ _FENCES = {
         "!defined(__AVX512VL__) || !defined(__FMA__)",
         "-march=x86-64-v4",
     ),
-    "avx2": ("!defined(__AVX2__) || !defined(__FMA__)", "-march=x86-64-v3"),
+    "avx2": (
+        "!defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)",
+        "-march=x86-64-v3",
+    ),
 }
 
 

@@ -6,22 +6,26 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import shape_of
 from .builder import Builder, Scalar
+from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 
 
 @rule("aten.gelu.default")
+@rounds_once
 def gelu(b: Builder, x: SSAValue, approximate: str) -> SSAValue:
     """x * Phi(x), exactly or by the tanh formula."""
     return b.pointwise("gelu_tanh" if approximate == "tanh" else "gelu", x)
 
 
 @rule("aten.hardsigmoid.default")
+@rounds_once
 def hardsigmoid(b: Builder, x: SSAValue) -> SSAValue:
     """clamp(x + 3, 0, 6) / 6."""
     return b.pointwise("div", _relu6(b, b.pointwise("add", x, 3.0)), 6.0)
 
 
 @rule("aten.hardswish.default")
+@rounds_once
 def hardswish(b: Builder, x: SSAValue) -> SSAValue:
     """x * clamp(x + 3, 0, 6) / 6."""
     gate = _relu6(b, b.pointwise("add", x, 3.0))
@@ -35,12 +39,14 @@ def relu6(b: Builder, x: SSAValue) -> SSAValue:
 
 
 @rule("aten.leaky_relu.default")
+@rounds_once
 def leaky_relu(b: Builder, x: SSAValue, slope: Scalar) -> SSAValue:
     """x where positive, else slope * x."""
     return b.pointwise("where", b.pointwise("gt", x, 0), x, b.pointwise("mul", x, slope))
 
 
 @rule("aten.prelu.default", "aten._prelu_kernel.default")
+@rounds_once
 def prelu(b: Builder, x: SSAValue, weight: SSAValue) -> SSAValue:
     """leaky_relu with one slope per channel (dim 1)."""
     rank = len(shape_of(x))
@@ -50,6 +56,7 @@ def prelu(b: Builder, x: SSAValue, weight: SSAValue) -> SSAValue:
 
 
 @rule("aten.elu.default")
+@rounds_once
 def elu(b: Builder, x: SSAValue, alpha: Scalar, scale: Scalar, input_scale: Scalar) -> SSAValue:
     """scale * x where positive, else scale * alpha * (exp(input_scale * x) - 1)."""
     below = b.pointwise("expm1", b.pointwise("mul", x, input_scale))
@@ -59,6 +66,7 @@ def elu(b: Builder, x: SSAValue, alpha: Scalar, scale: Scalar, input_scale: Scal
 
 
 @rule("aten.softplus.default")
+@rounds_once
 def softplus(b: Builder, x: SSAValue, beta: Scalar, threshold: Scalar) -> SSAValue:
     """log(1 + exp(beta * x)) / beta, x itself above the threshold."""
     scaled = b.pointwise("mul", x, beta)
@@ -67,6 +75,7 @@ def softplus(b: Builder, x: SSAValue, beta: Scalar, threshold: Scalar) -> SSAVal
 
 
 @rule("aten.log_sigmoid.default")
+@rounds_once
 def log_sigmoid(b: Builder, x: SSAValue) -> SSAValue:
     """min(x, 0) - log(1 + exp(-|x|)), which never overflows."""
     tail = b.pointwise("log1p", b.pointwise("exp", b.pointwise("neg", b.pointwise("abs", x))))
@@ -74,6 +83,7 @@ def log_sigmoid(b: Builder, x: SSAValue) -> SSAValue:
 
 
 @rule("aten.mish.default")
+@rounds_once
 def mish(b: Builder, x: SSAValue) -> SSAValue:
     """x * tanh(softplus(x))."""
     return b.pointwise("mul", x, b.pointwise("tanh", softplus(b, x, 1.0, 20.0)))
@@ -86,6 +96,7 @@ def threshold(b: Builder, x: SSAValue, limit: Scalar, value: Scalar) -> SSAValue
 
 
 @rule("aten.glu.default")
+@rounds_once
 def glu(b: Builder, x: SSAValue, dim: int) -> SSAValue:
     """The first half along `dim` times the sigmoid of the second."""
     dim %= len(shape_of(x))

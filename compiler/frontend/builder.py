@@ -29,7 +29,7 @@ from ...dialects.graph import (
 )
 from ...dialects.scalar import FUNCTIONS
 from ...dialects.weights import WeightStore
-from .tensor_types import DTYPES, FLOATS, element_type
+from .tensor_types import DTYPES, FLOATS, array_element, element_type
 
 Scalar = float | int | bool
 Operand = SSAValue | Scalar
@@ -65,7 +65,7 @@ class Builder:
     def weight(self, symbol: str) -> SSAValue:
         """The array stored under `symbol`."""
         array = self.weights[symbol]
-        element = element_type(torch.from_numpy(array).dtype)
+        element = array_element(array)
         return self.emit(WeightOp(symbol, TensorType(element, array.shape)))
 
     def constant(self, name: str, array: npt.NDArray[np.generic]) -> SSAValue:

@@ -16,6 +16,7 @@ from ...dialects.graph import (
     shape_of,
 )
 from .builder import Builder, Scalar
+from .rounding import rounds_once
 from .rules import rule
 
 
@@ -46,6 +47,7 @@ def matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
 
 
 @rule("aten.dot.default", "aten.vdot.default")
+@rounds_once
 def dot(b: Builder, x: SSAValue, y: SSAValue) -> SSAValue:
     """The sum of products."""
     return b.reduce("sum", b.pointwise("mul", x, y), [0], False)

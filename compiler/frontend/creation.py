@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from xdsl.ir import SSAValue
 
 from .builder import Builder, Scalar
 from .rules import rule
-from .tensor_types import DTYPES, FLOATS
+from .tensor_types import DTYPES, FLOATS, to_numpy
 
 
 @rule("aten.full.default", "aten.full_like.default")
@@ -74,22 +73,21 @@ def arange_step(b: Builder, start: Scalar, end: Scalar, step: Scalar, *_: object
     if element not in FLOATS:
         return b.iota(extent, element, int(start), int(step))
     dtype = DTYPES[element]
-    return b.constant("arange", torch.arange(start, end, step, dtype=dtype).numpy())
+    return b.constant("arange", to_numpy(torch.arange(start, end, step, dtype=dtype)))
 
 
 @rule("aten.linspace.default")
 def linspace(b: Builder, start: Scalar, end: Scalar, steps: int, *_: object) -> SSAValue:
     """Evenly spaced numbers, computed by torch once, here."""
     dtype = DTYPES[b.out_element]
-    return b.constant("linspace", torch.linspace(start, end, steps, dtype=dtype).numpy())
+    return b.constant("linspace", to_numpy(torch.linspace(start, end, steps, dtype=dtype)))
 
 
 @rule("aten.eye.default", "aten.eye.m")
 def eye(b: Builder, *_: object) -> SSAValue:
     """Ones on the diagonal."""
     rows, columns = b.out.get_shape()
-    dtype = str(DTYPES[b.out_element]).removeprefix("torch.")
-    return b.constant("eye", np.eye(rows, columns, dtype=dtype))
+    return b.constant("eye", to_numpy(torch.eye(rows, columns, dtype=DTYPES[b.out_element])))
 
 
 @rule(

@@ -13,6 +13,7 @@ from xdsl.ir import SSAValue
 from ...dialects.graph import broadcast_shapes, element_of, shape_of
 from ...dialects.graph_opaque import IndexPutOp
 from .builder import Builder, Scalar, elements_in, normalize_dim
+from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 from .scans import scan
 from .scattering import scatter_reduce
@@ -29,6 +30,18 @@ def index_put(
     *_: object,
 ) -> SSAValue:
     """source[indices] = values (or += values)."""
+    return (rounds_once(_index_put) if accumulate else _index_put)(
+        b, source, indices, values, accumulate
+    )
+
+
+def _index_put(
+    b: Builder,
+    source: SSAValue,
+    indices: Sequence[SSAValue | None],
+    values: SSAValue,
+    accumulate: bool,
+) -> SSAValue:
     picked = {d: index for d, index in enumerate(indices) if index is not None}
     if any(element_of(index) == i1 for index in picked.values()):
         return _masked_put(b, source, indices, values, accumulate)
@@ -94,6 +107,7 @@ def _without_mask_dim(b: Builder, values: SSAValue, after: int) -> SSAValue | No
 
 
 @rule("aten.index_add.default")
+@rounds_once
 def index_add(
     b: Builder, source: SSAValue, dim: int, indices: SSAValue, updates: SSAValue, alpha: Scalar
 ) -> SSAValue:
@@ -112,6 +126,7 @@ def index_copy(
 
 
 @rule("aten.index_reduce.default")
+@rounds_once
 def index_reduce(
     b: Builder,
     source: SSAValue,

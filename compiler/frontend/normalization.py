@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import NormOp, element_of, shape_of
 from .builder import Builder, elements_in
+from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 from .statistics import moments
 from .tensor_types import DTYPES
@@ -30,6 +31,7 @@ def layer_norm(
 
 
 @rule("aten.native_layer_norm.default")
+@rounds_once
 def native_layer_norm(
     b: Builder,
     source: SSAValue,
@@ -61,6 +63,7 @@ def rms_norm(
 
 
 @rule("aten.group_norm.default")
+@rounds_once
 def group_norm(
     b: Builder,
     source: SSAValue,
@@ -78,6 +81,7 @@ def group_norm(
 
 
 @rule("aten.instance_norm.default")
+@rounds_once
 def instance_norm(
     b: Builder,
     source: SSAValue,
@@ -97,6 +101,7 @@ def instance_norm(
 
 
 @rule("aten.batch_norm.default")
+@rounds_once
 def batch_norm(
     b: Builder,
     source: SSAValue,
@@ -125,6 +130,7 @@ def batch_norm(
 
 
 @rule("aten._native_batch_norm_legit_no_training.default")
+@rounds_once
 def batch_norm_no_training(
     b: Builder,
     source: SSAValue,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from xdsl.dialects.builtin import i1
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import element_of
 from .builder import Builder, Operand, Scalar, is_float
+from .rounding import rounds_once
 from .rules import rule
+from .tensor_types import DTYPES, NARROW
 
 # ATen name -> scalar function, computed in the element type of the result
 UNARY = {
@@ -91,7 +94,14 @@ def _comparison(name: str, fn: str) -> None:
     @rule(*(f"aten.{name}.{overload}" for overload in ("Tensor", "Scalar")))
     def comparison(b: Builder, x: Operand, y: Operand) -> SSAValue:
         element = b.common_element(x, y)
-        return b.pointwise(fn, b.operand(x, element), b.operand(y, element))
+        return b.pointwise(fn, *(b.operand(_stored(v, element), element) for v in (x, y)))
+
+
+def _stored(value: Operand, element: Attribute) -> Operand:
+    """A number as a narrow tensor would hold it: comparisons round it, arithmetic does not."""
+    if isinstance(value, SSAValue) or element not in NARROW:
+        return value
+    return float(torch.tensor(value, dtype=DTYPES[element]))
 
 
 def _logical(name: str, fn: str) -> None:
@@ -123,17 +133,18 @@ def arithmetic(b: Builder, fn: str, x: Operand, y: Operand) -> SSAValue:
 @rule("aten.add.Tensor", "aten.add.Scalar")
 def add(b: Builder, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
     """x + alpha * y."""
-    if alpha != 1:
-        y = b.pointwise("mul", b.operand(y, b.out_element), alpha)
-    return arithmetic(b, "add", x, y)
+    return arithmetic(b, "add", x, y) if alpha == 1 else _scaled(b, "add", x, y, alpha)
 
 
 @rule("aten.sub.Tensor", "aten.sub.Scalar")
 def sub(b: Builder, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
     """x - alpha * y."""
-    if alpha != 1:
-        y = b.pointwise("mul", b.operand(y, b.out_element), alpha)
-    return arithmetic(b, "sub", x, y)
+    return arithmetic(b, "sub", x, y) if alpha == 1 else _scaled(b, "sub", x, y, alpha)
+
+
+@rounds_once
+def _scaled(b: Builder, fn: str, x: Operand, y: Operand, alpha: Scalar) -> SSAValue:
+    return arithmetic(b, fn, x, b.pointwise("mul", b.operand(y, b.out_element), alpha))
 
 
 @rule("aten.rsub.Tensor", "aten.rsub.Scalar")
@@ -155,6 +166,7 @@ def div_mode(b: Builder, x: Operand, y: Operand, mode: str | None) -> SSAValue:
 
 
 @rule("aten.pow.Tensor_Scalar")
+@rounds_once
 def pow_scalar(b: Builder, x: SSAValue, exponent: Scalar) -> SSAValue:
     """Small exponents as the products and roots that torch itself uses."""
     x = b.cast(x, b.out_element)
@@ -192,6 +204,7 @@ def logical_not(b: Builder, x: SSAValue) -> SSAValue:
 
 
 @rule("aten.addcmul.default")
+@rounds_once
 def addcmul(b: Builder, x: SSAValue, y: SSAValue, z: SSAValue, value: Scalar) -> SSAValue:
     """x + value * y * z."""
     product = arithmetic(b, "mul", y, z)
@@ -199,12 +212,14 @@ def addcmul(b: Builder, x: SSAValue, y: SSAValue, z: SSAValue, value: Scalar) ->
 
 
 @rule("aten.addcdiv.default")
+@rounds_once
 def addcdiv(b: Builder, x: SSAValue, y: SSAValue, z: SSAValue, value: Scalar) -> SSAValue:
     """x + value * y / z."""
     return add(b, x, arithmetic(b, "div", y, z), value)
 
 
 @rule("aten.lerp.Scalar", "aten.lerp.Tensor")
+@rounds_once
 def lerp(b: Builder, x: SSAValue, y: SSAValue, weight: Operand) -> SSAValue:
     """x + weight * (y - x), from the nearer end as torch does."""
     element = element_of(x)

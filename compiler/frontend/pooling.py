@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 from ...dialects.graph import PoolOp, element_of, shape_of
 from .builder import Builder, elements_in
 from .reductions import mean
+from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 from .tensor_types import DTYPES
 
@@ -44,6 +45,7 @@ def max_pool_with_indices(
 
 
 @rule("aten.avg_pool1d.default")
+@rounds_once
 def avg_pool1d(
     b: Builder,
     source: SSAValue,
@@ -58,6 +60,7 @@ def avg_pool1d(
 
 
 @rule("aten.avg_pool2d.default", "aten.avg_pool3d.default")
+@rounds_once
 def avg_pool(
     b: Builder,
     source: SSAValue,
@@ -94,6 +97,7 @@ def avg_pool(
     "aten._adaptive_avg_pool2d.default",
     "aten._adaptive_avg_pool3d.default",
 )
+@rounds_once
 def adaptive_avg_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> SSAValue:
     """Means of equal windows; one window is a plain mean."""
     rank = len(size)

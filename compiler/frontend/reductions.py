@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import shape_of
 from .builder import Builder, elements_in, is_float, normalize_dim, normalize_dims
+from .rounding import rounds_once
 from .rules import rule
 
 Dims = int | Sequence[int] | None
@@ -28,12 +29,14 @@ def sum_dims(b: Builder, source: SSAValue, dims: Dims, keep: bool, _dtype: objec
 
 
 @rule("aten.mean.default")
+@rounds_once
 def mean_all(b: Builder, source: SSAValue, dtype: object) -> SSAValue:
     """The mean of everything."""
     return mean_dims(b, source, None, False, dtype)
 
 
 @rule("aten.mean.dim")
+@rounds_once
 def mean_dims(b: Builder, source: SSAValue, dims: Dims, keep: bool, _dtype: object) -> SSAValue:
     """Sum divided by the number of elements."""
     return mean(b, b.cast(source, b.out_element), normalize_dims(dims, len(shape_of(source))), keep)

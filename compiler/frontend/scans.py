@@ -7,6 +7,7 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import ScanOp, shape_of
 from .builder import Builder, is_float, normalize_dim
+from .rounding import rounds_once
 from .rules import rule
 
 Pair = tuple[SSAValue, SSAValue]
@@ -19,24 +20,28 @@ def scan(b: Builder, fn: str, source: SSAValue, dim: int) -> SSAValue:
 
 
 @rule("aten.cumsum.default")
+@rounds_once
 def cumsum(b: Builder, source: SSAValue, dim: int, _dtype: object) -> SSAValue:
     """Running sums."""
     return scan(b, "sum", b.cast(source, b.out_element), dim)
 
 
 @rule("aten.cumprod.default")
+@rounds_once
 def cumprod(b: Builder, source: SSAValue, dim: int, _dtype: object) -> SSAValue:
     """Running products."""
     return scan(b, "prod", b.cast(source, b.out_element), dim)
 
 
 @rule("aten.cummax.default")
+@rounds_once
 def cummax(b: Builder, source: SSAValue, dim: int) -> Pair:
     """Running maxima, and where the last of the largest so far is; NaN is largest."""
     return _extrema(b, "max", "ge", source, dim)
 
 
 @rule("aten.cummin.default")
+@rounds_once
 def cummin(b: Builder, source: SSAValue, dim: int) -> Pair:
     """Running minima, and where the last of the smallest so far is; NaN is smallest."""
     return _extrema(b, "min", "le", source, dim)

@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, SSAValue
 from ...dialects.graph import element_of, shape_of
 from ...dialects.graph_opaque import ScatterOp
 from .builder import Builder, Operand, Scalar, elements_in, is_float, normalize_dim
+from .rounding import rounds_once
 from .rules import rule
 
 REDUCTIONS = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
@@ -54,6 +55,7 @@ def scatter(
 
 
 @rule("aten.scatter.reduce", "aten.scatter.value_reduce")
+@rounds_once
 def scatter_with_operator(
     b: Builder, source: SSAValue, dim: int, indices: SSAValue, updates: Operand, fn: str
 ) -> SSAValue:
@@ -62,6 +64,7 @@ def scatter_with_operator(
 
 
 @rule("aten.scatter_add.default")
+@rounds_once
 def scatter_add(
     b: Builder, source: SSAValue, dim: int, indices: SSAValue, updates: SSAValue
 ) -> SSAValue:
@@ -70,6 +73,7 @@ def scatter_add(
 
 
 @rule("aten.scatter_reduce.two")
+@rounds_once
 def scatter_reduce(
     b: Builder,
     source: SSAValue,

@@ -8,11 +8,13 @@ from xdsl.ir import SSAValue
 from ...dialects.graph import shape_of
 from ...dialects.graph_opaque import SearchsortedOp
 from .builder import Builder, Operand
+from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 from .sorting import picked
 
 
 @rule("aten.searchsorted.Tensor", "aten.searchsorted.Scalar")
+@rounds_once
 def searchsorted(
     b: Builder,
     rows: SSAValue,
@@ -34,6 +36,7 @@ def searchsorted(
 
 
 @rule("aten.bucketize.Tensor")
+@rounds_once
 def bucketize(
     b: Builder, values: SSAValue, boundaries: SSAValue, out_int32: bool, right: bool
 ) -> SSAValue:
@@ -43,6 +46,7 @@ def bucketize(
 
 
 @rule("aten.bucketize.Scalar")
+@rounds_once
 def bucketize_number(
     b: Builder, value: Operand, boundaries: SSAValue, out_int32: bool, right: bool
 ) -> SSAValue:

@@ -8,6 +8,7 @@ from xdsl.ir import SSAValue
 from ...dialects.graph import GatherOp, element_of, shape_of
 from ...dialects.graph_opaque import ArgsortOp
 from .builder import Builder, elements_in, is_float, normalize_dim
+from .rounding import rounds_once
 from .rules import rule
 
 Pair = tuple[SSAValue, SSAValue]
@@ -36,24 +37,28 @@ def extent_of(source: SSAValue, dim: int) -> int:
 
 
 @rule("aten.sort.default")
+@rounds_once
 def sort(b: Builder, source: SSAValue, dim: int, descending: bool) -> Pair:
     """All elements; stable, which torch leaves open."""
     return sorted_pair(b, source, dim, descending, extent_of(source, dim))
 
 
 @rule("aten.sort.stable")
+@rounds_once
 def stable_sort(b: Builder, source: SSAValue, _stable: object, dim: int, descending: bool) -> Pair:
     """All elements; equal ones keep their order, descending too."""
     return sorted_pair(b, source, dim, descending, extent_of(source, dim))
 
 
 @rule("aten.topk.default")
+@rounds_once
 def topk(b: Builder, source: SSAValue, count: int, dim: int, largest: bool, _sorted: bool) -> Pair:
     """The `count` largest or smallest in order; of equal elements the first ones."""
     return sorted_pair(b, source, dim, largest, count)
 
 
 @rule("aten.kthvalue.default")
+@rounds_once
 def kth_value(b: Builder, source: SSAValue, count: int, dim: int, keep: bool) -> Pair:
     """The `count`-th smallest element."""
     _, order = sorted_pair(b, source, dim, False, count)
@@ -61,6 +66,7 @@ def kth_value(b: Builder, source: SSAValue, count: int, dim: int, keep: bool) ->
 
 
 @rule("aten.median.dim")
+@rounds_once
 def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     """The lower median; NaN, the first one, where there is a NaN."""
     half = (extent_of(source, dim) + 1) // 2
@@ -79,6 +85,7 @@ def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
 
 
 @rule("aten.median.default")
+@rounds_once
 def median_of_all(b: Builder, source: SSAValue) -> SSAValue:
     """The lower median of all elements."""
     flat = b.reshape(source, [elements_in(shape_of(source))])

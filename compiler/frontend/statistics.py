@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 from ...dialects.graph import SoftmaxOp, shape_of
 from .builder import Builder, Scalar, elements_in, normalize_dim, normalize_dims
 from .reductions import Dims, mean
+from .rounding import rounds_once
 from .rules import rule
 
 
@@ -27,6 +28,7 @@ def moments(
 
 
 @rule("aten.var.correction")
+@rounds_once
 def var(
     b: Builder, source: SSAValue, dims: Dims, correction: Scalar | None, keep: bool
 ) -> SSAValue:
@@ -35,12 +37,14 @@ def var(
 
 
 @rule("aten.var.dim")
+@rounds_once
 def var_unbiased(b: Builder, source: SSAValue, dims: Dims, unbiased: bool, keep: bool) -> SSAValue:
     """Variance, divided by n - 1 where unbiased."""
     return moments(b, source, dims, int(unbiased), keep)[0]
 
 
 @rule("aten.std.correction")
+@rounds_once
 def std(
     b: Builder, source: SSAValue, dims: Dims, correction: Scalar | None, keep: bool
 ) -> SSAValue:
@@ -49,24 +53,28 @@ def std(
 
 
 @rule("aten.std.dim")
+@rounds_once
 def std_unbiased(b: Builder, source: SSAValue, dims: Dims, unbiased: bool, keep: bool) -> SSAValue:
     """Standard deviation, divided by n - 1 where unbiased."""
     return b.pointwise("sqrt", moments(b, source, dims, int(unbiased), keep)[0])
 
 
 @rule("aten.var.default")
+@rounds_once
 def var_all(b: Builder, source: SSAValue, unbiased: bool) -> SSAValue:
     """Variance of everything."""
     return moments(b, source, None, int(unbiased), False)[0]
 
 
 @rule("aten.std.default")
+@rounds_once
 def std_all(b: Builder, source: SSAValue, unbiased: bool) -> SSAValue:
     """Standard deviation of everything."""
     return b.pointwise("sqrt", moments(b, source, None, int(unbiased), False)[0])
 
 
 @rule("aten.var_mean.correction")
+@rounds_once
 def var_mean(
     b: Builder, source: SSAValue, dims: Dims, correction: Scalar | None, keep: bool
 ) -> tuple[SSAValue, SSAValue]:
@@ -75,6 +83,7 @@ def var_mean(
 
 
 @rule("aten.linalg_vector_norm.default")
+@rounds_once
 def vector_norm(
     b: Builder, source: SSAValue, order: Scalar, dims: Dims, keep: bool, _dtype: object
 ) -> SSAValue:
@@ -95,6 +104,7 @@ def vector_norm(
 
 
 @rule("aten.logsumexp.default")
+@rounds_once
 def logsumexp(b: Builder, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
     """log(sum(exp(x))) around the largest element; an infinite maximum is left out."""
     over = normalize_dims(dims, len(shape_of(source)))

@@ -6,10 +6,11 @@ import keyword
 import re
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import torch
-from xdsl.dialects.builtin import TensorType, f16, f32, f64, i1, i8, i16, i32, i64
+from xdsl.dialects.builtin import TensorType, bf16, f16, f32, f64, i1, i8, i16, i32, i64
 from xdsl.ir import Attribute
 
 from ...dialects.errors import UnsupportedOperatorError
@@ -17,6 +18,7 @@ from ...dialects.graph import Tensor
 
 ELEMENTS: dict[torch.dtype, Attribute] = {
     torch.float16: f16,
+    torch.bfloat16: bf16,
     torch.float32: f32,
     torch.float64: f64,
     torch.bool: i1,
@@ -26,7 +28,8 @@ ELEMENTS: dict[torch.dtype, Attribute] = {
     torch.int64: i64,
 }
 DTYPES: dict[Attribute, torch.dtype] = {element: dtype for dtype, element in ELEMENTS.items()}
-FLOATS = (f16, f32, f64)
+FLOATS = (f16, bf16, f32, f64)
+NARROW = (f16, bf16)
 
 # what an argument of a C function cannot be called
 C_KEYWORDS = frozenset(
@@ -94,10 +97,18 @@ def has_static_shape(fake: Any) -> bool:
 
 
 def to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
-    """A contiguous numpy copy or view of a parameter, buffer or constant."""
+    """A contiguous numpy copy or view of a parameter, buffer, constant or result."""
     element_type(tensor.dtype)
-    array: npt.NDArray[np.generic] = tensor.detach().cpu().contiguous().numpy()
+    dense = tensor.detach().cpu().contiguous()
+    if dense.dtype == torch.bfloat16:
+        return dense.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    array: npt.NDArray[np.generic] = dense.numpy()
     return array
+
+
+def array_element(array: npt.NDArray[np.generic]) -> Attribute:
+    """The IR element type of a numpy array."""
+    return element_type(getattr(torch, array.dtype.name))
 
 
 def c_identifier(name: str) -> str:

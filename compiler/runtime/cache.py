@@ -30,7 +30,7 @@ from ..logging import log, warn
 from ..options import environment
 
 SCHEMA = 1
-KINDS = ("models", "kernels", "objects")
+KINDS = ("models", "kernels", "objects", "machines")
 ALIGNMENT = 64
 
 

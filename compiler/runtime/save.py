@@ -18,8 +18,11 @@ from ...codegen.package import (
     TensorSignature,
     write_package,
 )
+from ...dialects.reference.number_types import is_float_type
+from ..frontend.tensor_types import to_numpy
 from ..verify.compare import allowed_error
-from ..verify.eager import run_program
+from ..verify.definite import DefiniteInterpreter
+from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
 from .library import CALL_SOURCE
@@ -87,23 +90,23 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     """Inputs, reference outputs in the output type, and how far results may be off."""
     signature = artifact.signature
     inputs = fresh_leaves(leaves, CHECK_SEED)
-    references = run_program(program, inputs, double=True)
-    natives = run_program(program, inputs, double=False)
+    references = run_program(program, inputs, DoubleInterpreter)
+    natives = run_program(program, inputs, DefiniteInterpreter)
     outputs: dict[int, CheckOutput] = {}
     for k, leaf in enumerate(signature.leaves):
         if leaf.kind == "result":
-            wide, native = (side[k].detach().numpy() for side in (references, natives))
+            wide, native = (to_numpy(side[k]) for side in (references, natives))
             outputs[leaf.index] = check_output(wide, native, artifact.reduction_length)
     tensors: list[Tensor] = [inputs[position] for position in signature.positions]
     return CheckData(
-        inputs=tuple(tensor.detach().contiguous().numpy() for tensor in tensors),
+        inputs=tuple(to_numpy(tensor) for tensor in tensors),
         outputs=tuple(outputs[k] for k in range(len(outputs))),
     )
 
 
 def check_output(reference: Any, native: Any, reduction_length: int) -> CheckOutput:
     """A reference in the type of the model, with the bound that verification uses."""
-    if native.dtype.kind != "f":
+    if not is_float_type(native.dtype):
         return CheckOutput(np.asarray(native, order="C"), 0.0, 0.0)  # keeps rank 0
     with np.errstate(over="ignore"):
         rounded = np.asarray(reference, native.dtype, order="C")

@@ -48,11 +48,12 @@ def precompile_intrinsics(task: MeasureTask) -> None:
 
 
 class BuildPool:
-    """Some build workers; each builds one candidate at a time."""
+    """Some build workers; each builds one candidate at a time. The first library that is built gets
+    the number `first` + 1, so that those of an earlier pool can stay."""
 
-    def __init__(self, task: MeasureTask, workers: int) -> None:
+    def __init__(self, task: MeasureTask, workers: int, first: int = 0) -> None:
         module = "tilecast.compiler.tune.build_worker"
-        self._task, self._serial = task, 0
+        self._task, self._serial = task, first
         precompile_intrinsics(task)
         self._workers = [WorkerProcess(module, [str(task.folder)]) for _ in range(workers)]
 

@@ -6,11 +6,14 @@ length of the sums behind it). Integers and booleans must be equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from ...dialects.reference.number_types import NARROW, is_float_type
 from .report import CheckResult
 
 Array = npt.NDArray[np.generic]
@@ -19,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 EAGER_FACTOR = 4.0
 # Roundings outside of sums: a chain of elementary functions, each within a few units.
 CONSTANT_ROUNDINGS = 16.0
+# The same for types that only store; longer chains show in the error of eager.
+NARROW_ROUNDINGS = 2.0
 # Errors of a sum of n terms grow as a random walk, as sqrt(n); this leaves four deviations.
 SUM_ROUNDINGS = 4.0
 
@@ -36,8 +41,8 @@ def compare(
     A reference outside of the type's range, such as an overflow to infinity, is rounded to the
     type first: NaN must meet NaN and an infinity the same infinity.
     """
-    if found.dtype.kind not in "f":
-        return compare_exact(kind, name, found, reference, eager)
+    if not is_float_type(found.dtype):
+        return compare_exact(kind, name, found, reference, [eager])
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = reference.astype(found.dtype)
     got, want = found.astype(np.float64).reshape(-1), reference.astype(np.float64).reshape(-1)
@@ -72,7 +77,6 @@ def allowed_error(reference: Array, eager: Array, reduction_length: int) -> tupl
     output stands for the size of the terms.
     """
     dtype: Any = eager.dtype
-    info = np.finfo(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         ordinary = np.isfinite(reference.astype(eager.dtype)) & np.isfinite(eager)
     want = reference[ordinary].astype(np.float64)
@@ -80,21 +84,40 @@ def allowed_error(reference: Array, eager: Array, reduction_length: int) -> tupl
     # relative to the largest, whose square may overflow
     typical = largest * float(np.sqrt(np.mean(np.square(want / largest)))) if largest else 0.0
     eager_max = float(np.abs(eager[ordinary].astype(np.float64) - want).max(initial=0.0))
-    roundings = CONSTANT_ROUNDINGS + SUM_ROUNDINGS * float(np.sqrt(reduction_length))
-    relative = roundings * float(info.eps)
-    floor = float(info.smallest_subnormal)
+    relative = _allowed_relative(dtype, reduction_length)
+    floor = float(_limits(dtype).smallest_subnormal)
     return max(EAGER_FACTOR * eager_max, relative * typical + floor), relative
 
 
+def _allowed_relative(dtype: np.dtype[Any], reduction_length: int) -> float:
+    """Sums of narrow floats are accumulated in float32, and rounded a few times after that."""
+    sums = SUM_ROUNDINGS * float(np.sqrt(reduction_length))
+    if dtype not in NARROW:
+        return (CONSTANT_ROUNDINGS + sums) * float(np.finfo(dtype).eps)
+    wide = (CONSTANT_ROUNDINGS + sums) * float(np.finfo(np.float32).eps)
+    return NARROW_ROUNDINGS * float(_limits(dtype).eps) + wide
+
+
+def _limits(dtype: np.dtype[Any]) -> Any:
+    """Numpy's `finfo`, which also knows bfloat16."""
+    return ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+
+
 def compare_exact(
-    kind: Literal["kernel", "model"], name: str, found: Array, reference: Array, eager: Array
+    kind: Literal["kernel", "model"],
+    name: str,
+    found: Array,
+    reference: Array,
+    others: Sequence[Array],
 ) -> CheckResult:
-    """Integers and booleans: equal to the reference, or to eager where that differs from it.
+    """Integers and booleans: each equal to the reference or to one of the `others`.
 
     (An index computed from floats, such as argmax, may legitimately follow float32 rounding.)
     """
     got, want = found.reshape(-1), reference.reshape(-1)
-    wrong = (got != want) & (got != eager.reshape(-1))
+    wrong = got != want
+    for other in others:
+        wrong &= got != other.reshape(-1)
     margin = np.where(wrong, np.inf, 0.0)
     numbers = got.astype(np.float64), want.astype(np.float64)
     error = np.where(wrong, np.maximum(np.abs(numbers[0] - numbers[1]), 1.0), 0.0)
@@ -117,7 +140,7 @@ def summary(
     worst = int(np.argmax(np.where(np.isnan(margin), np.inf, margin)))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.where(error == 0.0, 0.0, error / np.abs(want))
-        if found.dtype.kind == "f":
+        if is_float_type(found.dtype):
             spacing = np.spacing(np.abs(want).astype(found.dtype)).astype(np.float64)
             ulps = np.where(error == 0.0, 0.0, error / spacing)
         else:

@@ -6,7 +6,7 @@ casts to float32 by name, and works for programs loaded from a file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,11 +31,11 @@ def widen(value: Any) -> Any:
 
 
 class NestedModule(torch.nn.Module):
-    """A subgraph of a higher-order operator, run by the interpreter of its parent."""
+    """A subgraph of a higher-order operator, run by an interpreter such as its parent's."""
 
-    def __init__(self, module: GraphModule) -> None:
+    def __init__(self, interpreter: DoubleInterpreter) -> None:
         super().__init__()
-        self.interpreter = DoubleInterpreter(module)
+        self.interpreter = interpreter
 
     def forward(self, *args: Any) -> Any:
         return self.interpreter.run(*args)
@@ -56,10 +56,18 @@ class DoubleInterpreter(DefiniteInterpreter):
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """A constant, or a subgraph that will run in float64 too."""
         value = super().get_attr(target, args, kwargs)
-        return NestedModule(value) if isinstance(value, GraphModule) else value
+        return NestedModule(self.nested(value)) if isinstance(value, GraphModule) else value
+
+    def nested(self, module: GraphModule) -> DoubleInterpreter:
+        """The interpreter of a subgraph."""
+        return DoubleInterpreter(module)
 
 
-def run_program(program: ExportedProgram, leaves: Sequence[Any], double: bool) -> list[Any]:
+def run_program(
+    program: ExportedProgram,
+    leaves: Sequence[Any],
+    interpreter: Callable[[GraphModule], DefiniteInterpreter],
+) -> list[Any]:
     """The flat user outputs of `program` for the flat leaves of (args, kwargs)."""
     stored: dict[str, Any] = {**program.constants, **program.state_dict}
     given = iter(leaves)
@@ -67,10 +75,11 @@ def run_program(program: ExportedProgram, leaves: Sequence[Any], double: bool) -
         next(given) if spec.kind is InputKind.USER_INPUT else stored[str(spec.target)]
         for spec in program.graph_signature.input_specs
     ]
-    interpreter = (DoubleInterpreter if double else DefiniteInterpreter)(program.graph_module)
+    runner = interpreter(program.graph_module)
     with torch.no_grad():
-        values = [widen(value) for value in values] if double else values
-        results = interpreter.run(*values, enable_io_processing=False)
+        if isinstance(runner, DoubleInterpreter):
+            values = [widen(value) for value in values]
+        results = runner.run(*values, enable_io_processing=False)
     specs = program.graph_signature.output_specs
     return [
         result

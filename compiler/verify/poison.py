@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ...dialects.reference.number_types import is_float_type
+
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[np.generic]:
     """NaN for floats, 0xA5 bytes for everything else."""
     array: npt.NDArray[np.generic] = np.empty(shape, dtype)
-    array.reshape(-1).view(np.uint8)[...] = 0xFF if array.dtype.kind == "f" else 0xA5
+    array.reshape(-1).view(np.uint8)[...] = 0xFF if is_float_type(array.dtype) else 0xA5
     return array
 
 

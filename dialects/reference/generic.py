@@ -120,10 +120,19 @@ class _Evaluation:
         multiply = term.owner
         if not isinstance(multiply, arith.MulfOp):
             return None
-        a, b = multiply.operands
-        if a is b or a not in self.reads or b not in self.reads:
+        a, b = (self.factor(value) for value in multiply.operands)
+        if a is None or b is None or multiply.operands[0] is multiply.operands[1]:
             return None
-        return matrix_product(self.reads[a], self.reads[b], self.extents, self.reduced)
+        return matrix_product(a, b, self.extents, self.reduced)
+
+    def factor(self, value: SSAValue) -> Array | None:
+        """What a body reads, widened where it says so; None for anything else."""
+        if value in self.reads:
+            return self.reads[value]
+        owner = value.owner
+        if not isinstance(owner, arith.ExtFOp) or owner.input not in self.reads:
+            return None
+        return self.reads[owner.input].astype(numpy_type(owner.result.type, self.float_type))
 
     def point_by_point(self) -> Array:
         """Any other body: one step per point of the reduction loops."""

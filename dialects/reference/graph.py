@@ -1,7 +1,7 @@
 """The numpy meaning of the `graph` dialect: `evaluate` runs a function op by op.
 
-Floating point is computed in one chosen dtype (float64 for the oracle, or each op's own type),
-integers and booleans exactly.
+Floating point is computed in one chosen dtype (float64 for the oracle, or each op's own type, which
+is float32 for narrow floats, rounded once per op), integers and booleans exactly.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from xdsl.dialects.builtin import (
     IntegerType,
     ModuleOp,
     TensorType,
-    f16,
-    f32,
-    f64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -51,6 +48,7 @@ from ..graph import (
     shape_of,
 )
 from ..scalar import FUNCTIONS
+from .number_types import FLOATS, widened
 from .opaque import OPAQUE_MEANINGS
 from .views import apply_map
 from .windows import convolve, pool
@@ -59,7 +57,6 @@ Array = npt.NDArray[Any]
 Meaning = Callable[..., Array]
 M = TypeVar("M", bound=Meaning)
 
-FLOATS: dict[Attribute, type[np.generic]] = {f16: np.float16, f32: np.float32, f64: np.float64}
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     "sum": np.sum,
     "prod": np.prod,
@@ -96,7 +93,7 @@ class Evaluator:
         assert isinstance(type, TensorType)
         element = type.element_type
         if isinstance(element, AnyFloat):
-            return self.dtype or np.dtype(FLOATS[element])
+            return self.dtype or FLOATS[element]
         assert isinstance(element, IntegerType)
         return np.dtype(bool) if element.width.data == 1 else np.dtype(f"int{element.width.data}")
 
@@ -125,6 +122,7 @@ class Evaluator:
         """Results of one op."""
         if isinstance(op, LaunchOp):
             return self.call(_callee(op), operands)
+        operands = [widened(operand) for operand in operands]
         if type(op) in OPAQUE_MEANINGS:
             value = np.asarray(OPAQUE_MEANINGS[type(op)](op, *operands))
         elif type(op) in MEANINGS:

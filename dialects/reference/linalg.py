@@ -1,6 +1,7 @@
 """Evaluate kernels at the linalg level with numpy: the oracle of everything built from them.
 
-Floats are computed in one chosen type (float64 unless said otherwise), integers exactly.
+Floats are computed in one chosen type (float64 unless said otherwise; None for the type that each
+op names), integers exactly.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ..graph import (
 )
 from .affine_reads import read_through
 from .generic import evaluate_generic
-from .number_types import FloatType, number_of, numpy_type
+from .number_types import FloatType, is_float_type, number_of, numpy_type
 from .opaque import OPAQUE_MEANINGS
 
 Array = npt.NDArray[Any]
@@ -42,7 +43,7 @@ Values = dict[SSAValue, Array]
 def evaluate_kernel(
     func: FuncOp, inputs: Sequence[Array], dtype: FloatType = np.float64
 ) -> list[Array]:
-    """Results of a kernel of linalg ops; every float is computed in `dtype`."""
+    """Results of a kernel of linalg ops; every float in `dtype`."""
     return _Interpreter(dtype, {}, {}).run(func, inputs)
 
 
@@ -133,7 +134,7 @@ class _Interpreter:
     def poison(self, value: SSAValue) -> Array:
         """Elements that spoil any result that reads them."""
         dtype = numpy_type(element_of(value), self.dtype)
-        poison = np.nan if dtype.kind == "f" else dtype.type(1) if dtype.kind == "b" else 77
+        poison = np.nan if is_float_type(dtype) else dtype.type(1) if dtype.kind == "b" else 77
         return np.full(shape_of(value), poison, dtype)
 
     def view(self, op: ViewOp, source: Array) -> Array:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.dialects import arith, math, vector
 from xdsl.dialects.builtin import (
+    AnyFloat,
     DenseIntOrFPElementsAttr,
-    Float32Type,
-    Float64Type,
     FloatAttr,
     IndexType,
     IntegerAttr,
@@ -29,6 +28,7 @@ from .. import vector_arith
 from ..errors import LoweringError
 from ..quant.ops import FieldOp, HalfOp, LookupOp
 from ..vector import FnmaOp
+from .number_types import FLOATS
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Any]
@@ -37,10 +37,8 @@ Meaning = Callable[..., Any]
 def dtype_of(type: Attribute) -> np.dtype[Any]:
     """The numpy type of an element type, or of the elements of a shaped type."""
     element = get_element_type_or_self(type)
-    if isinstance(element, Float32Type):
-        return np.dtype(np.float32)
-    if isinstance(element, Float64Type):
-        return np.dtype(np.float64)
+    if isinstance(element, AnyFloat) and element in FLOATS:
+        return FLOATS[element]
     if isinstance(element, IndexType):
         return np.dtype(np.int64)
     if isinstance(element, IntegerType):

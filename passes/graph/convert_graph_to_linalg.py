@@ -29,6 +29,7 @@ from ...dialects.graph import (
     ScanOp,
     ViewOp,
     WeightOp,
+    element_of,
 )
 from ...dialects.graph_opaque import OpaqueOp
 from .linalg_rules import RULES
@@ -66,7 +67,8 @@ def _convert_ops(func: FuncOp, *, uniform: bool) -> None:
     for op in list(func.body.block.ops):
         if not isinstance(op, GraphOp) or isinstance(op, KEPT) or isinstance(op, FullOp) != uniform:
             continue
-        value = RULES[type(op)](op, KernelBuilder(op))
+        builder = KernelBuilder(op)
+        value = builder.stored_as(RULES[type(op)](op, builder), element_of(op.result))
         value.name_hint = op.result.name_hint
         op.result.replace_all_uses_with(value)
         func.body.block.erase_op(op)

@@ -155,7 +155,7 @@ def _factors(statement: StatementOp) -> list[int]:
         value = pending.pop()
         if value in args:
             found.append(args.index(value))
-        elif isinstance(value.owner, arith.MulfOp | arith.MuliOp | arith.NegfOp):
+        elif isinstance(value.owner, arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp):
             pending += value.owner.operands
         else:
             return []

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 import tilecast
 from tilecast.compiler.frontend import export_model
+from tilecast.compiler.frontend.tensor_types import to_numpy
 from tilecast.compiler.verify.compare import compare
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
@@ -83,7 +85,7 @@ class Results:
                 continue
             assert found.shape == native.shape
             assert found.dtype == native.dtype
-            arrays = [tensor.numpy() for tensor in (found, wide, native)]
+            arrays = [to_numpy(tensor) for tensor in (found, wide, native)]
             parts = by_magnitude(arrays[1]) if elementwise else [...]
             for part in parts:
                 result = compare("model", name, *(a[part] for a in arrays), self.reduction_length)
@@ -92,7 +94,7 @@ class Results:
                     f"{result.margin:.3g} times the allowed error"
                 )
             if zero_signs and native.is_floating_point():
-                check_zero_signs(found.numpy(), native.numpy())
+                check_zero_signs(to_numpy(found), to_numpy(native))
 
 
 def by_magnitude(wide: np.ndarray[Any, Any]) -> list[Any]:
@@ -116,7 +118,7 @@ def run_table(table: Table, target: str) -> dict[str, Results]:
     program = export_model(model, inputs)
     compiled = tilecast.compile(program, inputs, verify=False, target=target, threads=2)
     outputs = compiled(*inputs)
-    flat = [run_program(program, inputs, double=double) for double in (True, False)]
+    flat = [run_program(program, inputs, kind) for kind in (DoubleInterpreter, DefiniteInterpreter)]
     _, spec = tree_flatten(model(*inputs))
     counts = [child.num_leaves for child in spec.children()]
     results, start = {}, 0

@@ -15,7 +15,8 @@ import tilecast
 import torch
 from tilecast.compiler.runtime.model import CompiledModel
 from tilecast.compiler.verify.compare import compare
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -69,7 +70,9 @@ def bits(outputs: Any) -> list[bytes]:
 def check_outputs(compiled: Any, model: Any, inputs: tuple[Tensor, ...]) -> None:
     """Outputs for these inputs within the bound of the project, seen from float64."""
     program = torch.export.export(model, inputs)
-    wide, native = (run_program(program, inputs, double=double) for double in (True, False))
+    wide, native = (
+        run_program(program, inputs, kind) for kind in (DoubleInterpreter, DefiniteInterpreter)
+    )
     found = tree_leaves(compiled(*inputs))
     length = compiled.artifact.reduction_length
     for sides in zip(found, wide, native, strict=True):

@@ -252,11 +252,6 @@ def test_cast(check: Any, name: str) -> None:
     check(CASTS, name)
 
 
-def test_a_type_without_c_type_is_refused_by_name() -> None:
-    with pytest.raises(tilecast.TilecastError, match="f16"):
-        tilecast.compile(Wrapped(lambda x: x.half() * 2), (X,))
-
-
 def broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> Case:
     a, b = normal(*left), normal(*right)
     return lambda x, y: (x * y + x, torch.where(x > y, x, y)), (a, b)

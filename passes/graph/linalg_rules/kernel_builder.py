@@ -1,4 +1,8 @@
-"""Write the linalg ops of one kernel: empty and filled tensors, and generics over them."""
+"""Write the linalg ops of one kernel: empty and filled tensors, and generics over them.
+
+Bodies see f16 and bf16 as f32; what a body returns is rounded where the result is stored so narrow.
+Reductions accumulate in f32 and give f32.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from ....dialects.graph import (
     element_of,
     shape_of,
 )
-from .scalar_builder import Number, ScalarBuilder, number_attribute
+from .scalar_builder import Number, ScalarBuilder, computed_in, number_attribute
 
 Body = Callable[..., SSAValue]
 Read = tuple[SSAValue, AffineMap]
@@ -114,8 +118,8 @@ class KernelBuilder:
         element = element_of(init)
         block = Block(arg_types=[*(element_of(value) for value, _ in reads), element])
         scalars = ScalarBuilder(Builder(InsertPoint.at_end(block)))
-        result = body(scalars, *block.args)
-        scalars.finish(YieldOp(result))
+        result = body(scalars, *(scalars.widen(argument) for argument in block.args))
+        scalars.finish(YieldOp(scalars.narrow(result, element)))
         op = GenericOp(
             [value for value, _ in reads],
             [init],
@@ -141,7 +145,7 @@ class KernelBuilder:
         def whole(s: ScalarBuilder, *elements: SSAValue) -> SSAValue:
             rest = iter(elements[:-1])
             arguments = [
-                next(rest) if number is None else s.constant(number, element_of(value))
+                next(rest) if number is None else s.constant(number, computed_in(element_of(value)))
                 for (value, _), number in zip(reads, numbers, strict=True)
             ]
             return body(s, *arguments)
@@ -157,6 +161,12 @@ class KernelBuilder:
         reads = [(value, broadcast_map(shape_of(value), shape)) for value in operands]
         return self.map(reads, shape, element, body)
 
+    def stored_as(self, value: SSAValue, element: Attribute) -> SSAValue:
+        """`value` rounded to `element`, where it was computed in a wider type than that."""
+        if element_of(value) == element:
+            return value
+        return self.pointwise([value], shape_of(value), element, lambda s, x: x)
+
     def reduce(
         self,
         reads: Sequence[Read],
@@ -168,5 +178,5 @@ class KernelBuilder:
         element: Attribute | None = None,
     ) -> SSAValue:
         """A tensor of `shape`, first filled with the neutral `init`, then accumulated by `body`."""
-        start = self.filled(init, shape, element or element_of(reads[0][0]))
+        start = self.filled(init, shape, computed_in(element or element_of(reads[0][0])))
         return self.generic(reads, start, out_map, iterators, body)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, IntegerType, f32
+from xdsl.dialects.builtin import AnyFloat, IntegerType
 from xdsl.ir import Attribute, SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import CastOp, FullOp, IotaOp, PointwiseOp, element_of, shape_of
 from .kernel_builder import KernelBuilder, uniform_number
 from .rule import converts
-from .scalar_builder import ScalarBuilder, is_truth
+from .scalar_builder import ScalarBuilder, computed_in, is_truth
 from .scalar_functions import SCALAR_RULES
 
 
@@ -29,8 +29,6 @@ def cast_scalar(s: ScalarBuilder, x: SSAValue, target: Attribute) -> SSAValue:
     if is_truth(target):
         return s.compare("ne", x, s.like(0, x))
     if isinstance(source, AnyFloat) and isinstance(target, AnyFloat):
-        if target.bitwidth == source.bitwidth:  # f16 and bf16 meet in f32
-            return cast_scalar(s, s.insert(arith.ExtFOp(x, f32)), target)
         widens = target.bitwidth > source.bitwidth
         return s.insert(arith.ExtFOp(x, target) if widens else arith.TruncFOp(x, target))
     if isinstance(source, AnyFloat) and isinstance(target, IntegerType):
@@ -52,7 +50,7 @@ def convert_cast(op: CastOp, b: KernelBuilder) -> SSAValue:
     target = element_of(op.result)
 
     def body(s: ScalarBuilder, x: SSAValue) -> SSAValue:
-        return cast_scalar(s, x, target)
+        return cast_scalar(s, x, computed_in(target))
 
     return b.pointwise([op.source], shape_of(op.result), target, body)
 
@@ -71,8 +69,7 @@ def convert_iota(op: IotaOp, b: KernelBuilder) -> SSAValue:
     element = element_of(op.result)
 
     def body(s: ScalarBuilder) -> SSAValue:
-        number = s.from_index(s.iteration(0), element)
-        scaled = s.mul(number, s.constant(op.step.data, element))
-        return s.add(scaled, s.constant(op.start.data, element))
+        number = s.from_index(s.iteration(0), computed_in(element))
+        return s.add(s.mul(number, s.like(op.step.data, number)), s.like(op.start.data, number))
 
     return b.map([], shape_of(op.result), element, body)

@@ -16,7 +16,7 @@ from ....dialects.errors import LoweringError
 from ....dialects.graph import NormOp, ReduceOp, SoftmaxOp, element_of, shape_of
 from .kernel_builder import Body, KernelBuilder, Read, dims_map
 from .rule import converts
-from .scalar_builder import Number, ScalarBuilder, is_truth
+from .scalar_builder import Number, ScalarBuilder, computed_in, is_truth
 
 
 def smallest(element: Attribute) -> Number:
@@ -90,7 +90,7 @@ def convert_reduce(op: ReduceOp, b: KernelBuilder) -> SSAValue:
 @converts(SoftmaxOp)
 def convert_softmax(op: SoftmaxOp, b: KernelBuilder) -> SSAValue:
     """Row maximum, exponentials, row sum, one division per row, product."""
-    shape, element = shape_of(op.source), element_of(op.source)
+    shape, element = shape_of(op.source), computed_in(element_of(op.source))
     rows = Rows(shape, [op.dim.data % len(shape)])
     largest_of_row = rows.reduce(b, "max", op.source)
 
@@ -119,7 +119,7 @@ def convert_softmax(op: SoftmaxOp, b: KernelBuilder) -> SSAValue:
 @converts(NormOp)
 def convert_norm(op: NormOp, b: KernelBuilder) -> SSAValue:
     """Two passes: the mean, then the variance of what is left (exact for large means)."""
-    shape, element = shape_of(op.source), element_of(op.source)
+    shape, element = shape_of(op.source), computed_in(element_of(op.source))
     first = len(shape) - op.rank.data
     rows = Rows(shape, range(first, len(shape)))
     is_layer = op.kind.data == "layer"

@@ -20,7 +20,8 @@ RuleT = Callable[[OpT, KernelBuilder], SSAValue]
 def converts(op_class: type[OpT]) -> Callable[[RuleT[OpT]], RuleT[OpT]]:
     """Register the decorated function as the rule of `op_class`.
 
-    A rule builds linalg ops before the graph op and returns the value that replaces its result.
+    A rule builds linalg ops before the graph op and returns the value that replaces its result,
+    in the type of the result or the wider one it is computed in.
     """
 
     def register(rule: RuleT[OpT]) -> RuleT[OpT]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IndexType, IntegerAttr, IntegerType
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    BFloat16Type,
+    Float16Type,
+    FloatAttr,
+    IndexType,
+    IntegerAttr,
+    IntegerType,
+    f32,
+)
 from xdsl.dialects.linalg.ops import IndexOp
 from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -30,6 +39,11 @@ def is_truth(type: Attribute) -> bool:
     """Whether `type` is i1, the element type of boolean tensors, or a vector of it."""
     element = get_element_type_or_self(type)
     return isinstance(element, IntegerType) and element.width.data == 1
+
+
+def computed_in(type: Attribute) -> Attribute:
+    """The type that values of `type` are computed in: f32 for f16 and bf16, which only store."""
+    return f32 if isinstance(type, Float16Type | BFloat16Type) else type
 
 
 def number_attribute(value: Number, type: Attribute) -> FloatAttr | IntegerAttr:
@@ -76,6 +90,19 @@ class ScalarBuilder:
     def like(self, value: Number, scalar: SSAValue) -> SSAValue:
         """`value` as a constant of the type of `scalar`."""
         return self.constant(value, scalar.type)
+
+    def widen(self, a: SSAValue) -> SSAValue:
+        """`a` in the type it is computed in."""
+        wide = computed_in(a.type)
+        return a if wide == a.type else self.insert(arith.ExtFOp(a, wide))
+
+    def narrow(self, a: SSAValue, type: Attribute) -> SSAValue:
+        """`a` as it is stored in `type`; what was widened and not computed with stays the same."""
+        if a.type == type or computed_in(type) == type:
+            return a
+        if isinstance(a.owner, arith.ExtFOp) and a.owner.input.type == type:
+            return a.owner.input
+        return self.insert(arith.TruncFOp(a, type))
 
     def add(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a + b; on truth values `or`, as torch adds booleans."""

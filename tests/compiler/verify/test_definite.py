@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from tilecast.compiler.frontend import export_model
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from torch import Tensor, nn
 
 TIES = torch.randint(0, 3, (4, 200), generator=torch.Generator().manual_seed(0)).float()
@@ -32,12 +33,14 @@ class Wrapped(nn.Module):
         return self.function(x)
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("kind", [DefiniteInterpreter, DoubleInterpreter])
 @pytest.mark.parametrize("name", CASES)
-def test_values_are_those_of_torch_and_positions_the_first(name: str, double: bool) -> None:
+def test_values_are_those_of_torch_and_positions_the_first(
+    name: str, kind: type[DefiniteInterpreter]
+) -> None:
     model = Wrapped(CASES[name])
     expected, _ = model(TIES)
-    values, positions = run_program(export_model(model, (TIES,)), [TIES], double)
+    values, positions = run_program(export_model(model, (TIES,)), [TIES], kind)
     torch.testing.assert_close(values, expected.to(values.dtype), equal_nan=True)
     dim = 0 if values.shape[-1] == 200 and name != "sort" else 1
     at = positions if positions.ndim == 2 else positions.unsqueeze(1)
@@ -53,5 +56,5 @@ def test_values_are_those_of_torch_and_positions_the_first(name: str, double: bo
 def test_numbers_are_sorted_too() -> None:
     model = Wrapped(lambda x: x.sort())
     x = torch.tensor(2.5)
-    values, positions = run_program(export_model(model, (x,)), [x], False)
+    values, positions = run_program(export_model(model, (x,)), [x], DefiniteInterpreter)
     assert (values.item(), positions.item()) == (2.5, 0)

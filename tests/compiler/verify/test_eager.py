@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from tilecast.compiler.verify.eager import run_program
+from tilecast.compiler.verify.definite import DefiniteInterpreter
+from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from tilecast.compiler.verify.model import fresh_leaves
 from torch import nn
 
@@ -26,8 +27,8 @@ def test_reference_is_double_throughout():
     model = Casts().eval()
     x, index = torch.randn(4, 16), torch.tensor([2, 0])
     program = torch.export.export(model, (x, index))
-    wide, position = run_program(program, [x, index], double=True)
-    native, _ = run_program(program, [x, index], double=False)
+    wide, position = run_program(program, [x, index], DoubleInterpreter)
+    native, _ = run_program(program, [x, index], DefiniteInterpreter)
     assert (wide.dtype, position.dtype, native.dtype) == (
         torch.float64,
         torch.int64,
@@ -46,7 +47,7 @@ def test_reference_leaves_the_model_alone():
     model = Casts().eval()
     x, index = torch.randn(4, 16), torch.tensor([1])
     program = torch.export.export(model, (x, index))
-    run_program(program, [x, index], double=True)
+    run_program(program, [x, index], DoubleInterpreter)
     assert all(value.dtype == torch.float32 for value in program.state_dict.values())
 
 

@@ -1,0 +1,1 @@
+"""The corpus that cost models learn from: kernels of models, PolyBench, random affine programs."""

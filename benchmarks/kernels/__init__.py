@@ -1,0 +1,1 @@
+"""Speed of single kernels next to their peers: `python -m benchmarks.kernels`."""

@@ -1,0 +1,24 @@
+"""The suites: name -> `module:function` in this folder that lists the cases."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from .case import Case
+
+SUITES = {
+    "matmul": "contractions:matmul_cases",
+    "linear": "contractions:linear_cases",
+    "skinny": "contractions:skinny_cases",
+    "odd": "contractions:odd_cases",
+}
+
+
+def load_suite(name: str) -> dict[str, Case]:
+    """The cases of a suite by their names, which are unique."""
+    module, _, function = SUITES[name].partition(":")
+    cases: list[Case] = getattr(import_module(f".{module}", __package__), function)()
+    by_name = {case.name: case for case in cases}
+    if len(by_name) != len(cases):
+        raise ValueError(f"suite {name} has two cases of the same name")
+    return by_name

@@ -1,0 +1,96 @@
+"""`tilecast costmodel`: train the cost model, evaluate it, ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...dialects.errors import InvalidInputError
+from .output import json_flag, print_json, print_table
+
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder with samples.",
+)
+
+
+@click.group("costmodel")
+def costmodel_group() -> None:
+    """Train, evaluate and ask the model that predicts which schedules are fast."""
+
+
+@costmodel_group.command("train")
+@DATA
+@click.option("--model", "kind", default="gbdt", show_default=True, help="Kind of model.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True)
+@json_flag
+def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
+    """Train a model on all samples and write it."""
+    from ...costmodel.data.samples import DataSet
+    from ...costmodel.models.load import new_model
+    from ..tune.training_data import measured
+
+    samples, model = measured(DataSet(data)), new_model(kind)
+    model.update(samples.candidates, samples.seconds)
+    model.save(output)
+    facts = {
+        "model": kind,
+        "samples": len(samples.seconds),
+        "tasks": len(set(samples.names)),
+        "families": len(set(samples.families)),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(list(facts), [list(facts.values())])
+
+
+@costmodel_group.command("eval")
+@DATA
+@click.option("--report", type=click.Path(path_type=Path), help="Markdown file; figures beside it.")
+@json_flag
+def eval_command(data: Path, report: Path | None, as_json: bool) -> None:
+    """Cross-validate every kind of model by whole program and network."""
+    from ..tune.evaluation import evaluate, write_report
+
+    evaluation = evaluate(data)
+    if report is not None:
+        write_report(evaluation, report)
+    if as_json:
+        print_json(evaluation.as_data())
+        return
+    names = list(next(iter(evaluation.results.values())))
+    rows: list[list[Any]] = [
+        [model, *(f"{found[name].value:.3f}" for name in names)]
+        for model, found in evaluation.results.items()
+    ]
+    print_table(["model", *names], rows)
+
+
+@costmodel_group.command("predict")
+@click.argument("program", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--model", "folder", type=click.Path(path_type=Path), help="Default: roofline.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@json_flag
+def predict_command(program: Path, folder: Path | None, threads: int, as_json: bool) -> None:
+    """Rank the automatic schedules of the poly.scop in the file PROGRAM, without measuring."""
+    from ...costmodel.models.analytic import RooflineModel
+    from ...costmodel.models.load import load_model
+    from ..tune.prediction import ranked_schedules
+
+    model = RooflineModel() if folder is None else load_model(folder)
+    try:
+        text = program.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{program}: {error}") from error
+    ranked = ranked_schedules(text, model, threads)
+    if as_json:
+        print_json([{"seconds": r.seconds, "score": r.score, "steps": r.steps} for r in ranked])
+        return
+    for r in ranked:
+        steps = r.steps.replace("\n", "; ") or "original order"
+        click.echo(f"{r.seconds * 1e3:10.3f} ms  {steps[:120]}")

@@ -1,0 +1,125 @@
+"""`costmodel eval`: every kind of model, cross-validated by family, as data and as a report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...costmodel.data.samples import DataSet
+from ...costmodel.evaluation.evaluate import FEWEST, FOLDS, Measured, cross_validated
+from ...costmodel.evaluation.metrics import Figure, Ranked, figures
+from ...costmodel.evaluation.report import Curve, draw_figures, family_table, table
+from ...costmodel.models.gbdt import GbdtModel
+from ...costmodel.models.load import MODELS, new_model
+from .training_data import measured
+
+SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the training families, for the learning curve
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `eval` finds; `tasks` are the rankings of the model in `shown`."""
+
+    results: Mapping[str, Mapping[str, Figure]]
+    tasks: Mapping[str, Ranked]
+    shown: str
+    families: Mapping[str, str]
+    curves: Mapping[str, Curve]
+    importance: Mapping[str, float]
+    facts: Mapping[str, Any]
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        results = {m: {n: asdict(f) for n, f in found.items()} for m, found in self.results.items()}
+        return {"results": results, "facts": dict(self.facts)}
+
+
+def evaluate(folder: Path, shown: str = "gbdt") -> Evaluation:
+    """Cross-validate on the data set in `folder`."""
+    source = DataSet(folder)
+    data = measured(source)
+    ranked = {name: cross_validated(partial(new_model, name), data) for name in MODELS}
+    whole = GbdtModel()
+    whole.update(data.candidates, data.seconds)
+    return Evaluation(
+        {name: figures(list(tasks.values())) for name, tasks in ranked.items()},
+        ranked[shown],
+        shown,
+        dict(zip(data.names, data.families, strict=True)),
+        learning_curves(data, shown),
+        whole.importance(),
+        facts_of(source, data),
+    )
+
+
+def learning_curves(data: Measured, kind: str) -> dict[str, Curve]:
+    """Metrics against the number of families trained on."""
+    total = len(set(data.families))
+    training = total - -(-total // FOLDS)
+    counts = sorted({max(1, round(share * training)) for share in SHARES})
+    found = []
+    for count in counts:
+        tasks = cross_validated(partial(new_model, kind), data, families=count)
+        found.append((count, figures(list(tasks.values()))))
+    shown = ("top-1", "top-5", "spearman")
+    return {metric: [(n, f[metric]) for n, f in found] for metric in shown}
+
+
+def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
+    """The data card: how much of what, from where, with which noise and failures."""
+    samples, tasks = source.samples(), source.tasks()
+    noise = sorted(s.noise for s in samples if s.seconds is not None)
+    return {
+        "samples with a time": len(data.seconds),
+        "tasks": len(set(data.names)),
+        "families": len(set(data.families)),
+        "failures": dict(sorted(Counter(s.failure for s in samples if s.failure).items())),
+        "median noise": noise[len(noise) // 2],
+        "90% noise": noise[int(0.9 * (len(noise) - 1))],
+        "machines": sorted({t.machine.name for t in tasks}),
+        "threads": dict(sorted(Counter(t.threads for t in tasks).items())),
+        "compilers": sorted({t.compiler for t in tasks}),
+        "speeds": "measured" if all(t.speeds.measured for t in tasks) else "estimated",
+    }
+
+
+def write_report(evaluation: Evaluation, path: Path) -> None:
+    """Write the Markdown file, and its figures in a folder of the same name beside it."""
+    folder = path.with_suffix("")
+    draw_figures(folder, evaluation.tasks, evaluation.importance, evaluation.curves)
+    card = "\n".join(f"| {name} | {value} |" for name, value in evaluation.facts.items())
+    figure = f"{folder.name}/{{}}.png"
+    text = f"""# The cost model, evaluated
+
+Written by `tilecast costmodel eval --report {path.name}`; nothing here is edited by hand.
+
+{FOLDS}-fold cross-validation by whole program family: all sizes of a PolyBench kernel, all kernels
+of a network, are either trained on or tested on. Metrics are means over the tasks with at least
+{FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled tasks.
+top-k is the best time over the best among the k schedules that the model ranks first.
+
+{table(evaluation.results)}
+
+## Held-out families, {evaluation.shown}
+
+{family_table(evaluation.tasks, evaluation.families)}
+
+## Figures
+
+![predicted and measured seconds of held-out tasks]({figure.format("predicted")})
+![calibration]({figure.format("calibration")})
+![learning curve]({figure.format("learning_curve")})
+![importance of features]({figure.format("importance")})
+
+## Data card
+
+| property | value |
+|---|---|
+{card}
+"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

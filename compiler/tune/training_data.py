@@ -1,0 +1,69 @@
+"""A data set as measured candidates: its programs are read and scheduled, features computed."""
+
+from __future__ import annotations
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.parser import Parser
+
+from ...costmodel.data.samples import DataSet, Sample, Task
+from ...costmodel.evaluation.evaluate import Measured
+from ...costmodel.features.hardware import Hardware
+from ...costmodel.features.nests import ScheduledProgram
+from ...costmodel.models.interface import Candidates
+from ...dialects.errors import IllegalScheduleError, InvalidInputError
+from ...dialects.poly import ScopOp
+from ...dialects.schedule import parse_steps
+from ...passes.context import CompileContext
+from ...passes.poly.cost.describe import ScopDescriber
+
+
+def measured(data: DataSet) -> Measured:
+    """All samples of `data` that have a time."""
+    by_task: dict[str, list[Sample]] = {}
+    for sample in data.samples():
+        if sample.seconds is not None:
+            by_task.setdefault(sample.task, []).append(sample)
+    parts, seconds, families, names = [], [], [], []
+    for number, task in enumerate(data.tasks()):
+        found = described(data, task, by_task.get(task.name, []))
+        if not found:
+            continue
+        hardware = Hardware(task.machine, task.speeds)
+        parts.append(Candidates.of([program for program, _ in found], hardware, number))
+        seconds += [value for _, value in found]
+        families += [task.family] * len(found)
+        names += [task.name] * len(found)
+    if not parts:
+        raise InvalidInputError(f"{data.folder} has no measured samples")
+    candidates = Candidates.joined(parts)
+    return Measured(candidates, np.array(seconds), tuple(families), tuple(names))
+
+
+def described(
+    data: DataSet, task: Task, samples: list[Sample]
+) -> list[tuple[ScheduledProgram, float]]:
+    """The scheduled programs of one task with their seconds; steps that no longer apply are left
+    out."""
+    if not samples:
+        return []
+    describe = ScopDescriber(read_scop(data.scop_text(task.name)), task.threads)
+    found = []
+    for sample in samples:
+        try:
+            program = describe(parse_steps(sample.steps))
+        except IllegalScheduleError:
+            continue
+        assert sample.seconds is not None
+        found.append((program, sample.seconds))
+    return found
+
+
+def read_scop(text: str) -> ScopOp:
+    """The one scop in the text of a module."""
+    module = Parser(CompileContext(), text).parse_module()
+    assert isinstance(module, ModuleOp)
+    scops = [op for op in module.ops if isinstance(op, ScopOp)]
+    if len(scops) != 1:
+        raise InvalidInputError(f"expected a module with one poly.scop, found {len(scops)}")
+    return scops[0]

@@ -1,0 +1,1 @@
+"""Samples: measured schedules of tasks, as a folder of text files."""

@@ -1,0 +1,75 @@
+"""Cross-validated figures of models on a set of measured candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..features.nests import Array
+from ..models.interface import Candidates, CostModel
+from .metrics import Ranked
+from .splits import Rows, family_folds
+
+FOLDS = 5
+FEWEST = 5  # candidates of a task below which a ranking says little
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Candidates with their seconds; `families` and `names` are per row."""
+
+    candidates: Candidates
+    seconds: Array
+    families: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def chosen(self, rows: Rows) -> Measured:
+        """The rows with the numbers `rows`."""
+        return Measured(
+            self.candidates.chosen(rows),
+            self.seconds[rows],
+            tuple(self.families[k] for k in rows),
+            tuple(self.names[k] for k in rows),
+        )
+
+
+def ranked_tasks(model: CostModel, test: Measured) -> dict[str, Ranked]:
+    """What `model` says about each task of `test` that has enough candidates."""
+    scores, predicted = model.predict(test.candidates), model.seconds(test.candidates)
+    found = {}
+    for name in sorted(set(test.names)):
+        rows = np.flatnonzero(np.array(test.names) == name)
+        if len(rows) >= FEWEST:
+            found[name] = Ranked(test.seconds[rows], scores[rows], predicted[rows])
+    return found
+
+
+def cross_validated(
+    make: Callable[[], CostModel],
+    data: Measured,
+    folds: int = FOLDS,
+    families: int | None = None,
+    seed: int = 0,
+) -> dict[str, Ranked]:
+    """Every task, ranked by a model that has seen none of its family. `families` bounds how many
+    families are trained on, for learning curves."""
+    found: dict[str, Ranked] = {}
+    for train, test in family_folds(data.families, folds, seed):
+        model = make()
+        chosen = _some(data, train, families, seed)
+        if len(chosen):
+            part = data.chosen(chosen)
+            model.update(part.candidates, part.seconds)
+        found |= ranked_tasks(model, data.chosen(test))
+    return found
+
+
+def _some(data: Measured, rows: Rows, families: int | None, seed: int) -> Rows:
+    """The rows of at most `families` of their families."""
+    names: Sequence[str] = sorted({data.families[k] for k in rows})
+    if families is None or families >= len(names):
+        return rows
+    kept = set(np.random.default_rng(seed).permutation(names)[:families])
+    return np.array([k for k in rows if data.families[k] in kept], np.int64)

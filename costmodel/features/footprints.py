@@ -1,0 +1,123 @@
+"""What the accesses of a statement touch inside each of its loops, for many schedules at a time.
+
+Shapes: B schedules, K = DEPTH + 1 places (inside the first k loops), A accesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .nests import Access, Array, StatementNest, Term
+
+DEPTH = 12  # loops that are told apart; of deeper nests the outermost ones count as one
+LINE_BYTES = 64
+MOVES = 1.0001
+
+
+@dataclass(frozen=True, eq=False)
+class Loops:
+    """The loops around one statement in B schedules, nests padded inside with single iterations."""
+
+    trips: Array
+    kinds: npt.NDArray[np.int64]
+    lanes: npt.NDArray[np.int64]
+    axes: npt.NDArray[np.int64]
+    free: Array
+
+    @property
+    def outer(self) -> Array:
+        """B x K: how often each place is entered."""
+        ones = np.ones((len(self.trips), 1))
+        return np.concatenate([ones, np.cumprod(self.trips, axis=1)], axis=1)
+
+    @property
+    def steps(self) -> Array:
+        """B x DEPTH x dims: by how much an iteration of a loop moves each dim, on average."""
+        moving = self.free[:, :-1] > MOVES * self.free[:, 1:]
+        found: Array = np.where(moving, np.floor(self.free[:, 1:] + 0.5), 0.0)
+        return found
+
+
+def stacked(nests: Sequence[StatementNest]) -> Loops:
+    """The loops of `nests`, which are of one statement."""
+    count, rank = len(nests), nests[0].free.shape[1]
+    trips = np.ones((count, DEPTH))
+    kinds, lanes = np.zeros((count, DEPTH), np.int64), np.zeros((count, DEPTH), np.int64)
+    axes = np.full((count, DEPTH), -1, np.int64)
+    free = np.empty((count, DEPTH + 1, rank))
+    for b, nest in enumerate(nests):
+        extra = max(0, len(nest.trips) - DEPTH)
+        depth = len(nest.trips) - extra
+        trips[b, :depth] = nest.trips[extra:]
+        kinds[b, :depth], lanes[b, :depth] = nest.kinds[extra:], nest.lanes[extra:]
+        axes[b, :depth] = nest.axes[extra:]
+        free[b, : depth + 1] = nest.free[extra:]
+        free[b, depth + 1 :] = nest.free[-1]
+        if extra:
+            trips[b, 0] *= nest.trips[:extra].prod()
+            free[b, 0] = nest.free[0]
+    return Loops(trips, kinds, lanes, axes, free)
+
+
+@dataclass(frozen=True, eq=False)
+class Footprints:
+    """Elements and cache lines that each access touches, B x K x A, as bytes the lines."""
+
+    elements: Array
+    line_bytes: Array
+
+
+def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
+    """What one pass through the inside of each place touches."""
+    elements, lines = [], []
+    for access in accesses:
+        extents = [
+            _extent(terms, free, n) for terms, n in zip(access.indices, access.shape, strict=True)
+        ]
+        count = np.ones(free.shape[:2])
+        for extent in extents:
+            count = count * extent
+        row = extents[-1] if extents else np.ones(free.shape[:2])
+        per_row = np.minimum(row, np.ceil(row * access.element_bytes / LINE_BYTES))
+        elements.append(count)
+        lines.append(count / row * per_row * LINE_BYTES)
+    return Footprints(np.stack(elements, axis=2), np.stack(lines, axis=2))
+
+
+def _extent(terms: Sequence[Term], free: Array, size: int) -> Array:
+    """How many values an index takes."""
+    total = np.ones(free.shape[:2])
+    for term in terms:
+        used = np.flatnonzero(term.coefficients)
+        steps = np.abs(np.asarray(term.coefficients, dtype=np.float64)[used])
+        dims = free[:, :, used]
+        reached = np.minimum(1 + (dims - 1) @ steps, dims.prod(axis=2) * max(term.divisor, 1))
+        values = np.ceil(np.maximum(reached, 1.0) / term.divisor)
+        if term.modulus:
+            values = np.minimum(values, term.modulus)
+        total += (
+            values - 1
+            if abs(term.factor) == 1 or len(terms) == 1
+            else abs(term.factor) * (values - 1)
+        )
+    return np.clip(total, 1.0, max(size, 1))
+
+
+def strides(accesses: Sequence[Access], steps: Array) -> Array:
+    """B x DEPTH x A: elements between what neighbouring iterations of a loop access."""
+    found = []
+    for access in accesses:
+        total = np.zeros(steps.shape[:2])
+        for terms, unit in zip(access.indices, access.strides, strict=True):
+            for term in terms:
+                moved = np.abs(steps @ np.asarray(term.coefficients, dtype=np.float64))
+                moved = np.floor(moved / term.divisor)
+                if term.modulus:
+                    moved = np.mod(moved, term.modulus)
+                total += abs(term.factor) * moved * unit
+        found.append(total)
+    return np.stack(found, axis=2)

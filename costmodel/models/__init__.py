@@ -1,0 +1,1 @@
+"""Models that predict the cost of schedules, behind one interface."""

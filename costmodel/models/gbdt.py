@@ -1,0 +1,127 @@
+"""Gradient-boosted trees: LambdaRank within tasks for the order, a second head for seconds.
+
+The seconds head learns log(measured / roofline), so that what the roofline knows about sizes need
+not be learned from few tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from ...dialects.errors import InvalidInputError
+from ..features.nests import Array
+from ..features.program import PROGRAM_NAMES, ROOFLINE
+from .files import write_description
+from .interface import Candidates, slowdowns
+from .tree_text import check_trees
+
+GRADES = 31  # relevance of the fastest of a task; half as fast is 15
+ROUNDS = 300
+COMMON: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 10,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "verbosity": -1,
+    "num_threads": 1,
+    "seed": 0,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+RANKING = {
+    "objective": "lambdarank",
+    "label_gain": [float(g) for g in range(GRADES + 1)],
+    "lambdarank_truncation_level": 10,
+}
+
+
+@dataclass
+class GbdtModel:
+    """LightGBM over the features of programs. `update` trains anew on all samples it was given."""
+
+    rounds: int = ROUNDS
+    name: str = "gbdt"
+    ranker: Any = None
+    regressor: Any = None
+    _seen: list[tuple[Candidates, Array]] = field(default_factory=list)
+
+    def predict(self, candidates: Candidates) -> Array:
+        """From the ranking head."""
+        self._check_is_trained()
+        found: Array = np.asarray(self.ranker.predict(candidates.features, num_threads=1))
+        return found
+
+    def seconds(self, candidates: Candidates) -> Array:
+        """From the seconds head."""
+        self._check_is_trained()
+        correction = np.asarray(self.regressor.predict(candidates.features, num_threads=1))
+        found: Array = np.exp(candidates.features[:, ROOFLINE] + correction)
+        return found
+
+    def update(self, candidates: Candidates, seconds: Array) -> None:
+        """Train on these samples and all earlier ones."""
+        self._seen.append((candidates, seconds))
+        seen, y = (
+            Candidates.joined([c for c, _ in self._seen]),
+            np.concatenate([t for _, t in self._seen]),
+        )
+        order = np.argsort(seen.tasks, kind="stable")
+        x, groups, y = seen.features[order], seen.tasks[order], y[order]
+        sizes = np.unique(groups, return_counts=True)[1]
+        grades = np.round(GRADES / slowdowns(groups, y)).astype(np.int64)
+        self.ranker = lightgbm.train(
+            {**COMMON, **RANKING}, lightgbm.Dataset(x, grades, group=sizes), self.rounds
+        )
+        # Tasks count alike, however many samples they have.
+        weights = (1.0 / sizes)[np.unique(groups, return_inverse=True)[1]]
+        self.regressor = lightgbm.train(
+            {**COMMON, "objective": "huber", "alpha": 0.5},
+            lightgbm.Dataset(x, np.log(y) - x[:, ROOFLINE], weight=weights * len(x) / len(sizes)),
+            self.rounds,
+        )
+
+    def importance(self) -> dict[str, float]:
+        """Share of the gain of the seconds head by feature, largest first."""
+        self._check_is_trained()
+        gains = self.regressor.feature_importance("gain")
+        order = np.argsort(-gains)
+        total = max(float(gains.sum()), 1e-12)
+        return {PROGRAM_NAMES[k]: float(gains[k]) / total for k in order}
+
+    def save(self, folder: Path) -> None:
+        """Both heads as LightGBM text."""
+        self._check_is_trained()
+        write_description(
+            folder,
+            self.name,
+            {"rounds": self.rounds},
+            ranker=self.ranker.model_to_string().encode(),
+            regressor=self.regressor.model_to_string().encode(),
+        )
+
+    @staticmethod
+    def restored(content: dict[str, Any], parts: dict[str, bytes]) -> GbdtModel:
+        """The model of a checked description."""
+        model = GbdtModel()
+        for head in ("ranker", "regressor"):
+            text = parts.get(head, b"").decode("ascii", errors="replace")
+            check_trees(text, len(PROGRAM_NAMES))
+            try:
+                setattr(model, head, lightgbm.Booster(model_str=text))
+            except (lightgbm.basic.LightGBMError, ValueError) as error:
+                raise InvalidInputError(
+                    f"the {head} of this model cannot be read: {error}"
+                ) from error
+        return model
+
+    def _check_is_trained(self) -> None:
+        if self.ranker is None or self.regressor is None:
+            raise InvalidInputError("this gbdt model is not trained; give it samples with `update`")

@@ -1,0 +1,84 @@
+"""What every cost model is: scores for candidates, learning from samples, a file of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..features.hardware import Hardware
+from ..features.nests import Array, ScheduledProgram
+from ..features.program import program_features
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Scheduled programs with their features: one row each, and one row per statement. `tasks`
+    numbers what is compared with what: scores of one task can be ranked."""
+
+    programs: Sequence[ScheduledProgram]
+    features: Array
+    statements: Sequence[Array]
+    tasks: npt.NDArray[np.int64]
+
+    @staticmethod
+    def of(programs: Sequence[ScheduledProgram], hardware: Hardware, task: int = 0) -> Candidates:
+        """Candidates of one task."""
+        features, statements = program_features(programs, hardware)
+        return Candidates(programs, features, statements, np.full(len(programs), task))
+
+    @staticmethod
+    def joined(parts: Sequence[Candidates]) -> Candidates:
+        """The candidates of all `parts`, whose numbers of tasks stay as they are."""
+        return Candidates(
+            [p for part in parts for p in part.programs],
+            np.concatenate([part.features for part in parts]),
+            [s for part in parts for s in part.statements],
+            np.concatenate([part.tasks for part in parts]),
+        )
+
+    def chosen(self, rows: npt.NDArray[np.int64]) -> Candidates:
+        """The candidates with the numbers `rows`."""
+        return Candidates(
+            [self.programs[k] for k in rows],
+            self.features[rows],
+            [self.statements[k] for k in rows],
+            self.tasks[rows],
+        )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class CostModel(Protocol):
+    """Predicts which candidates are fast."""
+
+    name: str
+
+    def predict(self, candidates: Candidates) -> Array:
+        """One score each; within a task, higher is expected to be faster."""
+        ...
+
+    def seconds(self, candidates: Candidates) -> Array:
+        """Predicted run time."""
+        ...
+
+    def update(self, candidates: Candidates, seconds: Array) -> None:
+        """Learn from measured candidates."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model as plain data."""
+        ...
+
+
+def slowdowns(tasks: npt.NDArray[np.int64], seconds: Array) -> Array:
+    """Seconds over the shortest of the same task."""
+    best = np.full(int(tasks.max(initial=0)) + 1, np.inf)
+    np.minimum.at(best, tasks, seconds)
+    found: Array = seconds / best[tasks]
+    return found

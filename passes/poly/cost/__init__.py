@@ -1,0 +1,1 @@
+"""Scheduled scops as cost models see them: trip counts, footprints, strides."""

@@ -1,0 +1,30 @@
+"""Which integer results rounding errors leave open."""
+
+from __future__ import annotations
+
+import torch
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.verify.near_ties import possible_results
+from torch import Tensor, nn
+
+
+class Order(nn.Module):
+    """Positions in the order of computed numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.argsort(x * 3.0 + 1.0, stable=True)
+
+
+def orders(x: Tensor) -> set[tuple[int, ...]]:
+    """The orders that are possible for `x`."""
+    runs = possible_results(export_model(Order(), (x,)), [x], seed=3)
+    return {tuple(run[0].tolist()) for run in runs}
+
+
+def test_numbers_closer_than_rounding_have_both_orders() -> None:
+    x = torch.tensor([0.5, 2.0, 2.0 + 2.0**-22, 9.0])
+    assert orders(x) == {(0, 1, 2, 3), (0, 2, 1, 3)}
+
+
+def test_equal_and_distant_numbers_have_one_order() -> None:
+    assert orders(torch.tensor([2.0, 0.5, 2.0, 9.0, 0.5])) == {(1, 4, 0, 2, 3)}
