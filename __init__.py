@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .compiler.driver import compile, emit
     from .compiler.frontend.kernel_language import f32, f64, i8, i32, i64, kernel
     from .compiler.load import load_package as load
+    from .compiler.quantize import quantize
     from .compiler.runtime.model import CompiledModel
     from .compiler.verify.report import VerifyReport
     from .dialects.errors import TilecastError, VerifyFailure
@@ -28,6 +29,7 @@ _PUBLIC = {
     "i64": "compiler.frontend.kernel_language:i64",
     "kernel": "compiler.frontend.kernel_language:kernel",
     "load": "compiler.load:load_package",
+    "quantize": "compiler.quantize:quantize",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "i64",
     "kernel",
     "load",
+    "quantize",
 ]
 
 

@@ -62,7 +62,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
     OptionSpec("dump_dir", "path", None, "write the IR text after each stage into this folder"),
     OptionSpec("progress", "bool", False, "show the stages on stderr while compiling"),
     OptionSpec("cache", "bool", True, "reuse results from earlier compilations"),
-    OptionSpec("weights", "str", None, "weight format such as u4:g128", available=False),
+    OptionSpec("weights", "str", None, "weight format such as u4:g128, or 'head=none,*=u4:g128'"),
     OptionSpec("activations", "str", None, "activation format", available=False),
     OptionSpec("precision", "str", "f32", "compute precision: f32, bf16, f16", available=False),
     OptionSpec("tune", "str", None, "measurements, or seconds as '90s'", available=False),

@@ -32,6 +32,7 @@ PIPELINE: tuple[Stage, ...] = (
             "canonicalize",
             "fold-constants",
             "fold-batch-norm",
+            "quantize-weights",
             "canonicalize",
             "block-channels",
         ),

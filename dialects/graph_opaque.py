@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import BoolAttr, IntAttr, IntegerType, StringAttr, TensorType, i64
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, var_operand_def
@@ -31,6 +34,10 @@ class OpaqueOp(GraphOp):
     def magnitude(self, position: int) -> float:
         """How large typical values of operand `position` are."""
         return 1.0
+
+    def sample_operand(self, position: int, rng: np.random.Generator) -> npt.NDArray[Any] | None:
+        """Random values that operand `position` may have; None where any numbers will do."""
+        return None
 
     @property
     def longest_sum(self) -> int:

@@ -19,6 +19,8 @@ from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
 from ..dialects.poly import Poly
+from ..dialects.quant import QuantizedTensor
+from ..dialects.quant.ops import Quant
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
 
@@ -36,6 +38,7 @@ DIALECTS = (
     VectorExtension,
     Graph,
     Poly,
+    Quant,
 )
 
 
@@ -44,11 +47,13 @@ class CompileContext(Context):
     """An xDSL context with all dialects loaded, plus what passes may read besides the IR.
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
+    `quantized` has the quantized form of weights by symbol.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
     threads: int = 1
+    quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:

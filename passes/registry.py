@@ -13,6 +13,7 @@ PASSES: dict[str, str] = {
     "canonicalize": "graph.canonicalize:CanonicalizePass",
     "fold-constants": "graph.fold_constants:FoldConstantsPass",
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
+    "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
     "fuse": "graph.fuse:FusePass",
     "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",

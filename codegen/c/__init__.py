@@ -1,5 +1,6 @@
 """C emission: one rule per op."""
 
+from ..lowbit import unpack_rules
 from . import (
     cast_rules,
     compare_rules,
@@ -45,6 +46,7 @@ _RULES = (
     memory_rules,
     parallel_rules,
     reduction_rules,
+    unpack_rules,
     vector_rules,
 )
 """The modules that register emission rules when imported."""

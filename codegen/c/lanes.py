@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
-from xdsl.dialects.builtin import VectorType
+from xdsl.dialects.builtin import FloatAttr, IntAttr, IntegerAttr, VectorType
 from xdsl.ir import Operation, SSAValue
 
 from .c_types import scalar_type
@@ -43,7 +44,7 @@ def vector_expression(
         native = SIMD[type(op)](prelude, op, first, arguments)
         if native is not None:
             return native
-    attributes = [str(a) for a in _discriminators(op)]
+    attributes = [re.sub(r"\W", "_", str(a)) for a in _discriminators(op)]
     parts = [op.name.replace(".", "_"), *attributes]
     parts += dict.fromkeys(s.name for s in vectors)
     name = lane_function(
@@ -56,9 +57,13 @@ def vector_expression(
     return call(name, *arguments)
 
 
-def _discriminators(op: Operation) -> Sequence[int]:
-    predicate = op.properties.get("predicate")
-    return [] if predicate is None else [predicate.value.data]  # type: ignore[attr-defined]
+def _discriminators(op: Operation) -> Sequence[object]:
+    """What the lanes of ops of one class and type may differ in."""
+    return [
+        value.value.data if isinstance(value, IntegerAttr | FloatAttr) else value.data
+        for value in op.properties.values()
+        if isinstance(value, IntegerAttr | FloatAttr | IntAttr)
+    ]
 
 
 def operand_shape(prelude: Prelude, value: SSAValue) -> Operand:

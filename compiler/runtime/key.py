@@ -11,12 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from ...costmodel.hardware import Machine
 from ..options import Options
+from ..quantize import quantized_weights
 from .toolchain import Toolchain
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -35,6 +37,7 @@ def key_parts(
     return {
         "graph": digest_lines(graph_lines(program)),
         "weights": weights_digest(program),
+        "quantized": quantized_digest(program),
         "name": options.name,
         "verify": str(options.verify),
         "machine": repr(machine),
@@ -87,6 +90,16 @@ def weights_digest(program: ExportedProgram) -> str:
         dense = value.detach().cpu().contiguous()
         state.update(f"{name} {dense.dtype} {list(dense.shape)}\n".encode())
         state.update(dense.reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()
+
+
+def quantized_digest(program: ExportedProgram) -> str:
+    """Names, formats and codes of quantized weights."""
+    state = hashlib.blake2b(digest_size=20)
+    for name, tensor in sorted(quantized_weights(program).items()):
+        state.update(f"{name} {tensor.format} {tensor.shape}\n".encode())
+        for array in (tensor.codes, tensor.scales, tensor.zeros, tensor.levels):
+            state.update(b"none" if array is None else np.ascontiguousarray(array).data)
     return state.hexdigest()
 
 

@@ -91,9 +91,14 @@ def storage_type(element: Attribute) -> np.dtype[Any]:
 
 
 def random_argument(argument: BlockArgument, rng: np.random.Generator) -> Array:
-    """Random values for a kernel argument: non-zero floats, integers that are valid indices."""
+    """Random values for an argument: what its op asks for, non-zero floats, valid indices."""
     shape, element = tensor_shape(argument.type), tensor_element(argument.type)
     dtype = storage_type(element)
+    for use in argument.uses:
+        if isinstance(use.operation, OpaqueOp):
+            sample = use.operation.sample_operand(use.index, rng)
+            if sample is not None:
+                return sample
     if isinstance(element, AnyFloat):
         magnitude = rng.uniform(0.1, 2.0, shape)
         sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)

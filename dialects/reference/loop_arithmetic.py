@@ -26,6 +26,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .. import vector_arith
 from ..errors import LoweringError
+from ..quant.ops import FieldOp, HalfOp, LookupOp
 from ..vector import FnmaOp
 from .number_types import FLOATS
 
@@ -318,3 +319,19 @@ def _reduce(op: vector.ReductionOp, value: Array, *acc: Any) -> Any:
         half = value.size // 2
         value = np.asarray(combine(op, value[:half], value[half:]))
     return combine(op, acc[0], value[0]) if acc else value[0]
+
+
+@means(FieldOp)
+def _field(op: FieldOp, word: Any) -> Any:
+    return np.bitwise_and(word, np.int32(op.mask)).astype(np.float32) + np.float32(2.0**23)
+
+
+@means(LookupOp)
+def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
+    table = np.concatenate(tables)
+    return table[np.asarray(codes) % table.size]
+
+
+@means(HalfOp)
+def _half(op: HalfOp, bits: Any) -> Any:
+    return np.asarray(bits, np.int16).view(np.float16).astype(np.float32)

@@ -12,6 +12,8 @@ from xdsl.ir import Operation
 from ..graph import ScanOp, shape_of
 from ..graph_op import GraphOp
 from ..graph_opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
+from ..quant.ops import QuantizedLinearOp
+from ..quant.quantized_tensor import dequantized
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Array]
@@ -118,3 +120,13 @@ def _lstm(op: LstmOp, gates: Array, weight: Array, hidden: Array, cell: Array) -
 
 def _sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-x)))
+
+
+@_meaning(QuantizedLinearOp)
+def _quantized_linear(op: QuantizedLinearOp, source: Array, codes: Array, *others: Array) -> Array:
+    arrays = dict(zip((v for v in op.operands[2:]), others, strict=True))
+    zeros, levels, bias = (None if v is None else arrays[v] for v in (op.zeros, op.levels, op.bias))
+    scales, dtype = arrays[op.scales], source.dtype
+    weight = dequantized(op.weight_format, codes, scales, zeros, levels, dtype)
+    product = source @ weight.T
+    return product if bias is None else product + bias

@@ -57,7 +57,7 @@ def kernel_name(group: Group, serial: int) -> str:
 def _label(op: GraphOp) -> str:
     if isinstance(op, PointwiseOp | ReduceOp):
         return op.fn.data
-    kind = op.name.removeprefix("graph.")
+    kind = op.name.rpartition(".")[2]
     return "" if kind in ("cast", "view") else kind
 
 

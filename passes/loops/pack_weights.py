@@ -1,4 +1,7 @@
-"""Arrange a stored weight as a kernel reads it: packed[i] = source[map(i)], zero out of range."""
+"""Arrange a stored weight as a kernel reads it: packed[i] = source[map(i)], zero out of range.
+
+Codes of quantized weights become words of bits (`quant.bit_pack`).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ import numpy.typing as npt
 
 from ...dialects.errors import LoweringError
 from ...dialects.poly import PackAttr
+from ...dialects.quant.ops import BitPackAttr
 
 Array = npt.NDArray[np.generic]
+Pack = PackAttr | BitPackAttr
 
 
-def pack_array(source: Array, pack: PackAttr, shape: Sequence[int]) -> Array:
+def pack_array(source: Array, pack: Pack, shape: Sequence[int]) -> Array:
     """`source` (of any shape with the elements of `pack.source_shape`), packed to `shape`."""
+    if isinstance(pack, BitPackAttr):
+        return pack.pack(source)
     extents = tuple(extent.data for extent in pack.source_shape)
     if source.size != int(np.prod(extents)):
         raise LoweringError(f"a weight of shape {source.shape} cannot be packed from {extents}")

@@ -36,10 +36,9 @@ from xdsl.passes import ModulePass
 
 from ...dialects.errors import LoweringError
 from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp
-from ...dialects.poly import PackAttr
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
-from .pack_weights import pack_array
+from .pack_weights import Pack, pack_array
 
 Scratch = tuple[LaunchOp, int]
 
@@ -72,7 +71,7 @@ class KernelInterface:
     read: list[int] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
     scratch: list[int] = field(default_factory=list)
-    packs: dict[int, PackAttr] = field(default_factory=dict)
+    packs: dict[int, Pack] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         roles = self.func.attributes.get("tilecast.roles")
@@ -84,7 +83,7 @@ class KernelInterface:
             kinds.get(role.data, self.read).append(position)
         for position, attributes in enumerate(self.func.arg_attrs or ()):
             pack = attributes.data.get("tilecast.pack")
-            if isinstance(pack, PackAttr):
+            if isinstance(pack, Pack):
                 self.packs[position] = pack
 
     def type_of(self, position: int) -> MemRefType[Attribute]:
@@ -176,7 +175,7 @@ class ProgramWriter:
             new.name_hint = old.name_hint
             self.places[old] = new
         self.globals: dict[str, SSAValue] = {}
-        self.packed: dict[tuple[str, PackAttr, MemRefType[Attribute]], str] = {}
+        self.packed: dict[tuple[str, Pack, MemRefType[Attribute]], str] = {}
         roles = ["in"] * len(inputs) + ["out"] * len(outputs) + ["arena"]
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in roles])
         self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
@@ -275,7 +274,7 @@ class ProgramWriter:
             self.block.add_op(op)
 
     def packed_weight(
-        self, operand: SSAValue, pack: PackAttr, interface: KernelInterface, position: int
+        self, operand: SSAValue, pack: Pack, interface: KernelInterface, position: int
     ) -> SSAValue:
         """A weight in the arrangement a kernel wants, packed once and shared by all launches."""
         root = root_of(operand)

@@ -286,7 +286,7 @@ def test_unknown_option_and_unavailable_option(net):
     with pytest.raises(OptionError, match="did you mean 'target'"):
         tilecast.compile(net, (X,), targt="native")
     with pytest.raises(OptionError, match="not available yet"):
-        tilecast.compile(net, (X,), weights="u4:g128")
+        tilecast.compile(net, (X,), activations="i8")
 
 
 def test_portable_target_gives_the_same_numbers(net):

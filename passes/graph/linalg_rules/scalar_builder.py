@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.linalg.ops import IndexOp
 from xdsl.dialects.tensor import ExtractOp
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.utils.type import get_element_type_or_self
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import element_of
@@ -30,13 +31,14 @@ TRUTH_PREDICATES = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt
 
 
 def is_float(type: Attribute) -> bool:
-    """Whether `type` is a floating point type."""
-    return isinstance(type, AnyFloat)
+    """Whether `type` is a floating point type, or a vector of one."""
+    return isinstance(get_element_type_or_self(type), AnyFloat)
 
 
 def is_truth(type: Attribute) -> bool:
-    """Whether `type` is i1, the element type of boolean tensors."""
-    return isinstance(type, IntegerType) and type.width.data == 1
+    """Whether `type` is i1, the element type of boolean tensors, or a vector of it."""
+    element = get_element_type_or_self(type)
+    return isinstance(element, IntegerType) and element.width.data == 1
 
 
 def computed_in(type: Attribute) -> Attribute:

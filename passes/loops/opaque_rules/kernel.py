@@ -16,7 +16,6 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 from xdsl.ir.affine import AffineMap
-from xdsl.rewriter import Rewriter
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
@@ -24,6 +23,7 @@ from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, sh
 from ....dialects.poly import PackAttr
 from ...graph.linalg_rules.indexing import source_index
 from ...poly.extraction.extract_scop import memref_of
+from ..pack_weights import Pack
 from .loop_builder import LoopBuilder
 
 
@@ -38,13 +38,24 @@ class OpaqueKernel:
         attributes = func.arg_attrs.data if func.arg_attrs is not None else ()
         weights = {k for k, entry in enumerate(attributes) if "tilecast.weight" in entry.data}
         self.roles = ["weight" if k in weights else "in" for k in range(len(inputs))] + ["out"]
-        self.packs: dict[int, PackAttr] = {}
+        self.packs: dict[SSAValue, Pack] = {}
         self.arrays: dict[SSAValue, SSAValue] = {}
         for k, (old, new) in enumerate(zip(inputs, self.block.args, strict=False)):
             new.name_hint = old.name_hint or f"a{k}"
             self.arrays[old] = new
         self.out: SSAValue = self.block.args[-1]
         self.out.name_hint = "out"
+
+    def pack(self, value: SSAValue, pack: Pack, shape: Sequence[int], element: Attribute) -> None:
+        """Have the stored weight `value` arranged as `pack` says, once, before any call."""
+        array = self.arrays[value]
+        assert isinstance(array, BlockArgument)
+        if self.roles[array.index] != "weight":
+            raise LoweringError(f"kernel {self.name}: {array.name_hint} is packed but no weight")
+        self.arrays[value] = self.block.insert_arg(MemRefType(element, shape), array.index)
+        self.arrays[value].name_hint = array.name_hint
+        self.packs[self.arrays[value]] = pack
+        self.block.erase_arg(array)
 
     def scratch(self, name: str, shape: Sequence[int], element: Attribute) -> SSAValue:
         """An array for intermediate values, which the memory plan places in the arena."""
@@ -89,9 +100,8 @@ class OpaqueKernel:
         where `value` is a stored weight."""
         array = self.arrays.get(value)
         if isinstance(array, BlockArgument) and self.roles[array.index] == "weight":
-            self.packs[array.index] = PackAttr.of(source, shape_of(value))
-            Rewriter.replace_value_with_new_type(array, MemRefType(element_of(value), shape))
-            return self.block.args[array.index]
+            self.pack(value, PackAttr.of(source, shape_of(value)), shape, element_of(value))
+            return self.arrays[value]
         copy = self.scratch("panels", shape, element_of(value))
 
         def fill(b: LoopBuilder, at: list[SSAValue]) -> None:
@@ -108,9 +118,9 @@ class OpaqueKernel:
         func.body.detach_block(func.body.block)
         func.body.add_block(self.block)
         if self.packs:
-            packs = [self.packs.get(k) for k in range(len(self.roles))]
+            packs = [self.packs.get(a) for a in self.block.args]
             func.arg_attrs = ArrayAttr(
-                [DictionaryAttr({} if p is None else {"tilecast.pack": p}) for p in packs]
+                [DictionaryAttr({"tilecast.pack": p} if p is not None else {}) for p in packs]
             )
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func

@@ -1,0 +1,1 @@
+"""C emission of the ops that unpack quantized weights."""

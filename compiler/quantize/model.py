@@ -1,0 +1,135 @@
+"""Quantize the linear layers of a model by patterns of names.
+
+The result is a model like the given one whose weights have the values that the codes stand for, so
+that eager PyTorch computes what the compiled program has to; the codes travel with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from ...dialects.errors import InvalidInputError, OptionError
+from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
+from .quantizers import Method, quantize_matrix
+
+Spec = str | Mapping[str, str | None]
+ATTRIBUTE = "_tilecast_quantized"
+
+
+def quantize(model: Any, spec: Spec, *, method: Method = "rtn") -> Any:
+    """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
+
+    `spec` is a format such as "u4:g128", or a mapping from patterns of layer names to formats, the
+    first match counting: {"*.head": None, "layers.*": "i3:g64", "*": "u4:g128"}. None leaves a
+    layer as it is. `method` is "rtn" or "mse". OptionError where no layer is quantized.
+    """
+    rules = parse_spec(spec)
+    if isinstance(model, nn.Module):
+        names = module_weights(model)
+        state = model.state_dict(keep_vars=True)
+    elif isinstance(model, ExportedProgram):
+        names = program_weights(model)
+        state = model.state_dict
+    else:
+        raise InvalidInputError(
+            f"expected a torch.nn.Module or an ExportedProgram, found {type(model).__name__}"
+        )
+    tensors: dict[str, QuantizedTensor] = {}
+    shared: dict[int, QuantizedTensor] = {}
+    for name in names:
+        format = format_for(rules, name.removesuffix(".weight"))
+        weight = state[name]
+        if format is None or weight.dtype != torch.float32 or weight.numel() == 0:
+            continue
+        key = weight.data_ptr()
+        if key not in shared:
+            array = np.ascontiguousarray(weight.detach().cpu().numpy())
+            shared[key] = quantize_matrix(array, format, method)
+        tensors[name] = shared[key]
+    if not tensors:
+        raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
+    found = with_weights(model, tensors)
+    setattr(found, ATTRIBUTE, {**quantized_weights(model), **tensors})
+    return found
+
+
+def quantized_weights(model: Any) -> dict[str, QuantizedTensor]:
+    """The quantized weights of a model that `quantize` made, by parameter name."""
+    found: dict[str, QuantizedTensor] = getattr(model, ATTRIBUTE, {})
+    return found
+
+
+def with_quantized_weights(
+    program: ExportedProgram, model: Any, spec: Spec | None
+) -> ExportedProgram:
+    """`program`, exported from `model`, with its codes and those that `spec` asks for."""
+    known = quantized_weights(model)
+    for name, tensor in known.items():
+        weight = program.state_dict.get(name)
+        if weight is None or not np.array_equal(
+            weight.detach().cpu().numpy(), tensor.dequantize(), equal_nan=True
+        ):
+            raise InvalidInputError(
+                f"the weight {name} has changed since it was quantized; quantize the model again"
+            )
+    setattr(program, ATTRIBUTE, known)
+    return program if spec is None else quantize(program, spec)
+
+
+def with_weights(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
+    """A copy of `model` with the dequantized values; weights that share memory still do."""
+    values: dict[int, nn.Parameter] = {}
+    for tensor in tensors.values():
+        array = torch.from_numpy(tensor.dequantize())
+        values.setdefault(id(tensor), nn.Parameter(array, requires_grad=False))
+    if isinstance(model, ExportedProgram):
+        program = copy.copy(model)
+        program._state_dict = dict(model.state_dict)
+        program._state_dict.update({name: values[id(t)] for name, t in tensors.items()})
+        return program
+    found = copy.deepcopy(model)
+    for name, tensor in tensors.items():
+        owner, _, leaf = name.rpartition(".")
+        setattr(found.get_submodule(owner), leaf, values[id(tensor)])
+    return found
+
+
+def module_weights(model: nn.Module) -> list[str]:
+    """The names of the weights of linear layers."""
+    layers = [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    return [f"{name}.weight" if name else "weight" for name in layers]
+
+
+def program_weights(program: ExportedProgram) -> list[str]:
+    """The names of the parameters that `aten.linear` reads as its weight."""
+    specs = program.graph_signature.input_specs
+    targets = {s.arg.name: s.target for s in specs if s.target in program.state_dict}
+    nodes = [node for node in program.graph.nodes if str(node.target) == "aten.linear.default"]
+    names = [targets[n.args[1].name] for n in nodes if n.args[1].name in targets]
+    return [name for name in dict.fromkeys(names) if program.state_dict[name].ndim == 2]
+
+
+def parse_spec(spec: Spec) -> list[tuple[str, WeightFormat | None]]:
+    """(pattern, format) in order of precedence; one format alone is for all layers.
+
+    As text, patterns and formats are separated by '=' and pairs by ',': "head=none,*=u4:g128".
+    """
+    if isinstance(spec, str):
+        if "=" not in spec:
+            return [("*", parse_format(spec))]
+        pairs = [part.partition("=") for part in spec.split(",")]
+        spec = {name.strip(): None if form.strip() == "none" else form for name, _, form in pairs}
+    return [(name, None if form is None else parse_format(form)) for name, form in spec.items()]
+
+
+def format_for(rules: list[tuple[str, WeightFormat | None]], name: str) -> WeightFormat | None:
+    """The format of the layer called `name`."""
+    return next((format for pattern, format in rules if fnmatchcase(name, pattern)), None)

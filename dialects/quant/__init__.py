@@ -1,0 +1,21 @@
+"""Quantized weights: formats and their numpy meaning, how codes are packed, and the IR ops."""
+
+from .bit_fields import BitField, bit_fields, pack_words, unpack_words
+from .elements import CodebookElement, Element, FloatElement, IntegerElement
+from .quantized_tensor import QuantizedTensor
+from .weight_format import PERIOD, WeightFormat, parse_format
+
+__all__ = [
+    "PERIOD",
+    "BitField",
+    "CodebookElement",
+    "Element",
+    "FloatElement",
+    "IntegerElement",
+    "QuantizedTensor",
+    "WeightFormat",
+    "bit_fields",
+    "pack_words",
+    "parse_format",
+    "unpack_words",
+]

@@ -1,0 +1,242 @@
+"""`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
+
+`quant.linear` belongs to the graph level; `quant.field`, `quant.lookup` and `quant.half` to loops,
+on scalars or one-dimensional vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import Float32Type, IntAttr, StringAttr, TensorType, VectorType
+from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SSAValue
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+from ..errors import OptionError
+from ..graph_op import shape_of
+from ..graph_opaque import OpaqueOp
+from .bit_fields import EXACT, pack_words
+from .elements import FloatElement, IntegerElement
+from .scale_types import SCALE_TYPES
+from .weight_format import PERIOD, WeightFormat, parse_format
+
+Array = npt.NDArray[Any]
+
+
+@irdl_attr_definition
+class BitPackAttr(ParametrizedAttribute):
+    """Codes [N, K] as words [tile, word, lane]: lane l of tile t holds row t * panel + l.
+
+    A row's elements lie in its lane one after the other, `width` bits each; rows and elements that
+    pad the last tile and period have code 0.
+    """
+
+    name = "quant.bit_pack"
+    width: IntAttr
+    panel: IntAttr
+
+    @staticmethod
+    def of(width: int, panel: int) -> BitPackAttr:
+        """The attribute for codes of `width` bits in tiles of `panel` rows."""
+        return BitPackAttr(IntAttr(width), IntAttr(panel))
+
+    def packed_shape(self, rows: int, columns: int) -> tuple[int, int, int]:
+        """The shape of the packed words."""
+        panel = self.panel.data
+        return -(-rows // panel), -(-columns // PERIOD) * self.width.data, panel
+
+    def pack(self, codes: Array) -> npt.NDArray[np.int32]:
+        """The words of `codes`, a [N, K] array of bytes."""
+        tiles, words, panel = self.packed_shape(*codes.shape)
+        padded = np.zeros((tiles * panel, words // self.width.data * PERIOD), np.uint8)
+        padded[: codes.shape[0], : codes.shape[1]] = codes.view(np.uint8)
+        packed = pack_words(padded, self.width.data).reshape(tiles, panel, words)
+        return np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
+
+
+@irdl_op_definition
+class QuantizedLinearOp(OpaqueOp):
+    """source @ ((levels[codes] - zeros) * scales)^T + bias: source [M, K], codes [N, K] of i8.
+
+    `scales` and `zeros` are [N, groups] in the types of `format`, which are integers where they
+    hold the bits of narrow floats. `levels` has one value per code; integer elements need none.
+    """
+
+    name = "quant.linear"
+    format = prop_def(StringAttr)
+    source = operand_def(TensorType)
+    codes = operand_def(TensorType)
+    scales = operand_def(TensorType)
+    zeros = opt_operand_def(TensorType)
+    levels = opt_operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    def __init__(
+        self,
+        format: str,
+        source: SSAValue,
+        codes: SSAValue,
+        scales: SSAValue,
+        zeros: SSAValue | None,
+        levels: SSAValue | None,
+        bias: SSAValue | None,
+    ) -> None:
+        assert isinstance(source.type, TensorType)
+        shape = (shape_of(source)[0], shape_of(codes)[0])
+        super().__init__(
+            operands=[source, codes, scales, zeros, levels, bias],
+            properties={"format": StringAttr(format)},
+            result_types=[TensorType(source.type.element_type, shape)],
+        )
+
+    @property
+    def weight_format(self) -> WeightFormat:
+        """The meaning of `format`."""
+        return parse_format(self.format.data)
+
+    @property
+    def longest_sum(self) -> int:
+        return shape_of(self.codes)[1]
+
+    def expected_shape(self) -> tuple[int, ...] | None:
+        return shape_of(self.source)[0], shape_of(self.codes)[0]
+
+    def sample_operand(self, position: int, rng: np.random.Generator) -> Array | None:
+        format, operand = self.weight_format, self.operands[position]
+        shape, element = shape_of(operand), format.element
+        if operand is self.codes:
+            codes = np.arange(2**element.width, dtype=np.uint8)
+            if isinstance(element, FloatElement):
+                codes = codes[np.isfinite(element.levels)]
+            return rng.choice(codes, shape).view(np.int8)
+        if operand is self.scales:
+            values = rng.uniform(0.1, 2.0, shape).astype(np.float32)
+            return SCALE_TYPES[format.scale].encode(values)
+        if operand is self.zeros and format.zero == "int":
+            return rng.integers(0, 2**element.width, shape, np.uint8).view(np.int8)
+        if operand is self.zeros:
+            values = rng.uniform(-2.0, 2.0, shape).astype(np.float32)
+            return SCALE_TYPES[format.zero].encode(values)
+        if operand is self.levels and isinstance(element, FloatElement):
+            return element.levels  # kernels may know them without reading
+        return None
+
+    def verify_(self) -> None:
+        try:
+            format = self.weight_format
+        except OptionError as error:
+            raise VerifyException(f"{self.name}: {error}") from error
+        rows, columns = shape_of(self.codes)
+        if shape_of(self.source)[1:] != (columns,):
+            raise VerifyException(
+                f"{self.name}: source {shape_of(self.source)} does not have {columns} columns"
+            )
+        expected = (rows, format.groups(columns))
+        for value in (self.scales, self.zeros):
+            if value is not None and shape_of(value) != expected:
+                raise VerifyException(
+                    f"{self.name}: {format} of {rows} x {columns} has scales {expected}, "
+                    f"found {shape_of(value)}"
+                )
+        if (self.zeros is None) != (format.zero == "none"):
+            raise VerifyException(f"{self.name}: zeros are given where the format has them")
+        if (self.levels is None) != isinstance(format.element, IntegerElement):
+            raise VerifyException(f"{self.name}: levels are given where elements are no integers")
+        super().verify_()
+
+
+@irdl_op_definition
+class FieldOp(IRDLOperation):
+    """2^23 plus the bits shift .. shift + width - 1 of an i32, left in their place, as f32.
+
+    result = 2^23 + float(word & (2^width - 1) << shift). The field ends at bit 23 at the latest:
+    it is the mantissa of the result, which takes no conversion.
+    """
+
+    name = "quant.field"
+    width = prop_def(IntAttr)
+    shift = prop_def(IntAttr)
+    word = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, word: SSAValue, width: int, shift: int) -> None:
+        super().__init__(
+            operands=[word],
+            properties={"width": IntAttr(width), "shift": IntAttr(shift)},
+            result_types=[_float_like(word.type)],
+        )
+
+    @property
+    def mask(self) -> int:
+        """The bits of the field."""
+        width, shift = self.width.data, self.shift.data
+        return ((1 << width) - 1) << shift
+
+    def verify_(self) -> None:
+        if self.width.data < 1 or self.shift.data < 0 or self.shift.data + self.width.data > EXACT:
+            raise VerifyException(
+                f"{self.name}: {self.width.data} bits from bit {self.shift.data} on do not lie in "
+                f"bits 0 .. {EXACT - 1}"
+            )
+
+
+@irdl_op_definition
+class LookupOp(IRDLOperation):
+    """result[l] = tables[codes[l] mod size]: tables of as many f32 as lanes, one after the other.
+
+    Their number, and the number of lanes, is a power of two.
+    """
+
+    name = "quant.lookup"
+    codes = operand_def(VectorType)
+    tables = var_operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, codes: SSAValue, tables: Sequence[SSAValue]) -> None:
+        super().__init__(operands=[codes, tables], result_types=[_float_like(codes.type)])
+
+    def verify_(self) -> None:
+        count = len(self.tables)
+        if count not in (1, 2, 4, 8) or any(t.type != self.result.type for t in self.tables):
+            raise VerifyException(f"{self.name}: expected 1, 2, 4 or 8 tables like the result")
+
+
+@irdl_op_definition
+class HalfOp(IRDLOperation):
+    """The f16 whose bits an i16 holds, as f32."""
+
+    name = "quant.half"
+    bits = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, bits: SSAValue) -> None:
+        super().__init__(operands=[bits], result_types=[_float_like(bits.type)])
+
+
+def _float_like(type: Attribute) -> Attribute:
+    if isinstance(type, VectorType):
+        return VectorType(Float32Type(), type.get_shape())
+    return Float32Type()
+
+
+Quant = Dialect("quant", [QuantizedLinearOp, FieldOp, LookupOp, HalfOp], [BitPackAttr])

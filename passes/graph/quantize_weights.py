@@ -1,0 +1,108 @@
+"""Products with weights that have a quantized form read the codes.
+
+before: %y = graph.linear %x, %w, %b           with w in `CompileContext.quantized`
+after:  %c = graph.weight @w.codes ; %s = graph.weight @w.scales
+        %y = quant.linear %x, %c, %s, bias %b {format = "u4:g128:sf16:zint"}
+
+A weight that is also used otherwise keeps its dequantized form for those uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import Float32Type, IntegerType, ModuleOp, TensorType, f32
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from ...dialects.graph import LinearOp, ReshapeOp, WeightOp, element_of, shape_of
+from ...dialects.quant import FloatElement, QuantizedTensor, WeightFormat
+from ...dialects.quant.ops import QuantizedLinearOp
+from ..context import CompileContext
+
+Array = npt.NDArray[Any]
+
+
+class QuantizedWeights:
+    """Adds the arrays of quantized weights to the store, once each."""
+
+    def __init__(self, ctx: CompileContext) -> None:
+        self.ctx = ctx
+        self.symbols: dict[tuple[str, str], str] = {}
+
+    def value(self, op: LinearOp, symbol: str, part: str, array: Array | None) -> SSAValue | None:
+        """`array` as a `graph.weight` before `op`."""
+        if array is None:
+            return None
+        stored = array.view(np.int8) if array.dtype == np.uint8 else array
+        key = (symbol, part)
+        if key not in self.symbols:
+            self.symbols[key] = self.ctx.weights.add(f"{symbol}.{part}", stored)
+        is_float = stored.dtype.kind == "f"
+        element = f32 if is_float else IntegerType(8 * stored.dtype.itemsize)
+        weight = WeightOp(self.symbols[key], TensorType(element, stored.shape))
+        Rewriter.insert_op(weight, InsertPoint.before(op))
+        return weight.result
+
+    def rewrite(self, op: LinearOp, symbol: str, tensor: QuantizedTensor) -> None:
+        """Replace `op`, whose weight is `tensor`."""
+        columns = tensor.shape[1]
+        source, shape = op.source, shape_of(op.result)
+        rows = prod(shape[:-1])
+        if len(shape) != 2:
+            flat = ReshapeOp(source, TensorType(f32, [rows, columns]))
+            Rewriter.insert_op(flat, InsertPoint.before(op))
+            source = flat.result
+        codes, scales, zeros, levels = (
+            self.value(op, symbol, part, getattr(tensor, part))
+            for part in ("codes", "scales", "zeros", "levels")
+        )
+        assert codes is not None
+        assert scales is not None
+        format = str(without_specials(tensor))
+        product = QuantizedLinearOp(format, source, codes, scales, zeros, levels, op.bias)
+        if "loc" in op.attributes:
+            product.attributes["loc"] = op.attributes["loc"]
+        if len(shape) == 2:
+            Rewriter.replace_op(op, product)
+        else:
+            Rewriter.replace_op(op, [product, ReshapeOp(product.result, TensorType(f32, shape))])
+
+
+def without_specials(tensor: QuantizedTensor) -> WeightFormat:
+    """The format with finite floats only, where no code stands for an infinity or NaN."""
+    element = tensor.format.element
+    if not isinstance(element, FloatElement) or element.variant == "finite":
+        return tensor.format
+    if not np.isfinite(element.levels[tensor.codes]).all():
+        return tensor.format
+    return replace(tensor.format, element=element.as_finite())
+
+
+@dataclass(frozen=True)
+class QuantizeWeightsPass(ModulePass):
+    """Read quantized weights where a product has one."""
+
+    name = "quantize-weights"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        weights = QuantizedWeights(ctx)
+        for linear in [inner for inner in op.walk() if isinstance(inner, LinearOp)]:
+            owner = linear.weight.owner
+            if not isinstance(owner, WeightOp) or not isinstance(
+                element_of(linear.source), Float32Type
+            ):
+                continue
+            if linear.bias is not None and not isinstance(linear.bias.owner, WeightOp):
+                continue
+            symbol = owner.symbol.root_reference.data
+            tensor = ctx.quantized.get(symbol)
+            if tensor is not None and prod(shape_of(linear.result)) * tensor.shape[1]:
+                weights.rewrite(linear, symbol, tensor)

@@ -1,0 +1,1 @@
+"""Loops of products with quantized weights: layout, decoding in registers, accumulation."""

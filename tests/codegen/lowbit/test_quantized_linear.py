@@ -1,0 +1,151 @@
+"""Compiled `quant.linear` kernels against the float64 meaning: formats x ISA x odd shapes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from tilecast.codegen.c import emit_unit
+from tilecast.compiler.verify.compare import compare
+from tilecast.compiler.verify.kernels import packed_argument, random_argument
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.quant import IntegerElement, parse_format
+from tilecast.dialects.quant.ops import QuantizedLinearOp
+from tilecast.dialects.reference.linalg import evaluate_kernel
+from tilecast.dialects.reference.loop_arithmetic import dtype_of
+from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.lower_opaque import LowerOpaquePass
+from tilecast.passes.loops.plan_memory import KernelInterface
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    IntegerType,
+    ModuleOp,
+    TensorType,
+    UnitAttr,
+    f32,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+
+STORED = {"f32": f32, "f16": IntegerType(16), "bf16": IntegerType(16), "e8m0": IntegerType(8)}
+WIDTHS = range(1, 9)
+INTEGERS = [f"{kind}{width}:g32" for kind in ("u", "i", "bipolar") for width in WIDTHS]
+FLOATS = [f"e{e}m{m}:mx" for e in range(1, 6) for m in range(0, 7) if 3 <= 1 + e + m <= 8]
+OTHERS = [
+    "e4m3ieee:g64",
+    "e3m4ieee",
+    "nf4:g64:sbf16",
+    "kmeans2:g64",
+    "pow3",
+    "kmeans5:g32",
+    "pow6:tensor",
+    "kmeans8:g64",
+    "ternary",
+    "bfp4:g16",
+    "u4:g16:zf16",
+    "i3:g64:zf16",
+    "bipolar3:g8:zf32",
+    "u7:tensor",
+    "e2m1:g8:zf16",
+]
+SHAPES = [(1, 37, 70), (5, 130, 64), (14, 16, 45)]
+
+
+@dataclass(frozen=True)
+class Case:
+    format: str
+    rows: int
+    outputs: int
+    columns: int
+    bias: bool
+
+
+def cases(formats: list[str]) -> list[Case]:
+    """Every format at every shape, with and without a bias."""
+    return [
+        Case(format, *shape, bias=(k + s) % 2 == 0)
+        for k, format in enumerate(formats)
+        for s, shape in enumerate(SHAPES)
+    ]
+
+
+def kernel_of(case: Case, name: str) -> FuncOp:
+    """A kernel of one `quant.linear`."""
+    format = parse_format(case.format)
+    rows, outputs, columns = case.rows, case.outputs, case.columns
+    groups = format.groups(columns)
+    has_levels = not isinstance(format.element, IntegerElement)
+    zero = {"none": None, "int": IntegerType(8), **STORED}[format.zero]
+    types = [
+        TensorType(f32, [rows, columns]),
+        TensorType(IntegerType(8), [outputs, columns]),
+        TensorType(STORED[format.scale], [outputs, groups]),
+        TensorType(zero, [outputs, groups]) if zero is not None else None,
+        TensorType(f32, [2**format.element.width]) if has_levels else None,
+        TensorType(f32, [outputs]) if case.bias else None,
+    ]
+    present = [t for t in types if t is not None]
+    func = FuncOp(name, (present, [TensorType(f32, [rows, outputs])]), visibility="private")
+    arguments = iter(func.body.block.args)
+    op = QuantizedLinearOp(str(format), *(None if t is None else next(arguments) for t in types))
+    func.body.block.add_ops([op, ReturnOp(op.result)])
+    weight = DictionaryAttr({"tilecast.weight": UnitAttr()})
+    func.arg_attrs = ArrayAttr([DictionaryAttr({}), *[weight] * (len(present) - 1)])
+    return func
+
+
+def run_all(
+    batch: list[Case],
+    machine: Machine,
+    build: Callable[..., ctypes.CDLL],
+    call: Callable[..., None],
+) -> Iterator[str]:
+    """Compile all cases in one unit; the failures."""
+    ctx = CompileContext()
+    ctx.machine = machine
+    before = [kernel_of(case, f"k{n}") for n, case in enumerate(batch)]
+    module = ModuleOp([func.clone() for func in before])
+    module.verify()
+    LowerOpaquePass().apply(ctx, module)
+    module.verify()
+    lowered = [op for op in module.ops if isinstance(op, FuncOp)]
+    library = build(emit_unit(lowered, machine, prefix=""), machine)
+    rng = np.random.default_rng(7)
+    for case, func, compiled in zip(batch, before, lowered, strict=True):
+        inputs = [random_argument(argument, rng) for argument in func.body.block.args]
+        (reference,) = evaluate_kernel(func, inputs, dtype=np.float64)
+        (native,) = evaluate_kernel(func, inputs, dtype=np.float32)
+        interface = KernelInterface(compiled)
+        arrays: dict[int, np.ndarray] = {}
+        for position, array in zip(interface.read, inputs, strict=True):
+            arrays[position] = packed_argument(interface, position, array)
+        for position in (*interface.written, *interface.scratch):
+            type = interface.type_of(position)
+            arrays[position] = np.full(type.get_shape(), np.nan, dtype_of(type))
+        call(library, compiled.sym_name.data, *(arrays[k] for k in range(len(arrays))))
+        found = arrays[interface.written[0]].reshape(reference.shape)
+        result = compare("kernel", str(case), found, reference, native, case.columns)
+        if not result.margin <= 1:
+            yield f"{case}: {result}"
+
+
+@pytest.mark.parametrize("family", [INTEGERS, FLOATS, OTHERS], ids=["integers", "floats", "others"])
+@pytest.mark.slow
+def test_kernels_of_all_formats(
+    family: list[str],
+    machine: Machine,
+    build: Callable[..., ctypes.CDLL],
+    call: Callable[..., None],
+) -> None:
+    assert list(run_all(cases(family), machine, build, call)) == []
+
+
+def test_kernels_of_some_formats(
+    machine: Machine, build: Callable[..., ctypes.CDLL], call: Callable[..., None]
+) -> None:
+    formats = ["u4:g32", "i3:g64:zf16", "e3m2:mx", "nf4:g64"]
+    batch = [Case(f, 3, 37, 45, bias=True) for f in formats]
+    assert list(run_all(batch, machine, build, call)) == []
