@@ -187,8 +187,8 @@ class FieldOp(IRDLOperation):
     @property
     def mask(self) -> int:
         """The bits of the field."""
-        width, shift = self.width.data, self.shift.data
-        return ((1 << width) - 1) << shift
+        ones: int = (1 << self.width.data) - 1
+        return ones << self.shift.data
 
     def verify_(self) -> None:
         if self.width.data < 1 or self.shift.data < 0 or self.shift.data + self.width.data > EXACT:
