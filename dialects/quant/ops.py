@@ -187,8 +187,7 @@ class FieldOp(IRDLOperation):
     @property
     def mask(self) -> int:
         """The bits of the field."""
-        ones: int = (1 << self.width.data) - 1
-        return ones << self.shift.data
+        return int(((1 << self.width.data) - 1) << self.shift.data)
 
     def verify_(self) -> None:
         if self.width.data < 1 or self.shift.data < 0 or self.shift.data + self.width.data > EXACT:
