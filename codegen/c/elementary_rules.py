@@ -296,7 +296,7 @@ def lookup_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
 def lookup_simd(
     prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
 ) -> Expr | None:
-    """Permutations of registers that hold the table; a gather for f64 on AVX2."""
+    """Permutations of registers that hold the table; a gather where it needs too many."""
     target = prelude.shape(op.results[0].type)
     numbers = _numbers(op)
     name = _constant(prelude, numbers, target.element)
@@ -316,9 +316,14 @@ def lookup_simd(
         high = f"_mm256_permutevar8x32_ps({load(8)}, {index})"
         bit = f"_mm256_castsi256_ps(_mm256_slli_epi32({index}, 28))"
         return Expr(f"_mm256_blendv_ps({low}, {high}, {bit})")
-    if target.bits == 256:
-        masked = f"_mm256_and_si256({index}, _mm256_set1_epi64x({len(numbers) - 1}))"
-        return Expr(f"_mm256_i64gather_pd({name}, {masked}, 8)")
+    if target.bits in (128, 256):
+        narrow = target.element == "f32"
+        ones = f"{p}_set1_{'epi32' if narrow else 'epi64x'}({len(numbers) - 1})"
+        masked = f"{p}_and_si{target.bits}({index}, {ones})"
+        gather = (
+            f"i32gather_ps({name}, {masked}, 4)" if narrow else f"i64gather_pd({name}, {masked}, 8)"
+        )
+        return Expr(f"{p}_{gather}")
     return None
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 
-from xdsl.dialects.builtin import FloatAttr, IntAttr, IntegerAttr, VectorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    FloatAttr,
+    IntAttr,
+    IntegerAttr,
+    StringAttr,
+    VectorType,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from .c_types import scalar_type
 from .expression import Expr, call
@@ -60,10 +68,19 @@ def vector_expression(
 def _discriminators(op: Operation) -> Sequence[object]:
     """What the lanes of ops of one class and type may differ in."""
     return [
-        value.value.data if isinstance(value, IntegerAttr | FloatAttr) else value.data
+        _discriminator(value)
         for value in op.properties.values()
-        if isinstance(value, IntegerAttr | FloatAttr | IntAttr)
+        if isinstance(value, IntegerAttr | FloatAttr | IntAttr | StringAttr | ArrayAttr)
     ]
+
+
+def _discriminator(value: Attribute) -> object:
+    match value:
+        case IntegerAttr() | FloatAttr():
+            return value.value.data
+        case IntAttr() | StringAttr():
+            return value.data
+    return hashlib.sha256(str(value).encode()).hexdigest()[:8]
 
 
 def operand_shape(prelude: Prelude, value: SSAValue) -> Operand:

@@ -13,7 +13,7 @@ from .tables import piece_count, table
 
 
 def _piecewise(f: Formula, name: str, low: float, high: float, x: SSAValue) -> SSAValue:
-    """The second interval starts at 1.5 `low`; past `high` the value is that at `high`."""
+    """The second interval starts at 1.5 `low`; past `high` the value is one."""
     magnitude = f.at_most(f.absolute(x), high)
     indexed = f.at_least(magnitude, low)
     index = f.shift_right(f.as_bits(indexed), f.mantissa_bits - 1)
@@ -27,7 +27,9 @@ def _piecewise(f: Formula, name: str, low: float, high: float, x: SSAValue) -> S
     base = f.lookup(index, table(f"{name}.0", f.element))
     is_first = f.compare("olt", magnitude, f.number(1.5 * low))
     base = f.select(is_first, magnitude, base)
-    return f.with_sign_of(f.fma(curve, t, base), x)
+    value = f.fma(curve, t, base)
+    is_one = f.compare("oge", magnitude, f.number(high))  # exactly: gelu(-inf) is inf times 0
+    return f.with_sign_of(f.select(is_one, f.number(1.0), value), x)
 
 
 def tanh(f: Formula, x: SSAValue) -> SSAValue:

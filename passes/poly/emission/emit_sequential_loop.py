@@ -52,7 +52,8 @@ def _emit_for(
 ) -> None:
     step = node.step
     if first.is_constant and last.is_constant and last.constant - first.constant < step:
-        emitter.at(node, first, band)
+        if first.constant <= last.constant:
+            emitter.at(node, first, band)
         return
     bounds = emitter.loop_operands(first, last, step)
     block = loop_block(band, node)

@@ -32,8 +32,8 @@ TORCH_OVERFLOWS = {"sigmoid": -700.0, "cosh": 709.0, "sinh": 709.0}
 def _lanes(isa: str, element: str) -> list[int]:
     if isa == "scalar":
         return [1]
-    full = {"avx2": 8, "avx512": 16}[isa] // (1 if element == "f32" else 2)
-    return [1, full]
+    narrowest, full = 4, {"avx2": 8, "avx512": 16}[isa]
+    return [1, *(lanes if element == "f32" else lanes // 2 for lanes in (narrowest, full))]
 
 
 def _levels(isa: str, element: str) -> list[int]:

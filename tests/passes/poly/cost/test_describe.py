@@ -83,7 +83,7 @@ def test_schedules_by_chance_keep_the_number_of_instances(scop):
     for program in programs:
         for nest in program.nests:
             ratio = nest.trips.prod() / nest.facts.instances
-            assert 0.3 < ratio < 3.5, program.steps
+            assert 0.2 < ratio < 5, program.steps  # partial blocks of up to 4 count as whole ones
     features, _ = program_features(programs, HARDWARE)
     assert features.shape == (25, len(PROGRAM_NAMES))
     assert np.isfinite(features).all()
