@@ -54,7 +54,7 @@ def _loop(prelude: Prelude, name: str, element: str, accuracy: int, lanes: int) 
         body = f"out[i] = {function}({', '.join(values)});"
     else:
         bits = lanes * (32 if element == "f32" else 64)
-        prefix = "_mm512" if bits == 512 else "_mm256"
+        prefix = {128: "_mm", 256: "_mm256", 512: "_mm512"}[bits]
         suffix = "ps" if element == "f32" else "pd"
         values = [f"{prefix}_loadu_{suffix}({letter} + i)" for letter in letters]
         body = f"{prefix}_storeu_{suffix}(out + i, {function}({', '.join(values)}));"
