@@ -11,7 +11,13 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from .accuracy import Accuracy
 
 VARIANTS = 4
 
@@ -41,13 +47,28 @@ def prepare(engine: str, model: str, threads: int) -> tuple[Any, list[Any], dict
     """Build and check; facts say how long it took and how accurate the engine is."""
     import torch
 
-    from .accuracy import measure_accuracy
-    from .engines import ENGINES, engine_version
+    from .engines import engine_version
     from .models import input_variants, load_model
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     module, inputs = load_model(model)
+    program, seconds, accuracy = build_checked(engine, module, inputs, threads)
+    facts = {
+        "version": engine_version(engine),
+        "compile_seconds": round(seconds, 3),
+        **asdict(accuracy),
+    }
+    return program, input_variants(inputs, VARIANTS), facts
+
+
+def build_checked(
+    engine: str, module: Module, inputs: tuple[Tensor, ...], threads: int
+) -> tuple[Any, float, Accuracy]:
+    """The program of `module`, the seconds its build took, its error; ValueError if it is wrong."""
+    from .accuracy import measure_accuracy
+    from .engines import ENGINES
+
     start = time.perf_counter()
     program = ENGINES[engine][1](module, inputs, threads)
     program(inputs)  # some engines compile at their first call
@@ -55,12 +76,7 @@ def prepare(engine: str, model: str, threads: int) -> tuple[Any, list[Any], dict
     accuracy = measure_accuracy(module, program, inputs)
     if not accuracy.is_ok:
         raise ValueError(f"wrong results: {asdict(accuracy)}")
-    facts = {
-        "version": engine_version(engine),
-        "compile_seconds": round(seconds, 3),
-        **asdict(accuracy),
-    }
-    return program, input_variants(inputs, VARIANTS), facts
+    return program, seconds, accuracy
 
 
 def run_for(program: Any, inputs: list[Any], seconds: float) -> list[float]:

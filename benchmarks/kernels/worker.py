@@ -9,16 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from ..accuracy import measure_accuracy
-from ..engines import ENGINES
 from ..models import input_variants
-from ..worker import run_for
+from ..worker import build_checked, run_for
 from .case import Case
 from .suites import load_suite
 
@@ -52,13 +48,7 @@ def main(engine: str, suite: str, threads: int) -> None:
 def build(engine: str, case: Case, threads: int) -> tuple[Any, list[Any], dict[str, Any]]:
     """Build and check a case: program, inputs to run it on, and facts for the result."""
     module, inputs = case.make()
-    start = time.perf_counter()
-    program = ENGINES[engine][1](module, inputs, threads)
-    program(inputs)  # some engines compile at their first call
-    seconds = time.perf_counter() - start
-    accuracy = measure_accuracy(module, program, inputs)
-    if not accuracy.is_ok:
-        raise ValueError(f"wrong results: {asdict(accuracy)}")
+    program, seconds, accuracy = build_checked(engine, module, inputs, threads)
     facts = {"build_seconds": round(seconds, 3), "error": accuracy.error}
     return program, input_variants(inputs, VARIANTS), facts
 
