@@ -20,11 +20,13 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ..codegen.package import StoredPackage, TensorSignature, read_package
+from ..codegen.package import StoredPackage, StoredProgram, TensorSignature, read_package
+from ..codegen.package.programs import macro_name
 from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
 from .runtime.cache import open_store
 from .runtime.signature import DTYPES, Signature
 from .runtime.toolchain import Toolchain, find_toolchain
+from .target import native_machine
 
 FLAGS = ("-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno")
 LIBRARY = "library.so"
@@ -190,33 +192,56 @@ def load_package(directory: str | Path, threads: int | None = None) -> LoadedPac
 
 def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
     """The shared library of a package, from the cache where it was built before."""
+    program = _program_for_here(stored)
     openmp = ("-fopenmp",) if toolchain.openmp else ()
-    flags = (f"-std={stored.standard}", *FLAGS, *openmp, *stored.arch_flags)
+    left_out = (
+        f"-D{stored.name.upper()}_WITHOUT_{macro_name(other.level)}"
+        for other in stored.programs
+        if other is not program
+    )
+    flags = (f"-std={stored.standard}", *FLAGS, *openmp, *left_out)
     files = stored.manifest["files"]
     sources = {name: files[name] for name in sorted(files) if name.startswith(("src/", "include/"))}
-    parts = {"compiler": toolchain.identity, "flags": " ".join(flags), "sources": str(sources)}
+    parts = {
+        "compiler": toolchain.identity,
+        "flags": " ".join((*flags, *program.arch_flags)),
+        "sources": str(sources),
+    }
     key = hashlib.blake2b("\0".join(parts.values()).encode(), digest_size=20).hexdigest()
     store = open_store()
     with store.lock(key):
         entry = store.find("objects", key)
         if entry is None or entry.read(LIBRARY) is None:
-            content = _compile(stored, toolchain, flags)
+            content = _compile(stored, program, toolchain, flags)
             entry = store.add("objects", key, {LIBRARY: content}, {"unit": stored.name})
     return entry.path / LIBRARY
 
 
-def _compile(stored: StoredPackage, toolchain: Toolchain, flags: Sequence[str]) -> bytes:
+def _program_for_here(stored: StoredPackage) -> StoredProgram:
+    """The first program that this CPU runs; else the last, whose check will refuse."""
+    features = set(native_machine().features)
+    fitting = (program for program in stored.programs if features.issuperset(program.features))
+    return next(fitting, stored.programs[-1])
+
+
+def _compile(
+    stored: StoredPackage, program: StoredProgram, toolchain: Toolchain, flags: Sequence[str]
+) -> bytes:
     try:
         folder = Path(tempfile.mkdtemp(prefix="tilecast-load-"))
         glue = folder / "tilecast_glue.c"
         glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
     except OSError as error:
         raise BuildError(f"no temporary folder to build package {stored.name}: {error}") from error
-    include = f"-I{stored.directory / 'include'}"
+    shared = (*flags, f"-I{stored.directory / 'include'}", f"-I{stored.directory / 'src'}")
     objects = []
-    for source in (*stored.sources, glue):
-        objects.append(folder / f"{source.stem}.o")
-        toolchain.compile(source, objects[-1], (*flags, include))
+    for sources, extra in (
+        ((*stored.shared_sources, glue), ()),
+        (program.sources, program.arch_flags),
+    ):
+        for source in sources:
+            objects.append(folder / f"{source.stem}.o")
+            toolchain.compile(source, objects[-1], (*shared, *extra))
     library = folder / LIBRARY
     toolchain.link(objects, library, flags)
     content = library.read_bytes()

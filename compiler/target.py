@@ -1,4 +1,4 @@
-"""Target names to machines: the CPU at hand, an x86-64 level, a CPU known to archspec, or c99."""
+"""Target names to machines: the CPU at hand, an x86-64 level, a CPU known to archspec, plain C."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import archspec.cpu
 from ..costmodel.hardware import Isa, Machine
 from ..dialects.errors import OptionError
 
+PLAIN_C = ("c99", "generic")
+LEVELS: dict[Isa, str] = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
@@ -24,9 +26,12 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or c99 (plain C)."""
-    if name == "c99":
-        return Machine("c99", "scalar", cores=1)
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or plain C.
+
+    "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap.
+    """
+    if name in PLAIN_C:
+        return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())
     if name == "native":
         return native_machine()
     known = archspec.cpu.TARGETS
@@ -43,7 +48,18 @@ def target_names() -> list[str]:
     """Every name that `resolve_target` takes, sorted; the general ones first."""
     cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
     levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
-    return ["native", "c99", *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+    return ["native", *PLAIN_C, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+
+
+def portable_targets(machine: Machine) -> tuple[str, ...]:
+    """Targets whose programs together run on every CPU, `machine` first where it is not the last.
+
+    Wider vectors than those of `machine` are left out: what it was asked for is the best.
+    """
+    levels = list(LEVELS.values())
+    below = levels[levels.index(LEVELS[machine.isa]) :] if machine.isa in LEVELS else []
+    targets = dict.fromkeys((machine.name, *below, "generic"))
+    return tuple(targets) if below else ("generic",)
 
 
 def is_x86(cpu: Any) -> bool:
@@ -82,7 +98,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
 
     The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
     """
-    if machine.name in {"c99", "native"}:
+    if machine.name in {*PLAIN_C, "native"}:
         return ()
     cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
     try:

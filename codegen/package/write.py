@@ -49,7 +49,7 @@ def write_package(directory: str | Path, content: PackageContent) -> Path:
 def package_files(content: PackageContent, version: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path in the package, its bytes in pieces) of every file except the manifest."""
     texts = support_files(content, version)
-    texts |= {f"src/{file}": text for file, text in content.sources.items()}
+    texts |= {f"src/{file}": text for file, text in content.source_paths().items()}
     texts |= {f"ir/{file}": text for file, text in content.ir.items()}
     for path, text in sorted(texts.items()):
         yield path, [text.encode()]
@@ -74,7 +74,7 @@ def _write_files(staging: Path, content: PackageContent) -> None:
     digests: dict[str, str] = {}
     for path, chunks in package_files(content, version):
         file = staging / path
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with file.open("wb") as stream:
             for chunk in chunks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...dialects.errors import InvalidInputError, PackageError
+from ..target import portable_targets
 from ..verify.report import VerifyReport
 from .artifact import Artifact
 from .cache import aligned_bytes
@@ -36,7 +37,8 @@ class Frame:
 class CompiledModel:
     """A model compiled to C. Calls are thread-safe and never record gradients.
 
-    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`.
+    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`;
+    `compile_for` gives the same model for another target.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class CompiledModel:
         artifact: Artifact,
         program: ExportedProgram | None = None,
         example: Sequence[Any] | None = None,
+        compile_for: Callable[[str], Artifact] | None = None,
     ) -> None:
         assert artifact.library is not None, "the artifact has not been built"
         signature = artifact.signature
         self.artifact = artifact
         self._program, self._example = program, example
+        self._compile_for = compile_for
         self._library = Library(artifact.library, artifact.name, artifact.weights, artifact.threads)
         self._call = self._library.program
         self._specs = [
@@ -158,13 +162,23 @@ class CompiledModel:
         report.check()
         return report
 
-    def save(self, directory: str | Path, **options: Any) -> Path:
-        """Write the standalone source package; PackageError where that fails."""
+    def save(
+        self, directory: str | Path, *, inline_weights: bool = False, portable: bool = False
+    ) -> Path:
+        """Write the standalone source package; PackageError where that fails.
+
+        A `portable` package holds code for less able CPUs too, down to plain C, and chooses at run
+        time. `inline_weights` are C arrays, for machines without files.
+        """
         from .save import save_artifact  # needs the package writer, calls do not
 
-        if self._program is None or self._example is None:
+        if self._program is None or self._example is None or self._compile_for is None:
             raise PackageError("a loaded package cannot be saved again; copy its folder")
-        return save_artifact(self.artifact, directory, self._program, self._example, **options)
+        targets = portable_targets(self.artifact.machine) if portable else ()
+        others = [self._compile_for(t) for t in targets if t != self.artifact.machine.name]
+        return save_artifact(
+            self.artifact, directory, self._program, self._example, inline_weights, others
+        )
 
     def __repr__(self) -> str:
         signature = self.artifact.signature

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tilecast.codegen.package import (
     CheckData,
     CheckOutput,
     PackageContent,
+    Program,
     TensorSignature,
     write_package,
 )
@@ -106,12 +108,19 @@ def test_a_wrong_reference_is_a_mismatch(
     ids=["unwritten", "overrun", "nondeterministic", "integer"],
 )
 def test_faulty_programs_are_found(
-    tmp_path: Path, content: PackageContent, bare_path: str, before: str, after: str, message: str
+    tmp_path: Path,
+    content: PackageContent,
+    changed: Callable[..., PackageContent],
+    bare_path: str,
+    before: str,
+    after: str,
+    message: str,
 ) -> None:
-    faulty = content.sources["affine.c"].replace(before, after)
-    assert faulty != content.sources["affine.c"]
+    faulty = content.programs[0].sources["affine.c"].replace(before, after)
+    assert faulty != content.programs[0].sources["affine.c"]
     package = write_package(
-        tmp_path / "out", replace(content, sources={**content.sources, "affine.c": faulty})
+        tmp_path / "out",
+        changed(content, sources={**content.programs[0].sources, "affine.c": faulty}),
     )
     result = make(package, bare_path, "check")
     assert result.returncode != 0
@@ -196,9 +205,7 @@ void one_program(const void *const *inputs, void *const *outputs, const void *co
         target="c99",
         inputs=(),
         outputs=(TensorSignature("y", "float32", ()),),
-        arena_bytes=0,
-        sources={"one.c": program},
-        weights={},
+        programs=(Program("one", "c99", {"one.c": program}, {}, 0),),
         check=CheckData((), (CheckOutput(np.array(1.5, np.float32), 0.0, 0.0),)),
         standard="c99",
     )
@@ -226,17 +233,15 @@ def test_inline_literals_are_exact(tmp_path: Path, bare_path: str) -> None:
         "void copy_program(const void *const *inputs, void *const *outputs,\n"
         "                  const void *const *weights, unsigned char *arena)"
     )
+    source = (
+        f"#include <string.h>\n{head};\n{head} {{\n  (void)inputs;\n  (void)arena;\n{copies}\n}}\n"
+    )
     content = PackageContent(
         name="copy",
         target="c99",
         inputs=(),
         outputs=tuple(TensorSignature(s, a.dtype.name, a.shape) for s, a in values.items()),
-        arena_bytes=0,
-        sources={
-            "copy.c": f"#include <string.h>\n{head};\n{head} {{\n  (void)inputs;\n"
-            f"  (void)arena;\n{copies}\n}}\n"
-        },
-        weights=values,
+        programs=(Program("copy", "c99", {"copy.c": source}, values, 0),),
         check=CheckData((), tuple(CheckOutput(a, 0.0, 0.0) for a in values.values())),
         inline_weights=True,
     )
