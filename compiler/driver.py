@@ -163,11 +163,8 @@ def emit(
     artifact = lowered_artifact(program, leaves, settings, machine, progress)
     others = []
     for target in portable_targets(machine) if portable else ():
-        if target != machine.name:
-            other = renamed(settings, target)
-            others.append(
-                lowered_artifact(program, leaves, other, resolve_target(target), progress)
-            )
+        other = renamed(settings, target)
+        others.append(lowered_artifact(program, leaves, other, resolve_target(target), progress))
     with progress.stage("save"):
         return save_artifact(artifact, directory, program, leaves, inline_weights, others)
 

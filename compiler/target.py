@@ -41,7 +41,7 @@ def resolve_target(name: str) -> Machine:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         raise OptionError(f"unknown target {name!r}{hint} Known targets: {', '.join(names)}")
-    return machine_of(found, name=str(found.name).replace("x86_64", "x86-64").replace("_v", "-v"))
+    return machine_of(found, level_name(found))
 
 
 def target_names() -> list[str]:
@@ -52,14 +52,16 @@ def target_names() -> list[str]:
 
 
 def portable_targets(machine: Machine) -> tuple[str, ...]:
-    """Targets whose programs together run on every CPU, `machine` first where it is not the last.
-
-    Wider vectors than those of `machine` are left out: what it was asked for is the best.
-    """
+    """Targets that together run on every CPU, best first, for CPUs that lack what `machine` has."""
     levels = list(LEVELS.values())
     below = levels[levels.index(LEVELS[machine.isa]) :] if machine.isa in LEVELS else []
-    targets = dict.fromkeys((machine.name, *below, "generic"))
-    return tuple(targets) if below else ("generic",)
+    able = set(machine.features)
+    return *(level for level in below if able > set(resolve_target(level).features)), "generic"
+
+
+def level_name(cpu: Any) -> str:
+    """The name of an archspec CPU, levels spelled as compilers do: x86-64-v3."""
+    return str(cpu.name).replace("x86_64", "x86-64").replace("_v", "-v")
 
 
 def is_x86(cpu: Any) -> bool:
@@ -73,7 +75,7 @@ def native_machine() -> Machine:
     cpu = archspec.cpu.host()
     if not is_x86(cpu):
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
-    return machine_of(cpu, str(cpu.name), physical_cores(), cache_sizes())
+    return machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes())
 
 
 def machine_of(

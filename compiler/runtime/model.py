@@ -175,7 +175,7 @@ class CompiledModel:
         if self._program is None or self._example is None or self._compile_for is None:
             raise PackageError("a loaded package cannot be saved again; copy its folder")
         targets = portable_targets(self.artifact.machine) if portable else ()
-        others = [self._compile_for(t) for t in targets if t != self.artifact.machine.name]
+        others = [self._compile_for(target) for target in targets]
         return save_artifact(
             self.artifact, directory, self._program, self._example, inline_weights, others
         )

@@ -60,12 +60,18 @@ def package_content(
     signature = first.signature
     portable = first.machine.name == "c99"
     single = len(artifacts) == 1
+    level = first.machine.name
+    if any(artifact.machine.name == level for artifact in artifacts[1:]):
+        level += "-extended"  # a CPU of that level with more features
     return PackageContent(
         name=first.name,
         target=first.machine.name,
         inputs=tuple(map(tensor_signature, signature.inputs)),
         outputs=tuple(map(tensor_signature, signature.results)),
-        programs=tuple(program_of(artifact, single) for artifact in artifacts),
+        programs=(
+            program_of(first, level, single),
+            *(program_of(artifact, artifact.machine.name, single) for artifact in artifacts[1:]),
+        ),
         check=check_data(first, program, leaves),
         ir=first.ir,
         calling=signature.to_json(),
@@ -75,7 +81,7 @@ def package_content(
     )
 
 
-def program_of(artifact: Artifact, single: bool) -> Program:
+def program_of(artifact: Artifact, level: str, single: bool) -> Program:
     """The program of one artifact; where it is one of several, its flags allow what is asked for.
 
     A compiler that does not know the CPU's name yet can then build it.
@@ -89,7 +95,7 @@ def program_of(artifact: Artifact, single: bool) -> Program:
     own = tuple(flag for flag in artifact.flags if flag.startswith("-m"))
     return Program(
         symbol=artifact.name,
-        level=artifact.machine.name,
+        level=level,
         sources={k: v for k, v in artifact.sources.items() if k != CALL_SOURCE},
         weights=artifact.weights,
         arena_bytes=artifact.arena_bytes,

@@ -144,7 +144,6 @@ def test_keyword_inputs_of_an_exported_program_are_refused(tmp_path: Path) -> No
         ("nonsense",),
         ("compile", "m", "--nonsense"),
         ("compile", "m", "--emit-only"),
-        ("compile", "m", "-o", "out", "--emit-only", "--inline-weights"),
     ],
 )
 def test_usage_errors_exit_with_two(arguments: tuple[str, ...]) -> None:
