@@ -214,13 +214,24 @@ def nearest_codes(
     values: Doubles, scale: Doubles, zero: Doubles, usable: Floats, levels: Floats
 ) -> Array:
     """The code of the usable level nearest to value / scale + zero; ties go to the even code."""
-    codes_of = {float(level): code for code, level in reversed(list(enumerate(levels)))}
-    codes = np.array([codes_of[float(level)] for level in usable])
     target = np.divide(
         values, scale[..., None], out=np.zeros_like(values), where=scale[..., None] > 0
     )
-    target = target + zero[..., None]
+    target += zero[..., None]
     points = usable.astype(np.float64)
+    first, step = float(points[0]), float(points[-1] - points[0]) / max(1, points.size - 1)
+    if np.array_equal(points, first + step * np.arange(points.size)) and step > 0:
+        code = int(np.flatnonzero(levels == usable[0])[0])  # codes ascend with the values
+        target -= first - code * step
+        target /= step
+        return np.clip(np.rint(target, out=target), code, code + points.size - 1).astype(np.int64)
+    return searched_codes(target, points, usable, levels)
+
+
+def searched_codes(target: Doubles, points: Doubles, usable: Floats, levels: Floats) -> Array:
+    """The code of the nearest of `points`, which ascend at unequal distances."""
+    codes_of = {float(level): code for code, level in reversed(list(enumerate(levels)))}
+    codes = np.array([codes_of[float(level)] for level in usable])
     upper = np.clip(np.searchsorted(points, target), 1, max(1, len(points) - 1))
     upper = np.minimum(upper, len(points) - 1)
     lower = np.maximum(upper - 1, 0)
