@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
+Bytes = npt.NDArray[Any]  # uint8; numpy types arithmetic with Python integers as wider
 Floats = npt.NDArray[np.float32]
 
 

@@ -115,9 +115,9 @@ class Groups:
         padded[:, :columns] = weight
         self.values = padded.reshape(rows, count, size)
         self.inside = (np.arange(count * size) < columns).reshape(1, count, size)
-        self.importance = np.zeros(count * size)
-        self.importance[:columns] = weights
-        self.importance = self.importance.reshape(1, count, size)
+        spread = np.zeros(count * size)
+        spread[:columns] = weights
+        self.importance = spread.reshape(1, count, size)
 
     def normalized(self) -> Doubles:
         """All values over the largest magnitude of their group."""
