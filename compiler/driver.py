@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
@@ -89,14 +90,14 @@ def compile(
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else find_toolchain()
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
     if toolchain is None:
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
     check_runs_here(machine, settings.target)
     artifact = stored_or_built(program, leaves, settings, machine, toolchain, progress)
     others = partial(artifact_for, program, leaves, settings)
-    return CompiledModel(artifact, program, leaves, others)
+    return CompiledModel(artifact, program, leaves, others, states)
 
 
 def stored_or_built(
@@ -159,14 +160,16 @@ def emit(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
     artifact = lowered_artifact(program, leaves, settings, machine, progress)
     others = []
     for target in portable_targets(machine) if portable else ():
         other = renamed(settings, target)
         others.append(lowered_artifact(program, leaves, other, resolve_target(target), progress))
     with progress.stage("save"):
-        return save_artifact(artifact, directory, program, leaves, inline_weights, others)
+        return save_artifact(
+            artifact, directory, program, leaves, inline_weights, others, list(states.values())
+        )
 
 
 def lowered_artifact(
@@ -308,9 +311,13 @@ def exported(
     example_inputs: Example | None,
     kwargs: Mapping[str, Any] | None,
     weights: str | Mapping[str, str | None] | None = None,
-) -> tuple[ExportedProgram, list[Any]]:
-    """The exported program, quantized as `weights` says, and the flat leaves of its example."""
+) -> tuple[ExportedProgram, list[Any], dict[str, Tensor]]:
+    """The exported program, quantized as `weights` says, and the flat leaves of its example.
+
+    Buffers that the model changes are its first inputs and leaves; they come by name, too.
+    """
     from .frontend.export import export_model, load_exported
+    from .frontend.states import lift_states
     from .quantize import with_quantized_weights
 
     if isinstance(model, str | Path):
@@ -319,12 +326,14 @@ def exported(
         program = model
     else:
         program = export_model(model, example_inputs or (), dict(kwargs or {}))
+    program, states = lift_states(program)
     program = with_quantized_weights(program, model, weights)
     if example_inputs is not None:
-        return program, tree_leaves((tuple(example_inputs), dict(kwargs or {})))
+        given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
+        return program, [*states.values(), *given], states
     if program.example_inputs is None:
         raise OptionError("the exported program carries no example inputs: give example_inputs")
-    return program, tree_leaves(program.example_inputs)
+    return program, tree_leaves(program.example_inputs), states
 
 
 def stored_artifact(
@@ -347,7 +356,7 @@ def cache_key_parts(
     """The parts of the cache key of a compilation, for `tilecast cache explain`."""
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, _ = exported(model, example_inputs, kwargs, settings.weights)
+    program, _, _ = exported(model, example_inputs, kwargs, settings.weights)
     threads = thread_count(settings, machine)
     return key_parts(program, settings, machine, threads, find_toolchain())
 

@@ -69,6 +69,7 @@ class LoadedPackage:
         self._library = ctypes.CDLL(str(library))
         self._threads = threads
         self._signature = _calling(stored)
+        self._states = self._stored_states()
         self._lock = threading.Lock()
         size = self._function("tilecast_context_bytes", ctypes.c_size_t)()
         self._context = ctypes.create_string_buffer(size)
@@ -86,6 +87,8 @@ class LoadedPackage:
             results = self.run(inputs)
             return results[0] if len(results) == 1 else tuple(results)
         signature = self._signature
+        if self._states:
+            args = (tuple(self._states), *args)
         leaves, spec = pytree.tree_flatten((args, kwargs))
         if spec != signature.in_spec:
             raise InvalidInputError(
@@ -111,6 +114,15 @@ class LoadedPackage:
                 self._set_threads(self._threads)
             self._check(self._run(self._context, _pointers(inputs), _pointers(results)))
         return results
+
+    def reset(self) -> None:
+        """Give the buffers that the model changes from call to call their first values."""
+        self._states = self._stored_states()
+
+    def _stored_states(self) -> list[torch.Tensor]:
+        folder = self.package.directory
+        inputs = (self.package.inputs[k] for k, _ in self.package.states)
+        return [_read_tensor(folder / f"state/{n}.bin", spec) for n, spec in enumerate(inputs)]
 
     def check_inputs(self) -> tuple[Any, ...]:
         """The positional arguments that the package was saved with, to try it on."""
@@ -147,13 +159,8 @@ class LoadedPackage:
     def _stored_tensors(
         self, kind: str, signatures: Sequence[TensorSignature]
     ) -> list[torch.Tensor]:
-        tensors = []
-        for number, spec in enumerate(signatures):
-            data = bytearray((self.package.directory / f"test/{kind}_{number}.bin").read_bytes())
-            dtype = DTYPES[spec.dtype]
-            flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-            tensors.append(flat.reshape(spec.shape))
-        return tensors
+        folder = self.package.directory / "test"
+        return [_read_tensor(folder / f"{kind}_{n}.bin", spec) for n, spec in enumerate(signatures)]
 
     def _paired(self, values: Sequence[Any]) -> list[tuple[Any, TensorSignature]]:
         expected = self.package.inputs
@@ -257,6 +264,13 @@ def _calling(stored: StoredPackage) -> Signature | None:
         return Signature.from_json(calling)
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{stored.directory}: the calling convention is damaged") from error
+
+
+def _read_tensor(file: Path, spec: TensorSignature) -> torch.Tensor:
+    """The tensor that a file of raw little-endian data holds."""
+    data, dtype = bytearray(file.read_bytes()), DTYPES[spec.dtype]
+    flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+    return flat.reshape(spec.shape)
 
 
 def _checked(value: Any, spec: TensorSignature) -> torch.Tensor:

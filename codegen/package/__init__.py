@@ -1,6 +1,6 @@
 """The standalone source package that `save` writes: C sources, weights, IR, check, manifest."""
 
-from .content import CheckData, CheckOutput, PackageContent, Program, TensorSignature
+from .content import CheckData, CheckOutput, PackageContent, Program, StateData, TensorSignature
 from .read import StoredPackage, StoredProgram, read_package
 from .write import write_package
 
@@ -9,6 +9,7 @@ __all__ = [
     "CheckOutput",
     "PackageContent",
     "Program",
+    "StateData",
     "StoredPackage",
     "StoredProgram",
     "TensorSignature",

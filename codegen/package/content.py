@@ -62,6 +62,15 @@ class CheckData:
 
 
 @dataclass(frozen=True)
+class StateData:
+    """An input that the model changes: what it holds at first, and the output of its next value."""
+
+    initial: Array
+    input: int
+    output: int
+
+
+@dataclass(frozen=True)
 class Program:
     """The model's computation for one instruction set.
 
@@ -88,7 +97,8 @@ class PackageContent:
     """A compiled model, ready to be written.
 
     Of several `programs` the first that the CPU can run is chosen at run time. `ir` maps file names
-    to text; `calling` tells `load` how to rebuild the model's Python signature.
+    to text; `calling` tells `load` how to rebuild the model's Python signature. `states` are inputs
+    whose next values are outputs: callers give them back.
     """
 
     name: str
@@ -99,6 +109,7 @@ class PackageContent:
     check: CheckData
     ir: Mapping[str, str] = field(default_factory=dict)
     calling: Mapping[str, Any] = field(default_factory=dict)
+    states: tuple[StateData, ...] = ()
     standard: Literal["c99", "c11"] = "c11"
     inline_weights: bool = False
     static_arena: bool = False

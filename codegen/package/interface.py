@@ -167,10 +167,12 @@ def _weight_table(content: PackageContent) -> str:
 
 
 def _signature_text(content: PackageContent) -> str:
+    notes = {("input", s.input): f"; its next value is output {s.output}" for s in content.states}
     lines = []
     for kind, signatures in (("input", content.inputs), ("output", content.outputs)):
         for number, s in enumerate(signatures):
             shape = " x ".join(map(str, s.shape)) or "scalar"
             enum = element_type(s.dtype, s.name).enum
-            lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}\n")
+            note = notes.get((kind, number), "")
+            lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}{note}\n")
     return "".join(["\n", *lines]).replace("*/", "* /")

@@ -42,6 +42,7 @@ def build_manifest(
         ],
         "programs": [_program(content, program) for program in content.programs],
         "calling": dict(content.calling),
+        "states": [{"input": s.input, "output": s.output} for s in content.states],
         "files": dict(digests),
     }
 

@@ -23,7 +23,10 @@ class StoredProgram:
 
 @dataclass(frozen=True)
 class StoredPackage:
-    """A verified package on disk: what `load` needs to build and call it."""
+    """A verified package on disk: what `load` needs to build and call it.
+
+    `states` are (input, output) numbers of what the model changes from call to call.
+    """
 
     directory: Path
     name: str
@@ -35,6 +38,7 @@ class StoredPackage:
     arena_bytes: int
     shared_sources: tuple[Path, ...]
     weights: Path | None
+    states: tuple[tuple[int, int], ...]
     manifest: dict[str, Any]
 
 
@@ -59,6 +63,7 @@ def read_package(directory: str | Path) -> StoredPackage:
             arena_bytes=int(manifest["arena_bytes"]),
             shared_sources=tuple(root / file for file in sources if root / file not in owned),
             weights=weights,
+            states=tuple((int(s["input"]), int(s["output"])) for s in manifest["states"]),
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError) as error:

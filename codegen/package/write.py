@@ -57,6 +57,8 @@ def package_files(content: PackageContent, version: str) -> Iterator[tuple[str, 
         yield f"test/input_{number}.bin", [stored_bytes(array)]
     for number, output in enumerate(content.check.outputs):
         yield f"test/output_{number}.bin", [stored_bytes(output.reference)]
+    for number, state in enumerate(content.states):
+        yield f"state/{number}.bin", [stored_bytes(state.initial)]
     if content.weights and not content.inline_weights:
         yield WEIGHTS, weights_file_chunks(content.weights)
 

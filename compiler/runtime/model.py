@@ -38,7 +38,8 @@ class CompiledModel:
     """A model compiled to C. Calls are thread-safe and never record gradients.
 
     `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`;
-    `compile_for` gives the same model for another target.
+    `compile_for` gives the same model for another target. `states` are the buffers that the model
+    changes, which are first among its inputs.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class CompiledModel:
         program: ExportedProgram | None = None,
         example: Sequence[Any] | None = None,
         compile_for: Callable[[str], Artifact] | None = None,
+        states: Mapping[str, Tensor] | None = None,
     ) -> None:
         assert artifact.library is not None, "the artifact has not been built"
         signature = artifact.signature
         self.artifact = artifact
         self._program, self._example = program, example
         self._compile_for = compile_for
+        self._initial = dict(states or {})
+        self.states = {name: value.clone() for name, value in self._initial.items()}
         self._library = Library(artifact.library, artifact.name, artifact.weights, artifact.threads)
         self._call = self._library.program
         self._specs = [
@@ -77,6 +81,8 @@ class CompiledModel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns for these arguments; InvalidInputError where they do not fit."""
+        if self.states:
+            args = (tuple(self.states.values()), *args)
         if self._positional and not kwargs and len(args) == self._leaf_count:
             leaves: list[Any] | tuple[Any, ...] = args
         else:
@@ -142,6 +148,14 @@ class CompiledModel:
         inputs = [leaves[position] for position in signature.positions]
         return tree_unflatten(signature.values(results, inputs), signature.out_spec)
 
+    def reset(self) -> None:
+        """Give `states`, the buffers that the model changes from call to call, their first values.
+
+        A model with states serves one caller at a time.
+        """
+        for name, value in self._initial.items():
+            self.states[name].copy_(value)
+
     @property
     def sources(self) -> Mapping[str, str]:
         """The C files, by name."""
@@ -177,7 +191,13 @@ class CompiledModel:
         targets = portable_targets(self.artifact.machine) if portable else ()
         others = [self._compile_for(target) for target in targets]
         return save_artifact(
-            self.artifact, directory, self._program, self._example, inline_weights, others
+            self.artifact,
+            directory,
+            self._program,
+            self._example,
+            inline_weights,
+            others,
+            list(self._initial.values()),
         )
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from ...codegen.package import (
     CheckOutput,
     PackageContent,
     Program,
+    StateData,
     TensorSignature,
     write_package,
 )
@@ -28,7 +29,7 @@ from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
 from .library import CALL_SOURCE
-from .signature import TensorSpec
+from .signature import Signature, TensorSpec
 
 CHECK_SEED = 1
 
@@ -40,12 +41,14 @@ def save_artifact(
     leaves: Sequence[Any],
     inline_weights: bool = False,
     others: Sequence[Artifact] = (),
+    states: Sequence[Tensor] = (),
 ) -> Path:
     """Write the package of `artifact`; its check compares with PyTorch in float64.
 
-    `others` are the same model for less able CPUs, best first: one is chosen at run time.
+    `others` are the same model for less able CPUs, best first: one is chosen at run time. `states`
+    are what the first inputs, buffers that the model changes, hold before the first call.
     """
-    content = package_content([artifact, *others], program, leaves, inline_weights)
+    content = package_content([artifact, *others], program, leaves, inline_weights, states)
     return write_package(directory, content)
 
 
@@ -54,6 +57,7 @@ def package_content(
     program: ExportedProgram,
     leaves: Sequence[Any],
     inline_weights: bool,
+    states: Sequence[Tensor] = (),
 ) -> PackageContent:
     """Everything that goes into the package; the interface and the IR are those of the first."""
     first = artifacts[0]
@@ -75,9 +79,20 @@ def package_content(
         check=check_data(first, program, leaves),
         ir=first.ir,
         calling=signature.to_json(),
+        states=package_states(signature, states),
         standard="c99" if portable else "c11",
         inline_weights=inline_weights,
         static_arena=portable,
+    )
+
+
+def package_states(signature: Signature, states: Sequence[Tensor]) -> tuple[StateData, ...]:
+    """First values of the states, and which outputs hold their next ones."""
+    updated = {k: leaf for leaf, k in signature.mutations}
+    return tuple(
+        StateData(to_numpy(value), k, updated[k].index)
+        for k, value in enumerate(states)
+        if updated[k].kind == "result"
     )
 
 
