@@ -107,12 +107,10 @@ def aliased_arguments(node: Node) -> list[tuple[Node, bool]]:
     schema: Any = getattr(node.target, "_schema", None)
     if schema is None:  # operator.getitem: one of several views
         return [(a, False) for a in node.args if isinstance(a, Node)]
-    given = {
-        argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)
-    }
-    given |= node.kwargs
+    given: dict[str, Any] = dict(node.kwargs)
+    given |= {a.name: v for a, v in zip(schema.arguments, node.args, strict=False)}
     return [
-        (given[argument.name], argument.alias_info.is_write)
+        (given[argument.name], bool(argument.alias_info.is_write))
         for argument in schema.arguments
         if argument.alias_info is not None and isinstance(given.get(argument.name), Node)
     ]
