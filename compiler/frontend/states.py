@@ -6,6 +6,7 @@ after:  forward(states, *args, **kwargs), `states` being a tuple of those buffer
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -18,22 +19,24 @@ from torch.export.graph_signature import (
     OutputKind,
     OutputSpec,
 )
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_structure, tree_unflatten
 
 from ...dialects.errors import InvalidInputError
 
+STORED = (InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+
 
 def lift_states(program: ExportedProgram) -> tuple[ExportedProgram, dict[str, torch.Tensor]]:
     """The program with changed buffers as first inputs, and their values by name, in order."""
-    names = changed_buffers(program)
-    if not names:
+    if not changed_buffers(program):
         return program, {}
-    states = {name: stored(program, name) for name in names}
+    program = with_one_name_each(program)
+    states = {name: stored(program, name) for name in changed_buffers(program)}
     signature = program.graph_signature
     specs = [
         InputSpec(InputKind.USER_INPUT, spec.arg, None)
-        if spec.kind is InputKind.BUFFER and spec.target in states
+        if spec.kind in STORED and spec.target in states
         else spec
         for spec in signature.input_specs
     ]
@@ -59,18 +62,69 @@ def lift_states(program: ExportedProgram) -> tuple[ExportedProgram, dict[str, to
     example = program.example_inputs
     if example is not None:
         example = ((tuple(states.values()), *example[0]), example[1])
-    lifted = ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=ExportGraphSignature(specs, outputs),
-        state_dict={k: v for k, v in program.state_dict.items() if k not in states},
-        range_constraints=program.range_constraints,
+    lifted = rebuilt(
+        program,
+        program.graph_module,
+        specs,
+        outputs,
         module_call_graph=[replace(entry, signature=called), *program.module_call_graph[1:]],
         example_inputs=example,
-        constants={k: v for k, v in program.constants.items() if k not in states},
-        verifiers=[program.verifier],
     )
     return lifted, states
+
+
+def with_one_name_each(program: ExportedProgram) -> ExportedProgram:
+    """A copy in which tensors that share memory are one input, under the first of their names.
+
+    Export lifts tensors that it meets in Python objects, such as a cache, as constants, although
+    they are buffers too.
+    """
+    module = copy.deepcopy(program.graph_module)
+    nodes = {node.name: node for node in module.graph.nodes if node.op == "placeholder"}
+    first: dict[tuple[Any, ...], Node] = {}
+    specs: list[InputSpec] = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind in STORED:
+            value, node = stored(program, str(spec.target)), nodes[spec.arg.name]
+            place = (value.data_ptr(), value.shape, value.stride(), value.dtype)
+            known = first.setdefault(place, node) if value.numel() else node
+            if known is not node:
+                node.replace_all_uses_with(known)
+                module.graph.erase_node(node)
+                continue
+        specs.append(spec)
+    module.recompile()
+    return rebuilt(program, module, specs, list(program.graph_signature.output_specs))
+
+
+def rebuilt(
+    program: ExportedProgram,
+    module: GraphModule,
+    inputs: list[InputSpec],
+    outputs: list[OutputSpec],
+    **changes: Any,
+) -> ExportedProgram:
+    """`program` with another graph or signature, and other fields as `changes` says."""
+    kept = {spec.target for spec in inputs}
+    fields = {
+        "module_call_graph": program.module_call_graph,
+        "example_inputs": program.example_inputs,
+        **changes,
+    }
+    return ExportedProgram(
+        root=module,
+        graph=module.graph,
+        graph_signature=ExportGraphSignature(inputs, outputs),
+        state_dict={k: v for k, v in program.state_dict.items() if k in kept},
+        range_constraints=program.range_constraints,
+        constants={
+            k: v
+            for k, v in program.constants.items()
+            if k in kept or not isinstance(v, torch.Tensor)
+        },
+        verifiers=[program.verifier],
+        **fields,
+    )
 
 
 def stored(program: ExportedProgram, name: str) -> torch.Tensor:
@@ -86,7 +140,7 @@ def changed_buffers(program: ExportedProgram) -> list[str]:
     targets = {
         spec.arg.name: str(spec.target)
         for spec in program.graph_signature.input_specs
-        if spec.kind is InputKind.BUFFER
+        if spec.kind in STORED
     }
     changed = set(program.graph_signature.buffers_to_mutate.values())
     for node in program.graph.nodes:
