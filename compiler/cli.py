@@ -17,6 +17,7 @@ from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
 from .commands.quantize import quantize_command
+from .commands.report import report_command
 from .commands.run import run_command
 from .commands.targets import targets_command
 from .commands.verify import verify_command
@@ -52,6 +53,7 @@ for command in (
     run_command,
     bench_command,
     verify_command,
+    report_command,
     explain_command,
     quantize_command,
     targets_command,
