@@ -16,6 +16,7 @@ from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
+from .commands.profile import profile_command
 from .commands.run import run_command
 from .commands.targets import targets_command
 from .commands.verify import verify_command
@@ -50,6 +51,7 @@ for command in (
     compile_command,
     run_command,
     bench_command,
+    profile_command,
     verify_command,
     explain_command,
     targets_command,
