@@ -31,7 +31,9 @@ def profile_command(model: str, runs: int, top: int, as_json: bool, **flags: Any
 
     loaded = load_model(model)
     if loaded.is_kernel or loaded.example_inputs is None:
-        raise OptionError(f"{model}: expected a model, found loops, which are one kernel: use bench")
+        raise OptionError(
+            f"{model}: expected a model, found loops, which are one kernel: use bench"
+        )
     with torch.inference_mode():
         compiled: Any = compile_model(
             loaded.model, loaded.example_inputs, **loaded.keywords, **given_options(flags)
