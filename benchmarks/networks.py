@@ -6,11 +6,13 @@ has the network; the U-Net and the LSTM are defined here.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
-from examples.resnet18 import randomize_statistics
 from torch import Tensor, nn
+
+from examples.resnet18 import randomize_statistics
 
 Network = tuple[nn.Module, tuple[Tensor, ...]]
 IMAGE = (1, 3, 224, 224)
@@ -147,7 +149,7 @@ class UNet(nn.Module):
         super().__init__()
         inputs = (3, *widths[:-1])
         self.down = nn.ModuleList(_double(i, w) for i, w in zip(inputs, widths, strict=True))
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))[::-1]
+        pairs = list(pairwise(widths))[::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(deep, w, 2, 2) for w, deep in pairs)
         self.merge = nn.ModuleList(_double(2 * w, w) for w, _ in pairs)
         self.head = nn.Conv2d(widths[0], classes, 1)

@@ -23,7 +23,6 @@ from .function import argument_roles
 from .scope import Scope
 from .unit import emit_prototypes
 
-
 TIMER = """#include <time.h>
 
 double {name}_seconds[{calls}];
