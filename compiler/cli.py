@@ -16,6 +16,7 @@ from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
+from .commands.profile import profile_command
 from .commands.quantize import quantize_command
 from .commands.report import report_command
 from .commands.run import run_command
@@ -52,6 +53,7 @@ for command in (
     compile_command,
     run_command,
     bench_command,
+    profile_command,
     verify_command,
     report_command,
     explain_command,
