@@ -2,6 +2,7 @@
 #ifndef TILECAST_CUDA_H
 #define TILECAST_CUDA_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __CUDACC__
@@ -30,5 +31,8 @@ using tilecast_emulation::load_vector;
 using tilecast_emulation::store_vector;
 
 #endif
+
+/* Where kernels of this thread are queued. */
+extern thread_local cudaStream_t tilecast_stream;
 
 #endif
