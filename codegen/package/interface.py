@@ -154,8 +154,8 @@ def device_interface(content: PackageContent) -> dict[str, str]:
             f",\n  {upper}_ERROR_DEVICE = 6     /* the GPU, or its emulation, met an error */"
         ),
         "device_functions": (
-            "\n/* As run, with arrays in memory of the device, queued on `stream` (a cudaStream_t): it\n"
-            "   neither waits nor allocates, so that it may be captured in a CUDA graph. */\n"
+            "\n/* As run, with arrays in memory of the device, queued on a cudaStream_t.\n"
+            "   Neither waits nor allocates, so that a CUDA graph may capture it. */\n"
             f"int {name}_run_on_stream(const {name}_context *ctx, const void *const inputs[],\n"
             f"    void *const outputs[], void *stream);\n"
         ),

@@ -55,7 +55,7 @@ def read_package(directory: str | Path) -> StoredPackage:
 
 def is_source(file: str) -> bool:
     """Whether a file of a package is a translation unit of the model."""
-    return file.startswith("src/") and file.endswith(".c") or (
+    return (file.startswith("src/") and file.endswith(".c")) or (
         file.startswith("cuda/") and file.endswith(".cu")
     )
 

@@ -59,7 +59,9 @@ def package_content(
         inputs=tuple(map(tensor_signature, signature.inputs)),
         outputs=tuple(map(tensor_signature, signature.results)),
         arena_bytes=artifact.arena_bytes,
-        sources={k: v for k, v in artifact.sources.items() if k not in {CALL_SOURCE, CUDA_CALL_SOURCE}},
+        sources={
+            k: v for k, v in artifact.sources.items() if k not in {CALL_SOURCE, CUDA_CALL_SOURCE}
+        },
         weights=artifact.weights,
         check=check_data(artifact, program, leaves),
         ir=artifact.ir,

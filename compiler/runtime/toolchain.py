@@ -169,7 +169,9 @@ def build_library(
         with ThreadPoolExecutor(max_workers=physical_cores()) as pool:
             objects = list(
                 pool.map(
-                    lambda item: build_object(item[0], item[1], toolchain, flags, store, folder, headers),
+                    lambda item: build_object(
+                        item[0], item[1], toolchain, flags, store, folder, headers
+                    ),
                     sorted((n, t) for n, t in units.items() if n not in headers),
                 )
             )
