@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import prod
 
-from xdsl.dialects import scf
+from xdsl.dialects import memref, scf
 from xdsl.ir import Operation
 
+from ..c.c_types import storage_type
 from ..c.control_rules import bound, loop_header
 from ..c.expression import Expr, add, binary, integer, multiply
 from ..c.function import FunctionEmitter
-from .launches import extent_of, stride_of, unit_of
+from ..c.prelude import Prelude
+from .launches import (
+    Launch,
+    extent_of,
+    is_shared,
+    is_thread_loop,
+    stride_of,
+    thread_loop_around,
+    unit_of,
+    units_in,
+)
 
 _UNIT_INDEX = {
     "block.x": "blockIdx.x",
@@ -28,15 +40,36 @@ def as_cuda(text: str) -> str:
 
 
 class CudaFunctionEmitter(FunctionEmitter):
-    """Emits the function of a launch."""
+    """Emits the function of a launch; `threads` are the extents of its blocks."""
+
+    def __init__(self, launch: Launch, prelude: Prelude, prefix: str) -> None:
+        super().__init__(launch.func, prelude, prefix)
+        self.threads = dict(zip(("thread.x", "thread.y"), launch.block, strict=True))
 
     def ops(self, ops: Iterable[Operation]) -> None:
         """Emit `ops` in order; parallel loops by what they are bound to."""
+        synchronized = True
         for op in ops:
             if isinstance(op, scf.ParallelOp):
+                if is_thread_loop(op) and not thread_loop_around(op):
+                    # What other threads have written in shared memory is read from here on.
+                    if not synchronized:
+                        self.flush()
+                        self.line("__syncthreads();")
+                    synchronized = False
                 self._parallel(op)
+            elif isinstance(op, memref.AllocaOp) and is_shared(op):
+                self._shared(op)
             else:
                 super().ops([op])
+
+    def _shared(self, op: memref.AllocaOp) -> None:
+        """An array that the threads of a block share."""
+        if not op.memref.uses:
+            return
+        size = max(1, prod(op.memref.type.get_shape()))
+        ctype = storage_type(op.memref.type.get_element_type())
+        self.line(f"TILECAST_SHARED({ctype}, {self.declare(op.memref)}, {size});")
 
     def _parallel(self, op: scf.ParallelOp) -> None:
         unit = unit_of(op)
@@ -58,10 +91,19 @@ class CudaFunctionEmitter(FunctionEmitter):
             if self._shares_unit(op, unit):
                 number = binary(number, "%", integer(extent_of(op)))
             number = Expr(f"(int64_t)({number.text})" if number.level < 9 else number.text, 9)
+        conditions = []
+        if is_thread_loop(op) and not thread_loop_around(op):
+            used = units_in(op)
+            conditions = [
+                f"{_UNIT_INDEX[unit]} == 0"
+                for unit, size in self.threads.items()
+                if size > 1 and unit not in used
+            ]
         self.open("{")
         name = self.declare_loop_index(variable)
         self.line(f"const int64_t {name} = {add(lower, multiply(number, step)).text};")
-        self.open(f"if ({name} < {upper.at(5)}) {{")
+        conditions.append(f"{name} < {upper.at(5)}")
+        self.open(f"if ({' && '.join(conditions)}) {{")
         self.block(op.body.block)
         self.close()
         self.close()

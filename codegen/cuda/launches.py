@@ -86,7 +86,7 @@ def _launch(func: FuncOp, group: list[Operation], number: int, count: int) -> La
     made.body.block.add_op(ReturnOp())
     roles = argument_roles(func)
     made.attributes["tilecast.roles"] = ArrayAttr([StringAttr(roles[k]) for k in used])
-    (root,) = group if len(group) == 1 else (None,)
+    root = group[0] if len(group) == 1 else None
     grid, block = _size(root) if isinstance(root, scf.ParallelOp) else ((1, 1), (1, 1))
     return Launch(made, tuple(used), grid, block)
 
@@ -165,3 +165,28 @@ def _size(root: scf.ParallelOp) -> tuple[tuple[int, int], tuple[int, int]]:
         raise LoweringError(f"a block of {sizes[2:]} threads: at most 1024 are possible")
     return (sizes[0], sizes[1]), (sizes[2], sizes[3])
 
+
+def is_thread_loop(op: Operation) -> bool:
+    """Whether `op` is a loop bound to the threads of a block."""
+    return isinstance(op, scf.ParallelOp) and (unit_of(op) or "").startswith("thread")
+
+
+def thread_loop_around(op: Operation) -> bool:
+    """Whether a loop around `op` is bound to threads."""
+    parent = op.parent_op()
+    while parent is not None and not is_thread_loop(parent):
+        parent = parent.parent_op()
+    return parent is not None
+
+
+def units_in(op: scf.ParallelOp) -> set[str | None]:
+    """What `op` and the loops in it are bound to."""
+    return {unit_of(inner) for inner in op.walk() if isinstance(inner, scf.ParallelOp)}
+
+
+def is_shared(op: memref.AllocaOp) -> bool:
+    """Whether an array belongs to a block: it stands around loops over threads."""
+    block = op.parent_block()
+    if block is None or thread_loop_around(op) or isinstance(block.parent_op(), FuncOp):
+        return False
+    return any(is_thread_loop(inner) for other in block.ops for inner in other.walk())

@@ -1,4 +1,4 @@
-"""Kernels of the loops level as CUDA files: `__global__` functions and the C function of each kernel.
+"""Kernels of the loops level as CUDA files: `__global__` functions, and a C function per kernel.
 
     __global__ void k_kernel(const float *x, float *y) { ... }
     extern "C" void NAME_k(const float *x, float *y) { TILECAST_LAUNCH(k_kernel, ...); }
@@ -49,13 +49,17 @@ def emit_cuda_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix
         flags=re.M,
     )
     text = re.sub(
-        r"^(    )(\w+(?: \w+)*) \*(\w+) = (outputs\[\d+\]);", r"\1\2 *\3 = (\2 *)\4;", text,
+        r"^(    )(\w+(?: \w+)*) \*(\w+) = (outputs\[\d+\]);",
+        r"\1\2 *\3 = (\2 *)\4;",
+        text,
         flags=re.M,
     )
     text = re.sub(
         r"memcpy\((.*)\);", r"cudaMemcpyAsync(\1, cudaMemcpyDeviceToDevice, tilecast_stream);", text
     )
-    text = text.replace("#include <stdint.h>\n", '#include "tilecast_cuda.h"\n\n#include <stdint.h>\n')
+    text = text.replace(
+        "#include <stdint.h>\n", '#include "tilecast_cuda.h"\n\n#include <stdint.h>\n'
+    )
     head, includes_end, body = text.partition("\n\n#include <stdint.h>\n")
     return (
         f"{head}{includes_end}\nthread_local cudaStream_t tilecast_stream;\n\n"
@@ -86,5 +90,5 @@ def _kernel(kernel: FuncOp, prelude: Prelude, prefix: str) -> str:
 
 def _global(launch: Launch, prelude: Prelude, prefix: str) -> str:
     threads = launch.block[0] * launch.block[1]
-    emitter = CudaFunctionEmitter(launch.func, prelude, prefix)
+    emitter = CudaFunctionEmitter(launch, prelude, prefix)
     return as_cuda(emitter.emit(f"static __global__ __launch_bounds__({threads}) "))

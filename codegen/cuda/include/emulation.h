@@ -210,6 +210,7 @@ template <class V, class T> void store_vector(T *p, V value) {
 
 /* Storage of a static array; `Tag` is a type of its own for each declaration. */
 template <class T, size_t N, class Tag> Pointer<T> static_shared() {
+    static_assert(N * sizeof(T) <= 48 * 1024, "static shared arrays have at most 48 KiB");
     alignas(128) static unsigned char storage[N * sizeof(T)];
     static Array *array = new Array{storage, sizeof storage, std::vector<Shadow>(sizeof storage)};
     return {array, (T *)storage};

@@ -9,6 +9,7 @@ A nest without parallel loops runs on one thread. Each nest is a launch of its o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ from ..scheduled import apply_schedule
 from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
+from .rows import factor_rows, row_steps, rows_of
 
 WARP = 32
 THREADS = 128  # of a block: enough to hide latency with many blocks per multiprocessor
@@ -126,6 +128,21 @@ def choose_nests(scop: ScopOp) -> list[Nest]:
     return nests
 
 
+def rows_schedule(scop: ScopOp) -> list[Step] | None:
+    """The steps that give rows to warps; None where the scop has other loops, or it is illegal."""
+    rows = rows_of(scop)
+    if rows is None:
+        return None
+    steps = row_steps(scop, rows, factor_rows(scop))
+    try:
+        rewritten, tree = apply_schedule(scop, steps)
+        check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
+    except IllegalScheduleError as error:
+        logging.getLogger(__name__).info("%s: rows stay apart: %s", scop.sym_name.data, error)
+        return None
+    return steps
+
+
 def schedule_gpu(scop: ScopOp) -> list[Step]:
     """The steps of the schedule; none, which is one thread in original order, for other scops."""
     is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
@@ -133,6 +150,9 @@ def schedule_gpu(scop: ScopOp) -> list[Step]:
         return []
     collapse_dims(scop)
     inline_statements(scop)
+    steps = rows_schedule(scop)
+    if steps is not None:
+        return steps
     nests = choose_nests(scop)
     steps = [step for nest in nests for step in nest.steps]
     return [*steps, *(step for nest in nests for step in bindings(nest))]
