@@ -43,6 +43,11 @@ class KernelTime:
         """The share of the time that the machine needs at least."""
         return 100 * self.floor_seconds / self.seconds if self.seconds else 100.0
 
+    @property
+    def gflops(self) -> float:
+        """Multiplications and additions per nanosecond; 0 for calls too short for the clock."""
+        return self.work.flops * self.calls / self.seconds / 1e9 if self.seconds else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """One row of a table."""
         return {
@@ -51,7 +56,7 @@ class KernelTime:
             "ms": round(self.seconds * 1e3, 4),
             "mflop": round(self.work.flops * self.calls / 1e6, 3),
             "mbytes": round(self.work.bytes * self.calls / 1e6, 3),
-            "gflops": round(self.work.flops * self.calls / self.seconds / 1e9, 1),
+            "gflops": round(self.gflops, 1),
             "roofline_percent": round(self.roofline_percent, 1),
         }
 
