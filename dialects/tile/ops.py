@@ -8,6 +8,7 @@ Control flow is `scf.for` and `scf.if`, index arithmetic is `arith`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -207,9 +208,12 @@ class FillOp(IRDLOperation):
 class AccessOp(IRDLOperation):
     """Base: a tile at `offsets` of an array; leading dims that the tile lacks have extent 1."""
 
+    ARRAY: ClassVar[type[TileType]] = GlobalType
+
     def check_access(self, array: SSAValue, offsets: int, tile: SSAValue) -> None:
         """Offsets, rank, extents and elements agree."""
         source, part = tile_of(array), tile_of(tile)
+        check_same(self, "an array of", self.ARRAY.name, source.name)
         check_same(self, "offsets", len(source.extents), offsets)
         if len(part.extents) > len(source.extents):
             raise VerifyException(
@@ -264,7 +268,7 @@ class LoadGlobalOp(LoadOp):
     """Registers from global memory; elements outside of the array are 0."""
 
     name = "tile.load_global"
-    source = operand_def(GlobalType)
+    ARRAY: ClassVar = GlobalType
 
 
 @irdl_op_definition
@@ -272,7 +276,7 @@ class StoreGlobalOp(StoreOp):
     """Registers to global memory; elements outside of the array are left out."""
 
     name = "tile.store_global"
-    target = operand_def(GlobalType)
+    ARRAY: ClassVar = GlobalType
 
 
 @irdl_op_definition
@@ -280,7 +284,7 @@ class LoadSharedOp(LoadOp):
     """Registers from shared memory."""
 
     name = "tile.load_shared"
-    source = operand_def(SharedType)
+    ARRAY: ClassVar = SharedType
 
 
 @irdl_op_definition
@@ -288,7 +292,7 @@ class StoreSharedOp(StoreOp):
     """Registers to shared memory."""
 
     name = "tile.store_shared"
-    target = operand_def(SharedType)
+    ARRAY: ClassVar = SharedType
 
 
 @irdl_op_definition

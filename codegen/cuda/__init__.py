@@ -1,0 +1,1 @@
+"""CUDA C++ from IR, and its emulation on the host."""
