@@ -96,7 +96,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
         emitter.close()
     a, b = emitter.name(op.lhs), emitter.name(op.rhs)
     (m, n, k), strides = plan
-    for extent, name in ((k, "k"), (n, "n"), (m, "m")):
+    for extent, name in ((k, "kk"), (n, "nn"), (m, "mm")):
         emitter.repeat(extent, name=name)
     c_at, a_at, b_at = (
         f"{array} + {' + '.join(f'{name} * {stride}' for name, stride in places)}"
@@ -107,6 +107,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
         emitter.close()
 
 
+PAIRS = (("mm", "nn"), ("mm", "kk"), ("nn", "kk"))
 Strides = list[list[tuple[str, int]]]
 
 
@@ -137,7 +138,7 @@ def plan_dot(
             return None
     words = [atom.accumulator.locals, *(_words(atom, x) for x in (atom.lhs, atom.rhs))]
     strides: Strides = []
-    for table, names, size in zip((c, a, b), ("mn", "mk", "nk"), words, strict=True):
+    for table, names, size in zip((c, a, b), PAIRS, words, strict=True):
         found = _strides(table[0], size)
         if found is None:
             return None

@@ -52,7 +52,8 @@ def _halves(
 
 
 def _permute(a: Words, b: Words, selector: Words) -> Words:
-    table = np.stack([(x >> 8 * k) & 0xFF for x in np.broadcast_arrays(a, b) for k in range(4)])
+    a, b, selector = np.broadcast_arrays(a, b, selector)
+    table = np.stack([(x >> 8 * k) & 0xFF for x in (a, b) for k in range(4)])
     picked = [
         np.take_along_axis(table, (selector >> 4 * k & 7)[None].astype(np.int64), 0)[0]
         for k in range(4)
@@ -280,7 +281,7 @@ def _affine(
 
 
 def _float(element: FloatElement, target: Target, shift: int) -> Decoding:
-    """Exponent and mantissa to their place in `target`, the sign above; a product mends the bias."""
+    """Exponent and mantissa to their place in `target`, the sign above; a product for the bias."""
     sequence, width = Decoding(), element.width
     source: Operand = "word"
     if shift + width > 16:
