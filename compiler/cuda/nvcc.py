@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...dialects.errors import BuildError, CompilerNotFoundError
@@ -86,8 +86,9 @@ def disassembler() -> str | None:
     found = shutil.which("cuobjdump")
     if found is not None:
         return found
-    packages = Path(sysconfig.get_paths()["purelib"], "nvidia")
-    return next((str(p) for p in sorted(packages.glob("**/bin/cuobjdump"))), None)
+    spec = find_spec("nvidia")
+    folders = [] if spec is None else [Path(p) for p in spec.submodule_search_locations or ()]
+    return next((str(p) for f in folders for p in sorted(f.glob("**/bin/cuobjdump"))), None)
 
 
 def instructions(cubin: Cubin) -> dict[str, list[str]]:
@@ -98,7 +99,12 @@ def instructions(cubin: Cubin) -> dict[str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="tilecast-sass-") as folder:
         path = Path(folder, "unit.cubin")
         path.write_bytes(cubin.data)
-        done = subprocess.run([tool, "-sass", str(path)], capture_output=True, text=True)
+        done = subprocess.run(
+            [tool, "-sass", str(path)],
+            capture_output=True,
+            text=True,
+            env={"PATH": str(Path(tool).parent)},  # where nvdisasm is
+        )
     if done.returncode:
         raise BuildError(f"cuobjdump failed: {done.stderr[:1000]}")
     kernels: dict[str, list[str]] = {}

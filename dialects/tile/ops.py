@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
     IntAttr,
     IntegerType,
     StringAttr,
+    UnitAttr,
     f64,
 )
 from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
@@ -300,10 +301,13 @@ class CopyAsyncOp(AccessOp):
     """Start to copy a tile of global memory to stage `stage` of a shared array.
 
     The tile has the shape of a stage, the array without its first dim. Elements outside of the
-    global array become 0. The copy belongs to the next `tile.commit`.
+    global array become 0; `in_bounds` says that there are none. The copy belongs to the next
+    `tile.commit`.
     """
 
     name = "tile.copy_async"
+    in_bounds = opt_prop_def(UnitAttr)
+    irdl_options = (ParsePropInAttrDict(),)
     source = operand_def(GlobalType)
     offsets = var_operand_def(IndexType())
     target = operand_def(SharedType)
@@ -315,9 +319,17 @@ class CopyAsyncOp(AccessOp):
     )
 
     def __init__(
-        self, source: SSAValue, offsets: Sequence[SSAValue], target: SSAValue, stage: SSAValue
+        self,
+        source: SSAValue,
+        offsets: Sequence[SSAValue],
+        target: SSAValue,
+        stage: SSAValue,
+        in_bounds: bool = False,
     ) -> None:
-        super().__init__(operands=[source, offsets, target, stage])
+        super().__init__(
+            operands=[source, offsets, target, stage],
+            properties={"in_bounds": UnitAttr() if in_bounds else None},
+        )
 
     def verify_(self) -> None:
         source, target = tile_of(self.source), tile_of(self.target)

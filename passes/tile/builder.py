@@ -123,11 +123,16 @@ class ProgramBuilder:
         self.do(kind(source, target, [self.index(o) for o in offsets]))
 
     def copy_async(
-        self, source: SSAValue, offsets: Sequence[Index], target: SSAValue, stage: Index
+        self,
+        source: SSAValue,
+        offsets: Sequence[Index],
+        target: SSAValue,
+        stage: Index,
+        in_bounds: bool = False,
     ) -> None:
         """Start a copy to a stage of a shared array."""
         places = [self.index(o) for o in offsets]
-        self.do(ops.CopyAsyncOp(source, places, target, self.index(stage)))
+        self.do(ops.CopyAsyncOp(source, places, target, self.index(stage), in_bounds))
 
     def fill(self, value: float, layout: RegisterLayout, element: Attribute, name: str) -> SSAValue:
         """A tile of one value."""

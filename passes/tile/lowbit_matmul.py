@@ -176,11 +176,11 @@ def lowbit_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
 
     def copy(step: SSAValue, stage: SSAValue) -> None:
         b.copy_async(lhs, (i, b.times(step, bk)), lhs_ring, stage)
-        b.copy_async(weight, (b.plus(first_tile, step), 0), weight_ring, stage)
+        b.copy_async(weight, (b.plus(first_tile, step), 0), weight_ring, stage, True)
         if scale_ring is not None:
-            b.copy_async(scales, (scale_row(step), 0), scale_ring, stage)
+            b.copy_async(scales, (scale_row(step), 0), scale_ring, stage, True)
         if zero_ring is not None:
-            b.copy_async(zeros, (scale_row(step), 0), zero_ring, stage)
+            b.copy_async(zeros, (scale_row(step), 0), zero_ring, stage, True)
 
     group_size = linear.group if linear.has_small_groups and linear.group else bk
 

@@ -34,6 +34,8 @@ def emit_infix(emitter: Emitter, op: Operation) -> None:
         emitter.bind(op.results[0], b if a == "0" else a)
         return
     name = emitter.fresh(op.results[0].name_hint)
+    if isinstance(op, arith.DivUIOp | arith.RemUIOp):
+        a = f"static_cast<unsigned>({a})"  # shifts and masks where the divisor is a power of two
     emitter.line(f"const int {name} = {a} {INFIX[type(op)]} {b};")
     emitter.bind(op.results[0], name)
 

@@ -318,9 +318,9 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
     whole = chunks % emitter.threads == 0
     if whole:
         emitter.repeat(chunks // emitter.threads)
-        emitter.line(f"const int c = i * {emitter.threads} + t;")
+        emitter.line(f"const unsigned c = i * {emitter.threads} + t;")
     else:
-        emitter.open(f"for (int c = t; c < {chunks}; c += {emitter.threads})")
+        emitter.open(f"for (unsigned c = t; c < {chunks}; c += {emitter.threads})")
     lead = len(op.offsets) - len(stage)
     inner = _chunk_index([*stage[:-1], stage[-1] // count], count)
     index: list[str] = []
@@ -333,7 +333,9 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
         index.append(f"i{d}")
     place = shared_place(target, emitter.name(op.target), [emitter.name(op.stage), *inner])
     tile = (1,) * lead + tuple(stage)
-    inside = conditions(emitter, op.source, op.offsets, tile, index)
+    inside = ""
+    if op.in_bounds is None:
+        inside = conditions(emitter, op.source, op.offsets, tile, index)
     source = f"reinterpret_cast<const unsigned char*>({global_place(emitter, op.source, index)})"
     if width < 4:
         load = f"tc_load_narrow<{size}>({source})"

@@ -139,7 +139,7 @@ def emit_kernel(program: ops.ProgramOp) -> Kernel:
     {signature})
 {{
     TC_SHARED(shared);
-    const int t = threadIdx.x;
+    const unsigned t = threadIdx.x;
 {body}
 }}
 
