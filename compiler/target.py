@@ -16,6 +16,7 @@ from ..dialects.errors import OptionError
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
+GPUS = ("sm_80", "sm_90")
 GENERIC_CACHES: dict[str, Any] = {
     "l1_bytes": 32 * 1024,
     "l2_bytes": 1024 * 1024,
@@ -24,9 +25,12 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or c99 (plain C)."""
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, c99 (plain C), or sm_80, sm_90
+    (CUDA)."""
     if name == "c99":
         return Machine("c99", "scalar", cores=1)
+    if name in GPUS:
+        return Machine(name, "scalar", features=("fma",))
     if name == "native":
         return native_machine()
     known = archspec.cpu.TARGETS
@@ -43,7 +47,7 @@ def target_names() -> list[str]:
     """Every name that `resolve_target` takes, sorted; the general ones first."""
     cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
     levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
-    return ["native", "c99", *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+    return ["native", "c99", *GPUS, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
 
 
 def is_x86(cpu: Any) -> bool:
@@ -82,7 +86,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
 
     The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
     """
-    if machine.name in {"c99", "native"}:
+    if machine.name in {"c99", "native"} or machine.is_gpu:
         return ()
     cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
     try:

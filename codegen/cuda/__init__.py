@@ -1,1 +1,1 @@
-"""CUDA C++ from IR, and its emulation on the host."""
+"""CUDA C++ emission: loops with bound axes and tile programs become kernels."""

@@ -35,8 +35,8 @@ class EmulatedUnit:
         folder = tempfile.TemporaryDirectory(prefix="tilecast-emulation-")
         source, library = Path(folder.name, "unit.cpp"), Path(folder.name, "unit.so")
         source.write_text(text, encoding="utf-8")
-        with as_file(files("tilecast.codegen.cuda")) as headers:
-            command = ["g++", *FLAGS, *IGNORED, "-DTILECAST_EMULATION", f"-I{headers}"]
+        with as_file(files("tilecast.codegen.cuda").joinpath("include")) as headers:
+            command = ["g++", *FLAGS, *IGNORED, f"-I{headers}"]
             try:
                 done = subprocess.run(
                     [*command, str(source), "-o", str(library)], capture_output=True, text=True

@@ -1,7 +1,7 @@
 """A CUDA C++ file out of tile programs: device functions that it uses, kernels, host launchers.
 
-`nvcc` compiles it with nothing but the CUDA headers, `g++ -DTILECAST_EMULATION` with
-`emulation_tensor.h`. Each launcher `NAME(arguments..., stream)` returns 0 or an error code.
+`nvcc` compiles it with nothing but the CUDA headers, `g++` with `emulation_tensor.h`. Each launcher
+`NAME(arguments..., stream)` returns 0 or an error code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .emitter import Emitter
 RULE_MODULES = (compute_rules, control_rules, memory_rules)
 PREFACE = """\
 // {description}
-#ifdef TILECAST_EMULATION
+#ifndef __CUDACC__
 #include "emulation_tensor.h"
 #else
 #include <cuda_runtime.h>
@@ -66,7 +66,9 @@ class Kernel:
 @cache
 def device_functions() -> dict[str, str]:
     """Every function of device_functions.h by name."""
-    text = files("tilecast.codegen.cuda").joinpath("device_functions.h").read_text("utf-8")
+    text = (
+        files("tilecast.codegen.cuda").joinpath("include", "device_functions.h").read_text("utf-8")
+    )
     found: dict[str, str] = {}
     for part in re.split(r"\n\n(?=template|__device__)", text)[1:]:
         match = re.search(r"\b(tc_\w+)\(", part)
@@ -145,13 +147,13 @@ def emit_kernel(program: ops.ProgramOp) -> Kernel:
 
 extern "C" int {name}({signature}, void* stream)
 {{
-#ifdef TILECAST_EMULATION
+    const dim3 grid({", ".join(grid)});
+#ifndef __CUDACC__
     (void)stream;
-    return tc_emulation::launch(
-        {", ".join(grid)}, {threads}, {shared}, [=] {{ {name}_kernel({listed}); }});
+    return tilecast_emulation::launch(
+        grid, {threads}, {shared}, [=] {{ {name}_kernel({listed}); }});
 #else
-{attribute}    const dim3 grid({", ".join(grid)});
-    {name}_kernel<<<grid, {threads}, {shared}, static_cast<cudaStream_t>(stream)>>>(
+{attribute}    {name}_kernel<<<grid, {threads}, {shared}, static_cast<cudaStream_t>(stream)>>>(
         {listed});
     return cudaGetLastError();
 #endif

@@ -56,9 +56,9 @@ PLAIN = MatmulConfig(1, 2, (1, 2, 2), 3)
     ("old", "new", "message"),
     [
         ("__syncthreads();", ";", "race"),
-        ("tc_wait<1>();", "tc_wait<2>();", "read before the asynchronous copy was waited for"),
-        ("i0 < m && ", "", "out of bounds"),
-        ("v < 3 ? v : 3", "v + 1", "read before any write"),
+        ("tc_wait<1>();", "tc_wait<2>();", "read before its copy was waited for"),
+        ("i0 < m && ", "", "out of bounds of every array"),
+        ("v < 3 ? v : 3", "v + 1", "read before it is written"),
     ],
     ids=["no barrier", "wait too early", "no bound", "first copy left out"],
 )

@@ -1,185 +1,74 @@
-// Runs tile kernels on the CPU: threads of a block as fibers, tensor core instructions by their
-// definition, shared memory that reports what is out of bounds, not initialised, or a race.
-// Same names as device_functions.h. Results are those of one possible order of execution.
-#pragma once
-#include <ucontext.h>
+// Tensor core kernels on the CPU, over emulation.h: ldmatrix, mma and groups of asynchronous copies by
+// their definition, and arithmetic on pairs of 16-bit floats. The functions have the names of those in
+// device_functions.h.
+//
+// Global arrays are known by address, so that accesses outside of them are errors; so is reading
+// what an asynchronous copy has not been waited for.
+#ifndef TILECAST_EMULATION_TENSOR_H
+#define TILECAST_EMULATION_TENSOR_H
 
+#include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <string>
-#include <vector>
 
-#define __global__
-#define __device__
-#define __launch_bounds__(n)
-#define TC_SHARED(name) unsigned char* const name = tc_emulation::block.shared.data()
+#include "emulation.h"
 
-struct tc_index { int x, y, z; };
-static tc_index threadIdx, blockIdx;
+#define TC_SHARED(name) unsigned char* const name = tilecast_emulation::device().dynamic
 
 namespace tc_emulation {
 
-constexpr int warp_size = 32;
-constexpr int stack_bytes = 256 * 1024;
-constexpr int nobody = -1, several = -2;
+using tilecast_emulation::device;
+using tilecast_emulation::fail;
+constexpr int warp_size = tilecast_emulation::WARP;
 
 struct copy { unsigned char* to; unsigned char bytes[16]; int size; };
-struct fiber {
-    ucontext_t context;
-    std::vector<char> stack;
-    bool done = false;
-    int barriers = 0, exchanges = 0;
-    std::vector<std::vector<copy>> groups;
-    std::vector<copy> open;
-};
-// What is known of a byte of shared memory; epochs count barriers.
-struct shadow {
-    bool written = false, pending = false;
-    int writer = nobody, write_epoch = -1, reader = nobody, read_epoch = -1;
-};
-struct warp { int arrived[2] = {0, 0}; unsigned char slots[2][warp_size][32]; };
+struct copies { std::vector<std::vector<copy>> groups; std::vector<copy> open; };
 struct range { const unsigned char* start; size_t bytes; };
-struct state {
-    std::vector<unsigned char> shared;
-    std::vector<shadow> shadows;
-    std::vector<fiber> fibers;
-    std::vector<warp> warps;
-    ucontext_t scheduler;
-    std::function<void()> kernel;
-    int current = 0, arrived = 0, epoch = 0;
-};
-static state block;
+
 static std::vector<range> arrays;
-static std::string error;
 
-static void report(const std::string& what)
+// The copies under way of all threads of the block, and which shared bytes they will write.
+struct state { uint32_t first_epoch = 0; std::vector<copies> threads; std::vector<bool> pending; };
+static state block;
+
+static copies& mine()
 {
-    if (error.empty())
-        error = what + " (thread " + std::to_string(block.current) + ", block " +
-                std::to_string(blockIdx.x) + "," + std::to_string(blockIdx.y) + "," +
-                std::to_string(blockIdx.z) + ")";
+    if (block.first_epoch != device().first_epoch) {
+        block.first_epoch = device().first_epoch;
+        block.threads.assign(device().count, copies());
+        block.pending.assign(device().dynamic_array->bytes, false);
+    }
+    return block.threads[device().current];
 }
 
-static void pause()
+static int lane_of_thread()
 {
-    swapcontext(&block.fibers[block.current].context, &block.scheduler);
+    return device().current % warp_size;
 }
 
-// Waits until all lanes of the warp have given their bytes; then lane l's are in the answer[l].
-static unsigned char (*exchange(const void* mine, size_t bytes))[32]
+// Waits until all lanes of the warp have given their bytes; then lane l's are at answer[l].
+static auto exchange(const void* value, size_t bytes)
 {
-    fiber& self = block.fibers[block.current];
-    warp& w = block.warps[block.current / warp_size];
-    const int side = self.exchanges++ % 2;
-    if (w.arrived[side] == warp_size)
-        w.arrived[side] = 0;
-    memcpy(w.slots[side][block.current % warp_size], mine, bytes);
-    ++w.arrived[side];
-    while (w.arrived[side] < warp_size)
-        pause();
-    return w.slots[side];
+    return tilecast_emulation::meet(0xFFFFFFFFu, value, bytes);
 }
 
-static bool inside(const unsigned char* at, size_t bytes, bool& is_shared)
+static void check(const unsigned char* at, size_t bytes, bool is_write)
 {
-    const unsigned char* start = block.shared.data();
-    is_shared = at >= start && at < start + block.shared.size();
-    if (is_shared)
-        return at + bytes <= start + block.shared.size();
-    for (const range& array : arrays)
-        if (at >= array.start && at + bytes <= array.start + array.bytes)
-            return true;
-    return false;
-}
-
-static bool check(const unsigned char* at, size_t bytes, bool is_write)
-{
-    bool is_shared = false;
-    if (!inside(at, bytes, is_shared)) {
-        report(std::string(is_write ? "write" : "read") + " of " + std::to_string(bytes) +
-               " bytes out of bounds");
-        return false;
+    tilecast_emulation::Array& shared = *device().dynamic_array;
+    const unsigned char* start = device().dynamic;
+    if (at >= start && at < start + shared.bytes) {
+        tilecast_emulation::check_shared(shared, at, bytes, is_write);
+        mine();
+        for (size_t k = 0; !is_write && k < bytes; ++k)
+            if (block.pending[at - start + k])
+                fail("shared memory byte %td is read before its copy was waited for", at - start + k);
+        return;
     }
     if (reinterpret_cast<uintptr_t>(at) % bytes)
-        report("access of " + std::to_string(bytes) + " bytes is not aligned");
-    for (size_t k = 0; is_shared && k < bytes; ++k) {
-        shadow& s = block.shadows[at - block.shared.data() + k];
-        const std::string place = " of shared byte " + std::to_string(at - block.shared.data() + k);
-        const int me = block.current;
-        if (s.write_epoch == block.epoch && s.writer != me)
-            report("race: thread " + std::to_string(s.writer) + " wrote before this access" + place);
-        if (is_write) {
-            if (s.read_epoch == block.epoch && s.reader != me)
-                report("race: write after another thread's read" + place);
-            s.written = true;
-            s.writer = me;
-            s.write_epoch = block.epoch;
-        } else {
-            if (s.pending)
-                report("read before the asynchronous copy was waited for" + place);
-            else if (!s.written)
-                report("read before any write" + place);
-            s.reader = s.read_epoch == block.epoch && s.reader != me ? several : me;
-            s.read_epoch = block.epoch;
-        }
-    }
-    return true;
-}
-
-static void start_fiber()
-{
-    block.kernel();
-    block.fibers[block.current].done = true;
-    pause();
-}
-
-static void run_block(int threads)
-{
-    block.fibers.assign(threads, fiber());
-    block.warps.assign(threads / warp_size, warp());
-    std::fill(block.shared.begin(), block.shared.end(), 0xFF);
-    block.shadows.assign(block.shared.size(), shadow());
-    block.arrived = block.epoch = 0;
-    for (fiber& f : block.fibers) {
-        f.stack.resize(stack_bytes);
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = f.stack.size();
-        f.context.uc_link = nullptr;
-        makecontext(&f.context, start_fiber, 0);
-    }
-    for (int left = threads; left > 0;) {
-        left = 0;
-        for (int k = 0; k < threads; ++k) {
-            if (block.fibers[k].done)
-                continue;
-            ++left;
-            block.current = k;
-            threadIdx = {k, 0, 0};
-            swapcontext(&block.scheduler, &block.fibers[k].context);
-        }
-        if (!error.empty())
+        fail("misaligned global access of %zu bytes", bytes);
+    for (const range& array : arrays)
+        if (at >= array.start && at + bytes <= array.start + array.bytes)
             return;
-    }
-}
-
-template <typename Kernel>
-static int launch(int x, int y, int z, int threads, int shared_bytes, Kernel kernel)
-{
-    block.kernel = kernel;
-    block.shared.assign(shared_bytes + 128, 0);
-    block.shared.resize(shared_bytes);
-    for (int k = 0; k < z; ++k)
-        for (int j = 0; j < y; ++j)
-            for (int i = 0; i < x && error.empty(); ++i) {
-                blockIdx = {i, j, k};
-                run_block(threads);
-            }
-    return error.empty() ? 0 : 1;
+    fail("%s of %zu bytes out of bounds of every array", is_write ? "write" : "read", bytes);
 }
 
 static double value(uint16_t bits, bool is_bf16)
@@ -241,8 +130,8 @@ static void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, 
     operands mine = {};
     memcpy(mine.a, a, 4 * a_words);
     memcpy(mine.b, b, 4 * b_words);
-    unsigned char (*all)[32] = exchange(&mine, sizeof mine);
-    const int lane = block.current % warp_size, per = 32 / bits;
+    const auto* all = exchange(&mine, sizeof mine);
+    const int lane = lane_of_thread(), per = 32 / bits;
     for (int register_ = 0; register_ < 4; ++register_) {
         const int row = lane / 4 + register_ / 2 * 8, column = lane % 4 * 2 + register_ % 2;
         Sum sum = c[register_];
@@ -262,53 +151,34 @@ static void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, 
 
 }  // namespace tc_emulation
 
-static void __syncthreads()
-{
-    using namespace tc_emulation;
-    fiber& self = block.fibers[block.current];
-    const int mine = ++self.barriers;
-    if (++block.arrived == static_cast<int>(block.fibers.size())) {
-        block.arrived = 0;
-        ++block.epoch;
-    }
-    while (block.epoch < mine) {
-        for (const fiber& f : block.fibers)
-            if (f.done) {
-                report("barrier that a thread which has ended never reaches");
-                return;
-            }
-        pause();
-    }
-}
-
 template <int bytes, typename To>
 static void tc_load(To* to, const unsigned char* at)
 {
-    if (tc_emulation::check(at, bytes, false))
-        memcpy(to, at, bytes);
+    tc_emulation::check(at, bytes, false);
+    memcpy(to, at, bytes);
 }
 
 template <int bytes, typename From>
 static void tc_store(unsigned char* at, const From* from)
 {
-    if (tc_emulation::check(at, bytes, true))
-        memcpy(at, from, bytes);
+    tc_emulation::check(at, bytes, true);
+    memcpy(at, from, bytes);
 }
 
 template <int bytes>
 static uint32_t tc_load_narrow(const unsigned char* at)
 {
     uint32_t value = 0;
-    if (tc_emulation::check(at, bytes, false))
-        memcpy(&value, at, bytes);
+    tc_emulation::check(at, bytes, false);
+    memcpy(&value, at, bytes);
     return value;
 }
 
 template <int bytes>
 static void tc_store_narrow(unsigned char* at, uint32_t value)
 {
-    if (tc_emulation::check(at, bytes, true))
-        memcpy(at, &value, bytes);
+    tc_emulation::check(at, bytes, true);
+    memcpy(at, &value, bytes);
 }
 
 template <int bytes>
@@ -316,39 +186,37 @@ static void tc_copy_async(unsigned char* to, const unsigned char* from, int vali
 {
     using namespace tc_emulation;
     copy c = {to, {0}, bytes};
-    if (valid && check(from, bytes, false))
+    if (valid) {
+        check(from, bytes, false);
         memcpy(c.bytes, from, valid);
-    if (!check(to, bytes, true))
-        return;
+    }
+    check(to, bytes, true);
+    mine().open.push_back(c);
     for (int k = 0; k < bytes; ++k)
-        block.shadows[to - block.shared.data() + k].pending = true;
+        block.pending[to - device().dynamic + k] = true;
     memset(to, 0xFF, bytes);
-    block.fibers[block.current].open.push_back(c);
 }
 
 static void tc_commit()
 {
-    tc_emulation::fiber& self = tc_emulation::block.fibers[tc_emulation::block.current];
-    self.groups.push_back(self.open);
-    self.open.clear();
+    tc_emulation::copies& own = tc_emulation::mine();
+    own.groups.push_back(own.open);
+    own.open.clear();
 }
 
 template <int pending>
 static void tc_wait()
 {
     using namespace tc_emulation;
-    fiber& self = block.fibers[block.current];
-    while (static_cast<int>(self.groups.size()) > pending) {
-        for (const copy& c : self.groups.front()) {
+    copies& own = mine();
+    while (static_cast<int>(own.groups.size()) > pending) {
+        for (const copy& c : own.groups.front()) {
+            check(c.to, c.size, true);
             memcpy(c.to, c.bytes, c.size);
-            for (int k = 0; k < c.size; ++k) {
-                shadow& s = block.shadows[c.to - block.shared.data() + k];
-                s.pending = false;
-                s.writer = block.current;
-                s.write_epoch = block.epoch;
-            }
+            for (int k = 0; k < c.size; ++k)
+                block.pending[c.to - device().dynamic + k] = false;
         }
-        self.groups.erase(self.groups.begin());
+        own.groups.erase(own.groups.begin());
     }
 }
 
@@ -356,15 +224,15 @@ template <int matrices>
 static void tc_ldmatrix(uint32_t* to, const unsigned char* row)
 {
     using namespace tc_emulation;
-    unsigned char (*rows)[32] = exchange(&row, sizeof row);
-    const int lane = block.current % warp_size;
+    const auto* rows = exchange(&row, sizeof row);
+    const int lane = lane_of_thread();
     for (int m = 0; m < matrices; ++m) {
         const unsigned char* at;
         memcpy(&at, rows[m * 8 + lane / 4], sizeof at);
         if (reinterpret_cast<uintptr_t>(at) % 16)
-            report("ldmatrix row is not aligned to 16 bytes");
-        if (check(at + lane % 4 * 4, 4, false))
-            memcpy(to + m, at + lane % 4 * 4, 4);
+            fail("ldmatrix row is not aligned to 16 bytes");
+        check(at + lane % 4 * 4, 4, false);
+        memcpy(to + m, at + lane % 4 * 4, 4);
     }
 }
 static void tc_ldmatrix_x4(uint32_t* to, const unsigned char* row) { tc_ldmatrix<4>(to, row); }
@@ -458,15 +326,14 @@ static uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
 
 static float tc_shuffle(float value, int mask)
 {
-    unsigned char (*all)[32] = tc_emulation::exchange(&value, sizeof value);
-    memcpy(&value, all[(tc_emulation::block.current % 32) ^ mask], sizeof value);
-    return value;
+    return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
 }
 
+// Blocks run one after the other: a lock that is not open never will be.
 static void tc_lock(const int32_t* semaphore, int32_t value)
 {
     if (*semaphore != value)
-        tc_emulation::report("lock waits for a block that has not run yet");
+        tc_emulation::fail("lock waits for a block that has not run yet");
     __syncthreads();
 }
 
@@ -481,9 +348,12 @@ extern "C" void tc_emulation_array(const void* start, size_t bytes)
 {
     tc_emulation::arrays.push_back({static_cast<const unsigned char*>(start), bytes});
 }
-extern "C" const char* tc_emulation_error() { return tc_emulation::error.c_str(); }
+extern "C" const char* tc_emulation_error() { return tilecast_emulation::device().message; }
 extern "C" void tc_emulation_reset()
 {
     tc_emulation::arrays.clear();
-    tc_emulation::error.clear();
+    tilecast_emulation::device().failed = false;
+    tilecast_emulation::device().message[0] = 0;
 }
+
+#endif
