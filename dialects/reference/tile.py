@@ -18,7 +18,6 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     BFloat16Type,
     Float16Type,
-    Float32Type,
     IndexType,
     IntegerType,
 )
@@ -51,11 +50,11 @@ def dtype_of(element: Attribute) -> np.dtype[Any]:
     if isinstance(element, CodeType):
         return np.dtype(np.uint8)
     if isinstance(element, BFloat16Type):
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     if isinstance(element, IntegerType):
         return np.dtype(f"i{element.width.data // 8}")
-    names: dict[type, str] = {Float16Type: "f2", Float32Type: "f4"}
-    return np.dtype(names[type(element)])
+    return np.dtype(np.float16 if isinstance(element, Float16Type) else np.float32)
 
 
 def grid_of(program: ops.ProgramOp, arguments: list[Any]) -> tuple[int, int, int]:
@@ -69,7 +68,8 @@ def grid_of(program: ops.ProgramOp, arguments: list[Any]) -> tuple[int, int, int
 def run_program(program: ops.ProgramOp, arguments: list[Any]) -> None:
     """Run on flat arrays (one per pointer, changed in place) and numbers (one per index)."""
     grid = grid_of(program, arguments)
-    values = dict(zip(program.body.block.args, arguments, strict=True))
+    values: dict[SSAValue, Any] = {}
+    values.update(zip(program.body.block.args, arguments, strict=True))
     with np.errstate(all="ignore"):
         for z in range(grid[2]):
             for y in range(grid[1]):

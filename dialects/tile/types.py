@@ -64,11 +64,11 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
 def bits_of(type: Attribute) -> int:
     """Bits of an element of a tile."""
     if isinstance(type, CodeType):
-        return type.element.width
+        return int(type.element.width)
     if isinstance(type, IntegerType):
-        return max(8, type.width.data)
+        return max(8, int(type.width.data))
     assert isinstance(type, Float16Type | BFloat16Type | Float32Type)
-    return type.bitwidth
+    return int(type.bitwidth)
 
 
 def _check_element(name: str, type: Attribute) -> None:

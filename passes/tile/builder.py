@@ -173,13 +173,13 @@ class ProgramBuilder:
         block.args[0].name_hint = name
         for argument, value in zip(block.args[1:], carried, strict=True):
             argument.name_hint = value.name_hint
-        bounds = [self.index(start), self.index(end), self.index(1)]
+        first, last, step = self.index(start), self.index(end), self.index(1)
         outer, self._builder = self._builder, Builder(InsertPoint.at_end(block))
         results: list[SSAValue] = []
         yield block.args[0], list(block.args[1:]), results
         self._builder.insert(scf.YieldOp(*results))
         self._builder = outer
-        op = scf.ForOp(*bounds, list(carried), Region([block]))
+        op = scf.ForOp(first, last, step, list(carried), Region([block]))
         self._builder.insert(op)
         for result, value in zip(op.results, carried, strict=True):
             result.name_hint = value.name_hint

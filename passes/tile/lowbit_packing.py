@@ -18,7 +18,8 @@ from ...dialects.quant.scale_types import SCALE_TYPES
 from ...dialects.reference.tile import dtype_of
 from ...dialects.tile.packing import pack_codes
 from ...dialects.tile.types import bits_of
-from .lowbit_matmul import LowbitLinear, MatmulConfig, default_config
+from .lowbit_matmul import LowbitLinear, default_config
+from .matmul import MatmulConfig
 
 Array = npt.NDArray[Any]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, IntegerType
 from xdsl.ir import Attribute
 
@@ -150,7 +151,7 @@ def _words(atom: Atom, layout: RegisterLayout) -> int:
     return layout.locals * bits_of(atom.element) // 32
 
 
-def _strides(table: np.ndarray, size: int) -> list[int] | None:  # type: ignore[type-arg]
+def _strides(table: npt.NDArray[np.int64], size: int) -> list[int] | None:
     """Registers between neighbours along both dims, where these are the same everywhere."""
     ranks = [{v: r for r, v in enumerate(sorted(set(table[:, d].tolist())))} for d in (0, 1)]
     at = {(ranks[0][x], ranks[1][y]): i for i, (x, y) in enumerate(table.tolist())}

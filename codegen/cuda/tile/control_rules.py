@@ -29,6 +29,8 @@ def emit_constant(emitter: Emitter, op: arith.ConstantOp) -> None:
 @emits(*INFIX)
 def emit_infix(emitter: Emitter, op: Operation) -> None:
     """Index arithmetic fits 32 bits; addresses are computed in 64."""
+    if _counts_semaphores(op.results[0]):
+        return
     a, b = (emitter.name(v) for v in op.operands)
     if (a, INFIX[type(op)]) == ("0", "+") or (b, INFIX[type(op)]) in (("0", "+"), ("1", "*")):
         emitter.bind(op.results[0], b if a == "0" else a)
@@ -38,6 +40,16 @@ def emit_infix(emitter: Emitter, op: Operation) -> None:
         a = f"static_cast<unsigned>({a})"  # shifts and masks where the divisor is a power of two
     emitter.line(f"const int {name} = {a} {INFIX[type(op)]} {b};")
     emitter.bind(op.results[0], name)
+
+
+def _counts_semaphores(value: SSAValue) -> bool:
+    """Whether `value` is only the extent of an array that locks alone use: nobody asks for it."""
+    users = [use.operation for use in value.uses]
+    return bool(users) and all(
+        isinstance(user, ops.ViewGlobalOp)
+        and all(isinstance(u.operation, ops.LockOp | ops.ReleaseOp) for u in user.result.uses)
+        for user in users
+    )
 
 
 @emits(arith.MinSIOp)

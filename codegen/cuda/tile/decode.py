@@ -59,7 +59,7 @@ def _permute(a: Words, b: Words, selector: Words) -> Words:
         for k in range(4)
     ]
     result = picked[0] | picked[1] << 8 | picked[2] << 16 | picked[3] << 24
-    return result.astype(np.uint32)
+    return np.asarray(result, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ for _target in ("f16", "bf16"):
     INSTRUCTIONS |= {
         f"sub_{_target}": Instruction(
             f"tc_sub_{_target}x2({{0}}, {{1}})",
-            _halves(lambda a, b: a - b, _target),  # type: ignore[arg-type]
+            _halves(lambda a, b: a - b, _target),
         ),
         f"mul_{_target}": Instruction(
             f"tc_mul_{_target}x2({{0}}, {{1}})",
-            _halves(lambda a, b: a * b, _target),  # type: ignore[arg-type]
+            _halves(lambda a, b: a * b, _target),
         ),
         f"fma_{_target}": Instruction(
             f"tc_fma_{_target}x2({{0}}, {{1}}, {{2}})",
-            _halves(lambda a, b, c: a * b + c, _target),  # type: ignore[arg-type]
+            _halves(lambda a, b, c: a * b + c, _target),
         ),
     }
 
@@ -103,7 +103,7 @@ def _low_floats(word: Words, offset: Words) -> Words:
         for w in (word, word >> 16)
     ]
     packed = [v.astype(ml_dtypes.bfloat16).view(np.uint16).astype(np.uint32) for v in values]
-    return packed[0] | packed[1] << 16
+    return np.asarray(packed[0] | packed[1] << 16, np.uint32)
 
 
 INSTRUCTIONS["bytes_bf16"] = Instruction("tc_bytes_to_bf16x2({0}, {1})", _low_floats)
@@ -148,7 +148,7 @@ class Decoding:
                 return word if operand == "word" else following
             return operand
 
-        lines = []
+        lines: list[str] = []
         for number, (name, operands) in enumerate(self.steps):
             value = INSTRUCTIONS[name].text.format(*(text(o) for o in operands))
             if number == len(self.steps) - 1:
@@ -228,12 +228,11 @@ def _integer(element: IntegerElement, target: Target, shift: int) -> Decoding:
         return sequence
     magic = 1 << room
     magic_bits = immediate(bits_of_number(float(magic), target))
-    place = _in_place(width, shift, room)
-    if place is None:
+    found, place = _in_place(width, shift, room), 0
+    if found is None:
         at = _field(sequence, width, shift, magic_bits)
-        place = 0
     else:
-        move, place = place
+        move, place = found
         source: Operand = "word" if move == 0 else sequence.add("shr", "word", str(move))
         at = sequence.add("and_or", source, immediate(((1 << width) - 1) << place), magic_bits)
     _affine(sequence, at, element.step, element.offset, magic, target, place)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ....dialects.errors import LoweringError
+from ....dialects.quant.elements import Floats
 from ....dialects.reference.tile import levels_of
 from ....dialects.tile import ops
 from ....dialects.tile.types import CodeType
-from .decode import DTYPES, decode_pair
+from .decode import DTYPES, Target, decode_pair
 from .emitter import Emitter
 
 
@@ -17,16 +18,16 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
     source, result = ops.register_of(op.source), ops.register_of(op.result)
     assert isinstance(source.element, CodeType)
     element = source.element.element
-    target = str(result.element)
-    if target not in ("f16", "bf16"):
-        raise LoweringError(f"tile.cast from codes to {target} has no rule; cast to f16 or bf16")
+    if str(result.element) not in DTYPES:
+        raise LoweringError(f"tile.cast from codes to {result.element} has no rule")
+    target: Target = "f16" if str(result.element) == "f16" else "bf16"
     levels = levels_of(op)
     codes = emitter.name(op.source)
     name = emitter.declare(op.result)
     table: str | None = None
     for pair in range(source.layout.locals // 2):
         word, shift = divmod(pair * element.width, 16)
-        sequence = decode_pair(element, levels, target, shift)  # type: ignore[arg-type]
+        sequence = decode_pair(element, levels, target, shift)
         at, following = f"{codes}[{word}]", f"{codes}[{word + 1}]"
         if sequence is None:
             table = table or _table(emitter, levels, target)
@@ -51,11 +52,11 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
         emitter.close()
 
 
-def _table(emitter: Emitter, levels: np.ndarray, target: str) -> str:  # type: ignore[type-arg]
+def _table(emitter: Emitter, levels: Floats, target: Target) -> str:
     """A table of 16-bit numbers in global memory, which the first-level cache holds."""
     with np.errstate(all="ignore"):
-        bits = levels.astype(DTYPES[target]).view(np.uint16)  # type: ignore[index]
-    name = emitter.fresh("levels")
+        bits = levels.astype(DTYPES[target]).view(np.uint16)
+    name = emitter.fresh(f"{emitter.program}_levels")
     rows = [", ".join(f"0x{b:04X}" for b in bits[k : k + 12]) for k in range(0, len(bits), 12)]
     body = ",\n    ".join(rows)
     emitter.tables.append(f"__device__ static const uint16_t {name}[] = {{\n    {body}}};\n")

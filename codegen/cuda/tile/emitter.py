@@ -52,8 +52,9 @@ def words_of(type: RegisterType) -> int:
 
 @dataclass
 class Emitter:
-    """Text so far; `shared_bytes` grows with every shared array."""
+    """Text so far; `shared_bytes` grows with every shared array, `tables` go before."""
 
+    program: str
     threads: int
     lines: list[str] = field(default_factory=list)
     names: dict[SSAValue, str] = field(default_factory=dict)
@@ -125,7 +126,7 @@ def can_take_over(value: SSAValue, user: Operation) -> bool:
     uses = [use.operation for use in value.uses]
     if len(uses) != 1 or value.owner is None:
         return False
-    home = value.owner if isinstance(value, BlockArgument) else value.owner.parent  # type: ignore[union-attr]
+    home = value.owner if isinstance(value, BlockArgument) else value.owner.parent
     return home is user.parent
 
 

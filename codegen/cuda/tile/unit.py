@@ -102,7 +102,7 @@ def emit_kernel(program: ops.ProgramOp) -> Kernel:
     """The kernel of a program and its launcher."""
     program.verify()
     name = program.sym_name.data
-    emitter = Emitter(program.threads.data)
+    emitter = Emitter(name, program.threads.data)
     written = {
         view.pointer
         for view in program.walk()
