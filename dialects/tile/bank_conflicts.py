@@ -6,6 +6,8 @@ In: the byte addresses of a warp's accesses. Out: how many times the busiest ban
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,8 +61,13 @@ def copy_conflicts(layout: SharedLayout, width: int) -> int:
     )
 
 
+@cache
 def choose_swizzle(shape: tuple[int, ...], element_bytes: int) -> Swizzle:
-    """The smallest swizzle without conflicts for ldmatrix and 16-byte copies, else the best."""
+    """The smallest swizzle without conflicts for ldmatrix and 16-byte copies, else the best.
+
+    A few rows show all there is to see: further down, the same is exchanged once more in all of 8
+    rows alike.
+    """
     row_bytes = shape[-1] * element_bytes
     if row_bytes % CHUNK or shape[-2] < 8:
         return PLAIN
@@ -72,7 +79,7 @@ def choose_swizzle(shape: tuple[int, ...], element_bytes: int) -> Swizzle:
     ]
 
     def conflicts(swizzle: Swizzle) -> int:
-        layout = SharedLayout(shape[-2:], element_bytes, swizzle)
+        layout = SharedLayout((min(shape[-2], 32), shape[-1]), element_bytes, swizzle)
         return max(ldmatrix_conflicts(layout), copy_conflicts(layout, CHUNK))
 
     return min(candidates, key=conflicts)

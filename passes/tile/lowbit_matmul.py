@@ -158,7 +158,7 @@ def lowbit_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
     scales, zeros = b.view_global("scales", table, []), b.view_global("zeros", table, [])
     channel_scales = b.view_global("channel_scales", (linear.tiles, bn), [])
     result = b.view_global("result", (-1, n), [m])
-    swizzle = choose_swizzle((8 * bm, bk), bits_of(activation) // 8)
+    swizzle = choose_swizzle((bm, bk), bits_of(activation) // 8)
     lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), activation, swizzle)
     weight_ring = b.alloc_shared("weight_ring", (config.stages, linear.tile_bytes), I8)
     small = (config.stages, per_step, bn)

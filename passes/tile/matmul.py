@@ -91,7 +91,7 @@ def matmul_program(
     lhs = b.view_global("lhs", (-1, k), [m])
     rhs = b.view_global("rhs", (n, k), [])
     result = b.view_global("result", (-1, n), [m])
-    swizzle = choose_swizzle((8 * max(bm, bn), bk), bits_of(element) // 8)
+    swizzle = choose_swizzle((max(bm, bn), bk), bits_of(element) // 8)
     lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), element, swizzle)
     rhs_ring = b.alloc_shared("rhs_ring", (config.stages, bn, bk), element, swizzle)
     i, j = b.times(row, bm), b.times(column, bn)

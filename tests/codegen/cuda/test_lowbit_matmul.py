@@ -12,6 +12,7 @@ from tilecast.dialects.quant.elements import CodebookElement
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.dialects.reference.tile import dtype_of, run_program
 from tilecast.dialects.tile.atoms import BF16, F16
+from tilecast.passes.tile.expand_weight import expand_program
 from tilecast.passes.tile.lowbit_matmul import lowbit_program
 from tilecast.passes.tile.lowbit_packing import linear_for, pack_linear
 from tilecast.passes.tile.matmul import MatmulConfig
@@ -20,8 +21,18 @@ INTEGERS = [f"{kind}{w}" for kind in ("u", "i", "bipolar") for w in range(1, 9)]
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
 CODEBOOKS = ["nf4", "iq4nl", "pow3", "pow5", "kmeans2", "kmeans4", "kmeans8"]
 ALL = [*INTEGERS, "ternary", *(f"bfp{w}" for w in range(2, 9)), *FLOATS, *CODEBOOKS]
-GROUPED = ["u4:g64", "i3:g32", "u2:g128:zf16", "u8:g16", "bfp4:g8", "e3m2:mx", "nf4:g64", "u5:g96"]
-FAST = ["u4:g64", "i3", "e3m2:mx", "nf4:g64", "u1:g16"]
+GROUPED = [
+    "u4:g64",
+    "u1:g16",
+    "i3:g32",
+    "u2:g128:zf16",
+    "u8:g16",
+    "bfp4:g8",
+    "e3m2:mx",
+    "nf4:g64",
+    "u5:g96",
+]
+FAST = ["u4:g64", "e3m2:mx"]
 SMALL = MatmulConfig(1, 2, (1, 2, 4), 3)
 
 
@@ -84,6 +95,22 @@ def check(spelling: str, activation, parts: int = 1) -> None:  # type: ignore[no
 @pytest.mark.parametrize("spelling", FAST)
 def test_formats(spelling: str) -> None:
     check(spelling, F16, parts=2 if spelling == "u4:g64" else 1)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["u4:g64", *(pytest.param(s, marks=pytest.mark.slow) for s in ("e3m2", "i3:g16"))]
+)
+def test_expanded_weights(spelling: str) -> None:
+    n, k = 43, 150
+    tensor = random_weight(spelling, n, k)
+    packed = pack_linear(tensor, linear_for(tensor, F16, SMALL))
+    program = expand_program("expand", packed.linear)
+    arguments = [packed.weight, packed.scales, packed.zeros, packed.channel_scales]
+    found, wanted = np.zeros((n, k), np.float16), np.zeros((n, k), np.float16)
+    EmulatedUnit(emit_unit([program], spelling)).run("expand", *arguments, found)
+    run_program(program, [*arguments, wanted])
+    np.testing.assert_array_equal(found, tensor.dequantize(np.float64).astype(np.float16))
+    np.testing.assert_array_equal(wanted, found)
 
 
 @pytest.mark.slow

@@ -13,6 +13,10 @@ from tilecast.passes.tile.matmul import MatmulConfig, matmul_program
 SHAPE = (35, 72)  # N, K: neither fills tiles
 
 
+def slow(*values):  # type: ignore[no-untyped-def]
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def unit_text(element, config, shape=SHAPE) -> str:  # type: ignore[no-untyped-def]
     return emit_unit([matmul_program("matmul", element, shape, config)], "test")
 
@@ -29,9 +33,9 @@ def arrays(element, m, n, k):  # type: ignore[no-untyped-def]
     ("element", "config"),
     [
         (F16, MatmulConfig(1, 2, (1, 2, 2), 3)),
-        (F16, MatmulConfig(2, 1, (2, 1, 1), 2, 3)),
-        (BF16, MatmulConfig(2, 2, (1, 2, 1), 4)),
-        (F32, MatmulConfig(1, 2, (1, 2, 2), 3)),
+        slow(F16, MatmulConfig(2, 1, (2, 1, 1), 2, 3)),
+        slow(BF16, MatmulConfig(2, 2, (1, 2, 1), 4)),
+        slow(F32, MatmulConfig(1, 2, (1, 2, 2), 3)),
         (I8, MatmulConfig(1, 2, (1, 1, 1), 3, 2)),
     ],
     ids=["f16", "f16-split", "bf16", "tf32", "i8-split"],

@@ -73,7 +73,10 @@ def test_transposition_through_shared_memory() -> None:
     np.testing.assert_array_equal(wanted, x.T)
 
 
-@pytest.mark.parametrize(("columns", "width"), [(72, 16), (36, 8), (34, 4), (33, 0)])
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [(34, 4), *(pytest.param(*c, marks=pytest.mark.slow) for c in ((72, 16), (36, 8), (33, 0)))],
+)
 def test_copies_are_as_wide_as_rows_allow(columns: int, width: int) -> None:
     program = matmul_program("matmul", F16, (9, columns), MatmulConfig(1, 2, (1, 1, 1), 3))
     text = emit_unit([program], "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tilecast.dialects.tile.atoms import F16, F32, I8
 from tilecast.dialects.tile.bank_conflicts import (
     choose_swizzle,
     conflict_degree,
@@ -12,6 +13,9 @@ from tilecast.dialects.tile.bank_conflicts import (
 )
 from tilecast.dialects.tile.register_layout import LayoutError
 from tilecast.dialects.tile.shared_layout import PLAIN, SharedLayout, Swizzle
+from tilecast.dialects.tile.types import bits_of
+from tilecast.passes.tile.matmul import fits, matmul_space
+from tilecast.passes.tile.pipeline import Warps
 
 SHAPES = [(r, c) for r in (8, 16, 64, 128) for c in (16, 32, 64, 96, 128, 256)]
 
@@ -47,3 +51,20 @@ def test_swizzles_that_would_leave_a_row_are_refused() -> None:
         SharedLayout((8, 16), 2, Swizzle(2, 3))
     with pytest.raises(LayoutError, match="shift >= bits"):
         Swizzle(3, 2)
+
+
+def test_programs_have_no_conflicts() -> None:
+    """The rings of every configuration of the matmul space that fits."""
+    kinds = set()
+    for element in (F16, F32, I8):
+        for config in matmul_space():
+            if not fits(element, config):
+                continue
+            warps = Warps(element, config.rows, config.columns, config.repeat)
+            kinds.add((element, warps.tile[2], max(warps.tile[:2])))
+    for element, k, most in kinds:
+        size = bits_of(element) // 8
+        swizzle = choose_swizzle((most, k), size)
+        for rows in (16, 64):
+            layout = SharedLayout((rows, k), size, swizzle)
+            assert ldmatrix_conflicts(layout) == copy_conflicts(layout, 16) == 1
