@@ -24,9 +24,11 @@ from ..codegen.package import StoredPackage, TensorSignature, read_package
 from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
 from .runtime.cache import open_store
 from .runtime.signature import DTYPES, Signature
-from .runtime.toolchain import Toolchain, find_toolchain
+from .runtime.toolchain import CUDA_FLAGS, Toolchain, find_toolchain, toolchain_for
+from .target import resolve_target
 
 FLAGS = ("-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno")
+PARTS = ("src/", "include/", "cuda/")
 LIBRARY = "library.so"
 GLUE = """\
 #include "{name}.h"
@@ -185,15 +187,27 @@ def load_package(directory: str | Path, threads: int | None = None) -> LoadedPac
     PackageError where it is damaged or foreign, CompilerNotFoundError without a C compiler.
     """
     stored = read_package(directory)
-    return LoadedPackage(stored, _build(stored, find_toolchain()), threads)
+    return LoadedPackage(stored, _build(stored, toolchain_of(stored)), threads)
+
+
+def is_cuda(stored: StoredPackage) -> bool:
+    """Whether the kernels of a package are CUDA files, which run here under host emulation."""
+    return any(source.suffix == ".cu" for source in stored.sources)
+
+
+def toolchain_of(stored: StoredPackage) -> Toolchain:
+    """The compiler that builds a package."""
+    return toolchain_for(resolve_target(stored.target)) if is_cuda(stored) else find_toolchain()
 
 
 def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
     """The shared library of a package, from the cache where it was built before."""
     openmp = ("-fopenmp",) if toolchain.openmp else ()
     flags = (f"-std={stored.standard}", *FLAGS, *openmp, *stored.arch_flags)
+    if is_cuda(stored):
+        flags = CUDA_FLAGS
     files = stored.manifest["files"]
-    sources = {name: files[name] for name in sorted(files) if name.startswith(("src/", "include/"))}
+    sources = {name: files[name] for name in sorted(files) if name.startswith(PARTS)}
     parts = {"compiler": toolchain.identity, "flags": " ".join(flags), "sources": str(sources)}
     key = hashlib.blake2b("\0".join(parts.values()).encode(), digest_size=20).hexdigest()
     store = open_store()
@@ -212,11 +226,11 @@ def _compile(stored: StoredPackage, toolchain: Toolchain, flags: Sequence[str]) 
         glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
     except OSError as error:
         raise BuildError(f"no temporary folder to build package {stored.name}: {error}") from error
-    include = f"-I{stored.directory / 'include'}"
+    include = [f"-I{stored.directory / part}" for part in ("include", "cuda")]
     objects = []
     for source in (*stored.sources, glue):
-        objects.append(folder / f"{source.stem}.o")
-        toolchain.compile(source, objects[-1], (*flags, include))
+        objects.append(folder / f"{source.name}.o")
+        toolchain.compile(source, objects[-1], (*flags, *include))
     library = folder / LIBRARY
     toolchain.link(objects, library, flags)
     content = library.read_bytes()

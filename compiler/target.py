@@ -25,8 +25,8 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, c99 (plain C), or sm_80, sm_90
-    (CUDA)."""
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, c99 (plain C), or sm_80
+    or sm_90 (CUDA)."""
     if name == "c99":
         return Machine("c99", "scalar", cores=1)
     if name in GPUS:

@@ -78,7 +78,9 @@ def libm_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """A mathlib function, or the libm one."""
     # CUDA's own functions are within 2 ULP and need no tables.
     on_gpu = prelude.machine.is_gpu
-    own = None if on_gpu else elementary_function(prelude, op.name, _element(op), 1, accuracy_of(op))
+    own = (
+        None if on_gpu else elementary_function(prelude, op.name, _element(op), 1, accuracy_of(op))
+    )
     if own is not None:
         return call(own, *args)
     prelude.include("<math.h>")

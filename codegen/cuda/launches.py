@@ -102,6 +102,8 @@ def _needed(func: FuncOp, group: list[Operation]) -> list[Operation]:
             for value in inner.operands:
                 if not isinstance(value, BlockArgument) and value.owner.parent is body:
                     assert isinstance(value.owner, Operation)
+                    if value.owner in needed:
+                        continue
                     if not isinstance(value.owner, memref.AllocaOp) and not is_side_effect_free(
                         value.owner
                     ):

@@ -87,17 +87,22 @@ class PackageContent:
     inline_weights: bool = False
     static_arena: bool = False
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the kernels are CUDA files."""
+        return any(file.endswith(".cu") for file in self.sources)
+
 
 def check_content(content: PackageContent) -> None:
     """PackageError where `content` does not fit together, before anything is written."""
     name = content.name
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or C_KEYWORD.fullmatch(name):
         raise PackageError(f"package name {name!r}: expected a C identifier such as 'minilm'")
-    reserved = {f"{name}_api.c", f"{name}_weights.c", f"{name}_private.h"}
+    reserved = {f"{name}_api.c", f"{name}_api.cu", f"{name}_weights.c", f"{name}_private.h"}
     for file in content.sources:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.[ch]", file) or file in reserved:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(c|h|cu)", file) or file in reserved:
             raise PackageError(
-                f"source file name {file!r} is reserved or not plain NAME.c / NAME.h"
+                f"source file name {file!r} is reserved or not plain NAME.c, NAME.h or NAME.cu"
             )
     for file in content.ir:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.mlir", file):

@@ -34,7 +34,7 @@ def read_package(directory: str | Path) -> StoredPackage:
     manifest = read_manifest(root)
     check_files(root, manifest)
     try:
-        sources = sorted(f for f in manifest["files"] if f.startswith("src/") and f.endswith(".c"))
+        sources = sorted(f for f in manifest["files"] if is_source(f))
         weights = None if manifest["inline_weights"] else root / "weights.safetensors"
         return StoredPackage(
             directory=root,
@@ -51,6 +51,13 @@ def read_package(directory: str | Path) -> StoredPackage:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{root / MANIFEST}: field missing or of wrong type: {error}") from error
+
+
+def is_source(file: str) -> bool:
+    """Whether a file of a package is a translation unit of the model."""
+    return (file.startswith("src/") and file.endswith(".c")) or (
+        file.startswith("cuda/") and file.endswith(".cu")
+    )
 
 
 def _arch_flag(flag: str) -> str:

@@ -25,7 +25,7 @@ from ..verify.definite import DefiniteInterpreter
 from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
-from .library import CALL_SOURCE
+from .library import CALL_SOURCE, CUDA_CALL_SOURCE
 from .signature import TensorSpec
 
 CHECK_SEED = 1
@@ -59,7 +59,9 @@ def package_content(
         inputs=tuple(map(tensor_signature, signature.inputs)),
         outputs=tuple(map(tensor_signature, signature.results)),
         arena_bytes=artifact.arena_bytes,
-        sources={k: v for k, v in artifact.sources.items() if k != CALL_SOURCE},
+        sources={
+            k: v for k, v in artifact.sources.items() if k not in {CALL_SOURCE, CUDA_CALL_SOURCE}
+        },
         weights=artifact.weights,
         check=check_data(artifact, program, leaves),
         ir=artifact.ir,

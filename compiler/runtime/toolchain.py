@@ -52,7 +52,12 @@ class Toolchain:
 
     def compile(self, source: Path, output: Path, flags: Sequence[str]) -> None:
         """Compile one C file to an object file; BuildError with the compiler's words."""
-        language = ("-x", "c++") if source.suffix == ".cu" else ()
+        language: tuple[str, ...] = ()
+        if source.suffix == ".cu":
+            language = ("-x", "c++")
+        elif any(flag.startswith("-std=c++") for flag in flags):  # C files of a CUDA package
+            flags = [f for f in flags if not f.startswith(("-std=c++", "-fno-gnu-unique"))]
+            language = ("-x", "c")
         arguments = [*self.command, *flags, *language, "-c", source.name, "-o", str(output)]
         self.run(arguments, source.parent)
 
@@ -164,7 +169,9 @@ def build_library(
         with ThreadPoolExecutor(max_workers=physical_cores()) as pool:
             objects = list(
                 pool.map(
-                    lambda item: build_object(item[0], item[1], toolchain, flags, store, folder, headers),
+                    lambda item: build_object(
+                        item[0], item[1], toolchain, flags, store, folder, headers
+                    ),
                     sorted((n, t) for n, t in units.items() if n not in headers),
                 )
             )

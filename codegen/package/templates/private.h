@@ -4,6 +4,10 @@
 
 #include "@name@.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The generated program: calls the kernels over the arena. */
 void @name@_program(const void *const *inputs, void *const *outputs, const void *const *weights,
                     unsigned char *arena);
@@ -11,5 +15,9 @@ void @name@_program(const void *const *inputs, void *const *outputs, const void 
 /* Set ctx->weights; what it acquires is given back by @name@_release_weights, also on error. */
 int @name@_load_weights(@name@_context *ctx, const char *path);
 void @name@_release_weights(@name@_context *ctx);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
