@@ -1,1 +1,1 @@
-"""CUDA C++ emission: loops with bound axes become kernels, the program a host launcher."""
+"""CUDA C++ emission: loops with bound axes and tile programs become kernels."""
