@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
@@ -47,13 +48,15 @@ class CompileContext(Context):
     """An xDSL context with all dialects loaded, plus what passes may read besides the IR.
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
-    `quantized` has the quantized form of weights by symbol.
+    `quantized` has the quantized form of weights by symbol. `recorded_schedule` gives the schedule
+    that tuning found for a task key, None where it found none.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
     threads: int = 1
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
+    recorded_schedule: Callable[[str], str | None] = lambda key: None
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:
