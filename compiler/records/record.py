@@ -53,6 +53,9 @@ class Record:
         problem = _problem(self)
         if problem:
             raise InvalidInputError(f"a tuning record is not valid: {problem}")
+        for name in ("seconds", "baseline", "noise", "time"):  # 1 and 1.0 are one identity
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""The name of a tuning task: equal for kernels that are the same program, whatever they are called."""
+"""The name of a tuning task: equal for kernels that are the same program, under any name."""
 
 from __future__ import annotations
 

@@ -25,13 +25,13 @@ TEXT = re.compile(r"rules\((.*)\)")
 class RuleChoice:
     """One schedule of the rules; 0 and "rule" leave a decision to them.
 
-    `registers` and `cache` are the shares of the machine's registers and second-level cache to count
+    `registers` and `cache` are the shares of the registers and of the second-level cache to count
     on. `tile_rows` x `tile_vectors` is the register tile of products, `window_blocks` the most
     blocks of channels in a tile of a convolution. `vectors` are done per iteration where nothing
     is accumulated, `unroll` of them at most as straight code where one statement is alone, `chains`
     of them in a factored reduction. Long reductions are cut into blocks of about `depth` terms
-    (`cut`); operands whose vectors are not contiguous are copied to panels (`copy`). `swap` puts the
-    loop over columns outside of that over blocks of rows. `parallel` is "inner" for the second
+    (`cut`); operands whose vectors are not contiguous are copied to panels (`copy`). `swap` puts
+    the loop over columns outside of that over blocks of rows. `parallel` is "inner" for the second
     loop that threads could share.
     """
 

@@ -13,7 +13,7 @@ from math import prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp, StatementOp
-from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
+from ....dialects.schedule import Band, Chain, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..sets import dim_aff, domain_set
