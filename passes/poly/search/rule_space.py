@@ -71,7 +71,7 @@ class RuleSpace:
     @property
     def names(self) -> list[str]:
         """The fields that may matter."""
-        left_out = () if self._has_products else OF_PRODUCTS
+        left_out: tuple[str, ...] = () if self._has_products else OF_PRODUCTS
         left_out += () if self.threads > 1 else OF_THREADS
         return [name for name in VALUES if name not in left_out]
 
