@@ -25,7 +25,7 @@ def costmodel_group() -> None:
 
 @costmodel_group.command("train")
 @DATA
-@click.option("--model", "kind", default="gbdt", show_default=True, help="Kind of model.")
+@click.option("--model", "kind", default="ensemble", show_default=True, help="Kind of model.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True)
 @json_flag
 def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
@@ -34,7 +34,8 @@ def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
     from ...costmodel.models.load import new_model
     from ..tune.training_data import measured
 
-    samples, model = measured(DataSet(data)), new_model(kind)
+    with DataSet.opened(data) as source:
+        samples, model = measured(source), new_model(kind)
     model.update(samples.candidates, samples.seconds)
     model.save(output)
     facts = {

@@ -71,6 +71,7 @@ def package_content(
             "compiler": artifact.compiler,
             "threads": artifact.threads,
             "arena_lower_bound": artifact.arena_lower_bound,
+            "decisions": list(artifact.decisions),
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
         calling=signature.to_json(),

@@ -7,21 +7,16 @@ after:  the same scop with lanes, panels and a `schedule` property
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
-from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
     FixedBitwidthType,
-    ModuleOp,
     StringAttr,
 )
-from xdsl.passes import ModulePass
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ...context import CompileContext
 from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
@@ -33,6 +28,7 @@ from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import block_keys
 from ..softmax.skip_masked_blocks import skip_masked_blocks
 from ..storage import element_bytes
+from .choice import RULES, RuleChoice
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .register_tiles import register_tile
@@ -60,12 +56,14 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
     return machine.lanes(max(widths))
 
 
-def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
+def prepare(scop: ScopOp, machine: Machine, lanes: int, pack: bool = True) -> None:
     """Rewrite statements: pack wide operands, factor reductions into lanes."""
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         contraction = contraction_of(s)
         if extents is None or s.reduction is None or lane_dim(s, extents, lanes) is not None:
+            continue
+        if contraction is not None and not pack:
             continue
         if contraction is not None:
             rows = max((extents[d] for d in contraction.rows), default=1)
@@ -79,20 +77,27 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
                 rfactor(scop, s, dim, lanes)
 
 
-def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
+def choose_schedule(
+    scop: ScopOp, machine: Machine, threads: int, choice: RuleChoice = RULES
+) -> None:
     """Set the `schedule` property; the original order where the rules do not apply."""
     is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
     if not is_box or not scop.is_sequence_of_nests:
         scop.properties["schedule"] = StringAttr("")
         return
+    machine = choice.seen(machine)
     collapse_dims(scop)
     inline_statements(scop)
     lanes = lanes_for(scop, machine)
     blocked = block_keys(scop, machine, lanes)
-    prepare(scop, machine, lanes)
-    rewrites = [] if blocked or lanes == 1 else block_long_reductions(scop, machine, lanes)
+    prepare(scop, machine, lanes, choice.pack)
+    rewrites = (
+        []
+        if blocked or lanes == 1 or not choice.pack
+        else block_long_reductions(scop, machine, lanes)
+    )
     rewritten, _ = apply_schedule(scop, rewrites)
-    steps = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
+    steps = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes, choice.parallel_work)]
     try:
         rewritten, tree = apply_schedule(scop, steps)
         for sums in blocked:
@@ -107,16 +112,3 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
         )
         steps = []
     scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
-
-
-@dataclass(frozen=True)
-class SchedulePass(ModulePass):
-    """Choose a schedule for every scop."""
-
-    name = "schedule"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        assert isinstance(ctx, CompileContext)
-        for scop in op.ops:
-            if isinstance(scop, ScopOp):
-                choose_schedule(scop, ctx.machine, ctx.threads)

@@ -17,22 +17,29 @@ from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..sets import dim_aff, domain_set
+from .choice import PARALLEL_WORK
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
 from .register_tiles import panel_of_copy, rows_class, rows_per_tile, tile_nest
 from .window_tiles import tile_windows, window_update
 
-PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
 CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise element
 
 
-def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> list[Step]:
-    """The steps of the default schedule of `scop`, whose domains are boxes."""
+def tile_and_fuse(
+    scop: ScopOp,
+    machine: Machine,
+    threads: int,
+    lanes: int,
+    parallel_work: int | None = PARALLEL_WORK,
+) -> list[Step]:
+    """The steps of the default schedule of `scop`, whose domains are boxes; threads share it from
+    `parallel_work` weighted operations on."""
     plan = LoopPlan(scop, machine, lanes, threads)
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
-    if threads > 1 and work >= PARALLEL_WORK:
+    if threads > 1 and parallel_work is not None and work >= parallel_work:
         _parallelize(plan, threads)
     return plan.steps
 
