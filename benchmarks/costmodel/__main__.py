@@ -29,6 +29,7 @@ from tilecast.dialects.poly import ScopOp
 from tilecast.passes.poly.rules.choice import RULES, alternatives, random_choice
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.search import ScopCheck, scop_space
+from xdsl.dialects.builtin import ModuleOp
 
 from .corpus import Program, read_program, write_networks, write_polybench, write_random
 
@@ -59,7 +60,7 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
         rewritten = scop.clone()
         choose_schedule(rewritten, machine, program.threads, choice)
         steps = rewritten.properties.pop("schedule")
-        text = str(rewritten)
+        text = str(ModuleOp([rewritten.clone()]))
         task = variants.setdefault(text, f"{program.name}.{len(variants)}")
         if (text, steps) not in seen:
             seen.add((text, steps))
@@ -109,7 +110,7 @@ def build(data: DataSet, work: Path, seconds: float, part: str, count: int, kind
                 speeds,
                 program.name,
             )
-            data.add_task(task, f"builtin.module {{\n{rewritten}\n}}\n")
+            data.add_task(task, str(ModuleOp([rewritten.clone()])))
         total = 0
         for start in range(0, len(drafts), PER_LIBRARY):
             built, failures = build_drafts(

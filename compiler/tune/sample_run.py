@@ -13,6 +13,7 @@ import pickle
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,7 @@ HOPELESS = 6.0  # times the fastest, beyond which a function runs three times on
 LONGEST_PROGRAM = 30
 BATCH_SECONDS = 4e-4  # short functions run several times between two looks at the clock
 PAGE = 4096
+OPENMP = "libgomp.so.1"
 Array = npt.NDArray[Any]
 
 
@@ -49,11 +51,13 @@ def measure_program(folder: Path, threads: int) -> list[Sample]:
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(receive)
-        signal.alarm(LONGEST_PROGRAM)
-        with os.fdopen(send, "wb") as pipe:
-            pickle.dump(timed(folder, functions, threads), pipe)
-        os._exit(0)
+        try:
+            os.close(receive)
+            signal.alarm(LONGEST_PROGRAM)
+            with os.fdopen(send, "wb") as pipe:
+                pickle.dump(timed(folder, functions, threads), pipe)
+        finally:
+            os._exit(0)  # whatever happened: the rest of this program is its parent's
     os.close(send)
     with os.fdopen(receive, "rb") as pipe:
         content = pipe.read()
@@ -100,7 +104,8 @@ class Callable:
 
 def timed(folder: Path, functions: Sequence[BuiltFunction], threads: int) -> list[list[float]]:
     """The times of each function."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    with suppress(OSError):  # without OpenMP, everything runs on one thread
+        ctypes.CDLL(OPENMP).omp_set_num_threads(threads)
     arrays: dict[tuple[Any, ...], Array] = {}
     loaded = [callable_of(folder, f, arrays) for f in functions]
     times: list[list[float]] = [[] for _ in functions]

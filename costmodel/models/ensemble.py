@@ -89,6 +89,8 @@ class EnsembleModel:
 
     def save(self, folder: Path) -> None:
         """A part of LightGBM text per member."""
+        if not self.texts:
+            raise InvalidInputError("this ensemble is not trained; give it samples with `update`")
         texts = {f"member{k}": text.encode() for k, text in enumerate(self.texts)}
         write_description(folder, self.name, **texts)
 

@@ -32,7 +32,7 @@ def decide_schedule(scop: ScopOp, ctx: CompileContext) -> ScopOp:
     """Schedule `scop` and replace it by the variant that is taken, which is returned."""
     offered = [(RULES, scheduled(scop, ctx, RULES))]
     if ctx.cost_model is not None and ctx.hardware is not None and is_small(scop):
-        offered += variants(scop, ctx, str(offered[0][1]))
+        offered += variants(scop, ctx, text_of(offered[0][1]))
     chosen = 0
     if len(offered) > 1:
         chosen = weighed(offered, ctx)
@@ -61,11 +61,16 @@ def variants(scop: ScopOp, ctx: CompileContext, known: str) -> list[tuple[RuleCh
     seen, found = {known}, []
     for choice in alternatives(ctx.threads):
         variant = scheduled(scop, ctx, choice)
-        text = str(variant)
+        text = text_of(variant)
         if text not in seen and variant.schedule is not None and variant.schedule.data:
             seen.add(text)
             found.append((choice, variant))
     return found
+
+
+def text_of(scop: ScopOp) -> str:
+    """Equal for equal scops under equal schedules."""
+    return str(ModuleOp([scop.clone()]))
 
 
 def weighed(offered: list[tuple[RuleChoice, ScopOp]], ctx: CompileContext) -> int:
