@@ -53,12 +53,14 @@ def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
 @costmodel_group.command("eval")
 @DATA
 @click.option("--report", type=click.Path(path_type=Path), help="Markdown file; figures beside it.")
+@click.option("--model", "models", multiple=True, help="Kinds to compare; default: all.")
 @json_flag
-def eval_command(data: Path, report: Path | None, as_json: bool) -> None:
+def eval_command(data: Path, report: Path | None, models: tuple[str, ...], as_json: bool) -> None:
     """Cross-validate every kind of model by whole program and network."""
+    from ...costmodel.models.load import MODELS
     from ..tune.evaluation import evaluate, write_report
 
-    evaluation = evaluate(data)
+    evaluation = evaluate(data, models=models or tuple(MODELS))
     if report is not None:
         write_report(evaluation, report)
     if as_json:
