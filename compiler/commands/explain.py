@@ -64,9 +64,11 @@ def explained(
 ) -> tuple[list[dict[str, Any]], list[Decision]]:
     """The kernels of a model, and what the cost model decided about them."""
     from ...passes.context import CompileContext
-    from ..driver import exported, give_model, resolve_options, resolve_target, thread_count
+    from ..driver import exported, give_model, thread_count
     from ..lowering import Lowered
+    from ..options import resolve_options
     from ..pipeline import PIPELINE, run_stage
+    from ..target import resolve_target
 
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
