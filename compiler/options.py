@@ -73,7 +73,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "cost_model",
         "str",
         None,
-        "model that guides choices: pretrained, roofline, none, or a folder",
+        "model that chooses schedules: none, pretrained, roofline, or a folder",
     ),
 )
 

@@ -1,4 +1,8 @@
-"""The model that a compilation asks: the one that ships, one by name, or one in a folder."""
+"""The model that a compilation asks: none, the one that ships, or one in a folder.
+
+None is the default: on held-out families, what the shipped model decides is not yet faster on
+average than the rules (docs/costmodel.md).
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,15 @@ NAMES = ("pretrained", "roofline", "none")
 
 @lru_cache(maxsize=8)
 def chosen_model(wanted: str | None) -> CostModel | None:
-    """The model called `wanted` (None: the one that ships), or that in the folder `wanted`; None
-    for "none". Of another schema or damaged, the roofline stands in, with a warning."""
+    """The model called `wanted`, or that in the folder `wanted`; None for "none", which is also
+    what is asked where nothing is said. Of another schema or damaged, the roofline stands in, with a warning."""
     from .load import load_model
 
-    if wanted == "none":
+    if wanted in (None, "none"):
         return None
     if wanted == "roofline":
         return RooflineModel()
-    folder = PRETRAINED if wanted in (None, "pretrained") else Path(str(wanted))
+    folder = PRETRAINED if wanted == "pretrained" else Path(str(wanted))
     if not folder.is_dir():
         raise OptionError(
             f"cost_model={wanted!r}: expected {', '.join(NAMES)} or the folder of a model"
@@ -38,8 +42,8 @@ def chosen_model(wanted: str | None) -> CostModel | None:
 
 def model_identity(wanted: str | None) -> str:
     """What the answers of a model depend on, for cache keys."""
-    if wanted in ("none", "roofline"):
-        return str(wanted)
-    folder = PRETRAINED if wanted in (None, "pretrained") else Path(str(wanted))
+    if wanted in (None, "none", "roofline"):
+        return wanted or "none"
+    folder = PRETRAINED if wanted == "pretrained" else Path(str(wanted))
     description = folder / "model.json"
     return description.read_text(encoding="utf-8") if description.exists() else str(folder)

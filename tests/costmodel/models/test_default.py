@@ -12,7 +12,7 @@ from tilecast.dialects.errors import OptionError
 
 
 def test_the_pretrained_model_can_be_read_and_knows_how_sure_it_is():
-    model = chosen_model(None)
+    model = chosen_model("pretrained")
     assert model is not None
     assert model.name == "ensemble"
     assert (PRETRAINED / "README.md").is_file()
@@ -20,6 +20,7 @@ def test_the_pretrained_model_can_be_read_and_knows_how_sure_it_is():
 
 def test_names_and_folders():
     assert chosen_model("none") is None
+    assert chosen_model(None) is None
     roofline = chosen_model("roofline")
     assert roofline is not None
     assert roofline.name == "roofline"
