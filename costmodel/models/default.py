@@ -21,7 +21,8 @@ NAMES = ("pretrained", "roofline", "none")
 @lru_cache(maxsize=8)
 def chosen_model(wanted: str | None) -> CostModel | None:
     """The model called `wanted`, or that in the folder `wanted`; None for "none", which is also
-    what is asked where nothing is said. Of another schema or damaged, the roofline stands in, with a warning."""
+    what is asked where nothing is said. For a model that is of another schema or damaged, the
+    roofline stands in, with a warning."""
     from .load import load_model
 
     if wanted in (None, "none"):
