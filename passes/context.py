@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from xdsl.context import Context
 from xdsl.dialects.arith import Arith
@@ -24,6 +25,11 @@ from ..dialects.quant import QuantizedTensor
 from ..dialects.quant.ops import Quant
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
+
+if TYPE_CHECKING:
+    from ..costmodel.decision import Decision
+    from ..costmodel.features.hardware import Hardware
+    from ..costmodel.models.interface import CostModel
 
 DIALECTS = (
     Builtin,
@@ -49,14 +55,18 @@ class CompileContext(Context):
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
     `quantized` has the quantized form of weights by symbol. `recorded_schedule` gives the schedule
-    that tuning found for a task key, None where it found none.
+    that tuning found for a task key, None where it found none. `cost_model` chooses between
+    candidates on `hardware`, where both are given; `decisions` is what it chose.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
     threads: int = 1
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
-    recorded_schedule: Callable[[str], str | None] = lambda key: None
+    recorded_schedule: Callable[[str], str | None] | None = None
+    cost_model: CostModel | None = None
+    hardware: Hardware | None = None
+    decisions: list[Decision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:

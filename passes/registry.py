@@ -26,7 +26,7 @@ PASSES: dict[str, str] = {
     "collapse-dims": "poly.simplification.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
-    "schedule": "poly.rules.schedule:SchedulePass",
+    "schedule": "poly.rules.decide:SchedulePass",
     "eliminate-dead-statements": (
         "poly.simplification.eliminate_dead_statements:EliminateDeadStatementsPass"
     ),

@@ -98,7 +98,7 @@ def _tile_vectors(
     order = [c for c in outer if c != vector]
     across = None
     if vector is not None:
-        most = choice_of(plan.machine).vectors or POINTWISE_VECTORS
+        most = choice_of(plan.machine).wide or POINTWISE_VECTORS
         vectors = min(most, max(1, plan.extent(group[-1], vector) // plan.lanes))
         panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
         order.insert(len(order) if panel is None else 0, vector)

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
     FixedBitwidthType,
-    ModuleOp,
     StringAttr,
 )
-from xdsl.passes import ModulePass
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
-from ...context import CompileContext
 from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
@@ -35,8 +30,7 @@ from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import block_keys
 from ..softmax.skip_masked_blocks import skip_masked_blocks
 from ..storage import element_bytes
-from ..task_key import task_key
-from .choice import choice_of, parse_recorded
+from .choice import RULES, RuleChoice, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .register_tiles import register_tile
@@ -66,10 +60,13 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
 
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
     """Rewrite statements: pack wide operands, factor reductions into lanes."""
+    choice = choice_of(machine)
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         contraction = contraction_of(s)
         if extents is None or s.reduction is None or lane_dim(s, extents, lanes) is not None:
+            continue
+        if contraction is not None and not choice.pack:
             continue
         if contraction is not None:
             rows = max((extents[d] for d in contraction.rows), default=1)
@@ -77,22 +74,24 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             tile = register_tile(machine, lanes, rows, columns)
             copies = {"rule": lanes > 1 and rows > tile.rows, "always": True, "never": False}
             width = tile.vectors * lanes
-            pack_wide_operand(scop, s, width, copies=copies[choice_of(machine).copy])
+            pack_wide_operand(scop, s, width, copies=copies[choice.copy])
             pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
-                rfactor(scop, s, dim, lanes, choice_of(machine).chains or UNROLL)
+                rfactor(scop, s, dim, lanes, choice.chains or UNROLL)
 
 
-def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
+def choose_schedule(
+    scop: ScopOp, machine: Machine, threads: int, choice: RuleChoice = RULES
+) -> None:
     """Set the `schedule` property; the original order where the rules do not apply."""
     if not has_rules(scop):
         scop.properties["schedule"] = StringAttr("")
         return
     normalize(scop)
     try:
-        steps = schedule_by_rules(scop, machine, threads)
+        steps = schedule_by_rules(scop, choice.seen(machine), threads)
     except IllegalScheduleError as error:
         logging.getLogger(__name__).warning(
             "%s keeps its original order, the default schedule is illegal: %s",
@@ -117,7 +116,7 @@ def apply_recorded(scop: ScopOp, machine: Machine, threads: int, text: str) -> N
         check_is_legal(scop, given)
         steps: Sequence[Step] = given
     else:
-        steps = schedule_by_rules(scop, choice.applied_to(machine), threads, given or None)
+        steps = schedule_by_rules(scop, choice.seen(machine), threads, given or None)
     scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
 
 
@@ -144,7 +143,8 @@ def schedule_by_rules(
     blocked = block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
     if given is None:
-        rewrites = [] if blocked or lanes == 1 else block_long_reductions(scop, machine, lanes)
+        can_cut = not blocked and lanes > 1 and choice_of(machine).pack
+        rewrites = block_long_reductions(scop, machine, lanes) if can_cut else []
         rewritten, _ = apply_schedule(scop, rewrites)
         given = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
     rewritten, tree = apply_schedule(scop, given)
@@ -160,38 +160,3 @@ def check_is_legal(scop: ScopOp, steps: Sequence[Step]) -> None:
     rewritten, tree = apply_schedule(scop, steps)
     check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
     check_vector_loops(tree, rewritten)
-
-
-@dataclass(frozen=True)
-class SchedulePass(ModulePass):
-    """Choose a schedule for every scop."""
-
-    name = "schedule"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        assert isinstance(ctx, CompileContext)
-        for scop in list(op.ops):
-            if isinstance(scop, ScopOp):
-                schedule(ctx, scop)
-
-
-def schedule(ctx: CompileContext, scop: ScopOp) -> None:
-    """The schedule that was recorded for this kernel, else that of the rules."""
-    text = ctx.recorded_schedule(task_key(scop))
-    if text is not None:
-        tried = scop.clone()
-        try:
-            apply_recorded(tried, ctx.machine, ctx.threads, text)
-        except IllegalScheduleError as error:
-            logging.getLogger(__name__).warning(
-                "%s: its recorded schedule no longer applies, tune again: %s",
-                scop.sym_name.data,
-                error,
-            )
-        else:
-            parent = scop.parent_block()
-            assert parent is not None
-            parent.insert_op_after(tried, scop)
-            scop.detach()  # type: ignore[no-untyped-call]
-            return
-    choose_schedule(scop, ctx.machine, ctx.threads)

@@ -23,7 +23,6 @@ from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
 from .register_tiles import panel_of_copy, rows_class, rows_per_tile, tile_nest
 from .window_tiles import tile_windows, window_update
 
-PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
 CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise element
 
 
@@ -33,11 +32,9 @@ def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> l
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
-    parallel = choice_of(machine).parallel
-    if parallel == "rule":
-        parallel = "always" if work >= PARALLEL_WORK else "never"
-    if threads > 1 and parallel != "never":
-        _parallelize(plan, threads, skip=int(parallel == "inner"))
+    choice = choice_of(machine)
+    if threads > 1 and choice.parallel_work is not None and work >= choice.parallel_work:
+        _parallelize(plan, threads, skip=int(choice.inner))
     return plan.steps
 
 

@@ -10,26 +10,38 @@ from typing import Any
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp
 from ..access_patterns import contraction_of
-from ..rules.choice import RuleChoice
+from ..rules.choice import ALWAYS_PARALLEL, PARALLEL_WORK, RULES, RuleChoice, alternatives
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "registers": (0.5, 0.75, 1.0),
-    "cache": (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0),
+    "caches": (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0),
     "tile_rows": (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14),
     "tile_vectors": (0, 1, 2, 3, 4, 6, 8),
     "window_blocks": (0, 1, 2, 3, 6, 8),
-    "vectors": (0, 1, 2, 4, 6, 8),
+    "vectors": (0.5, 1.0),
+    "pack": (False, True),
+    "wide": (0, 1, 2, 4, 6, 8),
     "unroll": (0, 1, 2, 4, 8, 16, 24),
     "chains": (0, 1, 2, 3, 4, 6, 8),
     "depth": (0, 64, 96, 128, 192, 256, 384, 512, 768, 1024),
     "cut": ("rule", "always", "never"),
     "copy": ("rule", "always", "never"),
     "swap": (False, True),
-    "parallel": ("rule", "always", "inner", "never"),
+    "parallel_work": (PARALLEL_WORK, ALWAYS_PARALLEL, None),
+    "inner": (False, True),
 }
 # What has no effect where nothing is multiplied, or where one thread runs.
-OF_PRODUCTS = ("tile_rows", "tile_vectors", "window_blocks", "depth", "cut", "copy", "registers")
-OF_THREADS = ("parallel",)
+OF_PRODUCTS = (
+    "tile_rows",
+    "tile_vectors",
+    "window_blocks",
+    "depth",
+    "cut",
+    "copy",
+    "pack",
+    "registers",
+)
+OF_THREADS = ("parallel_work", "inner")
 
 
 @dataclass(frozen=True)
@@ -42,16 +54,15 @@ class RuleSpace:
 
     def defaults(self) -> Sequence[RuleChoice]:
         """The rules as they are, and what one would try first by hand."""
-        first = [RuleChoice()]
-        if self.threads > 1:
-            first += [RuleChoice(parallel="always"), RuleChoice(parallel="never")]
+        first = [RULES, *alternatives(self.threads)]
         if self._has_products:
-            first += [RuleChoice(tile_vectors=n) for n in (1, 2, 4)] + [RuleChoice(swap=True)]
+            first += [replace(RULES, tile_vectors=n) for n in (1, 2, 4)]
+            first.append(replace(RULES, swap=True))
         return first
 
     def sample(self, rng: Random) -> RuleChoice:
         """Up to four fields at random, the others as they are."""
-        point = RuleChoice()
+        point = RULES
         for _ in range(rng.randint(1, 4)):
             point = self._changed(point, rng)
         return point

@@ -15,7 +15,7 @@ TASK = "ab" * 20
 
 def record(number: int, seconds: float | None = 1e-3, failure: str | None = None) -> Record:
     baseline = None if seconds is None else 2e-3
-    steps = f"rules(tile_rows={number})"
+    steps = f"tile_rows={number}"
     return Record(
         TASK, "linear_0", "zen4", "gcc", 2, steps, seconds, baseline, failure=failure, time=number
     )
@@ -42,7 +42,7 @@ def test_export_and_merge_give_the_same_database(tmp_path: Path) -> None:
 def test_show_has_the_best_and_the_failures(tmp_path: Path) -> None:
     records = [record(1), record(2, 5e-4), record(3, None, "wrong")]
     [fact] = json.loads(run("show", filled(tmp_path / "a.sqlite", records), "--json").stdout)
-    assert (fact["best"], fact["speedup"]) == ("rules(tile_rows=2)", 4.0)
+    assert (fact["best"], fact["speedup"]) == ("tile_rows=2", 4.0)
     assert (fact["records"], fact["failed"]) == (3, "wrong: 1")
 
 
@@ -51,7 +51,7 @@ def test_prune_keeps_the_best_and_what_is_wrong(tmp_path: Path) -> None:
     path = filled(tmp_path / "a.sqlite", [*records, record(10, None, "slow")])
     assert json.loads(run("prune", path, "--keep", 2, "--json").stdout) == {"removed": 7}
     with Database(path) as database:
-        assert [r.steps for r in database.records()] == [f"rules(tile_rows={n})" for n in (1, 2, 9)]
+        assert [r.steps for r in database.records()] == [f"tile_rows={n}" for n in (1, 2, 9)]
 
 
 def test_errors_are_one_line_and_nothing_is_written(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_choices_of_the_rules_pack_weights_and_give_right_results(tmp_path: Path
     task.write(made.text, {a.name: task.initial(a).copy() for a in task.arguments})
     pool, runner = BuildPool(task, 1), RunProcess(task)
     try:
-        for built in pool.build(["rules()", "rules(tile_rows=4)"], 60.0):
+        for built in pool.build(["rules", "tile_rows=4"], 60.0):
             assert isinstance(built, Library)
             assert built.packed
             assert runner.ask("check", built, 60.0)["wrong"] == ""

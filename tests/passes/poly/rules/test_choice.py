@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
+from tilecast.costmodel.data.samples import DataSet
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.rules.choice import RuleChoice, choice_of, parse_recorded
+from tilecast.passes.poly.rules.choice import (
+    RuleChoice,
+    alternatives,
+    choice_of,
+    parse_recorded,
+    random_choice,
+)
 from tilecast.passes.poly.rules.schedule import apply_recorded, choose_schedule
 from tilecast.passes.poly.search.rule_space import RuleSpace
 from tilecast.passes.poly.task_key import task_key
@@ -17,6 +25,7 @@ from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
+SAMPLES = Path(__file__).parents[4] / "benchmarks/costmodel/data"
 AVX2 = Machine("avx2", "avx2", vector_bytes=32)
 LINEAR = """
 func.func private @NAME(%x: tensor<20x48xf32>, %w: tensor<40x48xf32> {tilecast.weight})
@@ -37,24 +46,35 @@ def scop_of(name: str = "one") -> ScopOp:
 
 
 def test_text_and_back() -> None:
-    choice = RuleChoice(registers=0.5, tile_rows=6, swap=True, parallel="inner")
-    assert str(choice) == "rules(registers=0.5, tile_rows=6, swap=True, parallel=inner)"
+    choice = RuleChoice(registers=0.5, tile_rows=6, swap=True, inner=True)
+    assert str(choice) == "registers=0.5, inner=True, tile_rows=6, swap=True"
     assert RuleChoice.parse(str(choice)) == choice
-    assert RuleChoice.parse("rules()") == RuleChoice()
+    assert RuleChoice.parse("rules") == RuleChoice()
+    for other in (*alternatives(2), *(random_choice(2, Random(n)) for n in range(50))):
+        assert RuleChoice.parse(str(other)) == other
+
+
+def test_the_samples_name_choices() -> None:
+    with DataSet.opened(SAMPLES) as data:
+        texts = {sample.choice for sample in data.samples() if sample.choice}
+    assert len(texts) > 50
+    for text in texts:
+        assert str(RuleChoice.parse(text)) == text
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "rules(",
-        "rules(x=1)",
-        "rules(tile_rows=x)",
-        "rules(tile_rows=1000)",
-        "rules(registers=nan)",
-        "rules(swap=1)",
-        "rules(parallel=often)",
-        "rules(tile_rows=1, tile_rows=2)",
-        "rules(cache=1e99)",
+        "rules()",
+        "x=1",
+        "tile_rows=x",
+        "tile_rows=1000",
+        "registers=nan",
+        "swap=1",
+        "inner=often",
+        "tile_rows=1, tile_rows=2",
+        "caches=1e99",
     ],
 )
 def test_other_text_is_refused(text: str) -> None:
@@ -65,7 +85,7 @@ def test_other_text_is_refused(text: str) -> None:
 def test_no_choice_is_the_default_schedule() -> None:
     default, recorded = scop_of(), scop_of()
     choose_schedule(default, AVX2, 2)
-    apply_recorded(recorded, AVX2, 2, "rules()")
+    apply_recorded(recorded, AVX2, 2, "rules")
     assert str(default) == str(recorded)
     assert choice_of(AVX2) == RuleChoice()
 
@@ -74,7 +94,7 @@ def test_steps_can_take_the_place_of_the_rules() -> None:
     given, plain = scop_of(), scop_of()
     choose_schedule(given, AVX2, 2)
     assert given.schedule is not None
-    apply_recorded(plain, AVX2, 2, "rules()\n" + given.schedule.data)
+    apply_recorded(plain, AVX2, 2, "rules\n" + given.schedule.data)
     assert str(plain) == str(given)
 
 
@@ -87,7 +107,7 @@ def test_the_key_depends_on_the_program_alone() -> None:
 
 def test_a_choice_changes_the_schedule() -> None:
     texts = set()
-    for choice in ("rules()", "rules(tile_rows=2)", "rules(parallel=always)", "rules(swap=True)"):
+    for choice in ("rules", "tile_rows=2", "parallel_work=1", "swap=True"):
         scop = scop_of()
         apply_recorded(scop, AVX2, 2, choice)
         texts.add(str(scop))
@@ -100,7 +120,7 @@ def test_the_pass_takes_what_is_recorded_and_keeps_the_default_where_it_is_stale
     scop = scop_of()
     key = task_key(scop)
     texts = []
-    for recorded in ("rules(tile_rows=2)", "rules()", "tile(nothing, 4)"):
+    for recorded in ("tile_rows=2", "rules", "tile(nothing, 4)"):
         module = ModuleOp([scop.clone()])
         context = CompileContext(machine=AVX2, threads=2)
         context.recorded_schedule = {key: recorded}.get
