@@ -14,6 +14,7 @@ from .commands.bench import bench_command
 from .commands.cache import cache_group
 from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
+from .commands.db import db_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
 from .commands.profile import profile_command
@@ -61,6 +62,7 @@ for command in (
     targets_command,
     cache_group,
     costmodel_group,
+    db_group,
     doctor_command,
 ):
     main.add_command(command)

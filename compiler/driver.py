@@ -18,6 +18,7 @@ from ..dialects.errors import CacheError, OptionError
 from .logging import Progress, log, warn
 from .options import STAGES, Options, resolve_options
 from .pipeline import GPU_PIPELINE, PIPELINE, ir_file_name, run_stage, write_text
+from .probe.target_speeds import target_speeds
 from .runtime.artifact import Artifact
 from .runtime.cache import Entry, Store, open_store
 from .runtime.key import key_parts, model_key
@@ -33,6 +34,7 @@ from .target import (
 )
 
 if TYPE_CHECKING:
+    from ..passes.context import CompileContext
     from .frontend.kernel_language import BoundKernel, Kernel
     from .kernels.compiled import CompiledKernel
     from .kernels.lowering import Schedule
@@ -280,6 +282,7 @@ def lower(
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
+    give_model(lowered.ctx, settings.cost_model)
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         with progress.stage(stage.name):
             run_stage(stage, lowered.ctx, lowered.module)
@@ -292,6 +295,15 @@ def lower(
         for name, text in lowered.sources.items():
             write_text(settings.dump_dir, name, text)
     return lowered
+
+
+def give_model(ctx: CompileContext, wanted: str | None) -> None:
+    """Let the cost model `wanted` decide, on what is known about the speeds of the target."""
+    from ..costmodel.features.hardware import Hardware
+    from ..costmodel.models.default import chosen_model
+
+    ctx.cost_model = chosen_model(wanted)
+    ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))
 
 
 def stopped(

@@ -140,6 +140,7 @@ class Lowered:
             reduction_length=self.reduction_length,
             compiler=compiler,
             flags=flags,
+            decisions=tuple(d.to_json() for d in self.ctx.decisions),
         )
 
 

@@ -74,7 +74,12 @@ OPTIONS: tuple[OptionSpec, ...] = (
     OptionSpec("dynamic_shapes", "str", None, "dims as in torch.export", available=False),
     OptionSpec("fast_math", "bool", False, "allow inexact float rewrites", available=False),
     OptionSpec("max_memory", "int", None, "upper bound of the arena in bytes", available=False),
-    OptionSpec("cost_model", "str", None, "cost model that guides choices", available=False),
+    OptionSpec(
+        "cost_model",
+        "str",
+        None,
+        "model that chooses schedules: none, pretrained, roofline, or a folder",
+    ),
 )
 
 # Settings of the tool, not of a model: variable -> (default, help).

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from xdsl.context import Context
 from xdsl.dialects.arith import Arith
@@ -24,6 +26,11 @@ from ..dialects.quant.ops import Quant
 from ..dialects.tile.ops import Tile
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
+
+if TYPE_CHECKING:
+    from ..costmodel.decision import Decision
+    from ..costmodel.features.hardware import Hardware
+    from ..costmodel.models.interface import CostModel
 
 DIALECTS = (
     Builtin,
@@ -49,13 +56,19 @@ class CompileContext(Context):
     """An xDSL context with all dialects loaded, plus what passes may read besides the IR.
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
-    `quantized` has the quantized form of weights by symbol.
+    `quantized` has the quantized form of weights by symbol. `recorded_schedule` gives the schedule
+    that tuning found for a task key, None where it found none. `cost_model` chooses between
+    candidates on `hardware`, where both are given; `decisions` is what it chose.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
     threads: int = 1
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
+    recorded_schedule: Callable[[str], str | None] | None = None
+    cost_model: CostModel | None = None
+    hardware: Hardware | None = None
+    decisions: list[Decision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:

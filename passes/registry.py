@@ -27,7 +27,7 @@ PASSES: dict[str, str] = {
     "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
     "schedule-gpu": "poly.rules_gpu.schedule_gpu:ScheduleGpuPass",
-    "schedule": "poly.rules.schedule:SchedulePass",
+    "schedule": "poly.rules.decide:SchedulePass",
     "eliminate-dead-statements": (
         "poly.simplification.eliminate_dead_statements:EliminateDeadStatementsPass"
     ),

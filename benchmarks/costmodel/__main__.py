@@ -1,9 +1,11 @@
-"""Collect samples for the cost model: build schedules of the corpus, then measure them.
+"""Collect samples for the cost model.
 
-    python -m benchmarks.costmodel build --seconds 500      # shares the machine with others
-    python -m benchmarks.costmodel measure --seconds 100    # needs the machine for itself
+    python -m benchmarks.costmodel programs                # kernels of networks, affine programs
+    python -m benchmarks.costmodel build --seconds 500     # shares the machine with others
+    python -m benchmarks.costmodel measure --seconds 100   # needs the machine for itself
+    python -m benchmarks.costmodel pack                    # what is committed
 
-Both continue where the last run ended.
+Each continues where its last run ended. Several builds may run at a time, as --part 0/2 and 1/2.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -18,84 +21,154 @@ from tilecast.compiler.probe.probe import known_speeds
 from tilecast.compiler.runtime.cache import open_store
 from tilecast.compiler.runtime.toolchain import find_toolchain
 from tilecast.compiler.target import native_machine
-from tilecast.compiler.tune.collect import Effort, build_schedules, draw, measure_schedules
-from tilecast.compiler.tune.task import MeasureTask
-from tilecast.compiler.tune.worker_process import WorkerDied, WorkerTimeout
-from tilecast.costmodel.data.samples import DataSet, Task
-from tilecast.dialects.errors import TilecastError
+from tilecast.compiler.tune.draw import Effort, draw
+from tilecast.compiler.tune.sample_build import BUILT, Draft, build_drafts
+from tilecast.compiler.tune.training_data import read_scop
+from tilecast.costmodel.data.samples import ARCHIVE, DataSet, Sample, Task
+from tilecast.dialects.poly import ScopOp
+from tilecast.passes.poly.rules.choice import RULES, alternatives, random_choice
+from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.search import ScopCheck, scop_space
+from xdsl.dialects.builtin import ModuleOp
 
-from .corpus import Source, sources
+from .corpus import Program, read_program, write_networks, write_polybench, write_random
 
 FOLDER = Path(__file__).parent / "data"
 WORK = Path(__file__).parents[2] / "build" / "costmodel"
+PER_LIBRARY = 12
+DRAWN = Effort(schedules=9, proposals=60, drawing_seconds=6.0)
 
 
-def build(data: DataSet, work: Path, seconds: float, effort: Effort, only: list[str]) -> None:
-    """Draw and build schedules of the sources that are not done, for about `seconds`."""
-    end = time.monotonic() + seconds
-    for source in sources():
-        done = work / f"{source.family}.done"
-        if done.exists() or (only and source.family not in only):
-            continue
-        if time.monotonic() > end:
+def programs(work: Path, count: int) -> None:
+    """Write all programs."""
+    write_polybench(work)
+    write_random(work, count)
+    for line in write_networks(work):
+        print(line, file=sys.stderr, flush=True)
+
+
+def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iterator[Draft]:
+    """What the rules make of their own choice, of the alternatives, and of random ones."""
+    variants: dict[str, str] = {}
+    seen = set()
+    machine = native_machine()
+    choices = [RULES, *alternatives(program.threads)]
+    for number in range(4 * count):
+        if len(seen) == count:
             return
-        try:
-            build_source(source, data, work, effort, end)
-        except (TilecastError, WorkerDied, WorkerTimeout) as error:
-            print(f"{source.family}: {type(error).__name__}: {error}", file=sys.stderr)
-        if time.monotonic() < end:
-            done.touch()
+        choice = choices[number] if number < len(choices) else random_choice(program.threads, rng)
+        rewritten = scop.clone()
+        choose_schedule(rewritten, machine, program.threads, choice)
+        steps = rewritten.properties.pop("schedule")
+        text = str(ModuleOp([rewritten.clone()]))
+        task = variants.setdefault(text, f"{program.name}.{len(variants)}")
+        if (text, steps) not in seen:
+            seen.add((text, steps))
+            yield Draft(task, rewritten, steps.data, str(choice))  # type: ignore[attr-defined]
 
 
-def build_source(source: Source, data: DataSet, work: Path, effort: Effort, end: float) -> None:
-    """All tasks of one source."""
+def affine_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iterator[Draft]:
+    """Schedules of the search space."""
+    space = scop_space(scop, native_machine(), program.threads)
+    effort = Effort(count, DRAWN.proposals, DRAWN.drawing_seconds)
+    for steps in draw(space, ScopCheck(scop), effort, rng):
+        yield Draft(program.name, scop, steps)
+
+
+def build(data: DataSet, work: Path, seconds: float, part: str, count: int, kind: str) -> None:
+    """Draw and build schedules of programs that have none, for about `seconds`."""
+    end = time.monotonic() + seconds
     machine, toolchain = native_machine(), find_toolchain()
     speeds = known_speeds(machine, toolchain, open_store())
-    for name, made in source.tasks(work):
-        if (made.task.folder / "built.done").exists():
-            continue
+    number, of = map(int, part.split("/"))
+    folders = sorted((work / "programs").iterdir())
+    Random(0).shuffle(folders)
+    for folder in folders[number::of]:
         if time.monotonic() > end:
             return
-        threads = made.task.threads
-        task = Task(name, source.family, machine, threads, toolchain.identity, speeds)
-        space = scop_space(made.scop, machine, threads)
-        texts = list(draw(space, ScopCheck(made.scop), effort, Random(name)))
-        data.add_task(task, made.text)
-        count = build_schedules(made.task, name, texts, data, effort, workers=2)
-        (made.task.folder / "built.done").write_text(name)
-        print(f"{name}: {count} schedules", file=sys.stderr, flush=True)
+        if (folder / "tried").exists():
+            continue
+        program, text = read_program(folder)
+        if kind not in ("any", program.space):
+            continue
+        (folder / "tried").touch()
+        scop, rng = read_scop(text), Random(program.name)
+        make = rule_drafts if program.space == "rules" else affine_drafts
+        try:
+            drafts = list(make(program, scop, rng, count))
+        except Exception as error:
+            print(f"{program.name}: {type(error).__name__}: {error}"[:300], file=sys.stderr)
+            continue
+        tasks = {d.task: d.scop for d in drafts}
+        for name, rewritten in tasks.items():
+            task = Task(
+                name,
+                program.family,
+                machine,
+                program.threads,
+                toolchain.identity,
+                speeds,
+                program.name,
+            )
+            data.add_task(task, str(ModuleOp([rewritten.clone()])))
+        total = 0
+        for start in range(0, len(drafts), PER_LIBRARY):
+            built, failures = build_drafts(
+                drafts[start : start + PER_LIBRARY], folder, machine, program.threads, toolchain
+            )
+            total += len(built)
+            for draft, why in failures:
+                data.add_sample(
+                    Sample(draft.task, draft.steps, None, failure="lowering", detail=why)
+                )
+        print(f"{program.name}: {total} of {len(drafts)}", file=sys.stderr, flush=True)
 
 
-def measure(data: DataSet, work: Path, seconds: float, effort: Effort) -> None:
-    """Measure what is built, task by task."""
+def measure(data: DataSet, work: Path, seconds: float) -> None:
+    """Measure what is built, program by program."""
+    from tilecast.compiler.tune.sample_run import measure_program
+
     end = time.monotonic() + seconds
-    for done in sorted(work.rglob("built.done")):
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        task, name = MeasureTask.read(done.parent), done.read_text()
-        count = measure_schedules(task, name, data, effort, left)
-        if count:
-            print(f"{name}: {count} measured", file=sys.stderr, flush=True)
+    count = 0
+    for built in sorted((work / "programs").glob(f"*/{BUILT}")):
+        folder = built.parent
+        if (folder / "measured").exists():
+            continue
+        if time.monotonic() > end:
+            break
+        samples = measure_program(folder, read_program(folder)[0].threads)
+        for sample in samples:
+            data.add_sample(sample)
+            count += 1
+        # Where others were at work meanwhile, the next run measures once more.
+        if sum(s.is_noisy for s in samples) * 4 <= len(samples):
+            (folder / "measured").touch()
+    print(f"{count} measured", file=sys.stderr)
 
 
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costmodel", description=__doc__)
-    parser.add_argument("phase", choices=["build", "measure"])
+    parser.add_argument("phase", choices=["programs", "build", "measure", "pack"])
     parser.add_argument("--seconds", type=float, default=100.0)
-    parser.add_argument("--schedules", type=int, default=Effort.schedules, help="per task")
-    parser.add_argument("--only", nargs="+", default=[], metavar="FAMILY")
-    parser.add_argument("--data", type=Path, default=FOLDER)
+    parser.add_argument("--schedules", type=int, default=DRAWN.schedules, help="per program")
+    parser.add_argument("--random", type=int, default=160, help="random programs")
+    parser.add_argument("--part", default="0/1")
+    parser.add_argument("--kind", choices=["any", "rules", "affine"], default="any")
+    parser.add_argument("--data", type=Path, default=WORK / "data")
     parser.add_argument("--work", type=Path, default=WORK)
     options = parser.parse_args()
-    data, effort = DataSet(options.data), Effort(schedules=options.schedules)
+    data = DataSet(options.data)
     options.work.mkdir(parents=True, exist_ok=True)
-    if options.phase == "build":
-        build(data, options.work, options.seconds, effort, options.only)
+    if options.phase == "programs":
+        programs(options.work, options.random)
+    elif options.phase == "build":
+        build(data, options.work, options.seconds, options.part, options.schedules, options.kind)
+    elif options.phase == "measure":
+        measure(data, options.work, options.seconds)
     else:
-        measure(data, options.work, options.seconds, effort)
+        FOLDER.mkdir(exist_ok=True)
+        data.pack(FOLDER / ARCHIVE)
 
 
 if __name__ == "__main__":

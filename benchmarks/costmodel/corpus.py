@@ -1,83 +1,150 @@
-"""The programs that samples are taken of, each with the family that a split keeps together."""
+"""The programs that samples are taken of, as folders: scop.mlir, program.json, integer arguments.
+
+Kernels of networks, PolyBench at several sizes, random affine programs. Each has the family that a
+split keeps together; a kernel that several networks have belongs to the first of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import import_module
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-from tilecast.compiler.runtime.toolchain import find_toolchain
+import numpy as np
 from tilecast.compiler.target import native_machine
-from tilecast.compiler.tune.expectation import record_expectation
-from tilecast.compiler.tune.model_tasks import KernelTask, kernel_tasks
-from tilecast.dialects.errors import TilecastError
+from tilecast.compiler.verify.kernels import random_argument
+from tilecast.dialects.poly import ScopOp
+from tilecast.passes.context import CompileContext
+from tilecast.passes.poly.simplification.collapse_dims import shape_of
+from tilecast.passes.registry import load_pass
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.parser import Parser
 
-from ..models import MODELS
 from ..polybench.benchmark import load_all
-from ..polybench.kernel_task import make_task
+from .random_programs import random_program
+from .zoo import Network, functions, networks
 
-# Small sizes on one thread, middle ones on two: both fit a few dozen runs into a second.
-DATASETS = {"SMALL": 1, "MEDIUM": 2}
-LONGEST_SECONDS = 0.5
-SMALL_NETWORKS = (
-    *("mlp", "resnet18", "bert-tiny", "gpt2-tiny", "vit-tiny"),
-    *("lstm-tiny", "minilm", "minilm-b8"),
-)
-MOST_KERNELS = 6  # of a network: more programs teach more than more layers of one
+DATASETS = ("SMALL", "MEDIUM")
+PROGRAM = "program.json"
+LARGEST_ELEMENTS = 4_000_000
+RANDOM_FAMILIES = 40  # random programs with numbers that agree modulo this are one family
+Space = Literal["rules", "affine"]
 
 
 @dataclass(frozen=True)
-class Source:
-    """A program or network; `tasks` writes its tasks below a folder, results included."""
+class Program:
+    """A program to draw schedules of; `space` says how."""
 
+    name: str
     family: str
-    tasks: Callable[[Path], Iterator[tuple[str, KernelTask]]]
+    threads: int
+    space: Space
 
 
-def sources() -> list[Source]:
-    """PolyBench's kernels and the networks of the examples, taking turns."""
-    kernels = [polybench_source(name) for name in load_all()]
-    networks = [network_source(name) for name in SMALL_NETWORKS]
-    found = []
-    for k, kernel in enumerate(kernels):
-        found.append(kernel)
-        if k < len(networks):
-            found.append(networks[k])
-    return found
+def read_program(folder: Path) -> tuple[Program, str]:
+    """The program in `folder`, and its text."""
+    data = json.loads((folder / PROGRAM).read_text(encoding="utf-8"))
+    return Program(**data), (folder / "scop.mlir").read_text(encoding="utf-8")
 
 
-def polybench_source(name: str) -> Source:
-    """One kernel at the sizes of `DATASETS`."""
+def write_program(work: Path, program: Program, scop: ScopOp) -> Path | None:
+    """The folder of a program; None where there is one with equal text."""
+    text = str(ModuleOp([scop.clone()]))
+    body = text.replace(scop.sym_name.data, "k")
+    digest = hashlib.blake2b(body.encode(), digest_size=12).hexdigest()
+    seen, folder = work / "seen" / digest, work / "programs" / program.name
+    seen.parent.mkdir(parents=True, exist_ok=True)
+    if seen.exists() or sum(np.prod(shape_of(a)) for a in scop.body.block.args) > LARGEST_ELEMENTS:
+        return None
+    seen.touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scop.mlir").write_text(text, encoding="utf-8")
+    (folder / PROGRAM).write_text(json.dumps(asdict(program)), encoding="utf-8")
+    return folder
 
-    def tasks(folder: Path) -> Iterator[tuple[str, KernelTask]]:
-        for dataset, threads in DATASETS.items():
+
+def is_first_time(work: Path, label: str) -> bool:
+    """Whether nobody has asked for `label` before."""
+    done = work / "done" / label
+    done.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def write_networks(work: Path) -> Iterator[str]:
+    """The kernels of all networks, each on one thread or two in turns."""
+    for number, network in enumerate([*networks(), *functions()]):
+        if not is_first_time(work, network.label):
+            continue
+        try:
+            yield f"{network.label}: {write_network(work, network, 1 + number % 2)} kernels"
+        except Exception as error:  # what cannot be compiled is no program
+            yield f"{network.label}: {type(error).__name__}: {str(error)[:200]}"
+
+
+def write_network(work: Path, network: Network, threads: int) -> int:
+    """The kernels of one network; how many are new."""
+    import tilecast
+
+    module, inputs = network.make()
+    structure = tilecast.compile(module, inputs, stop_after="structure", threads=threads)
+    kernels = {op.sym_name.data: op for op in structure.ops if isinstance(op, FuncOp)}
+    scops = structure.clone()
+    context = CompileContext(machine=native_machine(), threads=threads)
+    load_pass("extract-scop")().apply(context, scops)
+    count = 0
+    for scop in [op for op in scops.ops if isinstance(op, ScopOp)]:
+        name = scop.sym_name.data
+        program = Program(f"{network.label}-{name}"[:80], network.family, threads, "rules")
+        folder = write_program(work, program, scop)
+        if folder is None:
+            continue
+        count += 1
+        rng = np.random.default_rng(0)
+        for k, argument in enumerate(kernels[name].body.block.args):
+            value = random_argument(argument, rng)
+            if value.dtype.kind != "f":
+                np.save(
+                    folder / f"a{k}.npy", value.view(np.uint8) if value.dtype == bool else value
+                )
+    return count
+
+
+def write_affine(work: Path, name: str, family: str, threads: int, module: ModuleOp) -> None:
+    """One program of affine loops."""
+    load_pass("extract-affine")().apply(CompileContext(machine=native_machine()), module)
+    [scop] = [op for op in module.ops if isinstance(op, ScopOp)]
+    write_program(work, Program(name, family, threads, "affine"), scop)
+
+
+def write_polybench(work: Path) -> None:
+    """The kernels of PolyBench, small ones on one thread, others on two."""
+    for name, benchmark in load_all().items():
+        for threads, dataset in enumerate(DATASETS, 1):
             label = f"{name}-{dataset.lower()}"
-            made = make_task(load_all()[name], dataset, folder / label, threads)
-            if made.exact_seconds < LONGEST_SECONDS:
-                yield label, KernelTask(made.task, made.scop, made.task.scop_text)
-
-    return Source(name, tasks)
+            if not is_first_time(work, label):
+                continue
+            write_affine(work, label, name, threads, benchmark.bind(dataset).module())
 
 
-def network_source(name: str) -> Source:
-    """The kernels of one network on two threads."""
-
-    def tasks(folder: Path) -> Iterator[tuple[str, KernelTask]]:
-        import tilecast
-
-        module, _, attribute = MODELS[name].partition(":")
-        network, inputs = getattr(import_module(module), attribute)()
-        structure = tilecast.compile(network.eval(), tuple(inputs), stop_after="structure")
-        machine, toolchain = native_machine(), find_toolchain()
-        found = list(kernel_tasks(structure, folder / name, machine, toolchain, machine.cores))
-        for made in found[:: -(-len(found) // MOST_KERNELS) or 1]:
-            try:
-                seconds = record_expectation(made.task, made.text, 10.0)
-            except TilecastError:
-                continue  # takes too long as plain C
-            if seconds < LONGEST_SECONDS:
-                yield f"{name}-{made.scop.sym_name.data}", made
-
-    # Batches of one network are one family.
-    return Source(name.partition("-")[0], tasks)
+def write_random(work: Path, count: int) -> None:
+    """Random programs."""
+    for seed in range(count):
+        if not is_first_time(work, f"random-{seed}"):
+            continue
+        module = Parser(CompileContext(), random_program(seed)).parse_module()
+        assert isinstance(module, ModuleOp)
+        try:
+            module.verify()
+            family = f"random{seed % RANDOM_FAMILIES}"
+            write_affine(work, f"random-{seed}", family, 1 + seed % 2, module)
+        except Exception as error:  # an access outside of an array, say
+            print(f"random-{seed}: {error}", file=sys.stderr)

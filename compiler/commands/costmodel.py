@@ -25,7 +25,7 @@ def costmodel_group() -> None:
 
 @costmodel_group.command("train")
 @DATA
-@click.option("--model", "kind", default="gbdt", show_default=True, help="Kind of model.")
+@click.option("--model", "kind", default="ensemble", show_default=True, help="Kind of model.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True)
 @json_flag
 def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
@@ -34,7 +34,8 @@ def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
     from ...costmodel.models.load import new_model
     from ..tune.training_data import measured
 
-    samples, model = measured(DataSet(data)), new_model(kind)
+    with DataSet.opened(data) as source:
+        samples, model = measured(source), new_model(kind)
     model.update(samples.candidates, samples.seconds)
     model.save(output)
     facts = {
@@ -52,12 +53,14 @@ def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
 @costmodel_group.command("eval")
 @DATA
 @click.option("--report", type=click.Path(path_type=Path), help="Markdown file; figures beside it.")
+@click.option("--model", "models", multiple=True, help="Kinds to compare; default: all.")
 @json_flag
-def eval_command(data: Path, report: Path | None, as_json: bool) -> None:
+def eval_command(data: Path, report: Path | None, models: tuple[str, ...], as_json: bool) -> None:
     """Cross-validate every kind of model by whole program and network."""
+    from ...costmodel.models.load import MODELS
     from ..tune.evaluation import evaluate, write_report
 
-    evaluation = evaluate(data)
+    evaluation = evaluate(data, models=models or tuple(MODELS))
     if report is not None:
         write_report(evaluation, report)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from .kernel_flags import kernel_flags, kernel_keywords
 from .model_argument import LoadedModel, load_model
 from .option_flags import given_options, option_flags
 from .output import json_flag, print_json, print_table
+
+if TYPE_CHECKING:
+    from ...costmodel.decision import Decision
 
 
 @click.command("explain")
@@ -42,9 +45,9 @@ def explain_command(
         else:
             click.echo(str(report))
         return
-    kernels = kernel_facts(compiled_until("fuse", loaded, options))
+    kernels, decisions = explained(loaded, options)
     if as_json:
-        print_json(kernels)
+        print_json({"kernels": kernels, "decisions": [d.to_json() for d in decisions]})
         return
     total = sum(fact["calls"] for fact in kernels)
     click.echo(f"{len(kernels)} kernels, {total} calls")
@@ -52,6 +55,35 @@ def explain_command(
         ["kernel", "calls", "operators", "arguments", "results"],
         [[k["kernel"], k["calls"], k["operators"], k["arguments"], k["results"]] for k in kernels],
     )
+    for decision in decisions:
+        click.echo(str(decision))
+
+
+def explained(
+    loaded: LoadedModel, options: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[Decision]]:
+    """The kernels of a model, and what the cost model decided about them."""
+    from ...passes.context import CompileContext
+    from ..driver import exported, give_model, thread_count
+    from ..lowering import Lowered
+    from ..options import resolve_options
+    from ..pipeline import PIPELINE, run_stage
+    from ..target import resolve_target
+
+    settings = resolve_options(options)
+    machine = resolve_target(settings.target)
+    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings.weights)
+    lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
+    ctx: CompileContext = lowered.ctx
+    give_model(ctx, settings.cost_model)
+    kernels: list[dict[str, Any]] = []
+    for stage in PIPELINE:
+        run_stage(stage, ctx, lowered.module)
+        if stage.name == "fuse":
+            kernels = kernel_facts(lowered.module)
+        if stage.name == "schedule":
+            break
+    return kernels, ctx.decisions
 
 
 def compiled_until(stage: str, loaded: LoadedModel, options: dict[str, Any]) -> Any:

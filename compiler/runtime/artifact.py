@@ -59,6 +59,7 @@ class Artifact:
     seconds: Mapping[str, float] = field(default_factory=dict)
     report: VerifyReport | None = None
     library: Path | None = None
+    decisions: tuple[Mapping[str, Any], ...] = ()
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -79,6 +80,7 @@ class Artifact:
             "weights": index,
             "sources": dict(self.sources),
             "ir": dict(self.ir),
+            "decisions": list(self.decisions),
         }
         return {
             LIBRARY: library,
@@ -120,6 +122,7 @@ class Artifact:
             seconds=data["seconds"],
             report=None if report is None else VerifyReport.from_json(report),
             library=entry.path / LIBRARY,
+            decisions=tuple(data["decisions"]),
         )
 
 

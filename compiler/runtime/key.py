@@ -17,7 +17,9 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from ...costmodel.hardware import Machine
+from ...costmodel.models.default import model_identity
 from ..options import Options
+from ..probe.target_speeds import target_speeds
 from ..quantize import quantized_weights
 from .toolchain import Toolchain
 
@@ -40,6 +42,8 @@ def key_parts(
         "quantized": quantized_digest(program),
         "name": options.name,
         "verify": str(options.verify),
+        "cost model": model_identity(options.cost_model),
+        "speeds": target_speeds(machine).to_json(),
         "machine": repr(machine),
         "threads": str(threads),
         "compiler": toolchain.identity,

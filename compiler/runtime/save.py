@@ -125,6 +125,7 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
             "compiler": artifact.compiler,
             "threads": artifact.threads,
             "arena_lower_bound": artifact.arena_lower_bound,
+            "decisions": list(artifact.decisions),
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
     )

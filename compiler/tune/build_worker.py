@@ -8,12 +8,15 @@ library's facts, or `{"failure": kind, "detail": text}`.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from xdsl.dialects.builtin import FixedBitwidthType, Float32Type, Float64Type, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
@@ -23,8 +26,12 @@ from ...codegen.c import emit_unit
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
+from ...passes.loops.pack_weights import pack_array
+from ...passes.loops.plan_memory import KernelInterface
+from ...passes.poly.rules.schedule import apply_recorded
 from ...passes.registry import load_pass
 from ..options import compiler_environment
+from ..pipeline import PIPELINE
 from .serve import limit_memory, serve
 from .task import MeasureTask
 
@@ -34,6 +41,7 @@ SCHEDULED_TO_LOOPS = (
     "eliminate-common-subexpressions",
     "eliminate-dead-values",
 )
+[MODEL_TO_LOOPS] = [s.passes for s in PIPELINE if s.name == "loops"]
 SHOWN = 1000
 
 
@@ -43,6 +51,17 @@ def scheduled_loops(module: ModuleOp, steps: str, context: CompileContext) -> Fu
     scop.properties["schedule"] = StringAttr(steps)
     for name in SCHEDULED_TO_LOOPS:
         load_pass(name)().apply(context, module)
+    [func] = [op for op in module.ops if isinstance(op, FuncOp)]
+    return func
+
+
+def scheduled_kernel(module: ModuleOp, text: str, context: CompileContext) -> FuncOp:
+    """The kernel of a model under the recorded schedule `text`, as a compilation makes it."""
+    [scop] = [op for op in module.ops if isinstance(op, ScopOp)]
+    apply_recorded(scop, context.machine, context.threads, text)
+    for name in MODEL_TO_LOOPS:
+        if name != "lower-opaque":  # of kernels that are no scops
+            load_pass(name)().apply(context, module)
     [func] = [op for op in module.ops if isinstance(op, FuncOp)]
     return func
 
@@ -69,7 +88,8 @@ class Builder:
         """Build one candidate."""
         start = time.perf_counter()
         try:
-            func = scheduled_loops(self.module.clone(), request["steps"], self.context)
+            lower = scheduled_kernel if self.task.origin == "model" else scheduled_loops
+            func = lower(self.module.clone(), request["steps"], self.context)
         except IllegalScheduleError as error:
             return {"failure": "illegal", "detail": str(error)}
         except Exception as error:  # whatever a candidate makes a pass do is its failure
@@ -96,9 +116,26 @@ class Builder:
         return {
             "library": str(library),
             "scratch": [[list(t.get_shape()), numpy_name(t.element_type)] for t in extra],  # type: ignore[attr-defined]
+            "packed": self.packed(func),
             "lower_s": lowered - start,
             "compile_s": time.perf_counter() - lowered,
         }
+
+    def packed(self, func: FuncOp) -> dict[str, str]:
+        """Files with the weights that the kernel wants in another arrangement, by argument."""
+        interface = KernelInterface(func)
+        files = {}
+        for k, pack in interface.packs.items():
+            argument = self.task.arguments[k]
+            shape = tuple(interface.type_of(k).get_shape())
+            digest = hashlib.blake2b(f"{pack} {shape}".encode(), digest_size=8).hexdigest()
+            path = self.task.folder / f"{argument.name}.{digest}.npy"
+            if not path.exists():
+                part = path.with_suffix(f".{os.getpid()}.part.npy")
+                np.save(part, pack_array(np.array(self.task.initial(argument)), pack, shape))
+                part.rename(path)
+            files[argument.name] = str(path)
+        return files
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...passes.poly.search import Result
@@ -16,18 +16,21 @@ from .worker_process import WorkerDied, WorkerProcess, WorkerTimeout, wait_for_a
 
 @dataclass(frozen=True)
 class Library:
-    """A built candidate. `scratch` has shape and type of what it needs besides the arguments."""
+    """A built candidate. `scratch` has shape and type of what it needs besides the arguments,
+    `packed` files with weights as it wants them, by argument."""
 
     path: str
     scratch: tuple[tuple[tuple[int, ...], str], ...] = ()
     lower_s: float = 0.0
     compile_s: float = 0.0
+    packed: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(answer: dict[str, Any]) -> Library:
         """The library that a build worker speaks of."""
         scratch = tuple((tuple(shape), dtype) for shape, dtype in answer["scratch"])
-        return Library(answer["library"], scratch, answer["lower_s"], answer["compile_s"])
+        seconds = answer["lower_s"], answer["compile_s"]
+        return Library(answer["library"], scratch, *seconds, answer["packed"])
 
 
 def precompile_intrinsics(task: MeasureTask) -> None:

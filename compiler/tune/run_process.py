@@ -29,8 +29,9 @@ class RunProcess:
         if not self._worker.is_running:
             self._loaded.clear()
         if library.path not in self._loaded:
-            request = {"do": "load", "id": library.path, "library": library.path}
-            answer = self._worker.request({**request, "scratch": library.scratch}, START_SECONDS)
+            request: dict[str, Any] = {"do": "load", "id": library.path, "library": library.path}
+            request |= {"scratch": library.scratch, "packed": library.packed}
+            answer = self._worker.request(request, START_SECONDS)
             if "failure" in answer:
                 return answer
             self._loaded.add(library.path)
@@ -41,6 +42,12 @@ class RunProcess:
         runs = 2 if expected < SHORT_SECONDS else 1
         times: list[float] = self.ask("time", library, timeout, runs=runs)["seconds"]
         return times[-1]
+
+    def forget(self, library: Library) -> None:
+        """Let go of the arrays of a library that will not run again."""
+        if self._worker.is_running and library.path in self._loaded:
+            self._loaded.remove(library.path)
+            self._worker.request({"do": "forget", "id": library.path}, START_SECONDS)
 
     def close(self) -> None:
         """End the process."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,10 +26,12 @@ from .task import Argument, MeasureTask
 
 @dataclass
 class Loaded:
-    """A library's function with the scratch arrays it needs besides the arguments."""
+    """A library's function with the scratch arrays it needs besides the arguments, and the weights
+    that it wants in another arrangement."""
 
     function: Any
     scratch: list[GuardedArray]
+    packed: dict[str, GuardedArray] = field(default_factory=dict)
 
 
 def difference(found: Array, expected: Array, bound: float) -> str:
@@ -58,6 +61,7 @@ class Runner:
         self.arrays: dict[str, GuardedArray] = {}
         self.initial = {a.name: task.initial(a) for a in task.arguments}
         self.expected: dict[str, Array] = {}
+        self.packed: WeakValueDictionary[str, GuardedArray] = WeakValueDictionary()
         self.scratch: dict[tuple[int, tuple[int, ...], str], GuardedArray] = {}
         for argument in task.arguments:
             value = self.initial[argument.name]
@@ -77,6 +81,9 @@ class Runner:
             case "time":
                 loaded = self.loaded[request["id"]]
                 return {"seconds": [self.run(loaded) for _ in range(request["runs"])]}
+            case "forget":
+                del self.loaded[request["id"]]
+                return {}
             case "expect":
                 seconds = self.run(self.loaded[request["id"]])
                 self.task.set_expected({a.name: self.arrays[a.name].array for a in self.written})
@@ -100,8 +107,19 @@ class Runner:
             self.scratch_array(k, tuple(shape), dtype)
             for k, (shape, dtype) in enumerate(request["scratch"])
         ]
-        self.loaded[request["id"]] = Loaded(function, scratch)
+        packed = {name: self.packed_array(path) for name, path in request["packed"].items()}
+        self.loaded[request["id"]] = Loaded(function, scratch, packed)
         return {}
+
+    def packed_array(self, path: str) -> GuardedArray:
+        """A weight in another arrangement, shared by the libraries that want the same."""
+        known = self.packed.get(path)
+        if known is None:
+            value = np.load(path, mmap_mode="r", allow_pickle=False)
+            known = self.packed[path] = GuardedArray(value.shape, value.dtype)
+            known.array[...] = value
+            known.forbid_writing()
+        return known
 
     def scratch_array(self, k: int, shape: tuple[int, ...], dtype: str) -> GuardedArray:
         """Scratch number `k`; equal ones of several libraries share memory."""
@@ -118,7 +136,8 @@ class Runner:
                 guarded.poison()
             else:
                 guarded.array[...] = self.initial[argument.name]
-        arrays = [*(self.arrays[a.name] for a in self.task.arguments), *loaded.scratch]
+        given = {**self.arrays, **loaded.packed}
+        arrays = [*(given[a.name] for a in self.task.arguments), *loaded.scratch]
         pointers = [ctypes.c_void_p(a.array.ctypes.data) for a in arrays]
         start = time.perf_counter()
         loaded.function(*pointers)

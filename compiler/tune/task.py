@@ -22,6 +22,7 @@ from ...dialects.errors import InvalidInputError
 
 INTRINSICS = "intrinsics.h"
 Role = Literal["in", "weight", "out", "inout"]
+Origin = Literal["loops", "model"]
 Array = npt.NDArray[Any]
 
 
@@ -51,7 +52,9 @@ class Argument:
 @dataclass(frozen=True)
 class MeasureTask:
     """What a worker needs to know. `compiler` is the command up to the flags, `threads` what
-    OpenMP may use, `memory_bytes` the limit of each worker's address space."""
+    OpenMP may use, `memory_bytes` the limit of each worker's address space. `origin` says whether
+    schedules are those of a model's kernel (choices of the rules too, weights packed) or of loops
+    that were written as such (steps)."""
 
     folder: Path
     function: str
@@ -60,6 +63,7 @@ class MeasureTask:
     compiler: tuple[str, ...]
     threads: int = 1
     memory_bytes: int = 8 * 2**30
+    origin: Origin = "loops"
 
     def initial(self, argument: Argument) -> Array:
         """What `argument` holds before a run, read only."""
@@ -106,6 +110,7 @@ class MeasureTask:
             "compiler": self.compiler,
             "threads": self.threads,
             "memory_bytes": self.memory_bytes,
+            "origin": self.origin,
         }
         (self.folder / "task.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -125,6 +130,7 @@ class MeasureTask:
             tuple(content["compiler"]),
             content["threads"],
             content["memory_bytes"],
+            content["origin"],
         )
 
 

@@ -24,27 +24,31 @@ def measured(data: DataSet) -> Measured:
     for sample in data.samples():
         if sample.seconds is not None and not sample.is_noisy:
             by_task.setdefault(sample.task, []).append(sample)
-    parts, seconds, families, names = [], [], [], []
-    for number, task in enumerate(data.tasks()):
+    parts, seconds, families, names, choices = [], [], [], [], []
+    groups: dict[str, int] = {}
+    for task in data.tasks():
+        group = task.group or task.name
+        number = groups.setdefault(group, len(groups))
         found = described(data, task, by_task.get(task.name, []))
         if not found:
             continue
         hardware = Hardware(task.machine, task.speeds)
-        parts.append(Candidates.of([program for program, _ in found], hardware, number))
-        seconds += [value for _, value in found]
+        parts.append(Candidates.of([program for program, _, _ in found], hardware, number))
+        seconds += [value for _, value, _ in found]
         families += [task.family] * len(found)
-        names += [task.name] * len(found)
+        names += [group] * len(found)
+        choices += [choice for _, _, choice in found]
     if not parts:
         raise InvalidInputError(f"{data.folder} has no measured samples")
     candidates = Candidates.joined(parts)
-    return Measured(candidates, np.array(seconds), tuple(families), tuple(names))
+    return Measured(candidates, np.array(seconds), tuple(families), tuple(names), tuple(choices))
 
 
 def described(
     data: DataSet, task: Task, samples: list[Sample]
-) -> list[tuple[ScheduledProgram, float]]:
-    """The scheduled programs of one task with their seconds; steps that no longer apply are left
-    out."""
+) -> list[tuple[ScheduledProgram, float, str]]:
+    """The scheduled programs of one task with their seconds and choices; steps that no longer
+    apply are left out."""
     if not samples:
         return []
     describe = ScopDescriber(read_scop(data.scop_text(task.name)), task.threads)
@@ -55,7 +59,7 @@ def described(
         except IllegalScheduleError:
             continue
         assert sample.seconds is not None
-        found.append((program, sample.seconds))
+        found.append((program, sample.seconds, sample.choice))
     return found
 
 

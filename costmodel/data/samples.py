@@ -1,8 +1,9 @@
 """A data set: what was measured, and the programs it was measured on.
 
 samples.jsonl      one sample a line; lines are only ever appended
-tasks.jsonl        one task a line: name, family, machine, threads, speeds
+tasks.jsonl        one task a line: name, family, group, machine, threads, speeds
 scops/NAME.mlir    the unscheduled program of task NAME
+data.tar.xz        the same files, packed, where there are no others
 
 Features are no part of it: they are computed from program and schedule, by whatever schema is
 current.
@@ -10,10 +11,15 @@ current.
 
 from __future__ import annotations
 
+import io
 import json
+import lzma
 import os
 import re
+import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +32,17 @@ SCHEMA = 1
 LONGEST_LINE = 1 << 20
 LONGEST_SECONDS = 1e6
 NOISY = 0.2
+ARCHIVE = "data.tar.xz"
+LARGEST_UNPACKED = 1 << 30
+_MEMBER = re.compile(r"(tasks|samples)\.jsonl|scops/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.mlir")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
 
 @dataclass(frozen=True)
 class Task:
     """A program of one size on one machine. `family` is what a split keeps together: all sizes of a
-    program, all kernels of a network."""
+    program, all kernels of a network. Tasks of one `group` are the same program with statements
+    rewritten in different ways; their samples are compared with each other."""
 
     name: str
     family: str
@@ -40,6 +50,7 @@ class Task:
     threads: int
     compiler: str
     speeds: Speeds
+    group: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -51,7 +62,8 @@ class Task:
 @dataclass(frozen=True)
 class Sample:
     """One schedule of a task: the shortest of `runs` times and how far their median was above it,
-    as a share; or the kind of failure."""
+    as a share; or the kind of failure. `choice` is what the rules were told, where they made it;
+    instructions, vector instructions and spills are those in the object code."""
 
     task: str
     steps: str
@@ -60,6 +72,10 @@ class Sample:
     runs: int = 0
     failure: str | None = None
     detail: str = ""
+    choice: str = ""
+    instructions: int | None = None
+    vector_instructions: int | None = None
+    spills: int | None = None
 
     @property
     def is_noisy(self) -> bool:
@@ -91,11 +107,13 @@ class DataSet:
         return [task_of(data) for data in self._lines("tasks.jsonl")]
 
     def samples(self) -> list[Sample]:
-        """All samples, of several of one schedule the last one."""
+        """All samples, of several of one schedule the shortest: disturbances make it longer."""
         found: dict[tuple[str, str], Sample] = {}
         for data in self._lines("samples.jsonl"):
             sample = sample_of(data)
-            found[sample.task, sample.steps] = sample
+            known = found.get((sample.task, sample.steps))
+            if known is None or not is_shorter(known, sample):
+                found[sample.task, sample.steps] = sample
         return list(found.values())
 
     def scop_text(self, task: str) -> str:
@@ -103,6 +121,30 @@ class DataSet:
         if not _NAME.fullmatch(task):
             raise InvalidInputError(f"{task!r} is no name of a task")
         return (self.folder / "scops" / f"{task}.mlir").read_text(encoding="utf-8")
+
+    def pack(self, archive: Path) -> None:
+        """Write all files into one compressed archive."""
+        with tarfile.open(archive, "w:xz", preset=9) as packed:
+            for path in [
+                *sorted(self.folder.glob("*.jsonl")),
+                *sorted(self.folder.glob("scops/*")),
+            ]:
+                info = tarfile.TarInfo(str(path.relative_to(self.folder)))
+                content = path.read_bytes()
+                info.size = len(content)
+                packed.addfile(info, io.BytesIO(content))
+
+    @staticmethod
+    @contextmanager
+    def opened(folder: Path) -> Iterator[DataSet]:
+        """The data set in `folder`, unpacked elsewhere where only the archive is there."""
+        archive = folder / ARCHIVE
+        if (folder / "tasks.jsonl").exists() or not archive.exists():
+            yield DataSet(folder)
+            return
+        with tempfile.TemporaryDirectory() as name:
+            unpack(archive, Path(name))
+            yield DataSet(Path(name))
 
     def _append(self, name: str, data: dict[str, Any]) -> None:
         """One line in one write, so that lines of two processes do not mix."""
@@ -134,6 +176,29 @@ class DataSet:
                 if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
                     raise InvalidInputError(f"{path}:{number}: expected samples of schema {SCHEMA}")
                 yield data
+
+
+def is_shorter(known: Sample, other: Sample) -> bool:
+    """Whether `known` has a time that is shorter than that of `other`."""
+    return known.seconds is not None and (other.seconds is None or known.seconds < other.seconds)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Files of a packed data set; InvalidInputError for other files and absurd sizes."""
+    left = LARGEST_UNPACKED
+    try:
+        with tarfile.open(archive, "r:xz") as packed:
+            for member in packed:
+                left -= member.size
+                if not (member.isfile() and _MEMBER.fullmatch(member.name)) or left < 0:
+                    raise InvalidInputError(f"{archive} is no data set: it holds {member.name!r}")
+                path = folder / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = packed.extractfile(member)
+                assert file is not None
+                path.write_bytes(file.read())
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        raise InvalidInputError(f"{archive} is no data set: {error}") from error
 
 
 def task_of(data: dict[str, Any]) -> Task:

@@ -18,12 +18,13 @@ FEWEST = 5  # candidates of a task below which a ranking says little
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Candidates with their seconds; `families` and `names` are per row."""
+    """Candidates with their seconds; `families`, `names` and `choices` are per row."""
 
     candidates: Candidates
     seconds: Array
     families: tuple[str, ...]
     names: tuple[str, ...]
+    choices: tuple[str, ...]
 
     def chosen(self, rows: Rows) -> Measured:
         """The rows with the numbers `rows`."""
@@ -32,6 +33,7 @@ class Measured:
             self.seconds[rows],
             tuple(self.families[k] for k in rows),
             tuple(self.names[k] for k in rows),
+            tuple(self.choices[k] for k in rows),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,15 @@ class CostModel(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model as plain data."""
+        ...
+
+
+@runtime_checkable
+class Uncertain(Protocol):
+    """A model of several members, whose answers differ where they know little."""
+
+    def log_seconds(self, candidates: Candidates) -> Array:
+        """Members x candidates: the logarithm of what each predicts."""
         ...
 
 

@@ -1,24 +1,21 @@
-"""Models by name, and from files."""
+"""Models by name, and from files; the module of a model is imported when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from ...dialects.errors import InvalidInputError, OptionError
-from .analytic import RandomModel, RooflineModel
 from .files import read_description
-from .gbdt import GbdtModel
 from .interface import CostModel
-from .recursive import RecursiveModel
-from .tokens import TokensModel
 
-MODELS: dict[str, Callable[[], CostModel]] = {
-    "random": RandomModel,
-    "roofline": RooflineModel,
-    "gbdt": GbdtModel,
-    "recursive": RecursiveModel,
-    "tokens": TokensModel,
+MODELS = {
+    "random": "analytic:RandomModel",
+    "roofline": "analytic:RooflineModel",
+    "gbdt": "gbdt:GbdtModel",
+    "ensemble": "ensemble:EnsembleModel",
+    "recursive": "recursive:RecursiveModel",
+    "tokens": "tokens:TokensModel",
 }
 
 
@@ -26,7 +23,9 @@ def new_model(name: str) -> CostModel:
     """An untrained model; OptionError for an unknown name."""
     if name not in MODELS:
         raise OptionError(f"no cost model {name!r}; there are {', '.join(MODELS)}")
-    return MODELS[name]()
+    module, _, attribute = MODELS[name].partition(":")
+    made: CostModel = getattr(import_module(f".{module}", __package__), attribute)()
+    return made
 
 
 def load_model(folder: Path) -> CostModel:
@@ -36,9 +35,23 @@ def load_model(folder: Path) -> CostModel:
         case "random" | "roofline":
             return new_model(kind)
         case "gbdt":
+            from .gbdt import GbdtModel
+
             return GbdtModel.restored(parts)
-        case "recursive" | "tokens":
-            model = RecursiveModel() if kind == "recursive" else TokensModel()
-            model.restore(parts)
-            return model
+        case "ensemble":
+            from .ensemble import EnsembleModel
+
+            return EnsembleModel.restored(parts)
+        case "recursive":
+            from .recursive import RecursiveModel
+
+            recursive = RecursiveModel()
+            recursive.restore(parts)
+            return recursive
+        case "tokens":
+            from .tokens import TokensModel
+
+            tokens = TokensModel()
+            tokens.restore(parts)
+            return tokens
     raise InvalidInputError(f"{folder}: no cost model {kind!r}; there are {', '.join(MODELS)}")

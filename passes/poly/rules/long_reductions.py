@@ -21,6 +21,7 @@ from ..access_patterns import Contraction, contraction_of, panel_width, reductio
 from ..affine_maps import plain_dim
 from ..sets import box_extents
 from ..storage import element_bytes
+from .choice import choice_of
 from .register_tiles import register_tile
 
 DEPTH = 384  # terms per block: a panel of the wide operand then stays near the first-level cache
@@ -57,7 +58,11 @@ def _steps(
     rows, columns = extents[contraction.rows[-1]], extents[contraction.vector_dim]
     tile = register_tile(machine, lanes, rows, columns)
     position = _plain_position(scop, update, narrow, depth)
-    if rows <= tile.rows or position is None or extents[depth] < 2 * DEPTH:
+    choice = choice_of(machine)
+    about = choice.depth or DEPTH
+    if rows <= tile.rows or position is None or extents[depth] < 2 * about:
+        return []
+    if choice.cut == "never":
         return []
     width = tile.vectors * lanes
     pack_wide: list[Rewrite] = []
@@ -68,10 +73,11 @@ def _steps(
         pack_wide.append(Pack(update.sym_name.data, wide, column, width))
     row_bytes = _stride_bytes(update, narrow, contraction.rows[-1])
     panel_bytes = extents[depth] * width * element_bytes(update.sources[wide])
-    if row_bytes % ALIAS_BYTES != 0 and panel_bytes * PANEL_SHARE <= machine.l2_bytes:
+    is_near = row_bytes % ALIAS_BYTES != 0 and panel_bytes * PANEL_SHARE <= machine.l2_bytes
+    if is_near and choice.cut == "rule":
         return []
     name = update.sym_name.data
-    size = _block_size(extents[depth], lanes)
+    size = _block_size(extents[depth], lanes, about)
     return [*pack_wide, Pack(name, narrow, position, size), SplitReduction(name, depth, size)]
 
 
@@ -92,9 +98,9 @@ def _stride_bytes(update: StatementOp, k: int, dim: int) -> int:
     return (stride(array, update.read_maps[k], dim) or 0) * element_bytes(array)
 
 
-def _block_size(extent: int, lanes: int) -> int:
-    """Blocks of about DEPTH iterations, as equal as whole vectors are, an odd number of these:
+def _block_size(extent: int, lanes: int, depth: int) -> int:
+    """Blocks of about `depth` iterations, as equal as whole vectors are, an odd number of these:
     rows of such blocks lie in different cache sets."""
-    blocks = round(extent / DEPTH)
+    blocks = round(extent / depth)
     vectors = ceil(extent / blocks / lanes)
     return lanes * (vectors + 1 - vectors % 2)

@@ -12,6 +12,7 @@ from ..access_patterns import panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
+from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 
 UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
@@ -43,7 +44,12 @@ def register_tile(machine: Machine, lanes: int, rows: int, columns: int) -> Regi
         vectors = min(ceil(columns / lanes), 4)
     else:
         vectors = min(ceil(columns / lanes), 2)
+    choice = choice_of(machine)
+    if choice.tile_vectors:
+        vectors = min(ceil(columns / lanes), choice.tile_vectors)
     most = max(1, (registers - vectors - 1) // vectors)
+    if choice.tile_rows:
+        most = min(most, choice.tile_rows)
     return RegisterTile(ceil(rows / ceil(rows / most)), vectors)
 
 
@@ -92,7 +98,8 @@ def _tile_vectors(
     order = [c for c in outer if c != vector]
     across = None
     if vector is not None:
-        vectors = min(POINTWISE_VECTORS, max(1, plan.extent(group[-1], vector) // plan.lanes))
+        most = choice_of(plan.machine).wide or POINTWISE_VECTORS
+        vectors = min(most, max(1, plan.extent(group[-1], vector) // plan.lanes))
         panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
         order.insert(len(order) if panel is None else 0, vector)
         if panel is None:
@@ -177,6 +184,8 @@ def _tile_registers(
         block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
         outside, inside = _around_block(plan, main, others)
         order = [*outside, rows, *inside, vector, IN_BLOCK]
+        if choice_of(plan.machine).swap:
+            order = [*outside, vector, rows, *inside, IN_BLOCK]
     for name in group:
         inner: list[str] = []
         if rows is not None and tiled:
@@ -244,7 +253,7 @@ def _vectorize_alone(plan: LoopPlan, name: str) -> None:
         plan.close(name, cls)
     plan.step(Split(band, plan.lanes, f"{band}u", f"{band}l"))
     plan.reorder(name, [], [f"{band}u", f"{band}l"])
-    if ceil(extent / plan.lanes) <= UNROLL_LIMIT:
+    if ceil(extent / plan.lanes) <= (choice_of(plan.machine).unroll or UNROLL_LIMIT):
         plan.step(Unroll(f"{band}u"))
     plan.step(Vectorize(f"{band}l", plan.lanes))
 

@@ -66,8 +66,9 @@ def combine_body(update: StatementOp, accumulator: SSAValue) -> Region:
     return Region(block)
 
 
-def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
-    """Factor reduction `update` over `dim` into lanes; False where it has no plain initializer."""
+def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int, chains: int = UNROLL) -> bool:
+    """Factor reduction `update` over `dim` into lanes of `chains` vectors; False where it has no
+    plain initializer."""
     init = initializer_of(scop, update)
     extents = box_extents(update.domain.data)
     block = reduced_block(update, dim)
@@ -78,7 +79,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int) -> bool:
     if start is None or not _may_repeat(start, update.reduction.data):
         return False
     rank = update.rank
-    width = lanes * min(UNROLL, ceil(extents[dim] / lanes))
+    width = lanes * min(chains, ceil(extents[dim] / lanes))
     if block % width != 0:  # a lane would take part in two blocks
         return False
     old = update.target

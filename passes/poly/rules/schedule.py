@@ -7,21 +7,18 @@ after:  the same scop with lanes, panels and a `schedule` property
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
     FixedBitwidthType,
-    ModuleOp,
     StringAttr,
 )
-from xdsl.passes import ModulePass
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ...context import CompileContext
+from ....dialects.schedule import Step
 from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
@@ -33,10 +30,11 @@ from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import block_keys
 from ..softmax.skip_masked_blocks import skip_masked_blocks
 from ..storage import element_bytes
+from .choice import RULES, RuleChoice, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .register_tiles import register_tile
-from .rfactor import rfactor
+from .rfactor import UNROLL, rfactor
 from .tile_and_fuse import tile_and_fuse
 from .window_tiles import lane_dim
 
@@ -62,43 +60,38 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
 
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
     """Rewrite statements: pack wide operands, factor reductions into lanes."""
+    choice = choice_of(machine)
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         contraction = contraction_of(s)
         if extents is None or s.reduction is None or lane_dim(s, extents, lanes) is not None:
             continue
+        if contraction is not None and not choice.pack:
+            continue
         if contraction is not None:
             rows = max((extents[d] for d in contraction.rows), default=1)
             columns = extents[contraction.vector_dim]
             tile = register_tile(machine, lanes, rows, columns)
-            pack_wide_operand(scop, s, tile.vectors * lanes, copies=lanes > 1 and rows > tile.rows)
+            copies = {"rule": lanes > 1 and rows > tile.rows, "always": True, "never": False}
+            width = tile.vectors * lanes
+            pack_wide_operand(scop, s, width, copies=copies[choice.copy])
             pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
-                rfactor(scop, s, dim, lanes)
+                rfactor(scop, s, dim, lanes, choice.chains or UNROLL)
 
 
-def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
+def choose_schedule(
+    scop: ScopOp, machine: Machine, threads: int, choice: RuleChoice = RULES
+) -> None:
     """Set the `schedule` property; the original order where the rules do not apply."""
-    is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
-    if not is_box or not scop.is_sequence_of_nests:
+    if not has_rules(scop):
         scop.properties["schedule"] = StringAttr("")
         return
-    collapse_dims(scop)
-    inline_statements(scop)
-    lanes = lanes_for(scop, machine)
-    blocked = block_keys(scop, machine, lanes)
-    prepare(scop, machine, lanes)
-    rewrites = [] if blocked or lanes == 1 else block_long_reductions(scop, machine, lanes)
-    rewritten, _ = apply_schedule(scop, rewrites)
-    steps = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
+    normalize(scop)
     try:
-        rewritten, tree = apply_schedule(scop, steps)
-        for sums in blocked:
-            skip_masked_blocks(rewritten, sums, tree)
-        check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
-        check_vector_loops(tree, rewritten)
+        steps = schedule_by_rules(scop, choice.seen(machine), threads)
     except IllegalScheduleError as error:
         logging.getLogger(__name__).warning(
             "%s keeps its original order, the default schedule is illegal: %s",
@@ -109,14 +102,61 @@ def choose_schedule(scop: ScopOp, machine: Machine, threads: int) -> None:
     scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
 
 
-@dataclass(frozen=True)
-class SchedulePass(ModulePass):
-    """Choose a schedule for every scop."""
+def apply_recorded(scop: ScopOp, machine: Machine, threads: int, text: str) -> None:
+    """Set the `schedule` property as a search found it: by rules with other choices, or by steps.
 
-    name = "schedule"
+    IllegalScheduleError where it does not apply; `scop` is used up then.
+    """
+    choice, given = parse_recorded(text)
+    if has_rules(scop):
+        normalize(scop)
+    elif choice is not None:
+        raise IllegalScheduleError("the rules do not apply to this kernel")
+    if choice is None:
+        check_is_legal(scop, given)
+        steps: Sequence[Step] = given
+    else:
+        steps = schedule_by_rules(scop, choice.seen(machine), threads, given or None)
+    scop.properties["schedule"] = StringAttr("\n".join(str(s) for s in steps))
 
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        assert isinstance(ctx, CompileContext)
-        for scop in op.ops:
-            if isinstance(scop, ScopOp):
-                choose_schedule(scop, ctx.machine, ctx.threads)
+
+def has_rules(scop: ScopOp) -> bool:
+    """Whether the rules apply: one nest after the other, over boxes."""
+    is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
+    return is_box and scop.is_sequence_of_nests
+
+
+def normalize(scop: ScopOp) -> None:
+    """Drop dims and statements that a schedule need not know of."""
+    collapse_dims(scop)
+    inline_statements(scop)
+
+
+def schedule_by_rules(
+    scop: ScopOp, machine: Machine, threads: int, given: Sequence[Step] | None = None
+) -> Sequence[Step]:
+    """Prepare the statements and return the steps, `given` ones in the place of the rules' own.
+
+    IllegalScheduleError where they are illegal.
+    """
+    lanes = lanes_for(scop, machine)
+    blocked = block_keys(scop, machine, lanes)
+    prepare(scop, machine, lanes)
+    if given is None:
+        can_cut = not blocked and lanes > 1 and choice_of(machine).pack
+        rewrites = block_long_reductions(scop, machine, lanes) if can_cut else []
+        rewritten, _ = apply_schedule(scop, rewrites)
+        given = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
+    rewritten, tree = apply_schedule(scop, given)
+    for sums in blocked:
+        skip_masked_blocks(rewritten, sums, tree)
+    check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
+    check_vector_loops(tree, rewritten)
+    return given
+
+
+def check_is_legal(scop: ScopOp, steps: Sequence[Step]) -> None:
+    """IllegalScheduleError where `steps` do not apply or break a dependence."""
+    rewritten, tree = apply_schedule(scop, steps)
+    check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
+    check_vector_loops(tree, rewritten)

@@ -13,16 +13,16 @@ from math import prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp, StatementOp
-from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
+from ....dialects.schedule import Band, Chain, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..sets import dim_aff, domain_set
+from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
 from .register_tiles import panel_of_copy, rows_class, rows_per_tile, tile_nest
 from .window_tiles import tile_windows, window_update
 
-PARALLEL_WORK = 16384  # below this many weighted operations a kernel stays on one thread
 CONTRACTION_WEIGHT = 8  # multiply-adds are this much cheaper than a pointwise element
 
 
@@ -32,8 +32,9 @@ def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> l
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
-    if threads > 1 and work >= PARALLEL_WORK:
-        _parallelize(plan, threads)
+    choice = choice_of(machine)
+    if threads > 1 and choice.parallel_work is not None and work >= choice.parallel_work:
+        _parallelize(plan, threads, skip=int(choice.inner))
     return plan.steps
 
 
@@ -133,16 +134,18 @@ def _work(plan: LoopPlan) -> int:
     )
 
 
-def _parallelize(plan: LoopPlan, threads: int) -> None:
+def _parallelize(plan: LoopPlan, threads: int, skip: int = 0) -> None:
     """Make the outermost loop of each top-level nest parallel that allows it and has iterations
-    for all threads."""
+    for all threads; `skip` such loops stay as they are."""
     nests = plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,)
     for nest in nests:
-        node: Node = nest
+        node, left = nest, skip
         while isinstance(node, Band) and node.kind == "for":
             if _allows_parallel(plan, node) and _iterations(plan, node) >= threads:
-                plan.step(Parallelize(node.axis))
-                break
+                if left == 0:
+                    plan.step(Parallelize(node.axis))
+                    break
+                left -= 1
             node = node.body
 
 

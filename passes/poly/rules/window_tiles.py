@@ -20,6 +20,7 @@ from ....dialects.schedule import Unroll, Vectorize
 from ..access_patterns import contraction_of, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
+from .choice import choice_of
 from .loop_plan import LoopPlan
 
 MOST_BLOCKS = 4
@@ -127,7 +128,7 @@ def _outer_order(
         for array, access in zip(s.sources[1:], s.read_maps[1:], strict=True)
         if any(plan.dim(update, c) in access.used_dims() for c in blocks)
     ]
-    if sum(weights) <= plan.machine.l2_bytes // 2:
+    if (sum(weights) <= plan.machine.l2_bytes // 2) != choice_of(plan.machine).swap:
         return [*rows, *blocks]
     return [*blocks, *rows]
 
@@ -144,8 +145,9 @@ def _choose_tile(
     extents = [plan.extent(update, c) for c in classes]
     # windows of neighbours share loads, which need registers too
     most = plan.machine.vector_registers // (1 if blocks else 2)
+    most_blocks = choice_of(plan.machine).window_blocks or MOST_BLOCKS
     limits = [
-        min(n, MOST_BLOCKS if c in blocks else most) for c, n in zip(classes, extents, strict=True)
+        min(n, most_blocks if c in blocks else most) for c, n in zip(classes, extents, strict=True)
     ]
     spread = len(rows[-2:])
     best: WindowTile | None = None

@@ -12,6 +12,7 @@ import torch
 from tilecast.costmodel.features.nests import ScheduledProgram, StatementFacts, StatementNest
 from tilecast.costmodel.features.program import PROGRAM_NAMES, ROOFLINE
 from tilecast.costmodel.features.statement import STATEMENT_NAMES
+from tilecast.costmodel.models import ensemble
 from tilecast.costmodel.models.files import DESCRIPTION, digest
 from tilecast.costmodel.models.interface import Candidates, slowdowns
 from tilecast.costmodel.models.load import MODELS, load_model, new_model
@@ -54,7 +55,9 @@ def trained():
     gbdt.rounds, recursive.epochs = 60, 25
     for model in (gbdt, recursive):
         model.update(*samples(30, 20, 0))
-    return {"gbdt": gbdt, "recursive": recursive}
+    several = new_model("ensemble")
+    several.update(*samples(30, 20, 0))
+    return {"gbdt": gbdt, "recursive": recursive, "ensemble": several}
 
 
 @pytest.mark.parametrize("name", ["gbdt", "recursive"])
@@ -96,12 +99,21 @@ def test_models_come_back_from_their_files(trained, tmp_path):
             assert again.seconds(unseen) == pytest.approx(model.seconds(unseen))
 
 
+def test_trees_in_numpy_say_what_lightgbm_says(trained, monkeypatch):
+    unseen, _ = samples(3, 20, 2)
+    model = trained["ensemble"]
+    quick = model.log_seconds(unseen)
+    assert np.ptp(quick, axis=0).max() > 0  # members are not the same
+    monkeypatch.setattr(ensemble, "FEW", 0)
+    assert model.log_seconds(unseen) == pytest.approx(quick)
+
+
 def test_importance_finds_the_feature_that_matters(trained):
     assert next(iter(trained["gbdt"].importance())) == PROGRAM_NAMES[20]
 
 
 def test_untrained_and_unknown_models_are_refused():
-    for name in ("gbdt", "recursive", "tokens"):
+    for name in ("gbdt", "ensemble", "recursive", "tokens"):
         with pytest.raises(InvalidInputError, match="not trained"):
             new_model(name).predict(samples(1, 2, 0)[0])
     with pytest.raises(OptionError, match="there are random, roofline"):

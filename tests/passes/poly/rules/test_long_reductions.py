@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tilecast.passes.poly.rules import long_reductions, tile_and_fuse
+from tilecast.passes.poly.rules import long_reductions
+from tilecast.passes.poly.rules.choice import ALWAYS_PARALLEL, RuleChoice
 from tilecast.passes.poly.rules.schedule import choose_schedule
 
+SHARED = RuleChoice(parallel_work=ALWAYS_PARALLEL)
 # Rows, reduction, columns: partial tiles of rows, columns and blocks, wide and tall.
 SHAPES = [(16, 64, 32), (17, 70, 35), (33, 67, 5), (19, 97, 130), (60, 65, 17)]
 
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reductions of tests are long, their rows share cache sets, and they are worth threads."""
+    """Reductions of tests are long, their rows share cache sets."""
     monkeypatch.setattr(long_reductions, "DEPTH", 32)
     monkeypatch.setattr(long_reductions, "ALIAS_BYTES", 4)
-    monkeypatch.setattr(tile_and_fuse, "PARALLEL_WORK", 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -28,7 +29,7 @@ def test_blocks_keep_the_meaning(
     kernel = build(builder, *shape)
     for threads in (1, 2):
         scop = kernel.scop()
-        choose_schedule(scop, machines["avx512"], threads)
+        choose_schedule(scop, machines["avx512"], threads, SHARED)
         assert "split_reduction" in scop.schedule.data
         assert ("parallelize" in scop.schedule.data) == (threads == 2)
         kernel.check_lowered(scop)
@@ -39,7 +40,7 @@ def test_threads_leave_the_sums_as_they_are(build: Any, machines: dict[str, Any]
     rewrites = set()
     for threads in (1, 2, 7):
         scop = build("matmul", 60, 65, 40).scop()
-        choose_schedule(scop, machines["avx512"], threads)
+        choose_schedule(scop, machines["avx512"], threads, SHARED)
         lines = scop.schedule.data.splitlines()
         rewrites.add(tuple(s for s in lines if s.startswith(("pack", "split_reduction"))))
     assert len(rewrites) == 1
@@ -53,5 +54,5 @@ def test_short_reductions_and_few_rows_stay_whole(
     build: Any, machines: dict[str, Any], builder: str, shape: tuple[int, ...]
 ) -> None:
     scop = build(builder, *shape).scop()
-    choose_schedule(scop, machines["avx512"], 1)
+    choose_schedule(scop, machines["avx512"], 1, SHARED)
     assert "split_reduction" not in scop.schedule.data

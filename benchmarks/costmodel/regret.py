@@ -1,0 +1,81 @@
+"""Networks compiled with the model's decisions and without, timed in turns.
+
+python -m benchmarks.costmodel.regret --model bert mlp --json benchmarks/results/decisions.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import tilecast
+import torch
+
+from ..machine import describe_machine
+from ..models import MODELS, load_model
+
+ROUNDS = 40
+SECONDS = 2.0
+SIDES = {"rules": "none", "model": "pretrained"}
+
+
+def compared(name: str) -> dict[str, Any]:
+    """Medians of interleaved runs, how many decisions went against the rules, compile seconds."""
+    network, inputs = load_model(name)
+    compiled, facts = {}, {}
+    for side, cost_model in SIDES.items():
+        start = time.perf_counter()
+        compiled[side] = tilecast.compile(network, inputs, cost_model=cost_model)
+        facts[f"{side} compile seconds"] = round(time.perf_counter() - start, 2)
+    decisions = compiled["model"].artifact.decisions
+    changed = [d for d in decisions if d["chosen"] != "rules"]
+    times: dict[str, list[float]] = {side: [] for side in SIDES}
+    end = time.monotonic() + SECONDS
+    with torch.inference_mode():
+        for run in compiled.values():
+            run(*inputs)
+        for k in range(ROUNDS):
+            for side in list(SIDES)[:: 1 if k % 2 else -1]:
+                start = time.perf_counter()
+                compiled[side](*inputs)
+                times[side].append(time.perf_counter() - start)
+            if time.monotonic() > end:
+                break
+    return {
+        "model": name,
+        "rules over model": round(median(times["rules"]) / median(times["model"]), 3),
+        "shortest, rules over model": round(min(times["rules"]) / min(times["model"]), 3),
+        "decisions": len(decisions),
+        "against the rules": len(changed),
+        **facts,
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.costmodel.regret")
+    parser.add_argument("--model", nargs="+", default=list(MODELS))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for name in options.model:
+        rows.append(compared(name))
+        print(json.dumps(rows[-1]), flush=True)
+    if options.json is not None:
+        document = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": "python -m benchmarks.costmodel.regret " + " ".join(sys.argv[1:]),
+            "machine": describe_machine(),
+            "models": rows,
+        }
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

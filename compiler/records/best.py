@@ -1,0 +1,61 @@
+"""Which recorded schedule a kernel gets: the one that beats the default most, where any does.
+
+Times of different sessions do not compare, ratios to the default schedule in the same turns do. The
+luckiest of many measurements looks faster than it is; measurements of a final, with more repeats,
+therefore outrank others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .database import Database
+from .record import Record
+
+FINAL_REPEATS = 25  # what only finals reach
+MARGIN = 0.02  # a schedule has to be faster by this share
+UNCONFIRMED_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class RecordedSchedules:
+    """The records of one kind of machine, for one compiler and number of threads."""
+
+    database: Database
+    target: str
+    compiler: str
+    threads: int
+
+    def of(self, task: str) -> list[Record]:
+        """All records of a kernel."""
+        found = self.database.records(task, self.target, self.threads)
+        return [record for record in found if record.compiler == self.compiler]
+
+    def best(self, task: str) -> Record | None:
+        """The schedule to use; None where the default one is."""
+        return best_record(self.of(task))
+
+
+def best_record(records: Iterable[Record]) -> Record | None:
+    """The record of the fastest schedule; None where none is clearly faster than the default."""
+    known = list(records)
+    broken = {r.steps for r in known if r.failure in ("wrong", "crash")}
+    chosen: dict[str, Record] = {}
+    for record in known:
+        if record.seconds is None or record.steps in broken:
+            continue
+        other = chosen.get(record.steps)
+        if other is None or _trust(record) >= _trust(other):
+            chosen[record.steps] = record
+    finals = [r for r in chosen.values() if r.repeats >= FINAL_REPEATS]
+    margin = MARGIN if finals else UNCONFIRMED_MARGIN
+    ranked = sorted(finals or chosen.values(), key=lambda r: (-r.speedup, r.steps))
+    if not ranked or ranked[0].speedup < 1 + margin:
+        return None
+    return ranked[0]
+
+
+def _trust(record: Record) -> tuple[int, float, str]:
+    """More repeats, then the later one; the identity makes the order total."""
+    return record.repeats, record.time, record.identity

@@ -1,0 +1,66 @@
+"""Decisions that a cost model made: what there was to choose from, what was chosen and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .models.interface import Candidates, CostModel, Uncertain
+
+MARGIN = 0.10  # of predicted time: what is gained less often is within the noise of measurements
+DEVIATIONS = 2.0  # of the members of an ensemble, by which a gain has to exceed zero
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The question for one kernel. `candidates` have labels and predicted seconds, the first being
+    what is done without a model; `gain` is that of the best over it, `doubt` how uncertain it is,
+    both as differences of logarithms."""
+
+    kernel: str
+    question: str
+    candidates: tuple[tuple[str, float], ...]
+    chosen: str
+    gain: float
+    doubt: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = [
+            f"  {'*' if label == self.chosen else ' '} {seconds * 1e6:10.2f} us  {label}"
+            for label, seconds in self.candidates
+        ]
+        why = f"predicted gain {self.gain:+.1%}, uncertain by {self.doubt:.1%}"
+        return "\n".join([f"{self.kernel}: {self.question}: {self.chosen} ({why})", *rows])
+
+
+def weigh(model: CostModel, candidates: Candidates) -> tuple[int, float, float]:
+    """(number of the chosen candidate, gain of the best over candidate 0, its doubt).
+
+    Candidate 0 stays unless the gain exceeds what it may be wrong by: `MARGIN`, or `DEVIATIONS`
+    times the spread of the members' answers to the same question. Without members, it stays.
+    """
+    seconds = np.log(model.seconds(candidates))
+    best = int(np.argmin(seconds))
+    gain = float(seconds[0] - seconds[best])
+    if not isinstance(model, Uncertain):
+        return 0, gain, float("inf")
+    members = model.log_seconds(candidates)
+    doubt = float(np.std(members[:, 0] - members[:, best]))
+    return (best if gain > max(MARGIN, DEVIATIONS * doubt) else 0), gain, doubt
+
+
+def decided(
+    model: CostModel, kernel: str, question: str, labels: Sequence[str], candidates: Candidates
+) -> tuple[int, Decision]:
+    """The number of the candidate that is taken, and the record of it."""
+    chosen, gain, doubt = weigh(model, candidates)
+    seconds = model.seconds(candidates)
+    offered = tuple(zip(labels, map(float, seconds), strict=True))
+    return chosen, Decision(kernel, question, offered, labels[chosen], gain, doubt)

@@ -1,0 +1,87 @@
+"""What decisions without measurements would have cost or gained, on held-out families.
+
+For each kernel of a network that was measured under the rules' own choice and under alternatives,
+a model that has seen nothing of its family decides; the times of both say what that was worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..decision import weigh
+from ..models.load import new_model
+from .evaluate import FOLDS, Measured
+from .splits import family_folds
+
+USUAL = "rules"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One kernel: times of the rules' choice, of the one taken, and of the best there is."""
+
+    name: str
+    usual: float
+    taken: float
+    best: float
+    is_changed: bool
+
+
+def outcomes(data: Measured, offered: Collection[str], kind: str = "ensemble") -> list[Outcome]:
+    """The outcome for every task that has a choice among `offered` besides the usual one."""
+    found = []
+    choices, names = np.array(data.choices), np.array(data.names)
+    for train, test in family_folds(data.families, FOLDS):
+        model = partial(new_model, kind)()
+        part = data.chosen(train)
+        model.update(part.candidates, part.seconds)
+        for name in sorted(set(names[test])):
+            rows = test[names[test] == name]
+            usual = rows[choices[rows] == USUAL]
+            others = rows[np.isin(choices[rows], list(offered))]
+            if len(usual) != 1 or not len(others):
+                continue
+            known = np.concatenate([usual, others])
+            number, _, _ = weigh(model, data.candidates.chosen(known))
+            times = data.seconds[known]
+            found.append(
+                Outcome(
+                    name, float(times[0]), float(times[number]), float(times.min()), number != 0
+                )
+            )
+    return found
+
+
+def decision_table(found: list[Outcome]) -> str:
+    """Kernels, decisions against the rules, and time of the rules over that of the decision."""
+    if not found:
+        return "No kernel was measured under several choices."
+    gains = np.array([o.usual / o.taken for o in found])
+    best = np.array([o.usual / o.best for o in found])
+    changed = gains[[o.is_changed for o in found]]
+    regret = np.array([o.taken / o.best for o in found])
+    total = sum(o.usual for o in found) / sum(o.taken for o in found)
+    lines = [
+        "| what | value |",
+        "|---|---|",
+        f"| kernels | {len(found)} |",
+        f"| decided against the rules | {len(changed)} |",
+        f"| of these faster / slower by more than 2% | {(changed > 1.02).sum()} / "
+        f"{(changed < 0.98).sum()} |",
+        f"| speed over the rules, geometric mean | {geometric(gains):.3f} |",
+        f"| the same where it decided against them | {geometric(changed):.3f} |",
+        f"| worst, best kernel | {gains.min():.2f}, {gains.max():.2f} |",
+        f"| total time of the rules over that of the decisions | {total:.3f} |",
+        f"| the best alternative would give, geometric mean | {geometric(best):.3f} |",
+        f"| regret: time over that of the best alternative | {geometric(regret):.3f} |",
+    ]
+    return "\n".join(lines)
+
+
+def geometric(values: np.ndarray) -> float:
+    """The geometric mean; 1 of nothing."""
+    return float(np.exp(np.log(values).mean())) if len(values) else 1.0
