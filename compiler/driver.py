@@ -81,7 +81,9 @@ def compile(
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else find_toolchain()
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves = exported(
+            model, example_inputs, kwargs, settings.weights, settings.activations
+        )
     if toolchain is None:
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
@@ -117,7 +119,9 @@ def emit(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves = exported(
+            model, example_inputs, kwargs, settings.weights, settings.activations
+        )
     lowered = lower(program, leaves, settings, machine, progress)
     flags = architecture_flags(machine, *ASSUMED_COMPILER)
     artifact = lowered.artifact(settings, machine, thread_count(settings, machine), "none", flags)
@@ -245,6 +249,7 @@ def exported(
     example_inputs: Example | None,
     kwargs: Mapping[str, Any] | None,
     weights: str | Mapping[str, str | None] | None = None,
+    activations: str = "f32",
 ) -> tuple[ExportedProgram, list[Any]]:
     """The exported program, quantized as `weights` says, and the flat leaves of its example."""
     from .frontend.export import export_model, load_exported
@@ -256,7 +261,7 @@ def exported(
         program = model
     else:
         program = export_model(model, example_inputs or (), dict(kwargs or {}))
-    program = with_quantized_weights(program, model, weights)
+    program = with_quantized_weights(program, model, weights, activations)
     if example_inputs is not None:
         return program, tree_leaves((tuple(example_inputs), dict(kwargs or {})))
     if program.example_inputs is None:
@@ -284,7 +289,7 @@ def cache_key_parts(
     """The parts of the cache key of a compilation, for `tilecast cache explain`."""
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, _ = exported(model, example_inputs, kwargs, settings.weights)
+    program, _ = exported(model, example_inputs, kwargs, settings.weights, settings.activations)
     threads = thread_count(settings, machine)
     return key_parts(program, settings, machine, threads, find_toolchain())
 

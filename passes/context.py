@@ -47,13 +47,15 @@ class CompileContext(Context):
     """An xDSL context with all dialects loaded, plus what passes may read besides the IR.
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
-    `quantized` has the quantized form of weights by symbol.
+    `quantized` has the quantized form of weights by symbol; products with them take
+    `activations` as f32 or int8.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
     machine: Machine = field(default_factory=lambda: Machine("scalar", "scalar"))
     threads: int = 1
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
+    activations: str = "f32"
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:
