@@ -24,15 +24,21 @@ def round_activations(x: Tensor) -> Tensor:
 def with_rounded_activations(program: ExportedProgram) -> GraphModule:
     """The graph of `program`, a call of `round_activations` before each such product."""
     if activations_of(program) == "f32":
-        return program.graph_module
+        return as_graph(program)
     quantized = quantized_weights(program)
     specs = program.graph_signature.input_specs
     weights = {spec.arg.name for spec in specs if spec.target in quantized}
-    module = copy.deepcopy(program.graph_module)
+    module = copy.deepcopy(as_graph(program))
     for node in module.graph.nodes:
         if str(node.target) == "aten.linear.default" and node.args[1].name in weights:
             with module.graph.inserting_before(node):
                 rounded = module.graph.call_function(round_activations, (node.args[0],))
             node.update_arg(0, rounded)
     module.recompile()
+    return module
+
+
+def as_graph(program: ExportedProgram) -> GraphModule:
+    """The graph of `program`, which torch types as a module."""
+    module: GraphModule = program.graph_module
     return module

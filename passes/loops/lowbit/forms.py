@@ -58,7 +58,7 @@ class Problem:
     def longest_sum(self) -> int:
         """The largest integer that the sum of a group can be."""
         group = self.format.group or self.columns
-        return 2 * group * 127 * 2**self.format.element.width
+        return 2 * group * 127 * (1 << self.format.element.width)
 
 
 @dataclass(frozen=True)
