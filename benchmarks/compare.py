@@ -2,6 +2,8 @@
 
     python -m benchmarks.compare --model minilm --threads 2 --rounds 10 --output result.json
 
+The file keeps the results of other models and thread counts, so that a table can be taken model by
+model; `--resume` leaves out what the file has. `--summary FILE` prints ratios to the best peers.
 Each engine has a process of its own and is checked against float64 first. Then the parent lets
 them run in turns, a short while each, so that changes of the machine meet all engines alike.
 """
@@ -25,6 +27,7 @@ from .engines import ENGINES, installed_engines
 from .machine import describe_machine
 from .models import MODELS
 
+Results = dict[tuple[str, int], dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[1]
 # Idle OpenMP threads of the engine that ran last keep spinning for up to 200 ms.
 PAUSE_SECONDS = 0.25
@@ -160,11 +163,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.4, help="length of one turn")
-    parser.add_argument("--output", type=Path, help="write the results to this JSON file")
+    parser.add_argument("--output", type=Path, help="add the results to this JSON file")
+    parser.add_argument("--resume", action="store_true", help="skip what the output has already")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="only print what FILE has")
     chosen = parser.parse_args(arguments)
     engines = chosen.engine or installed_engines()
-    results = []
+    if chosen.summary is not None:
+        print(format_summary(read_results(chosen.summary)))
+        return
+    command = "python -m benchmarks.compare " + " ".join(arguments or sys.argv[1:])
+    known = read_results(chosen.output)
     for model in chosen.model:
+        if chosen.resume and (model, chosen.threads) in known:
+            continue
         result = compare(
             model,
             engines,
@@ -174,16 +185,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
             lambda line: print(line, file=sys.stderr),
         )
         print(format_table(result), end="\n\n")
-        results.append(result)
-    if chosen.output is not None:
-        document = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": "python -m benchmarks.compare " + " ".join(arguments or sys.argv[1:]),
-            "machine": describe_machine(),
-            "results": results,
-        }
-        chosen.output.parent.mkdir(parents=True, exist_ok=True)
-        chosen.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        if chosen.output is not None:
+            known[model, chosen.threads] = {"date": now(), "command": command, **result}
+            write_results(chosen.output, known)
+
+
+def now() -> str:
+    """The date of a result."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def read_results(path: Path | None) -> Results:
+    """What an earlier run has written to `path`, by model and threads."""
+    if path is None or not path.exists():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return {(result["model"], result["threads"]): result for result in document["results"]}
+
+
+def write_results(path: Path, results: Results) -> None:
+    """All results as one file; it is replaced at once, so that it is whole at any time."""
+    document = {"machine": describe_machine(), "results": list(results.values())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def format_summary(results: Results) -> str:
+    """Per model: our median, the best peer's time over ours, and Inductor's; geometric means."""
+    lines = [f"{'model':<18}{'threads':>8}{'ms':>10}{'best peer':>14}{'ratio':>8}{'inductor':>10}"]
+    ratios: dict[str, list[float]] = {"best": [], "inductor": []}
+    for (model, threads), result in results.items():
+        peers = {row["engine"]: row for row in result["engines"]}
+        ours = peers.pop("tilecast", None)
+        if ours is None or not peers:
+            continue
+        best = min(peers.values(), key=lambda row: row["median_ms"])
+        found = {"best": best, "inductor": peers.get("inductor")}
+        cells = []
+        for name, row in found.items():
+            ratio = None if row is None else row["median_ms"] / ours["median_ms"]
+            ratios[name] += [] if ratio is None else [ratio]
+            cells.append("-" if ratio is None else format(ratio, ".2f"))
+        lines.append(
+            f"{model:<18}{threads:>8}{ours['median_ms']:>10.3f}{best['engine']:>14}"
+            f"{cells[0]:>8}{cells[1]:>10}"
+        )
+    means = [statistics.geometric_mean(r) if r else float("nan") for r in ratios.values()]
+    return "\n".join([*lines, f"{'geometric mean':<50}{means[0]:>8.2f}{means[1]:>10.2f}"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models that are measured: name -> callable of an example that returns (module, inputs)."""
+"""The models that are measured: name -> callable that returns (module, inputs)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from typing import Any
 import torch
 
 MODELS = {
+    "minilm": "examples.minilm:model",
+    "bert-base": "benchmarks.networks:bert_base",
+    "gpt2-small": "benchmarks.networks:gpt2_small",
+    "gpt2-decode": "benchmarks.networks:gpt2_decode",
+    "vit-b16": "benchmarks.networks:vit_base",
+    "resnet50": "benchmarks.networks:resnet50",
+    "mobilenet-v2": "benchmarks.networks:mobilenet_v2",
+    "efficientnet-b0": "benchmarks.networks:efficientnet_b0",
+    "unet": "benchmarks.networks:unet",
+    "whisper-tiny": "benchmarks.networks:whisper_tiny_encoder",
+    "lstm": "benchmarks.networks:lstm",
+    "minilm-b8": "examples.minilm:batch_of_eight",
     "mlp": "examples.mlp:model",
     "resnet18": "examples.resnet18:model",
-    "bert": "examples.bert:model",
-    "gpt2": "examples.gpt2:model",
-    "vit": "examples.vit:model",
-    "lstm": "examples.lstm:model",
-    "minilm": "examples.minilm:model",
-    "minilm-b8": "examples.minilm:batch_of_eight",
+    "bert-tiny": "examples.bert:model",
+    "gpt2-tiny": "examples.gpt2:model",
+    "vit-tiny": "examples.vit:model",
+    "lstm-tiny": "examples.lstm:model",
 }
 
 

@@ -16,7 +16,9 @@ from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
+from .commands.profile import profile_command
 from .commands.quantize import quantize_command
+from .commands.report import report_command
 from .commands.run import run_command
 from .commands.targets import targets_command
 from .commands.verify import verify_command
@@ -51,7 +53,9 @@ for command in (
     compile_command,
     run_command,
     bench_command,
+    profile_command,
     verify_command,
+    report_command,
     explain_command,
     quantize_command,
     targets_command,

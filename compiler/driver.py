@@ -17,13 +17,13 @@ from ..costmodel.hardware import Machine
 from ..dialects.errors import CacheError, OptionError
 from .logging import Progress, log, warn
 from .options import STAGES, Options, resolve_options
-from .pipeline import PIPELINE, ir_file_name, run_stage, write_text
+from .pipeline import GPU_PIPELINE, PIPELINE, ir_file_name, run_stage, write_text
 from .runtime.artifact import Artifact
 from .runtime.cache import Entry, Store, open_store
 from .runtime.key import key_parts, model_key
-from .runtime.library import CALL_SOURCE, Library, call_unit
+from .runtime.library import Library, call_units
 from .runtime.model import CompiledModel
-from .runtime.toolchain import Toolchain, build_library, find_toolchain
+from .runtime.toolchain import Toolchain, build_library, find_toolchain, toolchain_for
 from .target import (
     architecture_flags,
     native_machine,
@@ -88,7 +88,7 @@ def compile(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     stop = settings.stop_after if settings.stop_after != "build" else None
-    toolchain = None if stop else find_toolchain()
+    toolchain = None if stop else toolchain_for(machine)
     with progress.stage("export"):
         program, leaves, states = exported(
             model, example_inputs, kwargs, settings.weights, settings.activations
@@ -210,7 +210,7 @@ def build(
     lowered = lower(program, leaves, settings, machine, progress)
     flags = toolchain.flags(machine)
     artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
-    units = {**artifact.sources, CALL_SOURCE: call_unit(settings.name)}
+    units = {**artifact.sources, **call_units(settings.name, machine)}
     with progress.stage("build", f"{len(units)} files"):
         library = build_library(units, toolchain, machine, store)
     if settings.verify:
@@ -284,7 +284,7 @@ def lower(
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
-    for stage in PIPELINE:
+    for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         with progress.stage(stage.name):
             run_stage(stage, lowered.ctx, lowered.module)
             lowered.record(stage.name, settings.dump_dir)
@@ -367,8 +367,8 @@ def cache_key_parts(
 
 
 def thread_count(settings: Options, machine: Machine) -> int:
-    """The threads a program runs with: as asked, else every physical core; one for c99."""
-    if machine.name == "c99":
+    """The threads a program runs with: as asked, else every physical core; one for c99 and GPUs."""
+    if machine.name == "c99" or machine.is_gpu:
         return 1
     return settings.threads or physical_cores()
 
@@ -380,6 +380,8 @@ def lacks(here: Machine, machine: Machine) -> list[str]:
 
 def check_runs_here(machine: Machine, target: str) -> None:
     """OptionError where this machine lacks an instruction that `target` uses."""
+    if machine.is_gpu:
+        return  # under host emulation
     if missing := lacks(native_machine(), machine):
         raise OptionError(
             f"target {target!r} needs {', '.join(missing)}, which this machine lacks; "

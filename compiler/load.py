@@ -25,10 +25,11 @@ from ..codegen.package.programs import macro_name
 from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
 from .runtime.cache import open_store
 from .runtime.signature import DTYPES, Signature
-from .runtime.toolchain import Toolchain, find_toolchain
-from .target import native_machine
+from .runtime.toolchain import CUDA_FLAGS, Toolchain, find_toolchain, toolchain_for
+from .target import native_machine, resolve_target
 
 FLAGS = ("-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno")
+PARTS = ("src/", "include/", "cuda/")
 LIBRARY = "library.so"
 GLUE = """\
 #include "{name}.h"
@@ -194,7 +195,17 @@ def load_package(directory: str | Path, threads: int | None = None) -> LoadedPac
     PackageError where it is damaged or foreign, CompilerNotFoundError without a C compiler.
     """
     stored = read_package(directory)
-    return LoadedPackage(stored, _build(stored, find_toolchain()), threads)
+    return LoadedPackage(stored, _build(stored, toolchain_of(stored)), threads)
+
+
+def is_cuda(stored: StoredPackage) -> bool:
+    """Whether the kernels of a package are CUDA files, which run here under host emulation."""
+    return any(source.suffix == ".cu" for source in stored.shared_sources)
+
+
+def toolchain_of(stored: StoredPackage) -> Toolchain:
+    """The compiler that builds a package."""
+    return toolchain_for(resolve_target(stored.target)) if is_cuda(stored) else find_toolchain()
 
 
 def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
@@ -207,8 +218,10 @@ def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
         if other is not program
     )
     flags = (f"-std={stored.standard}", *FLAGS, *openmp, *left_out)
+    if is_cuda(stored):
+        flags = CUDA_FLAGS
     files = stored.manifest["files"]
-    sources = {name: files[name] for name in sorted(files) if name.startswith(("src/", "include/"))}
+    sources = {name: files[name] for name in sorted(files) if name.startswith(PARTS)}
     parts = {
         "compiler": toolchain.identity,
         "flags": " ".join((*flags, *program.arch_flags)),
@@ -240,14 +253,15 @@ def _compile(
         glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
     except OSError as error:
         raise BuildError(f"no temporary folder to build package {stored.name}: {error}") from error
-    shared = (*flags, f"-I{stored.directory / 'include'}", f"-I{stored.directory / 'src'}")
+    include = (f"-I{stored.directory / part}" for part in ("include", "src", "cuda"))
+    shared = (*flags, *include)
     objects = []
     for sources, extra in (
         ((*stored.shared_sources, glue), ()),
         (program.sources, program.arch_flags),
     ):
         for source in sources:
-            objects.append(folder / f"{source.stem}.o")
+            objects.append(folder / f"{source.name}.o")
             toolchain.compile(source, objects[-1], (*shared, *extra))
     library = folder / LIBRARY
     toolchain.link(objects, library, flags)

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import CallOp, FuncOp
 
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
+from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import program_arena
@@ -98,6 +99,14 @@ class Lowered:
     def emit(self, name: str) -> None:
         """Fill `sources`: kernels in files that compile in parallel, and the program."""
         main, kernels = self.functions()
+        machine, prefix = self.ctx.machine, f"{name}_"
+        if machine.is_gpu:
+            for unit in kernel_units(kernels):
+                file = f"{prefix}{unit[0].sym_name.data}.cu"
+                self.sources[file] = emit_cuda_unit(unit, machine, prefix)
+            self.sources[f"{name}.cu"] = emit_cuda_program(main, kernels, name, prefix)
+            self.sources |= cuda_headers()
+            return
         for unit in kernel_units(kernels):
             first = unit[0].sym_name.data
             self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine, prefix=f"{name}_")

@@ -52,7 +52,12 @@ class OptionSpec:
 
 
 OPTIONS: tuple[OptionSpec, ...] = (
-    OptionSpec("target", "str", "native", "machine: native, an x86-64 level, a CPU name, or c99"),
+    OptionSpec(
+        "target",
+        "str",
+        "native",
+        "machine: native, an x86-64 level, a CPU name, c99, sm_80 or sm_90",
+    ),
     OptionSpec("threads", "int", None, "OpenMP threads; default: physical cores of this process"),
     OptionSpec("name", "str", "model", "prefix of the C functions and files"),
     OptionSpec(

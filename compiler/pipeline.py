@@ -54,6 +54,10 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("program", ("plan-memory",)),
 )
 
+GPU_SCHEDULE = Stage("schedule", ("extract-scop", "schedule-gpu"))
+# What is computed is the same on a GPU; who runs which iteration is not.
+GPU_PIPELINE = tuple(GPU_SCHEDULE if stage.name == "schedule" else stage for stage in PIPELINE)
+
 # Affine kernels: loops the user wrote instead of graph ops.
 KERNEL_PIPELINE: tuple[Stage, ...] = (
     Stage("schedule", ("extract-affine", "autoschedule")),

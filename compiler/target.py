@@ -21,6 +21,7 @@ AVX2 = frozenset({"avx2", "fma"})
 # Instructions beyond a level that emitted code uses where a flag allows them: feature -> flag
 EXTENSIONS = {"avx512_vnni": "-mavx512vnni"}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
+GPUS = ("sm_80", "sm_90")
 GENERIC_CACHES: dict[str, Any] = {
     "l1_bytes": 32 * 1024,
     "l2_bytes": 1024 * 1024,
@@ -29,12 +30,15 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or plain C.
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, plain C, or a GPU.
 
-    "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap.
+    "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap;
+    "sm_80" and "sm_90" are CUDA.
     """
     if name in PLAIN_C:
         return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())
+    if name in GPUS:
+        return Machine(name, "scalar", features=("fma",))
     if name == "native":
         return native_machine()
     known = archspec.cpu.TARGETS
@@ -51,7 +55,7 @@ def target_names() -> list[str]:
     """Every name that `resolve_target` takes, sorted; the general ones first."""
     cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
     levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
-    return ["native", *PLAIN_C, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+    return ["native", *PLAIN_C, *GPUS, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
 
 
 def portable_targets(machine: Machine) -> tuple[str, ...]:
@@ -109,7 +113,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
 
     The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
     """
-    if machine.name in {*PLAIN_C, "native"}:
+    if machine.name in {*PLAIN_C, "native"} or machine.is_gpu:
         return ()
     cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
     try:

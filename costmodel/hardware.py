@@ -26,6 +26,11 @@ class Machine:
     l3_bytes: int = 32 * 1024 * 1024
 
     @property
+    def is_gpu(self) -> bool:
+        """Whether kernels are CUDA; the name is then the compute capability, such as sm_80."""
+        return self.name.startswith("sm_")
+
+    @property
     def has_fma(self) -> bool:
         """Whether a multiply and an add with one rounding are one instruction."""
         return self.isa != "scalar" or "fma" in self.features

@@ -27,6 +27,10 @@ class BuildError(TilecastError):
     """The C compiler refused generated code (a defect of tilecast: report it)."""
 
 
+class DeviceError(TilecastError):
+    """A CUDA kernel, or its emulation, met an error: an access out of bounds, a race, no memory."""
+
+
 class CacheError(TilecastError):
     """The cache folder cannot be read or written."""
 

@@ -21,6 +21,7 @@ from ..dialects.graph import Graph
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
 from ..dialects.quant.ops import Quant
+from ..dialects.tile.ops import Tile
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
 
@@ -39,6 +40,7 @@ DIALECTS = (
     Graph,
     Poly,
     Quant,
+    Tile,
 )
 
 

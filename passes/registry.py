@@ -26,6 +26,7 @@ PASSES: dict[str, str] = {
     "collapse-dims": "poly.simplification.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
+    "schedule-gpu": "poly.rules_gpu.schedule_gpu:ScheduleGpuPass",
     "schedule": "poly.rules.schedule:SchedulePass",
     "eliminate-dead-statements": (
         "poly.simplification.eliminate_dead_statements:EliminateDeadStatementsPass"

@@ -22,8 +22,9 @@ def test_a_comparison_is_measured_and_written(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     document = json.loads((tmp_path / "result.json").read_text())
-    assert set(document) == {"date", "command", "machine", "results"}
+    assert set(document) == {"machine", "results"}
     [comparison] = document["results"]
+    assert comparison["command"].startswith("python -m benchmarks.compare --model mlp")
     assert comparison["failed"] == []
     rows = {row["engine"]: row for row in comparison["engines"]}
     assert rows["tilecast"]["ratio_to_tilecast"] == 1.0
@@ -32,6 +33,26 @@ def test_a_comparison_is_measured_and_written(tmp_path: Path) -> None:
         assert 0 < row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
         assert row["error"] < 1e-5
     assert "tilecast" in result.stdout
+
+
+def test_a_file_is_continued_and_summarized(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    row = {"median_ms": 2.0, "p10_ms": 2.0, "p90_ms": 2.0, "ratio_to_tilecast": 1.0}
+    engines = [{"engine": name, **row} for name in ("tilecast", "eager")]
+    engines[1]["median_ms"] = 5.0
+    known = {"model": "mlp", "threads": 1, "engines": engines}
+    path.write_text(json.dumps({"machine": {}, "results": [known]}))
+    again = compare("--model", "mlp", "--threads", "1", "--resume", "--output", path)
+    assert (again.returncode, again.stdout) == (0, "")  # nothing was left to measure
+    other = compare(
+        *("--model", "mlp", "--engine", "eager", "--threads", "2", "--rounds", "1"),
+        *("--seconds", "0.02", "--resume", "--output", path),
+    )
+    assert other.returncode == 0, other.stderr
+    results = json.loads(path.read_text())["results"]
+    assert [result["threads"] for result in results] == [1, 2]
+    assert results[0] == known
+    assert "2.50" in compare("--summary", path).stdout
 
 
 def test_wrong_results_are_not_timed() -> None:

@@ -76,7 +76,11 @@ def accuracy_of(op: Operation) -> Accuracy:
 @elementwise(*_LIBM)
 def libm_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """A mathlib function, or the libm one."""
-    own = elementary_function(prelude, op.name, _element(op), 1, accuracy_of(op))
+    # CUDA's own functions are within 2 ULP and need no tables.
+    on_gpu = prelude.machine.is_gpu
+    own = (
+        None if on_gpu else elementary_function(prelude, op.name, _element(op), 1, accuracy_of(op))
+    )
     if own is not None:
         return call(own, *args)
     prelude.include("<math.h>")

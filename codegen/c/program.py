@@ -23,6 +23,18 @@ from .function import argument_roles
 from .scope import Scope
 from .unit import emit_prototypes
 
+TIMER = """#include <time.h>
+
+double {name}_seconds[{calls}];
+
+static double now(void)
+{{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}}
+"""
+
 
 def program_weight_symbols(main: FuncOp) -> list[str]:
     """The symbols behind `weights[0]`, `weights[1]`, ...: in order of first use in `main`."""
@@ -33,12 +45,15 @@ def program_weight_symbols(main: FuncOp) -> list[str]:
     return list(symbols)
 
 
-def emit_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str = "") -> str:
+def emit_program(
+    main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str = "", *, timed: bool = False
+) -> str:
     """A C file with the prototypes of `kernels` and the function `NAME_program`.
 
-    `prefix` is that of the kernels' files.
+    `prefix` is that of the kernels' files. A `timed` program adds the seconds of each call to
+    `NAME_seconds`, an array with one element per call.
     """
-    return _ProgramEmitter(main, kernels, prefix).emit(name)
+    return _ProgramEmitter(main, kernels, prefix, timed).emit(name)
 
 
 def argument_kinds(main: FuncOp, kernels: Sequence[FuncOp]) -> list[str]:
@@ -88,8 +103,12 @@ def _origin(value: SSAValue) -> SSAValue:
 class _ProgramEmitter:
     """Lines and pointer names of the program function."""
 
-    def __init__(self, main: FuncOp, kernels: Sequence[FuncOp], prefix: str) -> None:
+    def __init__(
+        self, main: FuncOp, kernels: Sequence[FuncOp], prefix: str, timed: bool = False
+    ) -> None:
         self.main = main
+        self.timed = timed
+        self.calls = 0
         self.kernels = kernels
         self.prefix = prefix
         self.scope = Scope()
@@ -101,7 +120,8 @@ class _ProgramEmitter:
 
     def emit(self, name: str) -> str:
         """The whole file."""
-        for reserved in ("inputs", "outputs", "weights", "arena"):
+        self.name = name
+        for reserved in ("inputs", "outputs", "weights", "arena", "now", "start"):
             self.scope.claim(reserved)
         used: set[str] = set()
         self._arguments(used)
@@ -118,9 +138,11 @@ class _ProgramEmitter:
             f"void {name}_program(const void *const *inputs, void *const *outputs,\n"
             f"    const void *const *weights, unsigned char *arena)"
         )
+        clock = TIMER.format(name=name, calls=max(1, self.calls)) if self.timed else ""
         body = "".join(unused) + "".join(f"    {line}\n" for line in self.lines)
         parts = [
             includes,
+            clock,
             emit_prototypes(self.kernels, self.prefix),
             f"{head};\n",
             f"{head}\n{{\n{body}}}\n",
@@ -171,9 +193,16 @@ class _ProgramEmitter:
             self._copy(op)
         elif isinstance(op, func.CallOp):
             arguments = ", ".join(self.names[value] for value in op.arguments)
-            self.lines.append(f"{self.prefix}{_symbol(op.callee)}({arguments});")
+            self._call(f"{self.prefix}{_symbol(op.callee)}({arguments});")
         else:
             raise LoweringError(f"no C emission rule for {op.name} at the program level")
+
+    def _call(self, call: str) -> None:
+        if self.timed:
+            seconds = f"{self.name}_seconds[{self.calls}]"
+            call = f"{{ const double start = now(); {call} {seconds} += now() - start; }}"
+        self.calls += 1
+        self.lines.append(call)
 
     def _alias(self, result: SSAValue, source: SSAValue, offset: int) -> None:
         if offset == 0:

@@ -143,8 +143,13 @@ class PackageContent:
             chosen.append(names)
         return chosen
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the kernels are CUDA files."""
+        return any(file.endswith(".cu") for p in self.programs for file in p.sources)
+
     def source_paths(self) -> dict[str, str]:
-        """Path under `src/` -> text; several programs have a folder each."""
+        """Path under `src/` (or `cuda/`) -> text; several programs have a folder each."""
         if len(self.programs) == 1:
             return dict(self.programs[0].sources)
         return {
@@ -184,7 +189,7 @@ def check_content(content: PackageContent) -> None:
 def _check_programs(content: PackageContent) -> None:
     """PackageError where programs cannot stand beside each other."""
     name = content.name
-    reserved = {f"{name}_api.c", f"{name}_weights.c", f"{name}_private.h"}
+    reserved = {f"{name}_api.c", f"{name}_api.cu", f"{name}_weights.c", f"{name}_private.h"}
     if not content.programs:
         raise PackageError(f"package {name!r} has no program")
     for field_name in ("level", "symbol"):
@@ -196,9 +201,9 @@ def _check_programs(content: PackageContent) -> None:
             raise PackageError(f"level {program.level!r}: expected a name such as 'x86-64-v3'")
         check_features_are_known(program.features)
         for file in program.sources:
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.[ch]", file) or file in reserved:
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.(c|h|cu)", file) or file in reserved:
                 raise PackageError(
-                    f"source file name {file!r} is reserved or not plain NAME.c / NAME.h"
+                    f"source file name {file!r} is reserved or not plain NAME.c, NAME.h or NAME.cu"
                 )
 
 

@@ -10,7 +10,14 @@ from ...dialects.errors import PackageError
 from .content import PackageContent, TensorSignature
 from .element_types import element_type
 from .inline_weights import inline_weights_source
-from .programs import cmake_rules, make_rules, program_tables, prototypes, shared_sources
+from .programs import (
+    cmake_rules,
+    make_rules,
+    program_sources,
+    program_tables,
+    prototypes,
+    shared_sources,
+)
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Asks the compiler on the machine where the package is built.
@@ -90,6 +97,10 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
             "arena_static.c" if content.static_arena else "arena_heap.c",
             {"name": name, "NAME": upper},
         ),
+        **device_interface(content),
+        "weight_bytes": ", ".join(str(a.nbytes) for a in content.weights.values()) or "0",
+        "source_list": f"src/{name}_weights.c",
+        "cuda_list": " ".join(f"cuda/{f}" for f in sorted(cuda_files(content))),
         "openmp": DETECT_OPENMP if content.standard != "c99" else "",
         "argument_slots": str(max([1, *(len(p.weights) for p in content.programs)])),
         "arch_flags": " ".join(content.programs[0].arch_flags) if is_single else "",
@@ -122,15 +133,55 @@ def support_files(content: PackageContent, version: str) -> dict[str, str]:
         weights_source = fill_template("weights_file.c", values)
     else:
         weights_source = inline_weights_source(content)
-    return {
+    shared = {
         f"include/{name}.h": fill_template("model.h", values),
         f"src/{name}_private.h": fill_template("private.h", values),
-        f"src/{name}_api.c": fill_template("api.c", values),
         f"src/{name}_weights.c": weights_source,
         "test/check.c": fill_template("check.c", values),
+    }
+    if content.is_cuda:
+        return shared | {
+            f"cuda/{name}_api.cu": fill_template("api_cuda.cu", values),
+            "Makefile": fill_template("Makefile_cuda", values),
+            "README.txt": fill_template("README_cuda.txt", values),
+        }
+    return shared | {
+        f"src/{name}_api.c": fill_template("api.c", values),
         "Makefile": fill_template("Makefile", values),
         "CMakeLists.txt": fill_template("CMakeLists.txt", values),
         "README.txt": fill_template("README.txt", values),
+    }
+
+
+def cuda_files(content: PackageContent) -> list[str]:
+    """Names of all files with CUDA kernels, and of the host side."""
+    if not content.is_cuda:
+        return []
+    own = [f"{content.name}_api.cu"]
+    return own + [
+        file for program in content.programs for file in program_sources(content, program)
+    ]
+
+
+def device_interface(content: PackageContent) -> dict[str, str]:
+    """What the header has for a GPU only."""
+    if not content.is_cuda:
+        return {"device_fields": "", "device_functions": "", "device_errors": ""}
+    name, upper = content.name, content.name.upper()
+    return {
+        "device_fields": (
+            f"  void *device_inputs[{max(1, len(content.inputs))}];\n"
+            f"  void *device_outputs[{max(1, len(content.outputs))}];\n"
+        ),
+        "device_errors": (
+            f",\n  {upper}_ERROR_DEVICE = 6     /* the GPU, or its emulation, met an error */"
+        ),
+        "device_functions": (
+            "\n/* As run, with arrays in memory of the device, queued on a cudaStream_t.\n"
+            "   Neither waits nor allocates, so that a CUDA graph may capture it. */\n"
+            f"int {name}_run_on_stream(const {name}_context *ctx, const void *const inputs[],\n"
+            f"    void *const outputs[], void *stream);\n"
+        ),
     }
 
 

@@ -118,12 +118,13 @@ def _damaged(directory: Path, files: Iterable[tuple[str, Any]]) -> Iterable[str]
 
 
 def _program(content: PackageContent, program: Program) -> dict[str, Any]:
+    folder = "cuda" if content.is_cuda else "src"
     return {
         "level": program.level,
         "features": list(program.features),
         "arch_flags": list(program.arch_flags),
         "arena_bytes": program.arena_bytes,
-        "sources": program_sources(content, program),
+        "sources": [f"{folder}/{file}" for file in program_sources(content, program)],
         "kernels": list(program.kernels),
         "facts": dict(program.facts),
     }

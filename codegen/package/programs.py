@@ -64,9 +64,9 @@ def shared_sources(content: PackageContent) -> list[str]:
 
 
 def program_sources(content: PackageContent, program: Program) -> list[str]:
-    """C files under `src/` of one program."""
+    """Files of one program that are compiled, under `src/` (or `cuda/`)."""
     folder = f"{program.level}/" if len(content.programs) > 1 else ""
-    return sorted(f"{folder}{file}" for file in program.sources if file.endswith(".c"))
+    return sorted(f"{folder}{file}" for file in program.sources if file.endswith((".c", ".cu")))
 
 
 def make_rules(content: PackageContent) -> str:

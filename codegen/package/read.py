@@ -48,7 +48,7 @@ def read_package(directory: str | Path) -> StoredPackage:
     manifest = read_manifest(root)
     check_files(root, manifest)
     try:
-        sources = sorted(f for f in manifest["files"] if f.startswith("src/") and f.endswith(".c"))
+        sources = sorted(f for f in manifest["files"] if is_source(f))
         programs = tuple(_program(root, sources, item) for item in manifest["programs"])
         owned = {source for program in programs for source in program.sources}
         weights = None if manifest["inline_weights"] else root / "weights.safetensors"
@@ -72,7 +72,7 @@ def read_package(directory: str | Path) -> StoredPackage:
 
 def _program(root: Path, files: list[str], item: dict[str, Any]) -> StoredProgram:
     """One program; PackageError for a source that is no verified file of the package."""
-    sources = [f"src/{file}" for file in item["sources"]]
+    sources = [str(file) for file in item["sources"]]
     if strange := sorted(set(sources) - set(files)):
         raise PackageError(f"{root / MANIFEST}: {', '.join(strange)} is not among its files")
     return StoredProgram(
@@ -80,6 +80,13 @@ def _program(root: Path, files: list[str], item: dict[str, Any]) -> StoredProgra
         features=tuple(map(str, item["features"])),
         arch_flags=tuple(_arch_flag(flag) for flag in item["arch_flags"]),
         sources=tuple(root / file for file in sources),
+    )
+
+
+def is_source(file: str) -> bool:
+    """Whether a file of a package is a translation unit of the model."""
+    return (file.startswith("src/") and file.endswith(".c")) or (
+        file.startswith("cuda/") and file.endswith(".cu")
     )
 
 

@@ -49,7 +49,8 @@ def write_package(directory: str | Path, content: PackageContent) -> Path:
 def package_files(content: PackageContent, version: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path in the package, its bytes in pieces) of every file except the manifest."""
     texts = support_files(content, version)
-    texts |= {f"src/{file}": text for file, text in content.source_paths().items()}
+    folder = "cuda" if content.is_cuda else "src"
+    texts |= {f"{folder}/{file}": text for file, text in content.source_paths().items()}
     texts |= {f"ir/{file}": text for file, text in content.ir.items()}
     for path, text in sorted(texts.items()):
         yield path, [text.encode()]

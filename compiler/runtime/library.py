@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ...dialects.errors import BuildError
+from ...codegen.cuda.call import emit_cuda_call
+from ...costmodel.hardware import Machine
+from ...dialects.errors import BuildError, DeviceError
 
 Array = npt.NDArray[np.generic]
 CALL_SOURCE = "runtime_call.c"
+CUDA_CALL_SOURCE = "runtime_call.cu"
 
 
 def call_unit(name: str) -> str:
@@ -52,6 +55,13 @@ void {name}_call({signature}, int threads)
 """
 
 
+def call_units(name: str, machine: Machine) -> dict[str, str]:
+    """The file that the Python runtime calls the program through."""
+    if machine.is_gpu:
+        return {CUDA_CALL_SOURCE: emit_cuda_call(name)}
+    return {CALL_SOURCE: call_unit(name)}
+
+
 class Library:
     """An open shared library with the model `name` in it, and its weights in program order."""
 
@@ -62,6 +72,9 @@ class Library:
         except (OSError, AttributeError) as error:
             raise BuildError(f"the built library {path.name} cannot be loaded: {error}") from error
         self.program.restype = None
+        self._device_error: Any = getattr(self._library, f"{name}_device_error", None)
+        if self._device_error is not None:
+            self._device_error.restype = ctypes.c_char_p
         self.name = name
         # Arrays must outlive the pointers to them.
         self._weights = [np.ascontiguousarray(array) for array in weights.values()]
@@ -79,6 +92,7 @@ class Library:
         ]
         place = ctypes.c_void_p(arena.ctypes.data)
         self.program(*pointers, self.weights, place, ctypes.c_int(threads))
+        self._check_device()
 
     def run_kernel(self, name: str, arrays: Sequence[Array]) -> None:
         """Call one kernel by itself on contiguous arrays, outputs last."""
@@ -87,3 +101,10 @@ class Library:
         for array in arrays:
             assert array.flags.c_contiguous, "kernels take contiguous arrays"
         kernel(*(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+        self._check_device()
+
+    def _check_device(self) -> None:
+        """DeviceError where a CUDA kernel met an error since the library was loaded."""
+        message = self._device_error() if self._device_error is not None else None
+        if message is not None:
+            raise DeviceError(f"a CUDA kernel of {self.name} failed: {message.decode()}")

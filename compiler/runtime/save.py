@@ -28,7 +28,7 @@ from ..verify.definite import DefiniteInterpreter
 from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
-from .library import CALL_SOURCE
+from .library import CALL_SOURCE, CUDA_CALL_SOURCE
 from .signature import Signature, TensorSpec
 
 CHECK_SEED = 1
@@ -106,12 +106,13 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
         if (artifact.report is not None)
         else {}
     )
-    features = known_features(artifact.machine.features)
+    features = () if artifact.machine.is_gpu else known_features(artifact.machine.features)
     own = tuple(flag for flag in artifact.flags if flag.startswith("-m"))
+    calls = {CALL_SOURCE, CUDA_CALL_SOURCE}
     return Program(
         symbol=artifact.name,
         level=level,
-        sources={k: v for k, v in artifact.sources.items() if k != CALL_SOURCE},
+        sources={k: v for k, v in artifact.sources.items() if k not in calls},
         weights=artifact.weights,
         arena_bytes=artifact.arena_bytes,
         features=features,

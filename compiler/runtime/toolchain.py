@@ -23,8 +23,13 @@ from .cache import Store
 
 # No -ffast-math: the IR says where sums may be reassociated and where an fma is allowed.
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-plt")
+# CUDA on the CPU; a library has the state of its emulated device for itself.
+CUDA_FLAGS = (
+    *("-std=c++17", "-O2", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fno-gnu-unique"),
+)
 LINK_FLAGS = ("-shared", "-lm")
 SHOWN_LINES = 12
+CPP_CANDIDATES = ("g++", "clang++")
 CANDIDATES = ("cc", "gcc", "clang")
 
 
@@ -40,12 +45,20 @@ class Toolchain:
 
     def flags(self, machine: Machine) -> tuple[str, ...]:
         """Compile flags for `machine`; they decide the code, so they are part of cache keys."""
+        if machine.is_gpu:
+            return CUDA_FLAGS
         parallel = ("-fopenmp",) if self.openmp and machine.name != "c99" else ()
         return (*FLAGS, *parallel, *architecture_flags(machine, self.kind, self.version))
 
     def compile(self, source: Path, output: Path, flags: Sequence[str]) -> None:
         """Compile one C file to an object file; BuildError with the compiler's words."""
-        arguments = [*self.command, *flags, "-c", source.name, "-o", str(output)]
+        language: tuple[str, ...] = ()
+        if source.suffix == ".cu":
+            language = ("-x", "c++")
+        elif any(flag.startswith("-std=c++") for flag in flags):  # C files of a CUDA package
+            flags = [f for f in flags if not f.startswith(("-std=c++", "-fno-gnu-unique"))]
+            language = ("-x", "c")
+        arguments = [*self.command, *flags, *language, "-c", source.name, "-o", str(output)]
         self.run(arguments, source.parent)
 
     def link(self, objects: Sequence[Path], output: Path, flags: Sequence[str]) -> None:
@@ -69,6 +82,22 @@ class Toolchain:
             f"the source is kept in {folder}\n"
             f"  {shlex.join(arguments)}\n  " + "\n  ".join(lines[:SHOWN_LINES])
         )
+
+
+def toolchain_for(machine: Machine) -> Toolchain:
+    """The compiler that builds for `machine`: for a GPU the C++ one, with host emulation."""
+    if not machine.is_gpu:
+        return find_toolchain()
+    path = compiler_environment().get("PATH", "")
+    for name in CPP_CANDIDATES:
+        executable = shutil.which(name, path=path)
+        toolchain = identify((executable,)) if executable is not None else None
+        if toolchain is not None:
+            return toolchain
+    raise CompilerNotFoundError(
+        f"no working C++ compiler for {machine.name}: {', '.join(CPP_CANDIDATES)} are not on PATH. "
+        "Install g++, or write the sources with tilecast.emit"
+    )
 
 
 def find_toolchain() -> Toolchain:
@@ -133,12 +162,17 @@ def build_library(
     flags = toolchain.flags(machine)
     folder = Path(tempfile.mkdtemp(prefix="tilecast-build-"))
     failed = True
+    headers = {name: text for name, text in units.items() if name.endswith(".h")}
     try:
+        for name, text in headers.items():
+            (folder / name).write_text(text, encoding="utf-8")
         with ThreadPoolExecutor(max_workers=physical_cores()) as pool:
             objects = list(
                 pool.map(
-                    lambda item: build_object(item[0], item[1], toolchain, flags, store, folder),
-                    sorted(units.items()),
+                    lambda item: build_object(
+                        item[0], item[1], toolchain, flags, store, folder, headers
+                    ),
+                    sorted((n, t) for n, t in units.items() if n not in headers),
                 )
             )
         library = folder / "library.so"
@@ -160,9 +194,11 @@ def build_object(
     flags: Sequence[str],
     store: Store,
     folder: Path,
+    headers: Mapping[str, str],
 ) -> Path:
     """The object file of one unit, in `folder`."""
     parts = {"source": text, "compiler": toolchain.identity, "flags": " ".join(flags)}
+    parts |= {name: headers[name] for name in sorted(headers)}
     key = hashlib.blake2b("\0".join(parts.values()).encode(), digest_size=20).hexdigest()
     output = folder / f"{name}.o"
     cached = store.find("objects", key)

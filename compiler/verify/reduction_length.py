@@ -30,7 +30,14 @@ def reduction_length(func: FuncOp) -> int:
 
 
 def reduction_extents(op: GenericOp) -> list[int]:
-    """Extents of the reduction loops, read off the operands whose maps name them plainly."""
+    """Extents of the reduction loops."""
+    kinds = [iterator.data for iterator in op.iterator_types]
+    pairs = zip(loop_extents(op), kinds, strict=True)
+    return [extent for extent, kind in pairs if kind == IteratorType.REDUCTION]
+
+
+def loop_extents(op: GenericOp) -> list[int]:
+    """Extents of all loops, read off the operands whose maps name them plainly."""
     extents: dict[int, int] = {}
     for operand, attribute in zip(op.operands, op.indexing_maps, strict=True):
         if not isinstance(operand.type, TensorType):
@@ -39,5 +46,4 @@ def reduction_extents(op: GenericOp) -> list[int]:
         for extent, result in zip(operand.type.get_shape(), results, strict=True):
             if isinstance(result, AffineDimExpr):
                 extents[result.position] = extent
-    kinds = [iterator.data for iterator in op.iterator_types]
-    return [extents.get(dim, 1) for dim, kind in enumerate(kinds) if kind == IteratorType.REDUCTION]
+    return [extents.get(dim, 1) for dim in range(len(op.iterator_types.data))]

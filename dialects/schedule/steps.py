@@ -195,7 +195,8 @@ class UnrollAndJam(Step):
 @dataclass(frozen=True)
 class Bind(Step):
     """Iterations of `axis` are GPU blocks or threads: `unit` is block.x, block.y, thread.x or
-    thread.y. Loops for a CPU cannot be made of them.
+    thread.y. Loops in each other that are bound to one unit share it, the innermost runs fastest.
+    Loops for a CPU cannot be made of them.
 
     before: for i: S(i)
     after:  each block (thread) i: S(i)

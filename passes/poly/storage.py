@@ -119,6 +119,12 @@ def _whole(array: SSAValue, shape: tuple[int, ...]) -> Place:
     return Place(None, (), shape, ())
 
 
+def on_device(array: SSAValue, place: Place) -> Place:
+    """`place` for a GPU: what no loop body holds is memory of the device, seen by all launches."""
+    assert isinstance(array.type, MemRefType)
+    return Place(None, (), array.type.get_shape(), ()) if place.axis == KERNEL else place
+
+
 def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependences) -> Place:
     """The innermost loop body that can hold `array`, and its tile there."""
     assert isinstance(array.type, MemRefType)

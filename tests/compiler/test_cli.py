@@ -297,3 +297,16 @@ def test_a_model_is_compiled_saved_and_run(tmp_path: Path) -> None:
     assert "1 kernels, 1 calls" in run("explain", "my_models:model").stdout
     assert "func.func @main" in run("compile", "my_models:model", "--stop-after", "fuse").stdout
     assert run("cache", "explain", "my_models:model").exit_code == 0
+
+
+def test_a_profile_has_a_row_for_each_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "profiled_model.py").write_text(MODULE)
+    result = run("profile", "profiled_model:model", "--runs", "2", "--json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert data["kernels"]
+    assert data["ms_in_kernels"] >= 0

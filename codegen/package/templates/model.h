@@ -37,7 +37,7 @@ enum {
   @NAME@_ERROR_MEMORY = 2,   /* out of memory */
   @NAME@_ERROR_FILE = 3,     /* the weights file cannot be opened or read */
   @NAME@_ERROR_WEIGHTS = 4,  /* the weights file does not belong to this model */
-  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code needs */
+  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code needs */@device_errors@
 };
 
 /* Element types. BOOL is one byte, 0 or 1; F16 and BF16 are two-byte patterns. */
@@ -77,7 +77,7 @@ typedef struct {
   void *weights_block;
   const void *weights_start;
   size_t weights_bytes;
-} @name@_context;
+@device_fields@} @name@_context;
 
 /* Prepare `ctx`: @weights_use@.
    Returns @NAME@_OK or an error code; after an error there is nothing to free. */
@@ -94,6 +94,7 @@ const char *@name@_level(size_t index);
    inputs or each other. Pointers need the alignment of their element type only. */
 int @name@_run(const @name@_context *ctx, const void *const inputs[], void *const outputs[]);
 
+@device_functions@
 /* Give back what `ctx` holds. Safe on a context that is freed already. */
 void @name@_free(@name@_context *ctx);
 

@@ -12,6 +12,7 @@ from xdsl.ir import Block, Region, SSAValue
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.schedule import Band
 from ..storage import Place
+from .emit_bound_loop import UNITS, emit_bound_loop
 from .emit_parallel_loop import emit_parallel_loop
 from .emit_sequential_loop import emit_sequential_loop
 from .emit_statement import StatementEmitter
@@ -239,6 +240,9 @@ class LoopEmitter:
             return
         if band is not None and kind == "parallel":
             emit_parallel_loop(self, node, band, first, last)
+            return
+        if band is not None and kind in UNITS:
+            emit_bound_loop(self, node, band, first, last)
             return
         emit_sequential_loop(self, node, band, first, last)
 

@@ -33,7 +33,7 @@ from ..dependences.vector_legality import check_vector_loops
 from ..parameters import context_of
 from ..scheduled import apply_schedule
 from ..sets import domain_set, limited_operations
-from ..storage import KERNEL, place_arrays
+from ..storage import KERNEL, on_device, place_arrays
 from .cpu_loops import check_loops_run_on_cpu
 from .dynamic_arrays import SizeArithmetic, loops_type, size_atoms, size_types
 from .emit_loops import LoopEmitter
@@ -41,27 +41,32 @@ from .make_ast import AstMaker
 from .tree_to_isl import greatest_value, schedule_of
 
 
-def lower_scop(scop: ScopOp, fma: bool = True, dependences: Dependences | None = None) -> FuncOp:
+def lower_scop(
+    scop: ScopOp, fma: bool = True, dependences: Dependences | None = None, gpu: bool = False
+) -> FuncOp:
     """The loops of `scop` under its schedule; IllegalScheduleError for a broken dependence.
 
     `fma` says that the machine multiplies and adds in one instruction. `dependences` are those of
     the scop after the rewrites of its schedule, where they are known already.
     """
     with limited_operations():
-        return _lower(scop, fma, dependences)
+        return _lower(scop, fma, dependences, gpu)
 
 
-def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None) -> FuncOp:
+def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) -> FuncOp:
     steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
     scop, tree = apply_schedule(scop, steps)
     ranks = scop.ranks
     if dependences is None:
         dependences = dependences_of(scop)
-    check_loops_run_on_cpu(tree)
+    if not gpu:
+        check_loops_run_on_cpu(tree)
     check_places(tree, scop)
     check_schedule_is_legal(tree, dependences, ranks)
     check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
+    if gpu:
+        places = {array: on_device(array, place) for array, place in places.items()}
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
     maker = AstMaker(scop, places)
     ast = maker.make(schedule_of(tree, domains, ranks))
@@ -118,6 +123,7 @@ class LowerScopPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         fma = not isinstance(ctx, CompileContext) or ctx.machine.has_fma
+        gpu = isinstance(ctx, CompileContext) and ctx.machine.is_gpu
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
-            op.body.block.insert_op_before(lower_scop(scop, fma), scop)
+            op.body.block.insert_op_before(lower_scop(scop, fma, gpu=gpu), scop)
             Rewriter.erase_op(scop)

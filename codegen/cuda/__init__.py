@@ -1,0 +1,1 @@
+"""CUDA C++ emission: loops with bound axes and tile programs become kernels."""

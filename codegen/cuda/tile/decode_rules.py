@@ -1,0 +1,63 @@
+"""Emission of `tile.cast` from codes: the sequence of each pair, unrolled, or a table in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....dialects.errors import LoweringError
+from ....dialects.quant.elements import Floats
+from ....dialects.reference.tile import levels_of
+from ....dialects.tile import ops
+from ....dialects.tile.types import CodeType
+from .decode import DTYPES, Target, decode_pair
+from .emitter import Emitter
+
+
+def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
+    """A line or a few per pair of numbers."""
+    source, result = ops.register_of(op.source), ops.register_of(op.result)
+    assert isinstance(source.element, CodeType)
+    element = source.element.element
+    if str(result.element) not in DTYPES:
+        raise LoweringError(f"tile.cast from codes to {result.element} has no rule")
+    target: Target = "f16" if str(result.element) == "f16" else "bf16"
+    levels = levels_of(op)
+    codes = emitter.name(op.source)
+    name = emitter.declare(op.result)
+    table: str | None = None
+    for pair in range(source.layout.locals // 2):
+        word, shift = divmod(pair * element.width, 16)
+        sequence = decode_pair(element, levels, target, shift)
+        at, following = f"{codes}[{word}]", f"{codes}[{word + 1}]"
+        if sequence is None:
+            table = table or _table(emitter, levels, target)
+            mask = (1 << element.width) - 1
+            low, high = f"{at} >> {shift}", f"{at} >> {16 + shift}"
+            if shift + element.width > 16:
+                low = f"(({at} & 0xFFFFu) >> {shift} | {following} << {16 - shift})"
+                high = f"({high} | {following} >> 16 << {16 - shift})"
+            emitter.line(
+                f"{name}[{pair}] = {table}[{low} & {mask}] | "
+                f"static_cast<uint32_t>({table}[{high} & {mask}]) << 16;"
+            )
+            continue
+        lines, value = sequence.lines(at, following, "v")
+        if not lines:
+            emitter.line(f"{name}[{pair}] = {value};")
+            continue
+        emitter.open("")
+        for line in lines:
+            emitter.line(line)
+        emitter.line(f"{name}[{pair}] = {value};")
+        emitter.close()
+
+
+def _table(emitter: Emitter, levels: Floats, target: Target) -> str:
+    """A table of 16-bit numbers in global memory, which the first-level cache holds."""
+    with np.errstate(all="ignore"):
+        bits = levels.astype(DTYPES[target]).view(np.uint16)
+    name = emitter.fresh(f"{emitter.program}_levels")
+    rows = [", ".join(f"0x{b:04X}" for b in bits[k : k + 12]) for k in range(0, len(bits), 12)]
+    body = ",\n    ".join(rows)
+    emitter.tables.append(f"__device__ static const uint16_t {name}[] = {{\n    {body}}};\n")
+    return name

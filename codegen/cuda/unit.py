@@ -1,0 +1,94 @@
+"""Kernels of the loops level as CUDA files: `__global__` functions, and a C function per kernel.
+
+    __global__ void k_kernel(const float *x, float *y) { ... }
+    extern "C" void NAME_k(const float *x, float *y) { TILECAST_LAUNCH(k_kernel, ...); }
+
+The C function queues its launches on `tilecast_stream` and does not wait for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from xdsl.dialects.func import FuncOp
+
+from ...costmodel.hardware import Machine
+from ..c.function import FunctionEmitter, signature_comment
+from ..c.prelude import Prelude
+from ..c.program import emit_program
+from .function import CudaFunctionEmitter, as_cuda
+from .launches import Launch, launches_of
+
+INCLUDE = Path(__file__).with_name("include")
+HEADERS = ("tilecast_cuda.h", "emulation.h", "emulation_fibers.h", "emulation_runtime.h")
+
+
+def cuda_headers() -> dict[str, str]:
+    """The headers that emitted files include."""
+    return {name: (INCLUDE / name).read_text(encoding="utf-8") for name in HEADERS}
+
+
+def emit_cuda_unit(kernels: Sequence[FuncOp], machine: Machine, prefix: str) -> str:
+    """A CUDA file with `kernels`."""
+    prelude = Prelude(machine)
+    bodies = [_kernel(kernel, prelude, prefix) for kernel in kernels]
+    head = '#include "tilecast_cuda.h"\n\n#include <stdbool.h>\n#include <string.h>\n'
+    return "\n".join([head + as_cuda(prelude.text()), *bodies])
+
+
+def emit_cuda_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str) -> str:
+    """The CUDA file of the program: it calls the kernels over the arena, all on one stream."""
+    text = emit_program(main, kernels, name, prefix)
+    text = as_cuda(text)
+    text = re.sub(
+        r"^(    const )(\w+(?: \w+)*) \*(\w+) = ((?:inputs|weights)\[\d+\]);",
+        r"\1\2 *\3 = (const \2 *)\4;",
+        text,
+        flags=re.M,
+    )
+    text = re.sub(
+        r"^(    )(\w+(?: \w+)*) \*(\w+) = (outputs\[\d+\]);",
+        r"\1\2 *\3 = (\2 *)\4;",
+        text,
+        flags=re.M,
+    )
+    text = re.sub(
+        r"memcpy\((.*)\);", r"cudaMemcpyAsync(\1, cudaMemcpyDeviceToDevice, tilecast_stream);", text
+    )
+    text = text.replace(
+        "#include <stdint.h>\n", '#include "tilecast_cuda.h"\n\n#include <stdint.h>\n'
+    )
+    head, includes_end, body = text.partition("\n\n#include <stdint.h>\n")
+    return (
+        f"{head}{includes_end}\nthread_local cudaStream_t tilecast_stream;\n\n"
+        f'extern "C" {{\n{body}\n}}\n'
+    )
+
+
+def _kernel(kernel: FuncOp, prelude: Prelude, prefix: str) -> str:
+    launches = launches_of(kernel)
+    texts = [_global(launch, prelude, prefix) for launch in launches]
+    emitter = FunctionEmitter(kernel, prelude, prefix)
+    head = as_cuda(emitter.prototype())
+    lines = [
+        f"    (void){emitter.expr(argument).text};"
+        for k, argument in enumerate(kernel.body.block.args)
+        if not any(k in launch.arguments for launch in launches)
+    ]
+    for launch in launches:
+        arguments = [emitter.expr(kernel.body.block.args[k]).text for k in launch.arguments]
+        grid, block = (f"dim3({x}, {y})" for x, y in (launch.grid, launch.block))
+        values = ", ".join(
+            [prefix + launch.func.sym_name.data, grid, block, "0", "tilecast_stream", *arguments]
+        )
+        lines.append(f"    TILECAST_LAUNCH({values});")
+    host = f'extern "C" {head};\n{head}\n{{\n' + "\n".join(lines) + "\n}\n"
+    return "\n".join([signature_comment(kernel) + "\n".join(texts), host])
+
+
+def _global(launch: Launch, prelude: Prelude, prefix: str) -> str:
+    threads = launch.block[0] * launch.block[1]
+    emitter = CudaFunctionEmitter(launch, prelude, prefix)
+    return as_cuda(emitter.emit(f"static __global__ __launch_bounds__({threads}) "))

@@ -1,0 +1,1 @@
+"""Building CUDA C++: by nvcc with its reports, by g++ with the emulation."""

@@ -1,0 +1,1 @@
+"""Thread-block programs for GPUs: register and shared layouts, tile types and ops."""

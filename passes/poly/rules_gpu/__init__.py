@@ -1,0 +1,1 @@
+"""Schedules for GPUs: which loops are bound to blocks and threads."""

@@ -1,0 +1,1 @@
+"""Contractions as tile programs."""

@@ -1,0 +1,145 @@
+"""Parts that matmul programs share: warps and their tiles, the ring of copies, split K.
+
+Warps form a grid over the output tile; operands are held by all warps of a row or column of it (as
+in Tilus, arXiv 2504.12984).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.ir import Attribute, SSAValue
+
+from ...dialects.tile import ops
+from ...dialects.tile.atoms import F32, I32, Atom, atom_for
+from ...dialects.tile.register_layout import RegisterLayout, local, replicate, spatial
+from .builder import ProgramBuilder
+
+
+@dataclass(frozen=True)
+class Warps:
+    """`rows` x `columns` warps, each with `repeat` (M, N, K) instructions per step."""
+
+    element: Attribute
+    rows: int
+    columns: int
+    repeat: tuple[int, int, int]
+
+    @property
+    def atom(self) -> Atom:
+        """The instruction."""
+        return atom_for(self.element)
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return 32 * self.rows * self.columns
+
+    @property
+    def tile(self) -> tuple[int, int, int]:
+        """(M, N, K) of a block's step."""
+        m, n, k = self.repeat
+        return 16 * self.rows * m, 8 * self.columns * n, self.atom.k * k
+
+    @property
+    def lhs(self) -> RegisterLayout:
+        """[M, K], copied for the warps of a row."""
+        m, _, k = self.repeat
+        warps = spatial(self.rows, 1) * replicate(self.columns, 2)
+        return warps * local(m, k) * self.atom.lhs
+
+    @property
+    def rhs(self) -> RegisterLayout:
+        """[N, K], copied for the warps of a column."""
+        _, n, k = self.repeat
+        warps = replicate(self.rows, 2) * spatial(self.columns, 1)
+        return warps * local(n, k) * self.atom.rhs
+
+    @property
+    def accumulator(self) -> RegisterLayout:
+        """[M, N]."""
+        m, n, _ = self.repeat
+        return spatial(self.rows, self.columns) * local(m, n) * self.atom.accumulator
+
+    @property
+    def registers(self) -> int:
+        """32-bit registers that the tiles of a thread take."""
+        operand = self.lhs.locals + self.rhs.locals
+        return self.accumulator.locals + operand * self.atom._bytes // 4
+
+
+Step = Callable[[SSAValue, SSAValue], None]
+Compute = Callable[[SSAValue, SSAValue, SSAValue], SSAValue]
+
+
+def pipelined(
+    b: ProgramBuilder,
+    steps: tuple[SSAValue, SSAValue],
+    stages: int,
+    copy: Step,
+    compute: Compute,
+    accumulator: SSAValue,
+) -> SSAValue:
+    """The sum of `compute(step, stage, sum)` over steps first..last, copies `stages - 1` ahead.
+
+    `copy(step, stage)` starts the copies of a step. One group per step is committed even where no
+    step is left, so that the count of groups to wait for stays the same.
+    """
+    first, last = steps
+    for ahead in range(stages - 1):
+        step = b.plus(first, ahead)
+        with b.when(b.compare(step, "slt", last)):
+            copy(step, b.index(ahead))
+        b.do(ops.CommitOp())
+    with b.loop(first, last, [accumulator], "step") as (step, (carried,), results):
+        b.do(ops.WaitOp(stages - 2))
+        b.do(ops.SyncOp())
+        done = b.minus(step, first)
+        upcoming = b.plus(step, stages - 1)
+        with b.when(b.compare(upcoming, "slt", last)):
+            copy(upcoming, b.remainder(b.plus(done, stages - 1), stages))
+        b.do(ops.CommitOp())
+        results.append(compute(step, b.remainder(done, stages), carried))
+    return results[0]
+
+
+def split_range(
+    b: ProgramBuilder, part: SSAValue, parts: int, steps: int
+) -> tuple[SSAValue, SSAValue]:
+    """The steps of part `part` of `parts`."""
+    each = -(-steps // parts)
+    first = b.smaller(b.times(part, each), steps)
+    return first, b.smaller(b.plus(first, each), steps)
+
+
+def add_in_order(
+    b: ProgramBuilder,
+    accumulator: SSAValue,
+    part: SSAValue,
+    parts: int,
+    offsets: tuple[SSAValue, SSAValue],
+    place: SSAValue,
+    workspace: SSAValue,
+    semaphores: SSAValue,
+    finish: Callable[[SSAValue], None],
+) -> None:
+    """Sums of several blocks, added in the order of `part`, whoever is ready first.
+
+    Part 0 writes its sums to `workspace`, each other part adds its own to them, and the last one
+    gives the result to `finish`. The semaphore at `place` counts parts and ends at 0 again.
+    """
+    layout = ops.register_of(accumulator).layout
+    element = ops.register_of(accumulator).element
+    assert element in (F32, I32)
+    b.do(ops.LockOp(semaphores, place, part))
+    with b.when(b.compare(part, "eq", 0)):
+        b.store(accumulator, workspace, offsets)
+    with b.when(b.compare(part, "ne", 0)):
+        before = b.load(workspace, offsets, layout, "before")
+        total = b.binary("add", before, accumulator, "total")
+        with b.when(b.compare(part, "ne", parts - 1)):
+            b.store(total, workspace, offsets)
+        with b.when(b.compare(part, "eq", parts - 1)):
+            finish(total)
+    b.do(ops.ReleaseOp(semaphores, place, b.remainder(b.plus(part, 1), parts)))

@@ -1,0 +1,26 @@
+"""A package with CUDA sources builds without a GPU, agrees with its references, and loads."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import tilecast
+import torch
+from torch import nn
+
+
+@pytest.mark.slow
+def test_package_checks_itself_and_loads(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(9, 40), nn.ReLU(), nn.Linear(40, 5)).eval()
+    x = torch.randn(3, 9)
+    out = tilecast.emit(model, (x,), tmp_path / "out", target="sm_90")
+    assert "-arch" in (out / "Makefile").read_text()
+    done = subprocess.run(["make", "check", "GPU=no"], cwd=out, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = tilecast.load(out)
+    loaded.verify()
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x), model(x), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,114 @@
+"""Whole models as CUDA: every kernel and the model verified under host emulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tilecast
+import torch
+from torch import nn
+
+
+def mlp() -> tuple[nn.Module, tuple[Any, ...]]:
+    model = nn.Sequential(
+        nn.Linear(33, 65), nn.LayerNorm(65), nn.GELU(), nn.Linear(65, 17), nn.Softmax(-1)
+    )
+    return model, (torch.randn(7, 33),)
+
+
+def minilm() -> tuple[nn.Module, tuple[Any, ...]]:
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=99, hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=96, max_position_embeddings=32,
+    )  # fmt: skip
+    ids = torch.randint(0, 99, (2, 13))
+    return BertModel(config), (ids, torch.ones_like(ids))
+
+
+def gpt2() -> tuple[nn.Module, tuple[Any, ...]]:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=101, n_positions=32, n_embd=48, n_layer=2, n_head=3)
+    config.use_cache = False
+    return GPT2LMHeadModel(config), (torch.randint(0, 101, (1, 11)),)
+
+
+def vit() -> tuple[nn.Module, tuple[Any, ...]]:
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(
+        hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96,
+        image_size=32, patch_size=8,
+    )  # fmt: skip
+    return ViTModel(config), (torch.randn(1, 3, 32, 32),)
+
+
+def resnet() -> tuple[nn.Module, tuple[Any, ...]]:
+    from transformers import ResNetConfig, ResNetModel
+
+    config = ResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic"
+    )
+    return ResNetModel(config), (torch.randn(1, 3, 32, 32),)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(9, 12, num_layers=2, batch_first=True)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.lstm(x)[0])
+
+
+def lstm() -> tuple[nn.Module, tuple[Any, ...]]:
+    return Recurrent(), (torch.randn(2, 6, 9),)
+
+
+class Mixed(nn.Module):
+    """Data-dependent ops: sort, topk, running sums, scatter, gather."""
+
+    def forward(self, x: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        values, order = torch.sort(x, dim=-1)
+        best = torch.topk(x, 3, dim=-1).values
+        sums = torch.cumsum(x, 1)
+        scattered = torch.zeros_like(x).scatter_add(1, k, x)
+        return values, order, best, sums, scattered, x.gather(1, k), x.sum(0), x.amax()
+
+
+def mixed() -> tuple[nn.Module, tuple[Any, ...]]:
+    return Mixed(), (torch.randn(5, 37), torch.randint(0, 37, (5, 37)))
+
+
+def check(model: nn.Module, inputs: tuple[Any, ...], target: str = "sm_80") -> None:
+    model.eval()
+    fast = tilecast.compile(model, inputs, target=target)
+    report = fast.verify()
+    assert report.passed, str(report)
+    with torch.no_grad():
+        expected = model(*inputs)
+    result = fast(*inputs)
+    for a, b in zip(*map(torch.utils._pytree.tree_leaves, (result, expected)), strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+def test_mlp(target: str) -> None:
+    torch.manual_seed(0)
+    check(*mlp(), target)
+
+
+def test_opaque_ops() -> None:
+    torch.manual_seed(0)
+    check(*mixed())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [minilm, gpt2, vit, resnet, lstm], ids=lambda make: make.__name__)
+def test_models(make: Any) -> None:
+    torch.manual_seed(0)
+    check(*make())

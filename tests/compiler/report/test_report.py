@@ -1,0 +1,143 @@
+"""The report page: its data, and every view of it in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tilecast
+import torch
+from click.testing import CliRunner
+from tilecast.codegen.package import read_package
+from tilecast.compiler.cli import main
+from tilecast.compiler.report.collect import argument_bytes, report_data
+from tilecast.compiler.report.page import embedded
+from tilecast.compiler.report.sections import functions_of_c, symbols_of_module
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS += ["--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom"]
+
+
+class Residual(torch.nn.Module):
+    """Two paths that meet, so that the graph is more than a chain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(12, 12), torch.nn.Linear(12, 12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.nn.functional.gelu(self.first(x))
+        return torch.softmax(self.second(hidden) + x, -1) * hidden.sum()
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILECAST_CACHE_DIR", str(folder / "cache"))
+        compiled = tilecast.compile(Residual().eval(), (torch.randn(5, 12),), name="residual")
+        return compiled.save(folder / "out")
+
+
+@pytest.fixture(scope="module")
+def page(package: Path) -> Path:
+    file = package.parent / "report.html"
+    result = CliRunner().invoke(main, ["report", str(package), "-o", str(file)])
+    assert result.exit_code == 0, result.output
+    return file
+
+
+def test_every_kernel_has_its_text_at_every_stage(package: Path) -> None:
+    data = report_data(read_package(package))
+    for kernel in data["kernels"]:
+        assert {"fuse", "structure", "schedule", "loops", "C"} <= set(kernel["texts"])
+        for text in kernel["texts"].values():
+            assert kernel["name"] in text
+        assert kernel["verification"]["margin"] <= 1
+
+
+def test_the_graph_has_all_launches_between_input_and_output(package: Path) -> None:
+    graph = report_data(read_package(package))["graph"]
+    kinds = [node["kind"] for node in graph["nodes"]]
+    assert (kinds.count("input"), kinds.count("output")) == (1, 1)
+    assert kinds.count("kernel") >= 2
+    for edge in graph["edges"]:
+        assert graph["nodes"][edge["source"]]["layer"] < graph["nodes"][edge["target"]]["layer"]
+    reached = {edge["target"] for edge in graph["edges"]}
+    assert all(k in reached for k, kind in enumerate(kinds) if kind != "input")
+
+
+def test_buffers_that_live_at_once_do_not_overlap(package: Path) -> None:
+    memory = report_data(read_package(package))["memory"]
+    for k, a in enumerate(memory["intervals"]):
+        assert a["offset"] + a["bytes"] <= memory["arena"]
+        for b in memory["intervals"][k + 1 :]:
+            apart = a["last"] < b["first"] or b["last"] < a["first"]
+            beside = (
+                a["offset"] + a["bytes"] <= b["offset"] or b["offset"] + b["bytes"] <= a["offset"]
+            )
+            assert apart or beside
+
+
+def test_texts_cannot_end_the_script_element() -> None:
+    text = embedded({"a": "</script><b>&"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><b>&"}
+
+
+def test_modules_and_files_are_cut_at_their_functions() -> None:
+    module = "builtin.module {\n  func.func @a() {\n    x\n  }\n  func.func private @b()\n}\n"
+    assert symbols_of_module(module) == {
+        "a": "func.func @a() {\n  x\n}\n",
+        "b": "func.func private @b()\n",
+    }
+    c = "void f(int x);\nstatic int h(void)\n{\n}\n/* f */\nvoid f(int x)\n{\n  h();\n}\n"
+    assert "h();" in functions_of_c(c)["f"]
+
+
+@pytest.mark.parametrize(
+    ("type", "size"), [("memref<2x3xf32>", 24), ("memref<f64>", 8), ("memref<4xi1>", 4)]
+)
+def test_argument_bytes(type: str, size: int) -> None:
+    assert argument_bytes([type]) == size
+
+
+def test_a_folder_that_is_no_package(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["report", str(tmp_path), "-o", str(tmp_path / "r.html")])
+    assert result.exit_code == 1
+    assert "no package" in result.output
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
+    source = page.read_text()
+    assert not re.search(r"(?:src|href)=|https?://(?!www\.w3\.org/2000/svg)", source)
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', source, re.S)[1])  # type: ignore[index]
+    kernel = data["kernels"][0]["name"]
+    views = {
+        "overview": "Whole model against float64",
+        "graph": "<path",
+        "kernels": kernel,
+        f"kernel/{kernel}/schedule": "vectorize",
+        f"kernel/{kernel}/C": f"residual_{kernel}(",
+        f"kernels/{kernel}": f"Kernels (1 of {len(data['kernels'])})",
+        "kernels/no such kernel": "Kernels (0 of",
+        "memory": "Arena of",
+        "decisions": "Decisions",
+        "files": "residual.c",
+    }
+    for view, expected in views.items():
+        command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]
+        done = subprocess.run(
+            [*command, f"{page.as_uri()}#{view}"], capture_output=True, text=True, timeout=60
+        )
+        shown = done.stdout.split('<script id="data"')[0] + done.stdout.split("</main>")[0]
+        assert expected in shown, view
+        assert "CONSOLE" not in done.stderr, done.stderr

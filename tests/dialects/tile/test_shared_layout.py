@@ -1,0 +1,70 @@
+"""Swizzles are permutations, and the checker finds conflicts where there are some."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tilecast.dialects.tile.atoms import F16, F32, I8
+from tilecast.dialects.tile.bank_conflicts import (
+    choose_swizzle,
+    conflict_degree,
+    copy_conflicts,
+    ldmatrix_conflicts,
+)
+from tilecast.dialects.tile.register_layout import LayoutError
+from tilecast.dialects.tile.shared_layout import PLAIN, SharedLayout, Swizzle
+from tilecast.dialects.tile.types import bits_of
+from tilecast.passes.tile.matmul import fits, matmul_space
+from tilecast.passes.tile.pipeline import Warps
+
+SHAPES = [(r, c) for r in (8, 16, 64, 128) for c in (16, 32, 64, 96, 128, 256)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_chosen_swizzles_have_no_conflicts(shape: tuple[int, int]) -> None:
+    layout = SharedLayout(shape, 2, choose_swizzle(shape, 2))
+    assert ldmatrix_conflicts(layout) == 1
+    assert copy_conflicts(layout, 16) == 1
+    index = np.indices(shape).reshape(2, -1)
+    assert np.unique(layout.addresses(*index)).tolist() == list(range(0, layout.nbytes, 2))
+
+
+def test_rows_of_128_bytes_conflict_without_swizzle() -> None:
+    assert ldmatrix_conflicts(SharedLayout((64, 64), 2, PLAIN)) == 8
+    assert ldmatrix_conflicts(SharedLayout((64, 32), 2, PLAIN)) == 4
+    assert ldmatrix_conflicts(SharedLayout((64, 64), 2, Swizzle(3, 3))) == 1
+
+
+def test_degrees_by_hand() -> None:
+    warp = np.arange(32)
+    assert conflict_degree(warp * 4, 4) == 1
+    assert conflict_degree(warp * 8, 4) == 2
+    assert conflict_degree(warp * 128, 4) == 32
+    assert conflict_degree(warp * 0, 4) == 1  # all read one word
+    assert conflict_degree(warp * 16, 16) == 1
+    assert conflict_degree(warp * 32, 16) == 2
+    assert conflict_degree(warp // 2 * 4, 2) == 1
+
+
+def test_swizzles_that_would_leave_a_row_are_refused() -> None:
+    with pytest.raises(LayoutError, match="no multiple"):
+        SharedLayout((8, 16), 2, Swizzle(2, 3))
+    with pytest.raises(LayoutError, match="shift >= bits"):
+        Swizzle(3, 2)
+
+
+def test_programs_have_no_conflicts() -> None:
+    """The rings of every configuration of the matmul space that fits."""
+    kinds = set()
+    for element in (F16, F32, I8):
+        for config in matmul_space():
+            if not fits(element, config):
+                continue
+            warps = Warps(element, config.rows, config.columns, config.repeat)
+            kinds.add((element, warps.tile[2], max(warps.tile[:2])))
+    for element, k, most in kinds:
+        size = bits_of(element) // 8
+        swizzle = choose_swizzle((most, k), size)
+        for rows in (16, 64):
+            layout = SharedLayout((rows, k), size, swizzle)
+            assert ldmatrix_conflicts(layout) == copy_conflicts(layout, 16) == 1
