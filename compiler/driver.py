@@ -92,7 +92,9 @@ def compile(
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else toolchain_for(machine)
     with progress.stage("export"):
-        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(
+            model, example_inputs, kwargs, settings.weights, settings.activations
+        )
     if toolchain is None:
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
@@ -162,7 +164,9 @@ def emit(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     with progress.stage("export"):
-        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(
+            model, example_inputs, kwargs, settings.weights, settings.activations
+        )
     artifact = lowered_artifact(program, leaves, settings, machine, progress)
     others = []
     for target in portable_targets(machine) if portable else ():
@@ -323,6 +327,7 @@ def exported(
     example_inputs: Example | None,
     kwargs: Mapping[str, Any] | None,
     weights: str | Mapping[str, str | None] | None = None,
+    activations: str = "f32",
 ) -> tuple[ExportedProgram, list[Any], dict[str, Tensor]]:
     """The exported program, quantized as `weights` says, and the flat leaves of its example.
 
@@ -339,7 +344,7 @@ def exported(
     else:
         program = export_model(model, example_inputs or (), dict(kwargs or {}))
     program, states = lift_states(program)
-    program = with_quantized_weights(program, model, weights)
+    program = with_quantized_weights(program, model, weights, activations)
     if example_inputs is not None:
         given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
         return program, [*states.values(), *given], states
@@ -368,7 +373,7 @@ def cache_key_parts(
     """The parts of the cache key of a compilation, for `tilecast cache explain`."""
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, _, _ = exported(model, example_inputs, kwargs, settings.weights)
+    program, _, _ = exported(model, example_inputs, kwargs, settings.weights, settings.activations)
     threads = thread_count(settings, machine)
     return key_parts(program, settings, machine, threads, find_toolchain())
 

@@ -21,7 +21,7 @@ from .frontend import ImportedModel, import_program
 from .frontend.tensor_types import DTYPES
 from .options import Options
 from .pipeline import ir_file_name, write_text
-from .quantize import quantized_weights
+from .quantize import activations_of, quantized_weights
 from .runtime.artifact import Artifact, KernelFacts
 from .runtime.signature import OutputLeaf, Signature, TensorSpec, dtype_name
 from .verify.reduction_length import reduction_length
@@ -65,7 +65,7 @@ class Lowered:
         imported = import_program(program)
         ctx = CompileContext()
         ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
-        ctx.quantized = quantized_weights(program)
+        ctx.quantized, ctx.activations = quantized_weights(program), activations_of(program)
         return Lowered(imported, leaves, ctx, imported.module, signature_of(imported, leaves))
 
     def record(self, stage: str, dump_dir: Path | None) -> None:

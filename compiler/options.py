@@ -68,7 +68,13 @@ OPTIONS: tuple[OptionSpec, ...] = (
     OptionSpec("progress", "bool", False, "show the stages on stderr while compiling"),
     OptionSpec("cache", "bool", True, "reuse results from earlier compilations"),
     OptionSpec("weights", "str", None, "weight format such as u4:g128, or 'head=none,*=u4:g128'"),
-    OptionSpec("activations", "str", None, "activation format", available=False),
+    OptionSpec(
+        "activations",
+        "str",
+        "f32",
+        "of products with quantized weights: f32, or int8 (rounded row by row)",
+        ("f32", "int8"),
+    ),
     OptionSpec("precision", "str", "f32", "compute precision: f32, bf16, f16", available=False),
     OptionSpec("tune", "str", None, "measurements, or seconds as '90s'", available=False),
     OptionSpec("dynamic_shapes", "str", None, "dims as in torch.export", available=False),
@@ -105,7 +111,7 @@ class Options:
     progress: bool = False
     cache: bool = True
     weights: str | None = None
-    activations: str | None = None
+    activations: str = "f32"
     precision: str = "f32"
     tune: str | None = None
     dynamic_shapes: str | None = None

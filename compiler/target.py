@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import archspec.cpu
+from archspec.cpu.detect import detected_info
 
 from ..costmodel.hardware import Isa, Machine
 from ..dialects.errors import OptionError
@@ -17,6 +18,8 @@ PLAIN_C = ("c99", "generic")
 LEVELS: dict[Isa, str] = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
+# Instructions beyond a level that emitted code uses where a flag allows them: feature -> flag
+EXTENSIONS = {"avx512_vnni": "-mavx512vnni"}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
 GPUS = ("sm_80", "sm_90")
 GENERIC_CACHES: dict[str, Any] = {
@@ -79,14 +82,20 @@ def native_machine() -> Machine:
     cpu = archspec.cpu.host()
     if not is_x86(cpu):
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
-    return machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes())
+    # archspec names the best model that it knows, whose features may be fewer than there are
+    seen = frozenset(map(str, detected_info().features)) & EXTENSIONS.keys()
+    return machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes(), seen)
 
 
 def machine_of(
-    cpu: Any, name: str, cores: int = 1, caches: dict[str, Any] | None = None
+    cpu: Any,
+    name: str,
+    cores: int = 1,
+    caches: dict[str, Any] | None = None,
+    more: frozenset[str] = frozenset(),
 ) -> Machine:
-    """A machine with the vector unit that the features of `cpu` allow."""
-    features = frozenset(str(f) for f in cpu.features)
+    """A machine with the vector unit that the features of `cpu`, and `more`, allow."""
+    features = frozenset(str(f) for f in cpu.features) | more
     isa: Isa = "avx512" if features >= AVX512 else "avx2" if features >= AVX2 else "scalar"
     return Machine(
         name,
@@ -111,7 +120,8 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
         text: str = cpu.optimization_flags(compiler, version)
     except (archspec.cpu.UnsupportedMicroarchitecture, ValueError):
         return tuple(f"-m{f}" for f in ("avx2", "fma") if f in machine.features)
-    return tuple(text.split())
+    extensions = (flag for feature, flag in EXTENSIONS.items() if feature in machine.features)
+    return (*text.split(), *extensions)
 
 
 @cache

@@ -1,6 +1,6 @@
 """C emission: one rule per op."""
 
-from ..lowbit import unpack_rules
+from ..lowbit import dot_rules, unpack_rules
 from . import (
     cast_rules,
     compare_rules,
@@ -47,6 +47,7 @@ _RULES = (
     parallel_rules,
     reduction_rules,
     unpack_rules,
+    dot_rules,
     vector_rules,
 )
 """The modules that register emission rules when imported."""

@@ -1,4 +1,4 @@
-"""Rules of `quant.field`, `quant.lookup` and `quant.half`."""
+"""Rules of `quant.field`, `quant.lookup` and `quant.half`; `dot_rules` has `quant.dot`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,12 @@
 """Quantize weights: of arrays, of models, and by patterns of names."""
 
-from .model import quantize, quantized_weights, with_quantized_weights
+from .model import activations_of, quantize, quantized_weights, with_quantized_weights
 from .quantizers import quantize_matrix
 
-__all__ = ["quantize", "quantize_matrix", "quantized_weights", "with_quantized_weights"]
+__all__ = [
+    "activations_of",
+    "quantize",
+    "quantize_matrix",
+    "quantized_weights",
+    "with_quantized_weights",
+]

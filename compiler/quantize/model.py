@@ -28,6 +28,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Doubles = npt.NDArray[np.float64]
 Spec = str | Mapping[str, str | None]
 ATTRIBUTE = "_tilecast_quantized"
+ACTIVATIONS = "_tilecast_activations"
 
 
 def quantize(
@@ -124,9 +125,12 @@ def quantized_weights(model: Any) -> dict[str, QuantizedTensor]:
 
 
 def with_quantized_weights(
-    program: ExportedProgram, model: Any, spec: Spec | None
+    program: ExportedProgram, model: Any, spec: Spec | None, activations: str = "f32"
 ) -> ExportedProgram:
-    """`program`, exported from `model`, with its codes and those that `spec` asks for."""
+    """`program`, exported from `model`, with its codes and those that `spec` asks for.
+
+    `activations` says how products with them treat the other operand.
+    """
     known = quantized_weights(model)
     for name, tensor in known.items():
         weight = program.state_dict.get(name)
@@ -137,7 +141,19 @@ def with_quantized_weights(
                 f"the weight {name} has changed since it was quantized; quantize the model again"
             )
     setattr(program, ATTRIBUTE, known)
-    return program if spec is None else quantize(program, spec)
+    found: ExportedProgram = program if spec is None else quantize(program, spec)
+    if activations != "f32" and not quantized_weights(found):
+        raise OptionError(
+            f"activations={activations!r} needs quantized weights: give weights='u4:g128' or alike"
+        )
+    setattr(found, ACTIVATIONS, activations)
+    return found
+
+
+def activations_of(program: Any) -> str:
+    """How products with quantized weights treat activations."""
+    found: str = getattr(program, ACTIVATIONS, "f32")
+    return found
 
 
 def with_weights(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:

@@ -40,6 +40,7 @@ def key_parts(
         "graph": digest_lines(graph_lines(program)),
         "weights": weights_digest(program),
         "quantized": quantized_digest(program),
+        "activations": options.activations,
         "name": options.name,
         "verify": str(options.verify),
         "cost model": model_identity(options.cost_model),

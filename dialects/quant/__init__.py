@@ -1,6 +1,7 @@
 """Quantized weights: formats and their numpy meaning, how codes are packed, and the IR ops."""
 
 from .bit_fields import BitField, bit_fields, pack_words, unpack_words
+from .byte_fields import BytePart, byte_parts, pack_bytes, unpack_bytes
 from .elements import CodebookElement, Element, FloatElement, IntegerElement
 from .quantized_tensor import QuantizedTensor
 from .weight_format import PERIOD, WeightFormat, parse_format
@@ -8,6 +9,7 @@ from .weight_format import PERIOD, WeightFormat, parse_format
 __all__ = [
     "PERIOD",
     "BitField",
+    "BytePart",
     "CodebookElement",
     "Element",
     "FloatElement",
@@ -15,7 +17,10 @@ __all__ = [
     "QuantizedTensor",
     "WeightFormat",
     "bit_fields",
+    "byte_parts",
+    "pack_bytes",
     "pack_words",
     "parse_format",
+    "unpack_bytes",
     "unpack_words",
 ]

@@ -1,7 +1,7 @@
 """`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
 
-`quant.linear` belongs to the graph level; `quant.field`, `quant.lookup` and `quant.half` to loops,
-on scalars or one-dimensional vectors.
+`quant.linear` belongs to the graph level; `quant.field`, `lookup`, `dot` and `half` to loops, on
+scalars or one-dimensional vectors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from xdsl.utils.exceptions import VerifyException
 from ..errors import OptionError
 from ..graph_op import shape_of
 from ..graph_opaque import OpaqueOp
+from .activations import ACTIVATIONS
 from .bit_fields import EXACT, pack_words
+from .byte_fields import pack_bytes
 from .elements import FloatElement, IntegerElement
 from .scale_types import SCALE_TYPES
 from .weight_format import PERIOD, WeightFormat, parse_format
@@ -43,18 +45,20 @@ Array = npt.NDArray[Any]
 class BitPackAttr(ParametrizedAttribute):
     """Codes [N, K] as words [tile, word, lane]: lane l of tile t holds row t * panel + l.
 
-    A row's elements lie in its lane one after the other, `width` bits each; rows and elements that
-    pad the last tile and period have code 0.
+    A row's elements lie in its lane in periods of 32, `width` bits each: one after the other
+    (`bit_fields`), or four to the bytes of a word (`order` is "bytes": `byte_fields`). Rows and
+    elements that pad the last tile and period have code 0.
     """
 
     name = "quant.bit_pack"
     width: IntAttr
     panel: IntAttr
+    order: StringAttr
 
     @staticmethod
-    def of(width: int, panel: int) -> BitPackAttr:
+    def of(width: int, panel: int, order: str = "bits") -> BitPackAttr:
         """The attribute for codes of `width` bits in tiles of `panel` rows."""
-        return BitPackAttr(IntAttr(width), IntAttr(panel))
+        return BitPackAttr(IntAttr(width), IntAttr(panel), StringAttr(order))
 
     def packed_shape(self, rows: int, columns: int) -> tuple[int, int, int]:
         """The shape of the packed words."""
@@ -66,7 +70,8 @@ class BitPackAttr(ParametrizedAttribute):
         tiles, words, panel = self.packed_shape(*codes.shape)
         padded = np.zeros((tiles * panel, words // self.width.data * PERIOD), np.uint8)
         padded[: codes.shape[0], : codes.shape[1]] = codes.view(np.uint8)
-        packed = pack_words(padded, self.width.data).reshape(tiles, panel, words)
+        pack = pack_bytes if self.order.data == "bytes" else pack_words
+        packed = pack(padded, self.width.data).reshape(tiles, panel, words)
         return np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
 
 
@@ -76,10 +81,13 @@ class QuantizedLinearOp(OpaqueOp):
 
     `scales` and `zeros` are [N, groups] in the types of `format`, which are integers where they
     hold the bits of narrow floats. `levels` has one value per code; integer elements need none.
+    With `activations` "int8", rows of the source are rounded to 8-bit integers times a scale first
+    (`dialects.quant.activations`).
     """
 
     name = "quant.linear"
     format = prop_def(StringAttr)
+    activations = prop_def(StringAttr)
     source = operand_def(TensorType)
     codes = operand_def(TensorType)
     scales = operand_def(TensorType)
@@ -97,12 +105,13 @@ class QuantizedLinearOp(OpaqueOp):
         zeros: SSAValue | None,
         levels: SSAValue | None,
         bias: SSAValue | None,
+        activations: str = "f32",
     ) -> None:
         assert isinstance(source.type, TensorType)
         shape = (shape_of(source)[0], shape_of(codes)[0])
         super().__init__(
             operands=[source, codes, scales, zeros, levels, bias],
-            properties={"format": StringAttr(format)},
+            properties={"format": StringAttr(format), "activations": StringAttr(activations)},
             result_types=[TensorType(source.type.element_type, shape)],
         )
 
@@ -110,6 +119,11 @@ class QuantizedLinearOp(OpaqueOp):
     def weight_format(self) -> WeightFormat:
         """The meaning of `format`."""
         return parse_format(self.format.data)
+
+    @property
+    def rows(self) -> int:
+        """Rows of activations."""
+        return shape_of(self.source)[0]
 
     @property
     def longest_sum(self) -> int:
@@ -143,6 +157,11 @@ class QuantizedLinearOp(OpaqueOp):
             format = self.weight_format
         except OptionError as error:
             raise VerifyException(f"{self.name}: {error}") from error
+        if self.activations.data not in ACTIVATIONS:
+            raise VerifyException(
+                f"{self.name}: activations are one of {', '.join(ACTIVATIONS)}, "
+                f"found {self.activations.data!r}"
+            )
         rows, columns = shape_of(self.codes)
         if shape_of(self.source)[1:] != (columns,):
             raise VerifyException(
@@ -220,6 +239,35 @@ class LookupOp(IRDLOperation):
 
 
 @irdl_op_definition
+class DotOp(IRDLOperation):
+    """acc + sum over the four bytes j of codes.j * values.j, in each i32 lane.
+
+    Bytes of `codes` are unsigned and less than 2^bits, those of `values` signed and not -128.
+    """
+
+    name = "quant.dot"
+    bits = prop_def(IntAttr)
+    acc = operand_def()
+    codes = operand_def()
+    values = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, acc: SSAValue, codes: SSAValue, values: SSAValue, bits: int) -> None:
+        super().__init__(
+            operands=[acc, codes, values],
+            properties={"bits": IntAttr(bits)},
+            result_types=[acc.type],
+        )
+
+    def verify_(self) -> None:
+        if not 1 <= self.bits.data <= 8:
+            raise VerifyException(f"{self.name}: expected 1 to 8 bits, got {self.bits.data}")
+        if not self.acc.type == self.codes.type == self.values.type == self.result.type:
+            raise VerifyException(f"{self.name}: expected operands and result of one type")
+
+
+@irdl_op_definition
 class HalfOp(IRDLOperation):
     """The f16 whose bits an i16 holds, as f32."""
 
@@ -238,4 +286,4 @@ def _float_like(type: Attribute) -> Attribute:
     return Float32Type()
 
 
-Quant = Dialect("quant", [QuantizedLinearOp, FieldOp, LookupOp, HalfOp], [BitPackAttr])
+Quant = Dialect("quant", [QuantizedLinearOp, FieldOp, LookupOp, DotOp, HalfOp], [BitPackAttr])

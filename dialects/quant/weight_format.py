@@ -38,6 +38,11 @@ class WeightFormat:
     scale: str
     zero: Zero
 
+    @property
+    def has_short_groups(self) -> bool:
+        """Whether groups are shorter than a period."""
+        return self.group is not None and self.group < PERIOD
+
     def groups(self, columns: int) -> int:
         """Groups in a row of `columns` elements; the last one may be shorter."""
         return 1 if self.group is None else -(-columns // self.group)

@@ -26,7 +26,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..quant.ops import FieldOp, HalfOp, LookupOp
+from ..quant.ops import DotOp, FieldOp, HalfOp, LookupOp
 from ..vector import FnmaOp
 from .number_types import FLOATS
 
@@ -330,6 +330,13 @@ def _field(op: FieldOp, word: Any) -> Any:
 def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
     table = np.concatenate(tables)
     return table[np.asarray(codes) % table.size]
+
+
+@means(DotOp)
+def _dot(op: DotOp, acc: Any, codes: Any, values: Any) -> Any:
+    lanes = np.ascontiguousarray(np.atleast_1d(codes)), np.ascontiguousarray(np.atleast_1d(values))
+    products = lanes[0].view(np.uint8).astype(np.int32) * lanes[1].view(np.int8).astype(np.int32)
+    return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32).reshape(np.shape(acc))
 
 
 @means(HalfOp)

@@ -12,6 +12,7 @@ from xdsl.ir import Operation
 from ..graph import ScanOp, shape_of
 from ..graph_op import GraphOp
 from ..graph_opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
+from ..quant.activations import quantize_rows
 from ..quant.ops import QuantizedLinearOp
 from ..quant.quantized_tensor import dequantized
 
@@ -128,5 +129,8 @@ def _quantized_linear(op: QuantizedLinearOp, source: Array, codes: Array, *other
     zeros, levels, bias = (None if v is None else arrays[v] for v in (op.zeros, op.levels, op.bias))
     scales, dtype = arrays[op.scales], source.dtype
     weight = dequantized(op.weight_format, codes, scales, zeros, levels, dtype)
+    if op.activations.data == "int8":
+        rounded, steps = quantize_rows(source)
+        source = rounded.astype(dtype) * steps.astype(dtype)
     product = source @ weight.T
     return product if bias is None else product + bias

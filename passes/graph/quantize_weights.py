@@ -66,7 +66,9 @@ class QuantizedWeights:
         assert codes is not None
         assert scales is not None
         format = str(without_specials(tensor))
-        product = QuantizedLinearOp(format, source, codes, scales, zeros, levels, op.bias)
+        product = QuantizedLinearOp(
+            format, source, codes, scales, zeros, levels, op.bias, self.ctx.activations
+        )
         if "loc" in op.attributes:
             product.attributes["loc"] = op.attributes["loc"]
         if len(shape) == 2:

@@ -24,6 +24,7 @@ from ....dialects.quant.bit_fields import EXACT, WORD
 from ....dialects.quant.ops import FieldOp, LookupOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .lanes import Lanes
+from .panel_access import PanelAccess
 
 Method = Literal["table", "in place", "arithmetic", "gather"]
 # Registers that hold levels. One permutation costs what and-or and subtract do, so that integers
@@ -52,11 +53,26 @@ class Decoder:
         """What decodes one element."""
         isa, element = self.machine.isa, self.format.element
         if isinstance(element, IntegerElement):
-            fits = self.registers <= MOST_INTEGER_TABLES[isa] and self.format.zero == "none"
-            return "table" if fits else "in place"
+            return "table" if self.registers <= MOST_INTEGER_TABLES[isa] else "in place"
         if isinstance(element, FloatElement):
             return "table" if self.registers <= MOST_TABLES[isa] else "arithmetic"
         return "table" if self.registers <= MOST_CODEBOOK_TABLES[isa] else "gather"
+
+    @property
+    def center(self) -> float:
+        """What decoded levels are counted from: near typical zero points, which are taken off by
+        the sum of the group's activations, so that what is taken off is small."""
+        element = self.format.element
+        if self.format.zero == "none" or not isinstance(element, IntegerElement):
+            return 0.0
+        return float(element.step * 2 ** (element.width - 1) + element.offset)
+
+    @property
+    def center_code(self) -> float:
+        """The code, not always a whole one, of `center`."""
+        element = self.format.element
+        assert isinstance(element, IntegerElement)
+        return (self.center - element.offset) / element.step
 
     @property
     def fields(self) -> tuple[BitField, ...]:
@@ -80,7 +96,9 @@ class Decoder:
         if self.levels is not None:
             count = self.lanes.count
             return [self.lanes.load(b, self.levels, [k * count]) for k in range(self.registers)]
-        return [self.constant(b, np.resize(self.format.element.levels, self.lanes.count))]
+        return [
+            self.constant(b, np.resize(self.format.element.levels - self.center, self.lanes.count))
+        ]
 
     def constant(self, b: LoopBuilder, values: np.ndarray) -> SSAValue:
         """A vector of numbers."""
@@ -128,38 +146,30 @@ class PeriodDecoder:
             return value
         return self.decoder.lanes.both(b, value, 2**place.width - 1)
 
-    def number(self, b: LoopBuilder, element: int, zero: Zero | None) -> SSAValue:
-        """(level - zero) * 2^exponent of an element; for integers, zero is in codes."""
+    def number(self, b: LoopBuilder, element: int) -> SSAValue:
+        """(level - center) * 2^exponent / unit of an element."""
         decoder = self.decoder
         match decoder.method:
             case "in place":
-                return self.in_place(b, element, zero)
+                return self.in_place(b, element)
             case "table":
-                value = b.insert(LookupOp(self.low(b, element), self.tables))
+                return b.insert(LookupOp(self.low(b, element), self.tables))
             case "arithmetic":
-                value = self.float_number(b, element)
+                return self.float_number(b, element)
             case "gather":
                 assert decoder.levels is not None
-                value = decoder.lanes.gather(b, decoder.levels, self.code(b, element))
-        return value if zero is None else b.sub(value, zero.value)
+                return decoder.lanes.gather(b, decoder.levels, self.code(b, element))
 
-    def in_place(self, b: LoopBuilder, element: int, zero: Zero | None) -> SSAValue:
-        """2^23 and a whole zero are taken off together, which is exact; others in two steps."""
-        place, lanes, kind = self.decoder.fields[element], self.decoder.lanes, self.decoder.format
+    def in_place(self, b: LoopBuilder, element: int) -> SSAValue:
+        """2^23 and a whole center are taken off together, which is exact; others in two steps."""
+        place, lanes = self.decoder.fields[element], self.decoder.lanes
         word = self.low(b, element) if place.straddles else self.word(b, place.word, place.window)
         value = b.insert(FieldOp(word, place.width, place.exponent))
-        assert isinstance(kind.element, IntegerElement)
-        if zero is None:
-            bias = kind.element.zero_code * 2**place.exponent
-            if bias.is_integer():
-                return b.sub(value, lanes.constant(b, 2.0**EXACT + bias, f32))
-            value = b.sub(value, lanes.constant(b, 2.0**EXACT, f32))
-            return b.sub(value, lanes.constant(b, bias, f32))
-        if zero.is_whole:
-            return b.sub(value, zero.biased(b, lanes, place.exponent))
+        bias = self.decoder.center_code * 2**place.exponent
+        if bias.is_integer():
+            return b.sub(value, lanes.constant(b, 2.0**EXACT + bias, f32))
         value = b.sub(value, lanes.constant(b, 2.0**EXACT, f32))
-        scale = lanes.constant(b, 2.0**place.exponent, f32)
-        return lanes.subtract_product(b, value, zero.value, scale)
+        return b.sub(value, lanes.constant(b, bias, f32))
 
     def float_number(self, b: LoopBuilder, element: int) -> SSAValue:
         """The field to the top, the sign stays there, the rest goes where f32 has it.
@@ -186,18 +196,23 @@ class PeriodDecoder:
         return lanes.where_at_least(b, lanes.both(b, bits, magnitude), first, special, value)
 
 
-@dataclass
-class Zero:
-    """The zero points of a group in all lanes; for integer elements as codes."""
-
-    value: SSAValue
-    is_whole: bool
-    shifted: dict[int, SSAValue] = field(default_factory=dict)
-
-    def biased(self, b: LoopBuilder, lanes: Lanes, exponent: int) -> SSAValue:
-        """2^23 + zero * 2^exponent, computed once per exponent."""
-        if exponent not in self.shifted:
-            scale = lanes.constant(b, 2.0**exponent, f32)
-            magic = lanes.constant(b, 2.0**EXACT, f32)
-            self.shifted[exponent] = lanes.fma(b, self.value, scale, magic)
-        return self.shifted[exponent]
+def group_rest(
+    b: LoopBuilder, access: PanelAccess, decoder: Decoder, tile: SSAValue, group: SSAValue
+) -> list[SSAValue]:
+    """(center - zero point) / unit of a group by vector; none where the format has no zeros."""
+    panels, lanes = access.panels, access.lanes
+    if panels.zeros is None:
+        return []
+    element, values = panels.format.element, []
+    for vector in range(panels.tile.vectors):
+        value, center = access.zero(b, tile, group, vector), decoder.center
+        if panels.format.zero == "int":
+            assert isinstance(element, IntegerElement)
+            value = lanes.convert(b, value)
+            center = (center - element.offset) / element.step
+            unit = decoder.unit / element.step
+        else:
+            unit = decoder.unit
+        value = b.sub(lanes.constant(b, center, f32), value)
+        values.append(value if unit == 1 else b.mul(value, lanes.constant(b, 1 / unit, f32)))
+    return values

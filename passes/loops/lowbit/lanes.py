@@ -130,6 +130,17 @@ class Lanes:
             return b.insert(arith.SelectOp(b.insert(condition), then, otherwise))
         return b.insert(SelectOp(b.insert(CmpiOp(code, limit, "sge")), then, otherwise))
 
+    def reduced(self, b: LoopBuilder, value: SSAValue, kind: vector.CombiningKindFlag) -> SSAValue:
+        """All lanes combined."""
+        if self.count == 1:
+            return value
+        op = vector.ReductionOp.build(
+            operands=[value, []],
+            result_types=[get_element_type_or_self(value.type)],
+            properties={"kind": vector.CombiningKindAttr(kind)},
+        )
+        return b.insert(op)
+
     def gather(self, b: LoopBuilder, table: SSAValue, codes: SSAValue) -> SSAValue:
         """table[codes[l]] in every lane."""
         if self.count == 1:

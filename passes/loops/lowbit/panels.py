@@ -6,6 +6,7 @@ after:  words [tile, word, lane] of i32, [tile, group, lane], [tile, lane], whol
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import i32
@@ -18,10 +19,13 @@ from ....dialects.poly import PackAttr
 from ....dialects.quant import PERIOD, WeightFormat
 from ....dialects.quant.ops import BitPackAttr, QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
 
+Tile = tuple[int, int]
 # (most rows of activations, lane groups) of a register tile, by registers of the machine
-TILES = {16: ((1, 4), (4, 2)), 32: ((6, 4),)}
-SCALAR_TILE = ((4, 1),)
+REGISTER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((6, 4),)}
+# The same where weights are read from a block that was decoded before
+BLOCK_TILES = {1: ((4, 1),), 16: ((6, 2),), 32: ((14, 2),)}
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,20 @@ class TileShape:
         return self.vectors * self.lanes
 
 
-def tile_shape(machine: Machine, rows: int) -> TileShape:
+def register_tile(machine: Machine, rows: int) -> TileShape:
+    """A tile for weights that are decoded in registers."""
+    return tile_shape(machine, rows, REGISTER_TILES)
+
+
+def block_tile(machine: Machine, rows: int) -> TileShape:
+    """A tile for weights that are read as numbers."""
+    return tile_shape(machine, rows, BLOCK_TILES)
+
+
+def tile_shape(machine: Machine, rows: int, table: Mapping[int, Sequence[Tile]]) -> TileShape:
     """As many rows as registers allow, in blocks of about equal size."""
     lanes = machine.lanes(4)
-    choices = SCALAR_TILE if lanes == 1 else TILES[32 if machine.vector_registers >= 32 else 16]
+    choices = table[1 if lanes == 1 else 32 if machine.vector_registers >= 32 else 16]
     most, vectors = next((c for c in choices if rows <= c[0]), choices[-1])
     blocks = -(-rows // most)
     return TileShape(-(-rows // blocks), vectors, lanes)
@@ -77,13 +91,23 @@ class Panels:
         """(whole blocks of rows, rows left over)."""
         return divmod(self.rows, self.tile.rows)
 
+    def over_blocks(
+        self, b: LoopBuilder, body: Callable[[LoopBuilder, SSAValue, int], None]
+    ) -> None:
+        """body(b, block, rows) for the blocks of rows, the last of which may be smaller."""
+        blocks, rest = self.blocks
+        if blocks:
+            b.loop(0, blocks, lambda b, block: body(b, block, self.tile.rows))
+        if rest:
+            body(b, b.index(blocks), rest)
 
-def pack_panels(op: QuantizedLinearOp, kernel: OpaqueKernel) -> Panels:
-    """Have the weights of the kernel packed."""
+
+def pack_panels(op: QuantizedLinearOp, kernel: OpaqueKernel, tile: TileShape, order: str) -> Panels:
+    """Have the weights of the kernel packed, codes in the `order` of `BitPackAttr`."""
     outputs, columns = shape_of(op.codes)
     rows = shape_of(op.source)[0]
-    format, tile = op.weight_format, tile_shape(kernel.machine, rows)
-    bits = BitPackAttr.of(format.element.width, tile.panel)
+    format = op.weight_format
+    bits = BitPackAttr.of(format.element.width, tile.panel, order)
     kernel.pack(op.codes, bits, bits.packed_shape(outputs, columns), i32)
     tiles, groups = -(-outputs // tile.panel), format.groups(columns)
     tile_dim, group_dim, lane = (AffineExpr.dimension(d) for d in range(3))

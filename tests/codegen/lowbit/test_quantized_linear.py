@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,10 +13,13 @@ from tilecast.compiler.verify.compare import compare
 from tilecast.compiler.verify.kernels import packed_argument, random_argument
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import IntegerElement, parse_format
+from tilecast.dialects.quant.activations import ACTIVATIONS
 from tilecast.dialects.quant.ops import QuantizedLinearOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
 from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.lowbit import linear
+from tilecast.passes.loops.lowbit.forms import FORMS, Problem, possible_forms
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
 from tilecast.passes.loops.plan_memory import KernelInterface
 from xdsl.dialects.builtin import (
@@ -61,6 +64,8 @@ class Case:
     outputs: int
     columns: int
     bias: bool
+    activations: str = "f32"
+    form: str = ""
 
 
 def cases(formats: list[str]) -> list[Case]:
@@ -90,11 +95,36 @@ def kernel_of(case: Case, name: str) -> FuncOp:
     present = [t for t in types if t is not None]
     func = FuncOp(name, (present, [TensorType(f32, [rows, outputs])]), visibility="private")
     arguments = iter(func.body.block.args)
-    op = QuantizedLinearOp(str(format), *(None if t is None else next(arguments) for t in types))
+    operands = (None if t is None else next(arguments) for t in types)
+    op = QuantizedLinearOp(str(format), *operands, activations=case.activations)
     func.body.block.add_ops([op, ReturnOp(op.result)])
     weight = DictionaryAttr({"tilecast.weight": UnitAttr()})
     func.arg_attrs = ArrayAttr([DictionaryAttr({}), *[weight] * (len(present) - 1)])
     return func
+
+
+def with_forms(batch: list[Case], machine: Machine) -> list[Case]:
+    """Each case in every form that is possible, for both kinds of activations."""
+    found = []
+    for case in batch:
+        for kind in ACTIVATIONS:
+            format, shape = parse_format(case.format), (case.rows, case.outputs, case.columns)
+            problem = Problem(format, kind, *shape, machine)
+            forms = [form.name for form in possible_forms(problem)]
+            found += [replace(case, activations=kind, form=form) for form in forms]
+    return found
+
+
+def lower(ctx: CompileContext, case: Case, func: FuncOp, monkeypatch: pytest.MonkeyPatch) -> FuncOp:
+    """The loops of a kernel in the form of the case."""
+    form = next(form for form in FORMS if form.name == case.form)
+    with monkeypatch.context() as patch:
+        patch.setattr(linear, "choose_form", lambda problem: form)
+        module = ModuleOp([func.clone()])
+        LowerOpaquePass().apply(ctx, module)
+    module.verify()
+    (found,) = (op for op in module.ops if isinstance(op, FuncOp))
+    return found
 
 
 def run_all(
@@ -102,16 +132,15 @@ def run_all(
     machine: Machine,
     build: Callable[..., ctypes.CDLL],
     call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[str]:
     """Compile all cases in one unit; the failures."""
     ctx = CompileContext()
     ctx.machine = machine
     before = [kernel_of(case, f"k{n}") for n, case in enumerate(batch)]
-    module = ModuleOp([func.clone() for func in before])
-    module.verify()
-    LowerOpaquePass().apply(ctx, module)
-    module.verify()
-    lowered = [op for op in module.ops if isinstance(op, FuncOp)]
+    lowered = [
+        lower(ctx, case, func, monkeypatch) for case, func in zip(batch, before, strict=True)
+    ]
     library = build(emit_unit(lowered, machine, prefix=""), machine)
     rng = np.random.default_rng(7)
     for case, func, compiled in zip(batch, before, lowered, strict=True):
@@ -139,13 +168,19 @@ def test_kernels_of_all_formats(
     machine: Machine,
     build: Callable[..., ctypes.CDLL],
     call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert list(run_all(cases(family), machine, build, call)) == []
+    batch = with_forms(cases(family), machine)
+    assert list(run_all(batch, machine, build, call, monkeypatch)) == []
 
 
 def test_kernels_of_some_formats(
-    machine: Machine, build: Callable[..., ctypes.CDLL], call: Callable[..., None]
+    machine: Machine,
+    build: Callable[..., ctypes.CDLL],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    formats = ["u4:g32", "i3:g64:zf16", "e3m2:mx", "nf4:g64"]
-    batch = [Case(f, 3, 37, 45, bias=True) for f in formats]
-    assert list(run_all(batch, machine, build, call)) == []
+    formats = ["u4:g32", "i3:g64:zf16", "e3m2:mx", "nf4:g64", "u8"]
+    batch = with_forms([Case(f, 3, 37, 45, bias=True) for f in formats], machine)
+    assert {case.form for case in batch} >= {"registers", "blocks", "integers"}
+    assert list(run_all(batch, machine, build, call, monkeypatch)) == []

@@ -13,8 +13,10 @@ from tilecast.dialects.quant import (
     FloatElement,
     QuantizedTensor,
     bit_fields,
+    pack_bytes,
     pack_words,
     parse_format,
+    unpack_bytes,
     unpack_words,
 )
 from tilecast.dialects.quant.element_table import element_named
@@ -159,3 +161,11 @@ def test_dequantize_is_the_definition() -> None:
         for k in range(12):
             expected = (int(codes[n, k]) - 4 - zeros[n, k // 8]) * scales[n, k // 8]
             assert found[n, k] == expected
+
+
+@pytest.mark.parametrize("width", range(1, 9))
+def test_bytes_of_codes_are_unpacked(width: int) -> None:
+    codes = np.random.default_rng(width).integers(0, 2**width, (3, 64), np.uint8)
+    words = pack_bytes(codes, width)
+    assert words.shape == (3, 2 * width)
+    np.testing.assert_array_equal(unpack_bytes(words, width), codes)

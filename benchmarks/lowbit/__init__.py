@@ -1,0 +1,1 @@
+"""Products with weights of any bit width: speed of every format next to peers and bandwidth."""

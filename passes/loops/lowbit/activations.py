@@ -1,0 +1,274 @@
+"""Activations in the order that a product reads them in.
+
+f32:   x[block, k, row] = source[block * rows + row, k] / 2^exponent(k), 0 behind the end
+int8:  quads[row, q] = four integers as the bytes of an i32, sums[row, group], steps[row]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects import arith, math, vector
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, VectorType, f32, i32
+from xdsl.ir import SSAValue
+
+from ....dialects.graph import shape_of
+from ....dialects.quant import PERIOD
+from ....dialects.quant.activations import LARGEST, TINY
+from ....dialects.quant.byte_fields import QUADS
+from ....dialects.quant.ops import DotOp, QuantizedLinearOp
+from ....dialects.vector import GatherOp
+from ....dialects.vector_arith import FPToSIOp
+from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
+from .decode import Decoder
+from .lanes import Lanes
+from .panels import Panels
+
+CHAINS = 4  # independent maxima, so that none waits for the one before
+LINE = 16  # i32 of a cache line
+
+
+def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue], None]) -> None:
+    """Rows are shared among threads; one row needs none."""
+    if rows == 1:
+        body(b, b.index(0))
+    else:
+        b.parallel(0, rows, body)
+
+
+@dataclass(frozen=True)
+class FloatRows:
+    """Activations in f32: `x`, and where there are zero points the `sums` of periods' `parts`."""
+
+    x: SSAValue
+    sums: SSAValue | None
+    parts: int
+
+
+def arranged(
+    b: LoopBuilder, kernel: OpaqueKernel, source: SSAValue, panels: Panels, decoder: Decoder
+) -> FloatRows:
+    """x[block, k, row], divided by the power of two that fields in their place are too large by.
+
+    sums[block, period, part, row] are those of activations: a period has as many parts as groups.
+    """
+    height = panels.tile.rows
+    blocks, rest = panels.blocks
+    count = blocks + (rest > 0)
+    x = kernel.scratch("x", [count, panels.periods * PERIOD, height], f32)
+    size = min(panels.format.group or PERIOD, PERIOD)
+    parts, sums = PERIOD // size, None
+    if panels.zeros is not None:
+        sums = kernel.scratch("sums", [count, panels.periods, parts, height], f32)
+
+    def row(b: LoopBuilder, row: SSAValue) -> None:
+        block = b.div(row, b.index(height))
+        place = b.sub(row, b.mul(block, b.index(height)))
+
+        def period(b: LoopBuilder, period: SSAValue, stop: int = PERIOD) -> None:
+            first = b.mul(period, b.index(PERIOD))
+            zero = b.constant(0.0, f32)
+            columns = [b.add(first, b.index(k)) for k in range(PERIOD)]
+            values = [
+                b.load(source, [row, column]) if k < stop else zero
+                for k, column in enumerate(columns)
+            ]
+            for k, (column, value) in enumerate(zip(columns, values, strict=True)):
+                exponent = decoder.exponent(k) if k < stop else 0
+                if exponent:
+                    value = b.mul(value, b.constant(2.0**-exponent, f32))
+                b.store(value, x, [block, column, place])
+            if sums is not None:
+                for part in range(parts):
+                    total = tree_sum(b, values[part * size : (part + 1) * size])
+                    b.store(total, sums, [block, period, b.index(part), place])
+
+        whole = panels.columns // PERIOD
+        b.loop(0, whole, period)
+        if panels.columns % PERIOD:
+            period(b, b.index(whole), panels.columns % PERIOD)
+
+    over_rows(b, panels.rows, row)
+    return FloatRows(x, sums, parts)
+
+
+def tree_sum(b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
+    """Pairs, pairs of pairs, and so on."""
+    while len(values) > 1:
+        pairs = [b.add(x, y) for x, y in zip(values[::2], values[1::2], strict=False)]
+        values = pairs + (values[-1:] if len(values) % 2 else [])
+    return values[0]
+
+
+def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> SSAValue:
+    """The activations for products in f32; where they are int8, what the integers stand for."""
+    source = kernel.arrays[op.source]
+    if op.activations.data == "f32":
+        return source
+    rows, columns = shape_of(op.source)
+    lanes = Lanes(kernel.machine.lanes(4), kernel.machine.has_fma)
+    rounded = kernel.scratch("rounded", [rows, columns], f32)
+
+    def row(b: LoopBuilder, row: SSAValue) -> None:
+        factor, step = row_scale(b, lanes, source, row, columns)
+
+        def element(b: LoopBuilder, wide: Lanes, column: SSAValue) -> None:
+            value = wide.load(b, source, [row, column])
+            value = b.insert(math.RoundEvenOp(b.mul(value, wide.splat(b, factor))))
+            wide.store(b, b.mul(value, wide.splat(b, step)), rounded, [row, column], None)
+
+        whole = columns // lanes.count * lanes.count
+        b.loop(0, whole, lambda b, k: element(b, lanes, k), step=lanes.count)
+        b.loop(whole, columns, lambda b, k: element(b, Lanes(1, lanes.has_fma), k))
+
+    over_rows(b, rows, row)
+    return rounded
+
+
+def row_scale(
+    b: LoopBuilder, lanes: Lanes, source: SSAValue, row: SSAValue, columns: int
+) -> tuple[SSAValue, SSAValue]:
+    """(what activations are multiplied by before rounding, what integers are worth) of a row."""
+    length = lanes.count * CHAINS
+    whole = columns // length * length
+    zero = lanes.constant(b, 0.0, f32)
+
+    def step(b: LoopBuilder, k: SSAValue, *largest: SSAValue) -> list[SSAValue]:
+        found = []
+        for chain, old in enumerate(largest):
+            value = lanes.load(b, source, [row, b.add(k, b.index(chain * lanes.count))])
+            found.append(b.maximum(old, b.insert(math.AbsFOp(value))))
+        return found
+
+    first, *others = b.loop(0, whole, step, [zero] * CHAINS, step=length)
+    for other in others:
+        first = b.maximum(first, other)
+    first = lanes.reduced(b, first, vector.CombiningKindFlag.MAXIMUMF)
+
+    def rest(b: LoopBuilder, k: SSAValue, largest: SSAValue) -> list[SSAValue]:
+        return [b.maximum(largest, b.insert(math.AbsFOp(b.load(source, [row, k]))))]
+
+    (largest,) = b.loop(whole, columns, rest, [first])
+    is_large = b.compare("ge", largest, b.constant(TINY, f32))
+    factor = b.div(b.constant(LARGEST, f32), largest)
+    factor = b.select(is_large, factor, b.constant(0.0, f32))
+    return factor, b.mul(largest, b.constant(float(np.float32(1 / LARGEST)), f32))
+
+
+@dataclass(frozen=True)
+class IntegerRows:
+    """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`."""
+
+    quads: SSAValue
+    sums: SSAValue
+    steps: SSAValue
+
+
+def integer_rows(
+    b: LoopBuilder, kernel: OpaqueKernel, source: SSAValue, panels: Panels
+) -> IntegerRows:
+    """Round every row; whole periods eight quads at a time, the last period element by element."""
+    wide = Lanes(kernel.machine.lanes(4), kernel.machine.has_fma)
+    lanes = Lanes(min(QUADS, wide.count), wide.has_fma)
+    # an odd number of cache lines, so that rows do not share cache sets
+    stride = (-(-panels.periods * QUADS // LINE) | 1) * LINE
+    groups = panels.format.groups(panels.columns)
+    found = IntegerRows(
+        kernel.scratch("quads", [panels.rows, stride], i32),
+        kernel.scratch("sums", [panels.rows, groups], i32),
+        kernel.scratch("steps", [panels.rows], f32),
+    )
+    length = panels.periods if panels.format.group is None else panels.format.group // PERIOD
+    whole = panels.columns // PERIOD
+    full, left = divmod(whole, length)
+
+    def row(b: LoopBuilder, row: SSAValue) -> None:
+        factor, step = row_scale(b, wide, source, row, panels.columns)
+        b.store(step, found.steps, [row])
+        rounding = Rounding(lanes, source, found.quads, row, factor)
+
+        def group(b: LoopBuilder, g: SSAValue, count: int, is_ragged: bool) -> None:
+            start = b.mul(g, b.index(length))
+            (sums,) = b.loop(
+                0,
+                count,
+                lambda b, p, total: [rounding.period(b, b.add(start, p), total)],
+                [lanes.constant(b, 0, i32)],
+            )
+            total = lanes.reduced(b, sums, vector.CombiningKindFlag.ADD)
+            if is_ragged:
+                total = rounding.last(b, whole * PERIOD, panels.columns, total)
+            b.store(total, found.sums, [row, g])
+
+        b.loop(0, full, lambda b, g: group(b, g, length, False))
+        if full < groups:
+            group(b, b.index(full), left, panels.columns % PERIOD != 0)
+
+    over_rows(b, panels.rows, row)
+    return found
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Writes the quads of one row."""
+
+    lanes: Lanes
+    source: SSAValue
+    quads: SSAValue
+    row: SSAValue
+    factor: SSAValue
+
+    def period(self, b: LoopBuilder, period: SSAValue, total: SSAValue) -> SSAValue:
+        """The quads of a whole period; `total` plus their elements, by lane."""
+        lanes = self.lanes
+        first, ones = b.mul(period, b.index(PERIOD)), lanes.constant(b, 0x01010101, i32)
+        for quad in range(0, QUADS, lanes.count):
+            start = b.add(first, b.index(4 * quad)) if quad else first
+            packed = self.packed(b, [self.strided(b, start, j) for j in range(4)])
+            at = b.add(b.mul(period, b.index(QUADS)), b.index(quad))
+            lanes.store(b, packed, self.quads, [self.row, at], None)
+            total = b.insert(DotOp(total, ones, packed, 1))
+        return total
+
+    def last(self, b: LoopBuilder, first: int, stop: int, total: SSAValue) -> SSAValue:
+        """The quads of a period of which elements `first` .. `stop` - 1 exist; zeros follow."""
+        scalar = Rounding(
+            Lanes(1, self.lanes.has_fma), self.source, self.quads, self.row, self.factor
+        )
+        for quad in range(QUADS):
+            start = first + 4 * quad
+            places = range(start, min(start + 4, stop))
+            values = [b.load(self.source, [self.row, place]) for place in places]
+            packed = scalar.packed(b, values)
+            b.store(packed, self.quads, [self.row, first // 4 + quad])
+            total = b.insert(DotOp(total, b.constant(0x01010101, i32), packed, 1))
+        return total
+
+    def strided(self, b: LoopBuilder, start: SSAValue, byte: int) -> SSAValue:
+        """Every fourth activation from `start + byte` on."""
+        lanes, at = self.lanes, [self.row, b.add(start, b.index(byte)) if byte else start]
+        if lanes.count == 1:
+            return b.load(self.source, at)
+        type = VectorType(i32, [lanes.count])
+        places = DenseIntOrFPElementsAttr.from_list(type, [4 * k for k in range(lanes.count)])
+        offsets = b.insert(arith.ConstantOp(places))
+        mask = lanes.constant(b, True, IntegerType(1))
+        return b.insert(GatherOp(self.source, at, offsets, mask, lanes.constant(b, 0.0, f32)))
+
+    def packed(self, b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
+        """Up to four numbers, rounded, as the bytes of an i32."""
+        lanes = self.lanes
+        packed = lanes.constant(b, 0, i32)
+        for byte, value in enumerate(values):
+            scaled = b.mul(value, lanes.splat(b, self.factor))
+            whole = b.insert(math.RoundEvenOp(scaled))
+            if lanes.count == 1:
+                number = b.insert(arith.FPToSIOp(whole, i32))
+            else:
+                number = b.insert(FPToSIOp(whole, lanes.type(i32)))
+            number = lanes.both(b, number, 255)
+            packed = b.either(packed, lanes.shift_left(b, number, 8 * byte)) if byte else number
+        return packed

@@ -1,0 +1,137 @@
+"""The forms that the loops of `quant.linear` take, and which of them is predicted to be fastest.
+
+A form says where it is possible and how many cycles a period (32 elements of K) of one vector of
+outputs takes on one core, for all rows. `choose_form` is the only place that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ....costmodel.hardware import Machine
+from ....dialects.graph import shape_of
+from ....dialects.quant import PERIOD, IntegerElement, WeightFormat, byte_parts
+from ....dialects.quant.byte_fields import QUADS
+from ....dialects.quant.ops import QuantizedLinearOp
+from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
+from .block_product import lower_block_product
+from .integer_product import lower_integer_product
+from .panels import block_tile, register_tile
+from .register_product import lower_register_product
+from .table_product import ENTRIES, NIBBLES, lower_table_product
+
+Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
+
+# Cycles of an instruction on whole registers (Zen 4, similar on others): a multiply-add; shifts,
+# permutations and other steps of decoding, of which more than one runs at a time; a store.
+FMA, STEP, STORE = 1.0, 0.65, 1.0
+LONGEST_EXACT = 2**31 - 1
+BLOCK_ROWS = 2048  # sums of a block of rows are on the stack
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A product with a quantized weight on a machine."""
+
+    format: WeightFormat
+    activations: str
+    rows: int
+    outputs: int
+    columns: int
+    machine: Machine
+
+    @staticmethod
+    def of(op: QuantizedLinearOp, machine: Machine) -> Problem:
+        """The problem that `op` is."""
+        outputs, columns = shape_of(op.codes)
+        kind = op.activations.data
+        return Problem(op.weight_format, kind, op.rows, outputs, columns, machine)
+
+    @property
+    def decoding(self) -> float:
+        """Steps that decode an element of one vector: two for integers in place and tables."""
+        return 2.0 if isinstance(self.format.element, IntegerElement) else 3.0
+
+    @property
+    def longest_sum(self) -> int:
+        """The largest integer that the sum of a group can be."""
+        group = self.format.group or self.columns
+        return 2 * group * 127 * (1 << self.format.element.width)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to compute the product."""
+
+    name: str
+    lower: Lower
+    is_possible: Callable[[Problem], bool]
+    cycles: Callable[[Problem], float]
+
+
+def _register_cycles(problem: Problem) -> float:
+    """Every block of rows decodes the weight again."""
+    tile = register_tile(problem.machine, problem.rows)
+    passes = -(-problem.rows // tile.rows)
+    return PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA)
+
+
+def _block_cycles(problem: Problem) -> float:
+    """Decoded and stored once; a tile of few rows does not keep the multiply-adds busy."""
+    tile = block_tile(problem.machine, problem.rows)
+    idle = max(1.0, 8 / (tile.rows * tile.vectors))
+    decoding = problem.decoding * STEP + FMA + STORE
+    return PERIOD * (decoding + problem.rows * FMA * idle)
+
+
+def _table_cycles(problem: Problem) -> float:
+    """A shift, a permutation and a sum for a nibble of the weight."""
+    lookups = problem.format.element.width * NIBBLES
+    return problem.rows * lookups * (2 * STEP + FMA)
+
+
+def _integer_cycles(problem: Problem) -> float:
+    """A shift and a mask per part, one instruction (or three) per quad and row."""
+    tile = register_tile(problem.machine, problem.rows)
+    passes = -(-problem.rows // tile.rows)
+    steps = 2 * len(byte_parts(problem.format.element.width))
+    dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0
+    return QUADS * (passes * steps * STEP + problem.rows * dot * FMA)
+
+
+def _has_integer_form(problem: Problem) -> bool:
+    return (
+        problem.activations == "int8"
+        and isinstance(problem.format.element, IntegerElement)
+        and not problem.format.has_short_groups
+        and problem.longest_sum <= LONGEST_EXACT
+    )
+
+
+def _has_table_form(problem: Problem) -> bool:
+    return (
+        problem.machine.lanes(4) == ENTRIES
+        and isinstance(problem.format.element, IntegerElement)
+        and not problem.format.has_short_groups
+        and problem.format.element.width <= 4
+    )
+
+
+FORMS = (
+    Form("registers", lower_register_product, lambda problem: True, _register_cycles),
+    Form("blocks", lower_block_product, lambda p: 1 < p.rows <= BLOCK_ROWS, _block_cycles),
+    Form("tables", lower_table_product, _has_table_form, _table_cycles),
+    Form("integers", lower_integer_product, _has_integer_form, _integer_cycles),
+)
+
+
+def possible_forms(problem: Problem) -> list[Form]:
+    """The forms that can compute the product."""
+    return [form for form in FORMS if form.is_possible(problem)]
+
+
+def choose_form(problem: Problem) -> Form:
+    """The possible form with the fewest predicted cycles."""
+    return min(possible_forms(problem), key=lambda form: form.cycles(problem))

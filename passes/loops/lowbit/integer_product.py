@@ -1,0 +1,172 @@
+"""Products of integer codes and int8 activations: four multiply-adds per lane and instruction.
+
+    parallel for tile: for block: for group:
+        part[row, lanes] = sum over quads of dot(codes[quad, lanes], x[row, quad])      (exact)
+        total[row, lanes] += scale[group, lanes] * (step * (part - zero * sums[row, group]))
+    out = total * steps[row]
+
+Codes are unsigned, so offsets and zero points meet the sum of the group's activations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import f32, i32
+from xdsl.ir import SSAValue
+
+from ....dialects.quant import IntegerElement
+from ....dialects.quant.byte_fields import QUADS
+from ....dialects.quant.ops import DotOp, QuantizedLinearOp
+from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
+from .activations import IntegerRows, integer_rows
+from .lanes import Lanes
+from .panel_access import PanelAccess, Values, over_tiles
+from .panels import Panels, pack_panels, register_tile
+from .quads import QuadDecoder
+
+
+def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """Round the activations, then one tile of outputs after the other."""
+    source = kernel.arrays[op.source]
+    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bytes")
+    lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
+    rows = integer_rows(b, kernel, source, panels)
+    product = IntegerProduct(PanelAccess(panels, lanes, kernel.out), rows)
+    over_tiles(b, panels, product.tile)
+
+
+@dataclass(frozen=True)
+class IntegerProduct:
+    """Writes the loops over the blocks of rows of one tile."""
+
+    access: PanelAccess
+    x: IntegerRows
+
+    @property
+    def panels(self) -> Panels:
+        """The packed arrays."""
+        return self.access.panels
+
+    def tile(self, b: LoopBuilder, tile: SSAValue) -> None:
+        """The outputs of all rows and the lanes of a tile."""
+        self.panels.over_blocks(b, lambda b, block, rows: self.block(b, tile, block, rows))
+
+    def block(self, b: LoopBuilder, tile: SSAValue, block: SSAValue, rows: int) -> None:
+        """The outputs of `rows` rows, and of the lanes of a tile."""
+        lanes, vectors = self.access.lanes, self.panels.tile.vectors
+        row0 = b.mul(block, b.index(self.panels.tile.rows))
+        task = IntegerTask(self, tile, row0, rows)
+        zeros = [lanes.constant(b, 0.0, f32)] * (rows * vectors)
+        total = self.access.over_groups(b, task.group, zeros)
+        for row in range(rows):
+            step = lanes.splat(b, b.load(self.x.steps, [b.add(row0, b.index(row))]))
+            for at in range(row * vectors, (row + 1) * vectors):
+                total[at] = b.mul(total[at], step)
+        self.access.store(b, tile, row0, rows, total)
+
+
+@dataclass(frozen=True)
+class IntegerTask:
+    """One block of rows against one tile: the steps of the loop over K."""
+
+    product: IntegerProduct
+    tile: SSAValue
+    row0: SSAValue
+    rows: int
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes of all values."""
+        return self.product.access.lanes
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a tile."""
+        return self.product.panels.tile.vectors
+
+    @property
+    def element(self) -> IntegerElement:
+        """What codes mean."""
+        element = self.product.panels.format.element
+        assert isinstance(element, IntegerElement)
+        return element
+
+    def row(self, b: LoopBuilder, row: int) -> SSAValue:
+        """A row of the block."""
+        return b.add(self.row0, b.index(row)) if row else self.row0
+
+    def group(
+        self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
+    ) -> Values:
+        """`total` and a group."""
+        part = [self.lanes.constant(b, 0, i32)] * (self.rows * self.vectors)
+        if count == 1:
+            part = self.period(b, first, part)
+        else:
+            part = b.loop(
+                0, count, lambda b, p, *part: self.period(b, b.add(first, p), list(part)), part
+            )
+        return self.scaled(b, g, part, total)
+
+    def period(self, b: LoopBuilder, period: SSAValue, part: Values) -> Values:
+        """`part` and the products of a period, quad by quad."""
+        access, bits = self.product.access, self.element.width
+        decoders = [QuadDecoder(access, self.tile, period, v) for v in range(self.vectors)]
+        first = b.mul(period, b.index(QUADS))
+        places = [b.add(first, b.index(quad)) if quad else first for quad in range(QUADS)]
+        # One row: one vector after the other, so that few words of the weight are alive at a time.
+        # More rows use each quad of the weight several times: quads are outside.
+        vectors = [[v] for v in range(self.vectors)] if self.rows == 1 else [range(self.vectors)]
+        for chosen in vectors:
+            for quad, place in enumerate(places):
+                codes = {v: decoders[v].quad(b, quad) for v in chosen}
+                for row in range(self.rows):
+                    x = b.load(self.product.x.quads, [self.row(b, row), place])
+                    spread = self.lanes.splat(b, x)
+                    for vector, code in codes.items():
+                        at = row * self.vectors + vector
+                        part[at] = b.insert(DotOp(part[at], code, spread, bits))
+        return part
+
+    def scaled(self, b: LoopBuilder, g: SSAValue, part: Values, total: Values | None) -> Values:
+        """total + scale * part, zero points and offsets taken off."""
+        access, lanes = self.product.access, self.lanes
+        sums = [b.load(self.product.x.sums, [self.row(b, row), g]) for row in range(self.rows)]
+        result = list(part)
+        for vector in range(self.vectors):
+            scale = access.scale(b, self.tile, g, vector, 1.0)
+            has_zero = self.product.panels.zeros is not None
+            zero = access.zero(b, self.tile, g, vector) if has_zero else None
+            for row in range(self.rows):
+                at = row * self.vectors + vector
+                value = self.value(b, part[at], sums[row], zero)
+                if total is None:
+                    result[at] = b.mul(value, scale)
+                else:
+                    result[at] = lanes.fma(b, value, scale, total[at])
+        return result
+
+    def value(
+        self, b: LoopBuilder, part: SSAValue, sum: SSAValue, zero: SSAValue | None
+    ) -> SSAValue:
+        """What the codes of a group are worth, in units of its scale."""
+        lanes, element = self.lanes, self.element
+        if zero is not None and self.product.panels.format.zero == "int":
+            part = b.sub(part, b.mul(zero, lanes.splat(b, sum)))
+            return lanes.convert(b, self.stepped(b, part))
+        part = self.stepped(b, part)
+        if element.offset:
+            offset = b.mul(sum, b.constant(element.offset, i32))
+            part = b.add(part, lanes.splat(b, offset))
+        value = lanes.convert(b, part)
+        if zero is None:
+            return value
+        whole = lanes.splat(b, Lanes(1, False).convert(b, sum))
+        return lanes.subtract_product(b, value, zero, whole)
+
+    def stepped(self, b: LoopBuilder, part: SSAValue) -> SSAValue:
+        """Codes in units of one."""
+        step = self.element.step
+        return part if step == 1 else b.mul(part, self.lanes.constant(b, step, i32))

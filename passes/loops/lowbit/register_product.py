@@ -1,0 +1,215 @@
+"""Decode weights in registers, multiply-add, scale once per group.
+
+    parallel for tile: for block: for group:
+        part[row, lanes] = sum over k in group of x[block, k, row] * decoded[k, lanes]
+        total[row, lanes] += scale[group, lanes] * part[row, lanes]
+
+Activations are divided by the power of two that a field in its place is too large by. Groups are
+sums of their own, so that a scale is multiplied once and not per element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import f32
+from xdsl.ir import SSAValue
+
+from ....dialects.quant import PERIOD
+from ....dialects.quant.ops import QuantizedLinearOp
+from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
+from .activations import FloatRows, arranged, float_source
+from .decode import Decoder, PeriodDecoder, group_rest
+from .lanes import Lanes
+from .panel_access import PanelAccess, Values, over_tiles
+from .panels import Panels, pack_panels, register_tile
+
+
+def lower_register_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """The activations in the order they are read in, then one tile of outputs after the other."""
+    source = float_source(op, kernel, b)
+    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bits")
+    lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
+    decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
+    x = arranged(b, kernel, source, panels, decoder)
+    product = Product(PanelAccess(panels, lanes, kernel.out), decoder, x)
+    over_tiles(b, panels, product.tile)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Writes the loops over one block of rows and one tile of the weight."""
+
+    access: PanelAccess
+    decoder: Decoder
+    x: FloatRows
+
+    @property
+    def panels(self) -> Panels:
+        """The packed arrays."""
+        return self.access.panels
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes of all values."""
+        return self.access.lanes
+
+    def tile(self, b: LoopBuilder, tile: SSAValue) -> None:
+        """The outputs of all rows and the lanes of a tile."""
+        tables = self.decoder.load_tables(b)
+        self.panels.over_blocks(b, lambda b, block, rows: self.block(b, tile, block, rows, tables))
+
+    def zeros(self, b: LoopBuilder, count: int) -> Values:
+        """Accumulators at zero."""
+        return [self.lanes.constant(b, 0.0, f32)] * count
+
+    def block(
+        self, b: LoopBuilder, tile: SSAValue, block: SSAValue, rows: int, tables: Values
+    ) -> None:
+        """The outputs of `rows` rows, and of the lanes of a tile."""
+        panels = self.panels
+        task = BlockTask(self, tile, block, rows, tables)
+        zeros = self.zeros(b, rows * panels.tile.vectors)
+        if not panels.format.has_short_groups:
+            total = self.access.over_groups(b, task.group, zeros)
+        else:
+            whole = panels.columns // PERIOD
+            total = b.loop(
+                0,
+                whole,
+                lambda b, p, *total: task.short_groups(b, p, PERIOD, list(total)),
+                zeros,
+            )
+            left = panels.columns - whole * PERIOD
+            if left:
+                total = task.short_groups(b, b.index(whole), left, total)
+        row0 = b.mul(block, b.index(panels.tile.rows))
+        self.access.store(b, tile, row0, rows, total)
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """One block of rows against one tile: the steps of the loop over K."""
+
+    product: Product
+    tile: SSAValue
+    block: SSAValue
+    rows: int
+    tables: Values
+
+    @property
+    def vectors(self) -> int:
+        """Lane groups of the tile."""
+        return self.product.panels.tile.vectors
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes of all values."""
+        return self.product.lanes
+
+    def group(
+        self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
+    ) -> Values:
+        """`total` and a group of whole periods."""
+        zeros = self.product.zeros(b, self.rows * self.vectors)
+        sums = self.first_sums(b)
+        if count == 1:
+            part = self.elements(b, first, range(PERIOD), zeros)
+            return self.scaled(b, g, part, self.sums(b, first, 0, sums), total)
+
+        def step(b: LoopBuilder, p: SSAValue, *carried: SSAValue) -> Values:
+            period = b.add(first, p)
+            part = self.elements(b, period, range(PERIOD), list(carried[: len(zeros)]))
+            return part + self.sums(b, period, 0, list(carried[len(zeros) :]))
+
+        carried = b.loop(0, count, step, zeros + sums)
+        return self.scaled(b, g, carried[: len(zeros)], carried[len(zeros) :], total)
+
+    def short_groups(self, b: LoopBuilder, period: SSAValue, stop: int, total: Values) -> Values:
+        """The groups of a period that has several, of which `stop` elements exist."""
+        group = self.product.panels.format.group
+        assert group is not None
+        per_period = PERIOD // group
+        decoders = self.decoders(b, period)
+        for k in range(-(-stop // group)):
+            g = b.add(b.mul(period, b.index(per_period)), b.index(k))
+            elements = range(k * group, (k + 1) * group)
+            part = self.elements(b, period, elements, self.product.zeros(b, len(total)), decoders)
+            sums = self.sums(b, period, k, self.first_sums(b))
+            total = self.scaled(b, g, part, sums, total)
+        return total
+
+    def first_sums(self, b: LoopBuilder) -> Values:
+        """Sums of activations before the first period; none where there are no zero points."""
+        if self.product.x.sums is None:
+            return []
+        return [b.constant(0.0, f32)] * self.rows
+
+    def sums(self, b: LoopBuilder, period: SSAValue, part: int, before: Values) -> Values:
+        """`before` and the sums of a part of a period."""
+        if self.product.x.sums is None:
+            return []
+        at = [self.block, period, b.index(part)]
+        return [
+            b.add(total, b.load(self.product.x.sums, [*at, b.index(row)]))
+            for row, total in enumerate(before)
+        ]
+
+    def decoders(self, b: LoopBuilder, period: SSAValue) -> list[PeriodDecoder]:
+        """One per lane group."""
+        product = self.product
+        width = product.decoder.format.element.width
+        first = b.mul(period, b.index(width)) if width > 1 else period
+        return [
+            PeriodDecoder(
+                product.decoder,
+                self.tables,
+                product.panels.words,
+                (self.tile, first, product.access.first_lane(vector)),
+            )
+            for vector in range(self.vectors)
+        ]
+
+    def elements(
+        self,
+        b: LoopBuilder,
+        period: SSAValue,
+        elements: range,
+        part: Values,
+        decoders: list[PeriodDecoder] | None = None,
+    ) -> Values:
+        """`part` plus the products of some elements of a period, row by row, lane groups within."""
+        decoders, part = decoders or self.decoders(b, period), list(part)
+        first = b.mul(period, b.index(PERIOD))
+        for k in elements:
+            weights = [decoder.number(b, k) for decoder in decoders]
+            column = b.add(first, b.index(k))
+            for row in range(self.rows):
+                x = b.load(self.product.x.x, [self.block, column, row])
+                spread = self.lanes.splat(b, x)
+                for vector, weight in enumerate(weights):
+                    at = row * self.vectors + vector
+                    part[at] = self.lanes.fma(b, spread, weight, part[at])
+        return part
+
+    def scaled(
+        self, b: LoopBuilder, group: SSAValue, part: Values, sums: Values, total: Values | None
+    ) -> Values:
+        """total + scale * (part + (center - zero) * sums of activations)."""
+        access, decoder = self.product.access, self.product.decoder
+        rest = group_rest(b, access, decoder, self.tile, group)
+        spread = [self.lanes.splat(b, value) for value in sums]
+        result = list(part)
+        for vector in range(self.vectors):
+            scale = access.scale(b, self.tile, group, vector, decoder.unit)
+            for row in range(self.rows):
+                at = row * self.vectors + vector
+                value = part[at]
+                if rest:
+                    value = self.lanes.fma(b, spread[row], rest[vector], value)
+                if total is None:
+                    result[at] = b.mul(value, scale)
+                else:
+                    result[at] = self.lanes.fma(b, value, scale, total[at])
+        return result

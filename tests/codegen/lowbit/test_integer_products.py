@@ -1,0 +1,71 @@
+"""Products with int8 activations: the integers are exactly those of an int64 oracle."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tilecast
+import torch
+from tilecast.codegen.c import emit_unit
+from tilecast.compiler.verify.kernels import packed_argument
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.quant import IntegerElement, parse_format
+from tilecast.dialects.quant.activations import quantize_rows
+from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.plan_memory import KernelInterface
+
+from .test_quantized_linear import Case, kernel_of, lower
+
+
+@pytest.mark.parametrize("name", [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary"])
+def test_sums_equal_those_of_int64(
+    name: str,
+    machine: Machine,
+    build: Callable[..., ctypes.CDLL],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Extreme codes and activations: 8-bit codes would saturate sums of 16-bit pairs."""
+    case = Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
+    rng = np.random.default_rng(3)
+    element = parse_format(case.format).element
+    assert isinstance(element, IntegerElement)
+    x = rng.choice([-1.0, 1.0, 0.3], (2, 100)).astype(np.float32)
+    codes = rng.choice([0, element.codes - 1, element.codes // 2], (19, 100)).astype(np.uint8)
+    scales = np.ones((19, 1), np.float32)
+    quantized, steps = quantize_rows(x)
+    levels = element.levels.astype(np.int64)[codes]
+    exact = quantized.astype(np.int64) @ levels.T
+    assert np.abs(exact).max() < 2**24  # exact in f32 too
+
+    ctx = CompileContext()
+    ctx.machine = machine
+    func = lower(ctx, case, kernel_of(case, "k"), monkeypatch)
+    library = build(emit_unit([func], machine, prefix=""), machine)
+    interface = KernelInterface(func)
+    arrays: dict[int, np.ndarray] = {}
+    for position, array in zip(interface.read, (x, codes.view(np.int8), scales), strict=True):
+        arrays[position] = packed_argument(interface, position, array)
+    for position in (*interface.written, *interface.scratch):
+        type = interface.type_of(position)
+        kind = np.float32 if str(type.element_type) == "f32" else np.int32
+        arrays[position] = np.full(type.get_shape(), -1, kind)
+    call(library, "k", *(arrays[k] for k in range(len(arrays))))
+    found = arrays[interface.written[0]]
+    np.testing.assert_array_equal(found, exact.astype(np.float32) * steps)
+
+
+def test_a_model_with_rounded_activations_is_compiled() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(70, 48), torch.nn.ReLU(), torch.nn.Linear(48, 10))
+    x = torch.randn(5, 70)
+    fast = tilecast.compile(model.eval(), (x,), weights="i8:g32", activations="int8", cache=False)
+    ir = fast.artifact.ir
+    assert any('activations = "int8"' in text for text in ir.values())
+    assert all(row.passed for row in fast.verify().results)
+    exact = model(x)
+    error = (fast(x) - exact).norm() / exact.norm()
+    assert 0 < error < 0.03
