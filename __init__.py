@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .compiler.frontend.kernel_language import f32, f64, i8, i32, i64, kernel
     from .compiler.load import load_package as load
     from .compiler.quantize import quantize
+    from .compiler.quantize.gguf import from_gguf, with_gguf
     from .compiler.runtime.model import CompiledModel
     from .compiler.verify.report import VerifyReport
     from .dialects.errors import TilecastError, VerifyFailure
@@ -24,12 +25,14 @@ _PUBLIC = {
     "emit": "compiler.driver:emit",
     "f32": "compiler.frontend.kernel_language:f32",
     "f64": "compiler.frontend.kernel_language:f64",
+    "from_gguf": "compiler.quantize.gguf:from_gguf",
     "i8": "compiler.frontend.kernel_language:i8",
     "i32": "compiler.frontend.kernel_language:i32",
     "i64": "compiler.frontend.kernel_language:i64",
     "kernel": "compiler.frontend.kernel_language:kernel",
     "load": "compiler.load:load_package",
     "quantize": "compiler.quantize:quantize",
+    "with_gguf": "compiler.quantize.gguf:with_gguf",
 }
 
 __all__ = [
@@ -41,12 +44,14 @@ __all__ = [
     "emit",
     "f32",
     "f64",
+    "from_gguf",
     "i8",
     "i32",
     "i64",
     "kernel",
     "load",
     "quantize",
+    "with_gguf",
 ]
 
 

@@ -16,6 +16,7 @@ from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
+from .commands.quantize import quantize_command
 from .commands.run import run_command
 from .commands.targets import targets_command
 from .commands.verify import verify_command
@@ -52,6 +53,7 @@ for command in (
     bench_command,
     verify_command,
     explain_command,
+    quantize_command,
     targets_command,
     cache_group,
     costmodel_group,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from torch import Tensor
 from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
@@ -21,7 +24,13 @@ from .runtime.key import key_parts, model_key
 from .runtime.library import CALL_SOURCE, Library, call_unit
 from .runtime.model import CompiledModel
 from .runtime.toolchain import Toolchain, build_library, find_toolchain
-from .target import architecture_flags, native_machine, physical_cores, resolve_target
+from .target import (
+    architecture_flags,
+    native_machine,
+    physical_cores,
+    portable_targets,
+    resolve_target,
+)
 
 if TYPE_CHECKING:
     from .frontend.kernel_language import BoundKernel, Kernel
@@ -81,11 +90,25 @@ def compile(
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else find_toolchain()
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
     if toolchain is None:
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
     check_runs_here(machine, settings.target)
+    artifact = stored_or_built(program, leaves, settings, machine, toolchain, progress)
+    others = partial(artifact_for, program, leaves, settings)
+    return CompiledModel(artifact, program, leaves, others, states)
+
+
+def stored_or_built(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    toolchain: Toolchain,
+    progress: Progress,
+) -> Artifact:
+    """The artifact from the cache, else compiled and verified."""
     threads = thread_count(settings, machine)
     store = open_store(settings.cache)
     parts = key_parts(program, settings, machine, threads, toolchain)
@@ -98,7 +121,21 @@ def compile(
             artifact = build(
                 program, leaves, settings, machine, threads, toolchain, store, parts, progress
             )
-    return CompiledModel(artifact, program, leaves)
+    return artifact
+
+
+def artifact_for(
+    program: ExportedProgram, leaves: list[Any], settings: Options, target: str
+) -> Artifact:
+    """The same model for another target, its functions named after it.
+
+    It is verified where this machine can run it, and only lowered where it cannot.
+    """
+    settings = renamed(settings, target)
+    machine, progress = resolve_target(target), Progress(settings.progress)
+    if lacks(native_machine(), machine):
+        return lowered_artifact(program, leaves, settings, machine, progress)
+    return stored_or_built(program, leaves, settings, machine, find_toolchain(), progress)
 
 
 def emit(
@@ -106,9 +143,15 @@ def emit(
     example_inputs: Example | None,
     directory: str | Path,
     kwargs: Mapping[str, Any] | None = None,
+    *,
+    inline_weights: bool = False,
+    portable: bool = False,
     **options: Any,
 ) -> Path:
-    """Write the standalone source package without building it: no compiler is needed."""
+    """Write the standalone source package without building it: no compiler is needed.
+
+    `inline_weights` and `portable` are those of `CompiledModel.save`.
+    """
     from .runtime.save import save_artifact
 
     if is_kernel(model):
@@ -117,12 +160,35 @@ def emit(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     with progress.stage("export"):
-        program, leaves = exported(model, example_inputs, kwargs, settings.weights)
+        program, leaves, states = exported(model, example_inputs, kwargs, settings.weights)
+    artifact = lowered_artifact(program, leaves, settings, machine, progress)
+    others = []
+    for target in portable_targets(machine) if portable else ():
+        other = renamed(settings, target)
+        others.append(lowered_artifact(program, leaves, other, resolve_target(target), progress))
+    with progress.stage("save"):
+        return save_artifact(
+            artifact, directory, program, leaves, inline_weights, others, list(states.values())
+        )
+
+
+def lowered_artifact(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    progress: Progress,
+) -> Artifact:
+    """The sources of a model, neither built nor verified."""
     lowered = lower(program, leaves, settings, machine, progress)
     flags = architecture_flags(machine, *ASSUMED_COMPILER)
-    artifact = lowered.artifact(settings, machine, thread_count(settings, machine), "none", flags)
-    with progress.stage("save"):
-        return save_artifact(artifact, directory, program, leaves)
+    return lowered.artifact(settings, machine, thread_count(settings, machine), "none", flags)
+
+
+def renamed(settings: Options, target: str) -> Options:
+    """The options for another target, with functions named after it."""
+    name = f"{settings.name}_{re.sub('[^a-z0-9]', '_', target)}"
+    return replace(settings, name=name, target=target, dump_dir=None)
 
 
 def build(
@@ -245,9 +311,13 @@ def exported(
     example_inputs: Example | None,
     kwargs: Mapping[str, Any] | None,
     weights: str | Mapping[str, str | None] | None = None,
-) -> tuple[ExportedProgram, list[Any]]:
-    """The exported program, quantized as `weights` says, and the flat leaves of its example."""
+) -> tuple[ExportedProgram, list[Any], dict[str, Tensor]]:
+    """The exported program, quantized as `weights` says, and the flat leaves of its example.
+
+    Buffers that the model changes are its first inputs and leaves; they come by name, too.
+    """
     from .frontend.export import export_model, load_exported
+    from .frontend.states import lift_states
     from .quantize import with_quantized_weights
 
     if isinstance(model, str | Path):
@@ -256,12 +326,14 @@ def exported(
         program = model
     else:
         program = export_model(model, example_inputs or (), dict(kwargs or {}))
+    program, states = lift_states(program)
     program = with_quantized_weights(program, model, weights)
     if example_inputs is not None:
-        return program, tree_leaves((tuple(example_inputs), dict(kwargs or {})))
+        given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
+        return program, [*states.values(), *given], states
     if program.example_inputs is None:
         raise OptionError("the exported program carries no example inputs: give example_inputs")
-    return program, tree_leaves(program.example_inputs)
+    return program, tree_leaves(program.example_inputs), states
 
 
 def stored_artifact(
@@ -284,7 +356,7 @@ def cache_key_parts(
     """The parts of the cache key of a compilation, for `tilecast cache explain`."""
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, _ = exported(model, example_inputs, kwargs, settings.weights)
+    program, _, _ = exported(model, example_inputs, kwargs, settings.weights)
     threads = thread_count(settings, machine)
     return key_parts(program, settings, machine, threads, find_toolchain())
 
@@ -296,10 +368,14 @@ def thread_count(settings: Options, machine: Machine) -> int:
     return settings.threads or physical_cores()
 
 
+def lacks(here: Machine, machine: Machine) -> list[str]:
+    """Features of `machine` that `here` does not have."""
+    return sorted(set(machine.features) - set(here.features))
+
+
 def check_runs_here(machine: Machine, target: str) -> None:
     """OptionError where this machine lacks an instruction that `target` uses."""
-    missing = sorted(set(machine.features) - set(native_machine().features))
-    if missing:
+    if missing := lacks(native_machine(), machine):
         raise OptionError(
             f"target {target!r} needs {', '.join(missing)}, which this machine lacks; "
             "write its sources with tilecast.emit and build them where it runs"

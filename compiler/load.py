@@ -20,11 +20,13 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ..codegen.package import StoredPackage, TensorSignature, read_package
+from ..codegen.package import StoredPackage, StoredProgram, TensorSignature, read_package
+from ..codegen.package.programs import macro_name
 from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
 from .runtime.cache import open_store
 from .runtime.signature import DTYPES, Signature
 from .runtime.toolchain import Toolchain, find_toolchain
+from .target import native_machine
 
 FLAGS = ("-O3", "-fPIC", "-ffp-contract=off", "-fno-math-errno")
 LIBRARY = "library.so"
@@ -67,6 +69,7 @@ class LoadedPackage:
         self._library = ctypes.CDLL(str(library))
         self._threads = threads
         self._signature = _calling(stored)
+        self._states = self._stored_states()
         self._lock = threading.Lock()
         size = self._function("tilecast_context_bytes", ctypes.c_size_t)()
         self._context = ctypes.create_string_buffer(size)
@@ -84,6 +87,8 @@ class LoadedPackage:
             results = self.run(inputs)
             return results[0] if len(results) == 1 else tuple(results)
         signature = self._signature
+        if self._states:
+            args = (tuple(self._states), *args)
         leaves, spec = pytree.tree_flatten((args, kwargs))
         if spec != signature.in_spec:
             raise InvalidInputError(
@@ -109,6 +114,15 @@ class LoadedPackage:
                 self._set_threads(self._threads)
             self._check(self._run(self._context, _pointers(inputs), _pointers(results)))
         return results
+
+    def reset(self) -> None:
+        """Give the buffers that the model changes from call to call their first values."""
+        self._states = self._stored_states()
+
+    def _stored_states(self) -> list[torch.Tensor]:
+        folder = self.package.directory
+        inputs = (self.package.inputs[k] for k, _ in self.package.states)
+        return [_read_tensor(folder / f"state/{n}.bin", spec) for n, spec in enumerate(inputs)]
 
     def check_inputs(self) -> tuple[Any, ...]:
         """The positional arguments that the package was saved with, to try it on."""
@@ -145,13 +159,8 @@ class LoadedPackage:
     def _stored_tensors(
         self, kind: str, signatures: Sequence[TensorSignature]
     ) -> list[torch.Tensor]:
-        tensors = []
-        for number, spec in enumerate(signatures):
-            data = bytearray((self.package.directory / f"test/{kind}_{number}.bin").read_bytes())
-            dtype = DTYPES[spec.dtype]
-            flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
-            tensors.append(flat.reshape(spec.shape))
-        return tensors
+        folder = self.package.directory / "test"
+        return [_read_tensor(folder / f"{kind}_{n}.bin", spec) for n, spec in enumerate(signatures)]
 
     def _paired(self, values: Sequence[Any]) -> list[tuple[Any, TensorSignature]]:
         expected = self.package.inputs
@@ -190,33 +199,56 @@ def load_package(directory: str | Path, threads: int | None = None) -> LoadedPac
 
 def _build(stored: StoredPackage, toolchain: Toolchain) -> Path:
     """The shared library of a package, from the cache where it was built before."""
+    program = _program_for_here(stored)
     openmp = ("-fopenmp",) if toolchain.openmp else ()
-    flags = (f"-std={stored.standard}", *FLAGS, *openmp, *stored.arch_flags)
+    left_out = (
+        f"-D{stored.name.upper()}_WITHOUT_{macro_name(other.level)}"
+        for other in stored.programs
+        if other is not program
+    )
+    flags = (f"-std={stored.standard}", *FLAGS, *openmp, *left_out)
     files = stored.manifest["files"]
     sources = {name: files[name] for name in sorted(files) if name.startswith(("src/", "include/"))}
-    parts = {"compiler": toolchain.identity, "flags": " ".join(flags), "sources": str(sources)}
+    parts = {
+        "compiler": toolchain.identity,
+        "flags": " ".join((*flags, *program.arch_flags)),
+        "sources": str(sources),
+    }
     key = hashlib.blake2b("\0".join(parts.values()).encode(), digest_size=20).hexdigest()
     store = open_store()
     with store.lock(key):
         entry = store.find("objects", key)
         if entry is None or entry.read(LIBRARY) is None:
-            content = _compile(stored, toolchain, flags)
+            content = _compile(stored, program, toolchain, flags)
             entry = store.add("objects", key, {LIBRARY: content}, {"unit": stored.name})
     return entry.path / LIBRARY
 
 
-def _compile(stored: StoredPackage, toolchain: Toolchain, flags: Sequence[str]) -> bytes:
+def _program_for_here(stored: StoredPackage) -> StoredProgram:
+    """The first program that this CPU runs; else the last, whose check will refuse."""
+    features = set(native_machine().features)
+    fitting = (program for program in stored.programs if features.issuperset(program.features))
+    return next(fitting, stored.programs[-1])
+
+
+def _compile(
+    stored: StoredPackage, program: StoredProgram, toolchain: Toolchain, flags: Sequence[str]
+) -> bytes:
     try:
         folder = Path(tempfile.mkdtemp(prefix="tilecast-load-"))
         glue = folder / "tilecast_glue.c"
         glue.write_text(GLUE.format(name=stored.name), encoding="utf-8")
     except OSError as error:
         raise BuildError(f"no temporary folder to build package {stored.name}: {error}") from error
-    include = f"-I{stored.directory / 'include'}"
+    shared = (*flags, f"-I{stored.directory / 'include'}", f"-I{stored.directory / 'src'}")
     objects = []
-    for source in (*stored.sources, glue):
-        objects.append(folder / f"{source.stem}.o")
-        toolchain.compile(source, objects[-1], (*flags, include))
+    for sources, extra in (
+        ((*stored.shared_sources, glue), ()),
+        (program.sources, program.arch_flags),
+    ):
+        for source in sources:
+            objects.append(folder / f"{source.stem}.o")
+            toolchain.compile(source, objects[-1], (*shared, *extra))
     library = folder / LIBRARY
     toolchain.link(objects, library, flags)
     content = library.read_bytes()
@@ -232,6 +264,13 @@ def _calling(stored: StoredPackage) -> Signature | None:
         return Signature.from_json(calling)
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{stored.directory}: the calling convention is damaged") from error
+
+
+def _read_tensor(file: Path, spec: TensorSignature) -> torch.Tensor:
+    """The tensor that a file of raw little-endian data holds."""
+    data, dtype = bytearray(file.read_bytes()), DTYPES[spec.dtype]
+    flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+    return flat.reshape(spec.shape)
 
 
 def _checked(value: Any, spec: TensorSignature) -> torch.Tensor:

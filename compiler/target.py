@@ -1,4 +1,4 @@
-"""Target names to machines: the CPU at hand, an x86-64 level, a CPU known to archspec, or c99."""
+"""Target names to machines: the CPU at hand, an x86-64 level, a CPU known to archspec, plain C."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import archspec.cpu
 from ..costmodel.hardware import Isa, Machine
 from ..dialects.errors import OptionError
 
+PLAIN_C = ("c99", "generic")
+LEVELS: dict[Isa, str] = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
@@ -24,9 +26,12 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or c99 (plain C)."""
-    if name == "c99":
-        return Machine("c99", "scalar", cores=1)
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, or plain C.
+
+    "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap.
+    """
+    if name in PLAIN_C:
+        return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())
     if name == "native":
         return native_machine()
     known = archspec.cpu.TARGETS
@@ -36,14 +41,27 @@ def resolve_target(name: str) -> Machine:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         raise OptionError(f"unknown target {name!r}{hint} Known targets: {', '.join(names)}")
-    return machine_of(found, name=str(found.name).replace("x86_64", "x86-64").replace("_v", "-v"))
+    return machine_of(found, level_name(found))
 
 
 def target_names() -> list[str]:
     """Every name that `resolve_target` takes, sorted; the general ones first."""
     cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
     levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
-    return ["native", "c99", *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+    return ["native", *PLAIN_C, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+
+
+def portable_targets(machine: Machine) -> tuple[str, ...]:
+    """Targets that together run on every CPU, best first, for CPUs that lack what `machine` has."""
+    levels = list(LEVELS.values())
+    below = levels[levels.index(LEVELS[machine.isa]) :] if machine.isa in LEVELS else []
+    able = set(machine.features)
+    return *(level for level in below if able > set(resolve_target(level).features)), "generic"
+
+
+def level_name(cpu: Any) -> str:
+    """The name of an archspec CPU, levels spelled as compilers do: x86-64-v3."""
+    return str(cpu.name).replace("x86_64", "x86-64").replace("_v", "-v")
 
 
 def is_x86(cpu: Any) -> bool:
@@ -57,7 +75,7 @@ def native_machine() -> Machine:
     cpu = archspec.cpu.host()
     if not is_x86(cpu):
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
-    return machine_of(cpu, str(cpu.name), physical_cores(), cache_sizes())
+    return machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes())
 
 
 def machine_of(
@@ -82,7 +100,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
 
     The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
     """
-    if machine.name in {"c99", "native"}:
+    if machine.name in {*PLAIN_C, "native"}:
         return ()
     cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
     try:

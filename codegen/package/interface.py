@@ -10,6 +10,7 @@ from ...dialects.errors import PackageError
 from .content import PackageContent, TensorSignature
 from .element_types import element_type
 from .inline_weights import inline_weights_source
+from .programs import cmake_rules, make_rules, program_tables, prototypes, shared_sources
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Asks the compiler on the machine where the package is built.
@@ -49,6 +50,7 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
     """What each `@word@` of the templates stands for."""
     name, upper = content.name, content.name.upper()
     signatures = (*content.inputs, *content.outputs)
+    is_single = len(content.programs) == 1
     has_file = bool(content.weights) and not content.inline_weights
     return {
         "name": name,
@@ -89,16 +91,27 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
             {"name": name, "NAME": upper},
         ),
         "openmp": DETECT_OPENMP if content.standard != "c99" else "",
-        "arch_flags": " ".join(content.arch_flags),
-        "source_list": " ".join(f"src/{f}" for f in sorted(c_files(content))),
-        "cmake_sources": "\n".join(f"  src/{f}" for f in sorted(c_files(content))),
+        "argument_slots": str(max([1, *(len(p.weights) for p in content.programs)])),
+        "arch_flags": " ".join(content.programs[0].arch_flags) if is_single else "",
+        "arch_variable": "ARCH_FLAGS" if is_single else "ARCH_FLAGS_<LEVEL>",
+        "prototypes": prototypes(content),
+        "program_tables": program_tables(content),
+        "shared_objects": " ".join(f"build/{f[:-2]}.o" for f in shared_sources(content)),
+        "programs": make_rules(content),
+        "cmake_sources": "\n".join(f"  src/{f}" for f in shared_sources(content)),
+        "programs_cmake": cmake_rules(content),
+        "install_weights": (
+            f"install(FILES weights.safetensors DESTINATION ${{CMAKE_INSTALL_DATADIR}}/{name})\n"
+            if has_file
+            else ""
+        ),
+        "levels_line": (
+            ""
+            if is_single
+            else "\nIt holds code for several instruction sets; the best that the CPU runs is\n"
+            f"chosen at run time: {', '.join(p.level for p in content.programs)}.\n"
+        ),
     }
-
-
-def c_files(content: PackageContent) -> list[str]:
-    """Names of all C files under `src/`."""
-    own = [f"{content.name}_api.c", f"{content.name}_weights.c"]
-    return [file for file in content.sources if file.endswith(".c")] + own
 
 
 def support_files(content: PackageContent, version: str) -> dict[str, str]:
@@ -154,10 +167,12 @@ def _weight_table(content: PackageContent) -> str:
 
 
 def _signature_text(content: PackageContent) -> str:
+    notes = {("input", s.input): f"; its next value is output {s.output}" for s in content.states}
     lines = []
     for kind, signatures in (("input", content.inputs), ("output", content.outputs)):
         for number, s in enumerate(signatures):
             shape = " x ".join(map(str, s.shape)) or "scalar"
             enum = element_type(s.dtype, s.name).enum
-            lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}\n")
+            note = notes.get((kind, number), "")
+            lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}{note}\n")
     return "".join(["\n", *lines]).replace("*/", "* /")

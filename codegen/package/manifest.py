@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...dialects.errors import PackageError
-from .content import PackageContent, TensorSignature
+from .content import PackageContent, Program, TensorSignature
+from .programs import program_sources
 
 MANIFEST = "manifest.json"
 FORMAT = "tilecast-package"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def build_manifest(
@@ -25,7 +26,7 @@ def build_manifest(
         "schema_version": SCHEMA_VERSION,
         "tilecast_version": version,
         "name": content.name,
-        "target": {"name": content.target, "arch_flags": list(content.arch_flags)},
+        "target": content.target,
         "standard": content.standard,
         "inputs": [_tensor(s) for s in content.inputs],
         "outputs": [_tensor(s) for s in content.outputs],
@@ -39,9 +40,9 @@ def build_manifest(
             {"absolute": output.absolute, "relative": output.relative}
             for output in content.check.outputs
         ],
-        "kernels": list(content.kernels),
-        "facts": dict(content.facts),
+        "programs": [_program(content, program) for program in content.programs],
         "calling": dict(content.calling),
+        "states": [{"input": s.input, "output": s.output} for s in content.states],
         "files": dict(digests),
     }
 
@@ -114,6 +115,18 @@ def _damaged(directory: Path, files: Iterable[tuple[str, Any]]) -> Iterable[str]
             continue
         if actual != digest:
             yield f"{name} was changed"
+
+
+def _program(content: PackageContent, program: Program) -> dict[str, Any]:
+    return {
+        "level": program.level,
+        "features": list(program.features),
+        "arch_flags": list(program.arch_flags),
+        "arena_bytes": program.arena_bytes,
+        "sources": program_sources(content, program),
+        "kernels": list(program.kernels),
+        "facts": dict(program.facts),
+    }
 
 
 def _tensor(signature: TensorSignature) -> dict[str, Any]:

@@ -12,19 +12,33 @@ from .manifest import MANIFEST, check_files, read_manifest
 
 
 @dataclass(frozen=True)
+class StoredProgram:
+    """One program of a package: its C files, and what the CPU and the compiler must allow."""
+
+    level: str
+    features: tuple[str, ...]
+    arch_flags: tuple[str, ...]
+    sources: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class StoredPackage:
-    """A verified package on disk: what `load` needs to build and call it."""
+    """A verified package on disk: what `load` needs to build and call it.
+
+    `states` are (input, output) numbers of what the model changes from call to call.
+    """
 
     directory: Path
     name: str
     target: str
-    arch_flags: tuple[str, ...]
+    programs: tuple[StoredProgram, ...]
     standard: str
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
     arena_bytes: int
-    sources: tuple[Path, ...]
+    shared_sources: tuple[Path, ...]
     weights: Path | None
+    states: tuple[tuple[int, int], ...]
     manifest: dict[str, Any]
 
 
@@ -35,22 +49,38 @@ def read_package(directory: str | Path) -> StoredPackage:
     check_files(root, manifest)
     try:
         sources = sorted(f for f in manifest["files"] if f.startswith("src/") and f.endswith(".c"))
+        programs = tuple(_program(root, sources, item) for item in manifest["programs"])
+        owned = {source for program in programs for source in program.sources}
         weights = None if manifest["inline_weights"] else root / "weights.safetensors"
         return StoredPackage(
             directory=root,
             name=manifest["name"],
-            target=manifest["target"]["name"],
-            arch_flags=tuple(_arch_flag(flag) for flag in manifest["target"]["arch_flags"]),
+            target=manifest["target"],
+            programs=programs,
             standard=manifest["standard"],
             inputs=_signatures(manifest["inputs"]),
             outputs=_signatures(manifest["outputs"]),
             arena_bytes=int(manifest["arena_bytes"]),
-            sources=tuple(root / file for file in sources),
+            shared_sources=tuple(root / file for file in sources if root / file not in owned),
             weights=weights,
+            states=tuple((int(s["input"]), int(s["output"])) for s in manifest["states"]),
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(f"{root / MANIFEST}: field missing or of wrong type: {error}") from error
+
+
+def _program(root: Path, files: list[str], item: dict[str, Any]) -> StoredProgram:
+    """One program; PackageError for a source that is no verified file of the package."""
+    sources = [f"src/{file}" for file in item["sources"]]
+    if strange := sorted(set(sources) - set(files)):
+        raise PackageError(f"{root / MANIFEST}: {', '.join(strange)} is not among its files")
+    return StoredProgram(
+        level=str(item["level"]),
+        features=tuple(map(str, item["features"])),
+        arch_flags=tuple(_arch_flag(flag) for flag in item["arch_flags"]),
+        sources=tuple(root / file for file in sources),
+    )
 
 
 def _arch_flag(flag: str) -> str:

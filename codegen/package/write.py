@@ -49,7 +49,7 @@ def write_package(directory: str | Path, content: PackageContent) -> Path:
 def package_files(content: PackageContent, version: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path in the package, its bytes in pieces) of every file except the manifest."""
     texts = support_files(content, version)
-    texts |= {f"src/{file}": text for file, text in content.sources.items()}
+    texts |= {f"src/{file}": text for file, text in content.source_paths().items()}
     texts |= {f"ir/{file}": text for file, text in content.ir.items()}
     for path, text in sorted(texts.items()):
         yield path, [text.encode()]
@@ -57,6 +57,8 @@ def package_files(content: PackageContent, version: str) -> Iterator[tuple[str, 
         yield f"test/input_{number}.bin", [stored_bytes(array)]
     for number, output in enumerate(content.check.outputs):
         yield f"test/output_{number}.bin", [stored_bytes(output.reference)]
+    for number, state in enumerate(content.states):
+        yield f"state/{number}.bin", [stored_bytes(state.initial)]
     if content.weights and not content.inline_weights:
         yield WEIGHTS, weights_file_chunks(content.weights)
 
@@ -74,7 +76,7 @@ def _write_files(staging: Path, content: PackageContent) -> None:
     digests: dict[str, str] = {}
     for path, chunks in package_files(content, version):
         file = staging / path
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with file.open("wb") as stream:
             for chunk in chunks:

@@ -20,6 +20,7 @@ from .output import json_flag, print_json
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the package.")
 @click.option("--emit-only", is_flag=True, help="Write the sources without building them.")
 @click.option("--inline-weights", is_flag=True, help="Put the weights into C arrays.")
+@click.option("--portable", is_flag=True, help="Add code for less able CPUs, down to plain C.")
 @kernel_flags
 @option_flags()
 @json_flag
@@ -30,6 +31,7 @@ def compile_command(
     output: Path | None,
     emit_only: bool,
     inline_weights: bool,
+    portable: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -40,8 +42,6 @@ def compile_command(
     options = given_options(flags)
     if emit_only and output is None:
         raise click.UsageError("--emit-only needs -o DIR")
-    if emit_only and inline_weights:
-        raise click.UsageError("--inline-weights needs a built model: leave --emit-only out")
     if output is not None and output.exists() and not output.is_dir():
         # Said before minutes of work, not after.
         raise PackageError(f"{output} exists and is not a folder; choose another path")
@@ -55,14 +55,22 @@ def compile_command(
     from ..driver import emit
 
     if emit_only and output is not None:
-        emit(loaded.model, loaded.example_inputs, output, **loaded.keywords, **options)
+        emit(
+            loaded.model,
+            loaded.example_inputs,
+            output,
+            inline_weights=inline_weights,
+            portable=portable,
+            **loaded.keywords,
+            **options,
+        )
     else:
         compiled = compile_model(loaded.model, loaded.example_inputs, **loaded.keywords, **options)
         if not is_built(compiled, loaded.is_kernel):  # --stop-after, or its variable
             click.echo(stage_text(compiled))
             return
         if output is not None:
-            compiled.save(output, **({"inline_weights": True} if inline_weights else {}))
+            compiled.save(output, inline_weights=inline_weights, portable=portable)
     seconds = time.perf_counter() - start
     if as_json:
         print_json({"model": model, "output": output and str(output), "seconds": seconds})

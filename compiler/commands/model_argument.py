@@ -55,6 +55,14 @@ def load_model(argument: str, keywords: dict[str, Any] | None = None) -> LoadedM
     return _without_keywords(argument, _call(argument, found), keywords)
 
 
+def call_argument(argument: str) -> Any:
+    """What the function that `package.module:callable` names returns."""
+    module_name, _, attribute = argument.partition(":")
+    if not attribute:
+        raise InvalidInputError(f"{argument}: expected package.module:callable")
+    return _find_callable(argument, module_name, attribute)()
+
+
 def _without_keywords(
     argument: str, loaded: LoadedModel, keywords: dict[str, Any] | None
 ) -> LoadedModel:

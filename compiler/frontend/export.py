@@ -48,7 +48,12 @@ def export_model(
 
 
 def load_exported(path: str | Path) -> ExportedProgram:
-    """Read a `.pt2` file written by `torch.export.save`. Load only files that you trust."""
+    """Read a `.pt2` file written by `torch.export.save`. Load only files that you trust.
+
+    Codes of quantized weights that `tilecast quantize` stored in it come along.
+    """
+    from ..quantize.storage import EXTRA_FILE, attach_codes
+
     file = Path(path)
     if not file.is_file():
         raise InvalidInputError(f"no such file: {file}")
@@ -58,7 +63,8 @@ def load_exported(path: str | Path) -> ExportedProgram:
         log.setLevel(logging.CRITICAL)  # torch logs a traceback of its own for each damaged file
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.load(file)
+            extra = {EXTRA_FILE: ""}
+            program = torch.export.load(file, extra_files=extra)
     except Exception as error:
         raise InvalidInputError(
             f"{file} is no exported program: {_first_lines(error)}\n"
@@ -66,6 +72,8 @@ def load_exported(path: str | Path) -> ExportedProgram:
         ) from error
     finally:
         log.setLevel(level)
+    attach_codes(program, extra[EXTRA_FILE])
+    return program
 
 
 def _distinct(inputs: Any) -> Any:

@@ -33,7 +33,6 @@ def import_program(program: ExportedProgram) -> ImportedModel:
     _check_is_static(program)
     program = decompose_missing(program)
     gaps = Gaps()
-    _check_is_pure(program)
     importer = _Importer(program, gaps)
     importer.run()
     gaps.check()
@@ -48,16 +47,6 @@ def _check_is_static(program: ExportedProgram) -> None:
         raise UnsupportedOperatorError(
             f"the program has dynamic dimensions ({symbols}), which are not supported yet; "
             "export it with fixed shapes"
-        )
-
-
-def _check_is_pure(program: ExportedProgram) -> None:
-    changed = program.graph_signature.buffers_to_mutate
-    if changed:
-        names = ", ".join(sorted(changed.values()))
-        raise UnsupportedOperatorError(
-            f"the model changes its buffers in place ({names}), which is not supported; "
-            "make them inputs, which may change, or return the new values"
         )
 
 

@@ -9,56 +9,112 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
-from .quantizers import Method, quantize_matrix
+from .calibration import Calibration, input_moments
+from .gptq import gptq_matrix
+from .quantizers import quantize_matrix
 
+Method = Literal["rtn", "mse", "gptq"]
+METHODS: tuple[Method, ...] = get_args(Method)
+Doubles = npt.NDArray[np.float64]
 Spec = str | Mapping[str, str | None]
 ATTRIBUTE = "_tilecast_quantized"
 
 
-def quantize(model: Any, spec: Spec, *, method: Method = "rtn") -> Any:
+def quantize(
+    model: Any,
+    spec: Spec,
+    *,
+    method: Method | None = None,
+    calibration: Calibration | None = None,
+) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
     `spec` is a format such as "u4:g128", or a mapping from patterns of layer names to formats, the
     first match counting: {"*.head": None, "layers.*": "i3:g64", "*": "u4:g128"}. None leaves a
-    layer as it is. `method` is "rtn" or "mse". OptionError where no layer is quantized.
+    layer as it is. `method` is "rtn" (to nearest), "mse" (ranges clipped) or "gptq" (errors moved
+    into later columns, the default with calibration). `calibration` are tuples of positional
+    arguments that the model is run on; "mse" then weighs errors by how large inputs are.
+    OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
+    method = method or ("rtn" if calibration is None else "gptq")
+    if method not in METHODS:
+        raise OptionError(f"quantizer {method!r}: expected one of {', '.join(METHODS)}")
+    if method == "gptq" and calibration is None:
+        raise OptionError('method="gptq" needs calibration: tuples of inputs to run the model on')
+    weights = linear_weights(model)
+    formats = {name: format_for(rules, name.removesuffix(".weight")) for name in weights}
+    chosen = {name: format for name, format in formats.items() if format is not None}
+    if not chosen:
+        raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
+    moments = None if calibration is None else input_moments(model, calibration, list(chosen))
+    tensors: dict[str, QuantizedTensor] = {}
+    shared: dict[int, QuantizedTensor] = {}
+    for name, format in chosen.items():
+        key = weights[name].data_ptr()
+        if key not in shared:
+            array = np.ascontiguousarray(weights[name].detach().cpu().numpy())
+            seen = None if moments is None else moments[name]
+            shared[key] = quantized(array, format, method, seen)
+        tensors[name] = shared[key]
+    return with_tensors(model, tensors)
+
+
+def quantized(
+    weight: Any, format: WeightFormat, method: Method, moments: Doubles | None
+) -> QuantizedTensor:
+    """One matrix by one method."""
+    if method == "gptq":
+        assert moments is not None
+        return gptq_matrix(weight, format, moments)
+    importance = None if moments is None else np.diag(moments)
+    return quantize_matrix(weight, format, method, importance)
+
+
+def with_tensors(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
+    """A copy of `model` whose parameters called as in `tensors` have those codes.
+
+    InvalidInputError where the model has no linear layer of that name and shape.
+    """
+    weights = linear_weights(model)
+    for name, tensor in tensors.items():
+        if name not in weights:
+            raise InvalidInputError(
+                f"the model has no float32 linear layer with the weight {name!r}; it has "
+                f"{', '.join(weights) or 'none'}"
+            )
+        if tuple(weights[name].shape) != tensor.shape:
+            raise InvalidInputError(
+                f"{name}: expected the shape {tuple(weights[name].shape)} of the model, found "
+                f"{tensor.shape}"
+            )
+    found = with_weights(model, tensors)
+    setattr(found, ATTRIBUTE, {**quantized_weights(model), **tensors})
+    return found
+
+
+def linear_weights(model: Any) -> dict[str, Tensor]:
+    """The float32 weights of linear layers, by parameter name."""
     if isinstance(model, nn.Module):
         names = module_weights(model)
-        state = model.state_dict(keep_vars=True)
+        state: Mapping[str, Any] = model.state_dict(keep_vars=True)
     elif isinstance(model, ExportedProgram):
-        names = program_weights(model)
-        state = model.state_dict
+        names, state = program_weights(model), model.state_dict
     else:
         raise InvalidInputError(
             f"expected a torch.nn.Module or an ExportedProgram, found {type(model).__name__}"
         )
-    tensors: dict[str, QuantizedTensor] = {}
-    shared: dict[int, QuantizedTensor] = {}
-    for name in names:
-        format = format_for(rules, name.removesuffix(".weight"))
-        weight = state[name]
-        if format is None or weight.dtype != torch.float32 or weight.numel() == 0:
-            continue
-        key = weight.data_ptr()
-        if key not in shared:
-            array = np.ascontiguousarray(weight.detach().cpu().numpy())
-            shared[key] = quantize_matrix(array, format, method)
-        tensors[name] = shared[key]
-    if not tensors:
-        raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
-    found = with_weights(model, tensors)
-    setattr(found, ATTRIBUTE, {**quantized_weights(model), **tensors})
-    return found
+    return {n: state[n] for n in names if state[n].dtype == torch.float32 and state[n].numel()}
 
 
 def quantized_weights(model: Any) -> dict[str, QuantizedTensor]:

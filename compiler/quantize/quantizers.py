@@ -6,6 +6,7 @@ Clipping tries several fractions of the largest magnitude and keeps that of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,32 +24,55 @@ from ...dialects.quant.quantized_tensor import zero_values
 from ...dialects.quant.scale_types import SCALE_TYPES
 from .codebooks import fit_levels
 
-Method = Literal["rtn", "mse"]
+Rounding = Literal["rtn", "mse"]
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-CLIPPED = {"rtn": (1.0,), "mse": tuple(np.linspace(1.0, 0.4, 25))}
+CLIPPED: dict[Rounding, tuple[float, ...]] = {
+    "rtn": (1.0,),
+    "mse": tuple(np.linspace(1.0, 0.4, 25).tolist()),
+}
 
 
 def quantize_matrix(
-    weight: Floats, format: WeightFormat | str, method: Method = "rtn"
+    weight: Floats,
+    format: WeightFormat | str,
+    method: Rounding = "rtn",
+    importance: Doubles | None = None,
 ) -> QuantizedTensor:
-    """The [N, K] matrix `weight` in `format`; `method` "rtn" keeps the range, "mse" clips it."""
+    """The [N, K] matrix `weight` in `format`; `method` "rtn" keeps the range, "mse" clips it.
+
+    `importance` [K] weighs the squared errors that clipping compares, by column.
+    """
     if isinstance(format, str):
         format = parse_format(format)
     if method not in CLIPPED:
         raise OptionError(f"quantizer {method!r}: expected one of {', '.join(CLIPPED)}")
+    check_matrix(weight)
+    groups = Groups(weight, format, importance)
+    levels = element_levels(format, groups)
+    chosen = best_ranges(groups, levels, CLIPPED[method])
+    is_integer = isinstance(format.element, IntegerElement)
+    return groups.tensor(*chosen, levels=None if is_integer else levels)
+
+
+def check_matrix(weight: Array) -> None:
+    """InvalidInputError for what cannot be quantized."""
     if weight.ndim != 2 or weight.dtype != np.float32 or 0 in weight.shape:
         raise InvalidInputError(
             f"expected a float32 matrix to quantize, got {weight.dtype} of shape {weight.shape}"
         )
     if not np.isfinite(weight).all():
         raise InvalidInputError("a weight with infinities or NaN cannot be quantized")
-    groups = Groups(weight, format)
-    levels = element_levels(format, groups)
+
+
+def best_ranges(
+    groups: Groups, levels: Floats, fractions: Sequence[float]
+) -> tuple[Array, Array, Array | None]:
+    """(codes, scales, zeros) per group, of the fraction of the range with the least error."""
     best: tuple[Array, Array, Array | None] | None = None
     least: Doubles | None = None
-    for fraction in CLIPPED[method]:
+    for fraction in fractions:
         codes, scales, zeros, error = groups.rounded(levels, float(fraction))
         if best is None or least is None:
             best, least = (codes, scales, zeros), error
@@ -60,8 +84,7 @@ def quantize_matrix(
         zero = None if zeros is None or best[2] is None else np.where(better, zeros, best[2])
         best = (chosen, scale, zero)
     assert best is not None
-    is_integer = isinstance(format.element, IntegerElement)
-    return groups.tensor(*best, levels=None if is_integer else levels)
+    return best
 
 
 def element_levels(format: WeightFormat, groups: Groups) -> Floats:
@@ -75,12 +98,16 @@ def element_levels(format: WeightFormat, groups: Groups) -> Floats:
 class Groups:
     """A matrix as [blocks, columns of blocks, elements that share a scale]."""
 
-    def __init__(self, weight: Floats, format: WeightFormat) -> None:
+    def __init__(
+        self, weight: Floats, format: WeightFormat, importance: Doubles | None = None
+    ) -> None:
         self.format = format
         self.shape = rows, columns = weight.shape
+        weights = np.ones(columns) if importance is None else importance
         if format.granularity == "tensor":
             self.values = weight.astype(np.float64).reshape(1, 1, -1)
             self.inside = np.ones(self.values.shape, np.bool_)
+            self.importance = np.tile(weights, rows).reshape(1, 1, -1)
             return
         size = format.group or columns
         count = format.groups(columns)
@@ -88,6 +115,9 @@ class Groups:
         padded[:, :columns] = weight
         self.values = padded.reshape(rows, count, size)
         self.inside = (np.arange(count * size) < columns).reshape(1, count, size)
+        spread = np.zeros(count * size)
+        spread[:columns] = weights
+        self.importance = spread.reshape(1, count, size)
 
     def normalized(self) -> Doubles:
         """All values over the largest magnitude of their group."""
@@ -120,7 +150,7 @@ class Groups:
         codes = nearest_codes(self.values, scale, zero, usable, levels)
         numbers = levels.astype(np.float64)[codes]
         back = (numbers - zero[..., None]) * scale[..., None]
-        error = (np.square(back - self.values) * self.inside).sum(axis=-1)
+        error = (np.square(back - self.values) * self.importance).sum(axis=-1)
         return codes, raw, zeros, error
 
     def symmetric_scale(self, low: float, high: float, fraction: float) -> Doubles:
@@ -184,13 +214,24 @@ def nearest_codes(
     values: Doubles, scale: Doubles, zero: Doubles, usable: Floats, levels: Floats
 ) -> Array:
     """The code of the usable level nearest to value / scale + zero; ties go to the even code."""
-    codes_of = {float(level): code for code, level in reversed(list(enumerate(levels)))}
-    codes = np.array([codes_of[float(level)] for level in usable])
     target = np.divide(
         values, scale[..., None], out=np.zeros_like(values), where=scale[..., None] > 0
     )
-    target = target + zero[..., None]
+    target += zero[..., None]
     points = usable.astype(np.float64)
+    first, step = float(points[0]), float(points[-1] - points[0]) / max(1, points.size - 1)
+    if np.array_equal(points, first + step * np.arange(points.size)) and step > 0:
+        code = int(np.flatnonzero(levels == usable[0])[0])  # codes ascend with the values
+        target -= first - code * step
+        target /= step
+        return np.clip(np.rint(target, out=target), code, code + points.size - 1).astype(np.int64)
+    return searched_codes(target, points, usable, levels)
+
+
+def searched_codes(target: Doubles, points: Doubles, usable: Floats, levels: Floats) -> Array:
+    """The code of the nearest of `points`, which ascend at unequal distances."""
+    codes_of = {float(level): code for code, level in reversed(list(enumerate(levels)))}
+    codes = np.array([codes_of[float(level)] for level in usable])
     upper = np.clip(np.searchsorted(points, target), 1, max(1, len(points) - 1))
     upper = np.minimum(upper, len(points) - 1)
     lower = np.maximum(upper - 1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...dialects.errors import InvalidInputError, PackageError
+from ..target import portable_targets
 from ..verify.report import VerifyReport
 from .artifact import Artifact
 from .cache import aligned_bytes
@@ -36,7 +37,9 @@ class Frame:
 class CompiledModel:
     """A model compiled to C. Calls are thread-safe and never record gradients.
 
-    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`.
+    `program` and `example` (the flat leaves of its arguments) are kept for `verify` and `save`;
+    `compile_for` gives the same model for another target. `states` are the buffers that the model
+    changes, which are first among its inputs.
     """
 
     def __init__(
@@ -44,11 +47,16 @@ class CompiledModel:
         artifact: Artifact,
         program: ExportedProgram | None = None,
         example: Sequence[Any] | None = None,
+        compile_for: Callable[[str], Artifact] | None = None,
+        states: Mapping[str, Tensor] | None = None,
     ) -> None:
         assert artifact.library is not None, "the artifact has not been built"
         signature = artifact.signature
         self.artifact = artifact
         self._program, self._example = program, example
+        self._compile_for = compile_for
+        self._initial = dict(states or {})
+        self.states = {name: value.clone() for name, value in self._initial.items()}
         self._library = Library(artifact.library, artifact.name, artifact.weights, artifact.threads)
         self._call = self._library.program
         self._specs = [
@@ -73,6 +81,8 @@ class CompiledModel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns for these arguments; InvalidInputError where they do not fit."""
+        if self.states:
+            args = (tuple(self.states.values()), *args)
         if self._positional and not kwargs and len(args) == self._leaf_count:
             leaves: list[Any] | tuple[Any, ...] = args
         else:
@@ -138,6 +148,14 @@ class CompiledModel:
         inputs = [leaves[position] for position in signature.positions]
         return tree_unflatten(signature.values(results, inputs), signature.out_spec)
 
+    def reset(self) -> None:
+        """Give `states`, the buffers that the model changes from call to call, their first values.
+
+        A model with states serves one caller at a time.
+        """
+        for name, value in self._initial.items():
+            self.states[name].copy_(value)
+
     @property
     def sources(self) -> Mapping[str, str]:
         """The C files, by name."""
@@ -158,13 +176,29 @@ class CompiledModel:
         report.check()
         return report
 
-    def save(self, directory: str | Path, **options: Any) -> Path:
-        """Write the standalone source package; PackageError where that fails."""
+    def save(
+        self, directory: str | Path, *, inline_weights: bool = False, portable: bool = False
+    ) -> Path:
+        """Write the standalone source package; PackageError where that fails.
+
+        A `portable` package holds code for less able CPUs too, down to plain C, and chooses at run
+        time. `inline_weights` are C arrays, for machines without files.
+        """
         from .save import save_artifact  # needs the package writer, calls do not
 
-        if self._program is None or self._example is None:
+        if self._program is None or self._example is None or self._compile_for is None:
             raise PackageError("a loaded package cannot be saved again; copy its folder")
-        return save_artifact(self.artifact, directory, self._program, self._example, **options)
+        targets = portable_targets(self.artifact.machine) if portable else ()
+        others = [self._compile_for(target) for target in targets]
+        return save_artifact(
+            self.artifact,
+            directory,
+            self._program,
+            self._example,
+            inline_weights,
+            others,
+            list(self._initial.values()),
+        )
 
     def __repr__(self) -> str:
         signature = self.artifact.signature

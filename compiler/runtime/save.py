@@ -15,9 +15,12 @@ from ...codegen.package import (
     CheckData,
     CheckOutput,
     PackageContent,
+    Program,
+    StateData,
     TensorSignature,
     write_package,
 )
+from ...codegen.package.cpu_features import feature_flags, known_features
 from ...dialects.reference.number_types import is_float_type
 from ..frontend.tensor_types import to_numpy
 from ..verify.compare import allowed_error
@@ -26,7 +29,7 @@ from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
 from .library import CALL_SOURCE
-from .signature import TensorSpec
+from .signature import Signature, TensorSpec
 
 CHECK_SEED = 1
 
@@ -37,32 +40,82 @@ def save_artifact(
     program: ExportedProgram,
     leaves: Sequence[Any],
     inline_weights: bool = False,
+    others: Sequence[Artifact] = (),
+    states: Sequence[Tensor] = (),
 ) -> Path:
-    """Write the package of `artifact`; its check compares with PyTorch in float64."""
-    return write_package(directory, package_content(artifact, program, leaves, inline_weights))
+    """Write the package of `artifact`; its check compares with PyTorch in float64.
+
+    `others` are the same model for less able CPUs, best first: one is chosen at run time. `states`
+    are what the first inputs, buffers that the model changes, hold before the first call.
+    """
+    content = package_content([artifact, *others], program, leaves, inline_weights, states)
+    return write_package(directory, content)
 
 
 def package_content(
-    artifact: Artifact, program: ExportedProgram, leaves: Sequence[Any], inline_weights: bool
+    artifacts: Sequence[Artifact],
+    program: ExportedProgram,
+    leaves: Sequence[Any],
+    inline_weights: bool,
+    states: Sequence[Tensor] = (),
 ) -> PackageContent:
-    """Everything that goes into the package."""
-    signature = artifact.signature
-    portable = artifact.machine.name == "c99"
+    """Everything that goes into the package; the interface and the IR are those of the first."""
+    first = artifacts[0]
+    signature = first.signature
+    portable = first.machine.name == "c99"
+    single = len(artifacts) == 1
+    level = first.machine.name
+    if any(artifact.machine.name == level for artifact in artifacts[1:]):
+        level += "-extended"  # a CPU of that level with more features
+    return PackageContent(
+        name=first.name,
+        target=first.machine.name,
+        inputs=tuple(map(tensor_signature, signature.inputs)),
+        outputs=tuple(map(tensor_signature, signature.results)),
+        programs=(
+            program_of(first, level, single),
+            *(program_of(artifact, artifact.machine.name, single) for artifact in artifacts[1:]),
+        ),
+        check=check_data(first, program, leaves),
+        ir=first.ir,
+        calling=signature.to_json(),
+        states=package_states(signature, states),
+        standard="c99" if portable else "c11",
+        inline_weights=inline_weights,
+        static_arena=portable,
+    )
+
+
+def package_states(signature: Signature, states: Sequence[Tensor]) -> tuple[StateData, ...]:
+    """First values of the states, and which outputs hold their next ones."""
+    updated = {k: leaf for leaf, k in signature.mutations}
+    return tuple(
+        StateData(to_numpy(value), k, updated[k].index)
+        for k, value in enumerate(states)
+        if updated[k].kind == "result"
+    )
+
+
+def program_of(artifact: Artifact, level: str, single: bool) -> Program:
+    """The program of one artifact; where it is one of several, its flags allow what is asked for.
+
+    A compiler that does not know the CPU's name yet can then build it.
+    """
     checked = (
         {result.name: result.to_json() for result in artifact.report.results}
         if (artifact.report is not None)
         else {}
     )
-    return PackageContent(
-        name=artifact.name,
-        target=artifact.machine.name,
-        inputs=tuple(map(tensor_signature, signature.inputs)),
-        outputs=tuple(map(tensor_signature, signature.results)),
-        arena_bytes=artifact.arena_bytes,
+    features = known_features(artifact.machine.features)
+    own = tuple(flag for flag in artifact.flags if flag.startswith("-m"))
+    return Program(
+        symbol=artifact.name,
+        level=level,
         sources={k: v for k, v in artifact.sources.items() if k != CALL_SOURCE},
         weights=artifact.weights,
-        check=check_data(artifact, program, leaves),
-        ir=artifact.ir,
+        arena_bytes=artifact.arena_bytes,
+        features=features,
+        arch_flags=own if single else feature_flags(features),
         kernels=tuple(
             asdict(kernel) | {"verification": checked.get(kernel.name)}
             for kernel in artifact.kernels
@@ -73,11 +126,6 @@ def package_content(
             "arena_lower_bound": artifact.arena_lower_bound,
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
-        calling=signature.to_json(),
-        arch_flags=tuple(flag for flag in artifact.flags if flag.startswith("-m")),
-        standard="c99" if portable else "c11",
-        inline_weights=inline_weights,
-        static_arena=portable,
     )
 
 

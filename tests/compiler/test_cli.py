@@ -15,6 +15,7 @@ from tilecast.codegen.package import (
     CheckData,
     CheckOutput,
     PackageContent,
+    Program,
     TensorSignature,
     write_package,
 )
@@ -44,9 +45,7 @@ CONTENT = PackageContent(
     target="x86-64",
     inputs=(TensorSignature("x", "float32", (3,)),),
     outputs=(TensorSignature("y", "float32", (3,)),),
-    arena_bytes=0,
-    sources={"negate.c": PROGRAM},
-    weights={},
+    programs=(Program("negate", "x86-64", {"negate.c": PROGRAM}, {}, 0),),
     check=CheckData((X,), (CheckOutput(-X, 0.0, 0.0),)),
 )
 MODULE = """\
@@ -145,7 +144,6 @@ def test_keyword_inputs_of_an_exported_program_are_refused(tmp_path: Path) -> No
         ("nonsense",),
         ("compile", "m", "--nonsense"),
         ("compile", "m", "--emit-only"),
-        ("compile", "m", "-o", "out", "--emit-only", "--inline-weights"),
     ],
 )
 def test_usage_errors_exit_with_two(arguments: tuple[str, ...]) -> None:

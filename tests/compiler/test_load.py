@@ -13,6 +13,7 @@ from tilecast.codegen.package import (
     CheckData,
     CheckOutput,
     PackageContent,
+    Program,
     TensorSignature,
     write_package,
 )
@@ -50,9 +51,11 @@ def scale_content(calling: dict[str, object] | None = None) -> PackageContent:
         target="x86-64",
         inputs=(TensorSignature("x", "float32", (4,)),),
         outputs=(TensorSignature("y", "float32", (4,)),),
-        arena_bytes=0,
-        sources={"scale.c": PROGRAM},
-        weights={"factor": np.array([3.0], np.float32)},
+        programs=(
+            Program(
+                "scale", "x86-64", {"scale.c": PROGRAM}, {"factor": np.array([3.0], np.float32)}, 0
+            ),
+        ),
         check=CheckData((x,), (CheckOutput(x * 3, 0.0, 0.0),)),
         calling=calling or {},
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tilecast
 import torch
+from tilecast.compiler.target import native_machine, resolve_target
 
 TOOLS = ("cc", "make", "ar", "as", "ld", "sh", "mkdir", "rm", "echo")
 
@@ -109,3 +110,64 @@ def test_two_packages_link_into_one_program(tmp_path: Path) -> None:
     symbols = [line.split()[-1] for line in listing.stdout.splitlines() if len(line.split()) == 3]
     assert len(symbols) == len(set(symbols)) > 0
     assert all(symbol.startswith(("first", "second")) for symbol in symbols)
+
+
+@pytest.fixture(scope="module")
+def portable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Code for AVX-512, AVX2 and any CPU, whatever this machine has; only sources are made."""
+    torch.manual_seed(3)
+    inputs = (torch.randint(0, 11, (3, 7)), torch.randn(3, 7, 12))
+    return tilecast.emit(
+        SmallNet().eval(),
+        inputs,
+        tmp_path_factory.mktemp("portable") / "out",
+        name="small",
+        target="x86-64-v4",
+        portable=True,
+        inline_weights=False,
+    )
+
+
+def test_a_portable_package_checks_all_levels_of_this_cpu(portable: Path, tmp_path: Path) -> None:
+    output = check_without_python(portable, tmp_path)
+    levels = ("x86-64-v4", "x86-64-v3", "generic")
+    for level in levels:
+        assert f"small ({level}): " in output
+    runs = set(native_machine().features)
+    for level in levels[:2]:
+        fits = set(resolve_target(level).features) <= runs
+        words = "all outputs agree" if fits else "left out, this CPU lacks its instructions"
+        assert f"small ({level}): {words}" in output
+    assert "small (generic): all outputs agree" in output
+
+
+def test_one_level_can_be_asked_for(portable: Path, tmp_path: Path) -> None:
+    check_without_python(portable, tmp_path)
+    check = [str(portable / "build" / "check"), str(portable)]
+    for level, status in (("generic", 0), ("x86-64-v9", 2)):
+        done = subprocess.run(check, env={"TILECAST_LEVEL": level}, capture_output=True, text=True)
+        assert done.returncode == status
+        assert done.stdout.count("small (") == (status == 0)
+
+
+@pytest.mark.parametrize("compiler", ["aarch64-linux-gnu-gcc", "riscv64-linux-gnu-gcc"])
+def test_other_architectures_build_the_plain_code(
+    portable: Path, tmp_path: Path, compiler: str
+) -> None:
+    emulator = "qemu-" + compiler.split("-")[0]
+    if not (shutil.which(compiler) and shutil.which(emulator)):
+        pytest.skip(f"needs {compiler} and {emulator}")
+    folder = shutil.copytree(portable, tmp_path / "out", ignore=shutil.ignore_patterns("build"))
+    make = ["make", "-C", str(folder), "build/check", f"CC={compiler}", "LDFLAGS=-static"]
+    built = subprocess.run(make, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stdout + built.stderr
+    done = subprocess.run(
+        [emulator, str(folder / "build" / "check"), str(folder)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("all outputs agree") == 1
+
+
+def test_a_portable_package_loads_to_the_best_level(portable: Path) -> None:
+    loaded = tilecast.load(portable)
+    loaded.verify()

@@ -2,6 +2,7 @@
 #include "@name@_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ALIGNMENT 64
 
@@ -11,40 +12,85 @@ const @name@_tensor @name@_inputs[@input_slots@] = {
 const @name@_tensor @name@_outputs[@output_slots@] = {
 @output_table@};
 
-/* Whether this CPU has the instructions that the sources were compiled for. */
-static int cpu_is_supported(void) {
+/* A bit of CPUID, and the bits of XCR0 without which the system does not keep its registers. */
+typedef struct {
+  unsigned leaf;
+  unsigned subleaf;
+  int word; /* eax, ebx, ecx, edx */
+  int bit;
+  uint64_t state;
+} cpu_feature;
+
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#if defined(__AVX512F__)
-  if (!__builtin_cpu_supports("avx512f")) return 0;
+#include <cpuid.h>
+
+static uint64_t enabled_state(void) {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+  __asm__ __volatile__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  return (uint64_t)d << 32 | a;
+}
+
+static int cpu_has(const cpu_feature *f) {
+  unsigned words[4];
+  if (!__get_cpuid_count(f->leaf, f->subleaf, &words[0], &words[1], &words[2], &words[3])) return 0;
+  if (!(words[f->word] >> f->bit & 1)) return 0;
+  return f->state == 0 || (enabled_state() & f->state) == f->state;
+}
+#else
+static int cpu_has(const cpu_feature *f) {
+  (void)f;
+  return 0;
+}
 #endif
-#if defined(__AVX512BW__)
-  if (!__builtin_cpu_supports("avx512bw")) return 0;
-#endif
-#if defined(__AVX512VL__)
-  if (!__builtin_cpu_supports("avx512vl")) return 0;
-#endif
-#if defined(__AVX512DQ__)
-  if (!__builtin_cpu_supports("avx512dq")) return 0;
-#endif
-#if defined(__AVX2__)
-  if (!__builtin_cpu_supports("avx2")) return 0;
-#endif
-#if defined(__FMA__)
-  if (!__builtin_cpu_supports("fma")) return 0;
-#endif
-#endif
+
+/* The model's computation for one instruction set. */
+typedef struct {
+  const char *level;
+  const cpu_feature *features;
+  size_t num_features;
+  const size_t *weights; /* positions among the weights of the package */
+  size_t num_weights;
+  void (*run)(const void *const *inputs, void *const *outputs, const void *const *weights,
+              unsigned char *arena);
+} program;
+
+@program_tables@
+#define NUM_PROGRAMS (sizeof PROGRAMS / sizeof PROGRAMS[0])
+
+static int cpu_runs(const program *p) {
+  size_t i;
+  for (i = 0; i < p->num_features; i++)
+    if (!cpu_has(&p->features[i])) return 0;
   return 1;
+}
+
+/* Index of the program called `level`, or of the best that this CPU runs; NUM_PROGRAMS if none. */
+static size_t find_program(const char *level) {
+  size_t i;
+  for (i = 0; i < NUM_PROGRAMS; i++)
+    if ((level == NULL || strcmp(level, PROGRAMS[i].level) == 0) && cpu_runs(&PROGRAMS[i])) break;
+  return i;
 }
 
 @arena_functions@
 int @name@_init(@name@_context *ctx, const char *weights_path) {
+  return @name@_init_level(ctx, weights_path, NULL);
+}
+
+int @name@_init_level(@name@_context *ctx, const char *weights_path, const char *level) {
   static const @name@_context EMPTY;
   int code;
+  size_t i;
   if (ctx == NULL) return @NAME@_ERROR_ARGUMENT;
   *ctx = EMPTY;
-  if (!cpu_is_supported()) return @NAME@_ERROR_CPU;
+  ctx->program = find_program(level);
+  if (ctx->program == NUM_PROGRAMS) return @NAME@_ERROR_CPU;
   code = @name@_load_weights(ctx, weights_path);
   if (code == @NAME@_OK) code = acquire_arena(ctx);
+  if (code == @NAME@_OK)
+    for (i = 0; i < PROGRAMS[ctx->program].num_weights; i++)
+      ctx->arguments[i] = ctx->weights[PROGRAMS[ctx->program].weights[i]];
   if (code != @NAME@_OK) @name@_free(ctx);
   return code;
 }
@@ -58,7 +104,7 @@ int @name@_run(const @name@_context *ctx, const void *const inputs[], void *cons
     if (inputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
   for (i = 0; i != @NAME@_NUM_OUTPUTS; i++)
     if (outputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
-  @name@_program(inputs, outputs, ctx->weights, ctx->arena);
+  PROGRAMS[ctx->program].run(inputs, outputs, ctx->arguments, ctx->arena);
   return @NAME@_OK;
 }
 
@@ -70,6 +116,10 @@ void @name@_free(@name@_context *ctx) {
   *ctx = EMPTY;
 }
 
+const char *@name@_level(size_t index) {
+  return index < NUM_PROGRAMS ? PROGRAMS[index].level : NULL;
+}
+
 const char *@name@_error(int code) {
   switch (code) {
     case @NAME@_OK: return "no error";
@@ -77,7 +127,7 @@ const char *@name@_error(int code) {
     case @NAME@_ERROR_MEMORY: return "out of memory";
     case @NAME@_ERROR_FILE: return "the weights file cannot be opened or read";
     case @NAME@_ERROR_WEIGHTS: return "the weights file does not belong to this model";
-    case @NAME@_ERROR_CPU: return "this CPU lacks instructions that the code was compiled for";
+    case @NAME@_ERROR_CPU: return "this CPU lacks instructions that the code needs, or no code has that name";
     default: return "unknown error code";
   }
 }

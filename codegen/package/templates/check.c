@@ -1,6 +1,7 @@
 /* Run @name@ on stored inputs and compare with stored reference outputs.
 
    check [DIRECTORY]    DIRECTORY is the package folder, by default the current one
+   TILECAST_LEVEL=...   in the environment: check the code for this instruction set only
    Exit status: 0 all outputs agree, 1 a mismatch, 2 the check could not run. */
 #include "@name@.h"
 
@@ -142,34 +143,32 @@ static int guard_is_intact(const unsigned char *buffer, size_t bytes) {
   return 1;
 }
 
-int main(int argc, char **argv) {
+enum { NOT_RUN = -1, NOT_HERE = -2 };
+
+/* Run the code of one level twice; the number of faults, or NOT_RUN, or NOT_HERE on this CPU. */
+static long check_level(const char *directory, const char *level, const void *const inputs[]) {
   /* Different poison in each run: an element that is never written differs between the runs. */
   static const int POISON[2] = {0xFF, 0x5A};
-  const char *directory = argc > 1 ? argv[1] : ".";
   char weights_path[4096];
   @name@_context ctx;
-  const void *inputs[@input_slots@] = {0};
   void *outputs[2][@output_slots@] = {{0}, {0}};
   unsigned char *reference;
   size_t i, bad = 0;
   int run, code, length;
 
   length = snprintf(weights_path, sizeof weights_path, "%s/weights.safetensors", directory);
-  if (length < 0 || (size_t)length >= sizeof weights_path) return 2;
-  code = @name@_init(&ctx, weights_path);
+  if (length < 0 || (size_t)length >= sizeof weights_path) return NOT_RUN;
+  code = @name@_init_level(&ctx, weights_path, level);
   if (code != @NAME@_OK) {
+    if (code == @NAME@_ERROR_CPU) return NOT_HERE;
     fprintf(stderr, "check: %s: %s\n", weights_path, @name@_error(code));
-    return 2;
-  }
-  for (i = 0; i != @NAME@_NUM_INPUTS; i++) {
-    inputs[i] = read_file(directory, "input", i, @name@_inputs[i].bytes);
-    if (inputs[i] == NULL) return 2;
+    return NOT_RUN;
   }
   for (run = 0; run < 2; run++) {
     for (i = 0; i != @NAME@_NUM_OUTPUTS; i++) {
       size_t bytes = @name@_outputs[i].bytes;
       outputs[run][i] = malloc(bytes + GUARD_BYTES);
-      if (outputs[run][i] == NULL) return 2;
+      if (outputs[run][i] == NULL) return NOT_RUN;
       memset(outputs[run][i], POISON[run], bytes);
       memset((unsigned char *)outputs[run][i] + bytes, GUARD_VALUE, GUARD_BYTES);
     }
@@ -177,13 +176,13 @@ int main(int argc, char **argv) {
     code = @name@_run(&ctx, inputs, outputs[run]);
     if (code != @NAME@_OK) {
       fprintf(stderr, "check: %s\n", @name@_error(code));
-      return 2;
+      return NOT_RUN;
     }
   }
   for (i = 0; i != @NAME@_NUM_OUTPUTS; i++) {
     const @name@_tensor *t = &@name@_outputs[i];
     reference = (unsigned char *)read_file(directory, "output", i, t->bytes);
-    if (reference == NULL) return 2;
+    if (reference == NULL) return NOT_RUN;
     bad += compare(t, TOLERANCES[i], (const unsigned char *)outputs[0][i], reference);
     free(reference);
     if (memcmp(outputs[0][i], outputs[1][i], t->bytes) != 0) {
@@ -195,12 +194,50 @@ int main(int argc, char **argv) {
         printf("  %s: written beyond its end\n", t->name);
         bad++;
       }
+      free(outputs[run][i]);
     }
   }
-  for (i = 0; i != @NAME@_NUM_INPUTS; i++) free((void *)(uintptr_t)inputs[i]);
-  for (run = 0; run < 2; run++)
-    for (i = 0; i != @NAME@_NUM_OUTPUTS; i++) free(outputs[run][i]);
   @name@_free(&ctx);
-  printf("%s: %s\n", "@name@", bad ? "FAILED" : "all outputs agree with the reference");
+  printf("@name@ (%s): %s\n", level, bad ? "FAILED" : "all outputs agree with the reference");
+  return (long)bad;
+}
+
+/* Check all levels that this CPU runs, or the one called `wanted`; the exit status. */
+static int check_levels(const char *directory, const char *wanted, const void *const inputs[]) {
+  const char *level;
+  size_t i, checked = 0;
+  long bad = 0;
+
+  for (i = 0; (level = @name@_level(i)) != NULL; i++) {
+    long faults;
+    if (wanted != NULL && strcmp(wanted, level) != 0) continue;
+    faults = check_level(directory, level, inputs);
+    if (faults == NOT_RUN) return 2;
+    if (faults == NOT_HERE) {
+      printf("@name@ (%s): left out, this CPU lacks its instructions\n", level);
+      continue;
+    }
+    checked++;
+    bad += faults;
+  }
+  if (checked == 0) {
+    fprintf(stderr, "check: no code for %s runs here\n", wanted != NULL ? wanted : "this CPU");
+    return 2;
+  }
   return bad ? 1 : 0;
+}
+
+int main(int argc, char **argv) {
+  const char *directory = argc > 1 ? argv[1] : ".";
+  const void *inputs[@input_slots@] = {0};
+  size_t i;
+  int status = 0;
+
+  for (i = 0; i != @NAME@_NUM_INPUTS; i++) {
+    inputs[i] = read_file(directory, "input", i, @name@_inputs[i].bytes);
+    if (inputs[i] == NULL) status = 2;
+  }
+  if (status == 0) status = check_levels(directory, getenv("TILECAST_LEVEL"), inputs);
+  for (i = 0; i != @NAME@_NUM_INPUTS; i++) free((void *)(uintptr_t)inputs[i]);
+  return status;
 }

@@ -37,7 +37,7 @@ enum {
   @NAME@_ERROR_MEMORY = 2,   /* out of memory */
   @NAME@_ERROR_FILE = 3,     /* the weights file cannot be opened or read */
   @NAME@_ERROR_WEIGHTS = 4,  /* the weights file does not belong to this model */
-  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code was compiled for */
+  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code needs */
 };
 
 /* Element types. BOOL is one byte, 0 or 1; F16 and BF16 are two-byte patterns. */
@@ -70,6 +70,8 @@ extern const @name@_tensor @name@_outputs[@output_slots@];
 /* State between calls. The fields are private. */
 typedef struct {
   const void *weights[@weight_slots@];
+  const void *arguments[@argument_slots@];
+  size_t program;
   unsigned char *arena;
   void *arena_block;
   void *weights_block;
@@ -80,6 +82,13 @@ typedef struct {
 /* Prepare `ctx`: @weights_use@.
    Returns @NAME@_OK or an error code; after an error there is nothing to free. */
 int @name@_init(@name@_context *ctx, const char *weights_path);
+
+/* The same with the code for one instruction set, where the package holds several: the best that
+   this CPU runs for a null pointer (what @name@_init takes), else one that @name@_level names. */
+int @name@_init_level(@name@_context *ctx, const char *weights_path, const char *level);
+
+/* The instruction sets that were built in, best first; a null pointer past the last. */
+const char *@name@_level(size_t index);
 
 /* Run the model. Inputs are only read; every output is written completely. Outputs must not overlap
    inputs or each other. Pointers need the alignment of their element type only. */

@@ -4,10 +4,8 @@
 
 #include "@name@.h"
 
-/* The generated program: calls the kernels over the arena. */
-void @name@_program(const void *const *inputs, void *const *outputs, const void *const *weights,
-                    unsigned char *arena);
-
+/* The generated programs: call the kernels over the arena. */
+@prototypes@
 /* Set ctx->weights; what it acquires is given back by @name@_release_weights, also on error. */
 int @name@_load_weights(@name@_context *ctx, const char *path);
 void @name@_release_weights(@name@_context *ctx);

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from tilecast.codegen.package import CheckData, CheckOutput, PackageContent, TensorSignature
+from tilecast.codegen.package import (
+    CheckData,
+    CheckOutput,
+    PackageContent,
+    Program,
+    TensorSignature,
+)
 
 PROGRAM = """\
 #include <stdint.h>
@@ -46,7 +53,7 @@ void affine_kernel(const float *restrict x, const float *restrict w, float *rest
 
 
 def affine_content(**changes: Any) -> PackageContent:
-    """The content, with some fields replaced."""
+    """The content, with some fields of its program or of itself replaced."""
     rng = np.random.default_rng(7)
     x = rng.standard_normal(5).astype(np.float32)
     w = rng.standard_normal((3, 5)).astype(np.float32)
@@ -59,14 +66,34 @@ def affine_content(**changes: Any) -> PackageContent:
         target="x86-64",
         inputs=(TensorSignature("x", "float32", (5,)), TensorSignature("k", "int64", ())),
         outputs=(TensorSignature("y", "float32", (3,)), TensorSignature("n", "int64", ())),
-        arena_bytes=64,
-        sources={"affine.c": PROGRAM, "kernels_0.c": KERNEL},
-        weights={"layer.weight": w, 'layer."bias"': b, "shift": shift},
+        programs=(
+            Program(
+                symbol="affine",
+                level="x86-64",
+                sources={"affine.c": PROGRAM, "kernels_0.c": KERNEL},
+                weights={"layer.weight": w, 'layer."bias"': b, "shift": shift},
+                arena_bytes=64,
+                kernels=({"name": "affine_kernel"},),
+            ),
+        ),
         check=CheckData((x, k), (CheckOutput(y, 1e-5, 1e-5), CheckOutput(k + shift[0], 0.0, 0.0))),
         ir={"00-import.mlir": "builtin.module {}\n"},
-        kernels=({"name": "affine_kernel"},),
     )
-    return replace(content, **changes)
+    return with_changes(content, **changes)
+
+
+def with_changes(content: PackageContent, **changes: Any) -> PackageContent:
+    """`content` with some fields of its only program, or of itself, replaced."""
+    (program,) = content.programs
+    own = {field.name for field in fields(Program)}
+    program = replace(program, **{k: v for k, v in changes.items() if k in own})
+    rest = {k: v for k, v in changes.items() if k not in own}
+    return replace(content, **{"programs": (program,), **rest})
+
+
+@pytest.fixture
+def changed() -> Callable[..., PackageContent]:
+    return with_changes
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tilecast.codegen.package import (
     CheckData,
     CheckOutput,
     PackageContent,
+    Program,
     TensorSignature,
     write_package,
 )
@@ -106,12 +108,19 @@ def test_a_wrong_reference_is_a_mismatch(
     ids=["unwritten", "overrun", "nondeterministic", "integer"],
 )
 def test_faulty_programs_are_found(
-    tmp_path: Path, content: PackageContent, bare_path: str, before: str, after: str, message: str
+    tmp_path: Path,
+    content: PackageContent,
+    changed: Callable[..., PackageContent],
+    bare_path: str,
+    before: str,
+    after: str,
+    message: str,
 ) -> None:
-    faulty = content.sources["affine.c"].replace(before, after)
-    assert faulty != content.sources["affine.c"]
+    faulty = content.programs[0].sources["affine.c"].replace(before, after)
+    assert faulty != content.programs[0].sources["affine.c"]
     package = write_package(
-        tmp_path / "out", replace(content, sources={**content.sources, "affine.c": faulty})
+        tmp_path / "out",
+        changed(content, sources={**content.programs[0].sources, "affine.c": faulty}),
     )
     result = make(package, bare_path, "check")
     assert result.returncode != 0
@@ -196,9 +205,7 @@ void one_program(const void *const *inputs, void *const *outputs, const void *co
         target="c99",
         inputs=(),
         outputs=(TensorSignature("y", "float32", ()),),
-        arena_bytes=0,
-        sources={"one.c": program},
-        weights={},
+        programs=(Program("one", "c99", {"one.c": program}, {}, 0),),
         check=CheckData((), (CheckOutput(np.array(1.5, np.float32), 0.0, 0.0),)),
         standard="c99",
     )
@@ -226,17 +233,15 @@ def test_inline_literals_are_exact(tmp_path: Path, bare_path: str) -> None:
         "void copy_program(const void *const *inputs, void *const *outputs,\n"
         "                  const void *const *weights, unsigned char *arena)"
     )
+    source = (
+        f"#include <string.h>\n{head};\n{head} {{\n  (void)inputs;\n  (void)arena;\n{copies}\n}}\n"
+    )
     content = PackageContent(
         name="copy",
         target="c99",
         inputs=(),
         outputs=tuple(TensorSignature(s, a.dtype.name, a.shape) for s, a in values.items()),
-        arena_bytes=0,
-        sources={
-            "copy.c": f"#include <string.h>\n{head};\n{head} {{\n  (void)inputs;\n"
-            f"  (void)arena;\n{copies}\n}}\n"
-        },
-        weights=values,
+        programs=(Program("copy", "c99", {"copy.c": source}, values, 0),),
         check=CheckData((), tuple(CheckOutput(a, 0.0, 0.0) for a in values.values())),
         inline_weights=True,
     )
@@ -247,3 +252,57 @@ def test_inline_literals_are_exact(tmp_path: Path, bare_path: str) -> None:
 def test_environment_of_the_check_has_no_python(bare_path: str) -> None:
     assert shutil.which("python3", path=bare_path) is None
     assert os.listdir(bare_path)
+
+
+CONSUMER = """\
+#include <affine.h>
+
+#include <cstdint>
+#include <cstdio>
+
+int main(int, char **argv) {
+  affine_context context;
+  const int code = affine_init(&context, argv[1]);
+  if (code != AFFINE_OK) {
+    std::fprintf(stderr, "%s\\n", affine_error(code));
+    return 1;
+  }
+  const float x[5] = {0, 0, 0, 0, 0};
+  const std::int64_t k = 1;
+  float y[3];
+  std::int64_t n;
+  const void *const inputs[] = {x, &k};
+  void *const outputs[] = {y, &n};
+  if (affine_run(&context, inputs, outputs) != AFFINE_OK) return 1;
+  affine_free(&context);
+  std::printf("%g %g %g\\n", y[0], y[1], y[2]);
+}
+"""
+CONSUMER_BUILD = """\
+cmake_minimum_required(VERSION 3.16)
+project(consumer LANGUAGES CXX)
+find_package(affine REQUIRED)
+add_executable(consumer main.cpp)
+target_link_libraries(consumer PRIVATE affine::affine)
+"""
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+def test_a_cpp_program_uses_the_installed_library(tmp_path: Path, content: PackageContent) -> None:
+    package = write_package(tmp_path / "out", content)
+    consumer = tmp_path / "consumer"
+    consumer.mkdir()
+    (consumer / "main.cpp").write_text(CONSUMER)
+    (consumer / "CMakeLists.txt").write_text(CONSUMER_BUILD)
+    build, prefix = tmp_path / "build", tmp_path / "prefix"
+    commands = (
+        ["cmake", "-S", package, "-B", build, f"-DCMAKE_INSTALL_PREFIX={prefix}"],
+        ["cmake", "--build", build, "--target", "install"],
+        ["cmake", "-S", consumer, "-B", consumer / "b", f"-DCMAKE_PREFIX_PATH={prefix}"],
+        ["cmake", "--build", consumer / "b"],
+        [consumer / "b" / "consumer", prefix / "share" / "affine" / "weights.safetensors"],
+    )
+    for command in commands:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout == "0.5 -1.25 3\n"

@@ -9,6 +9,8 @@ import pytest
 from tilecast.codegen.package import PackageContent, read_package, write_package
 from tilecast.dialects.errors import PackageError
 
+PROGRAM = {"level": "x86-64", "features": [], "arch_flags": [], "sources": []}
+
 
 @pytest.fixture
 def package(tmp_path: Path, content: PackageContent) -> Path:
@@ -24,12 +26,9 @@ def test_signatures_come_back(package: Path, content: PackageContent) -> None:
     stored = read_package(package)
     assert (stored.inputs, stored.outputs) == (content.inputs, content.outputs)
     assert stored.weights == package / "weights.safetensors"
-    assert [p.name for p in stored.sources] == [
-        "affine.c",
-        "affine_api.c",
-        "affine_weights.c",
-        "kernels_0.c",
-    ]
+    (program,) = stored.programs
+    assert [p.name for p in program.sources] == ["affine.c", "kernels_0.c"]
+    assert [p.name for p in stored.shared_sources] == ["affine_api.c", "affine_weights.c"]
 
 
 def test_a_folder_that_is_no_package(tmp_path: Path) -> None:
@@ -50,12 +49,13 @@ def test_every_damaged_file_is_named(package: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "another"}, "not the manifest of a tilecast package"),
-        ({"schema_version": 99}, "expected schema version 1, found 99"),
+        ({"schema_version": 99}, "expected schema version 2, found 99"),
         ({"files": {"/etc/passwd": "0"}}, "outside the package"),
         ({"files": {"../x": "0"}}, "outside the package"),
         ({"files": []}, "list of files is missing"),
         ({"inputs": [{"name": "x"}]}, "field missing"),
-        ({"target": {"name": "x", "arch_flags": ["-o/tmp/x"]}}, "not a machine flag"),
+        ({"programs": [{**PROGRAM, "arch_flags": ["-o/tmp/x"]}]}, "not a machine flag"),
+        ({"programs": [{**PROGRAM, "sources": ["../x.c"]}]}, "is not among its files"),
     ],
 )
 def test_foreign_manifests(package: Path, changes: dict[str, object], message: str) -> None:

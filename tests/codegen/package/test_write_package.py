@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,11 +80,13 @@ def test_weights_are_safetensors_with_aligned_data(tmp_path: Path, content: Pack
         assert (start + header[symbol]["data_offsets"][0]) % 64 == 0
 
 
-def test_a_package_is_replaced(tmp_path: Path, content: PackageContent) -> None:
+def test_a_package_is_replaced(
+    tmp_path: Path, content: PackageContent, changed: Callable[..., PackageContent]
+) -> None:
     out = write_package(tmp_path / "out", content)
     (out / "build").mkdir()
     (out / "build" / "stale.o").write_text("old")
-    write_package(out, replace(content, arena_bytes=128))
+    write_package(out, changed(content, arena_bytes=128))
     assert not (out / "build").exists()
     assert read_package(out).arena_bytes == 128
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -123,7 +126,10 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_a_failed_replacement_keeps_the_old_package(
-    tmp_path: Path, content: PackageContent, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    content: PackageContent,
+    changed: Callable[..., PackageContent],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = write_package(tmp_path / "out", content)
     before = tree(out)
@@ -134,7 +140,7 @@ def test_a_failed_replacement_keeps_the_old_package(
 
     monkeypatch.setattr(write_module, "weights_file_chunks", chunks)
     with pytest.raises(PackageError):
-        write_package(out, replace(content, arena_bytes=128))
+        write_package(out, changed(content, arena_bytes=128))
     assert tree(out) == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -153,9 +159,11 @@ def test_names_must_be_c_identifiers(tmp_path: Path, content: PackageContent, na
 
 
 @pytest.mark.parametrize("file", ["../evil.c", "affine_api.c", "x.py", "sub/x.c"])
-def test_source_names_stay_in_src(tmp_path: Path, content: PackageContent, file: str) -> None:
+def test_source_names_stay_in_src(
+    tmp_path: Path, content: PackageContent, changed: Callable[..., PackageContent], file: str
+) -> None:
     with pytest.raises(PackageError, match="source file name"):
-        write_package(tmp_path / "out", replace(content, sources={file: ""}))
+        write_package(tmp_path / "out", changed(content, sources={file: ""}))
 
 
 def test_check_data_must_fit_the_signatures(tmp_path: Path, content: PackageContent) -> None:
@@ -168,20 +176,24 @@ def test_check_data_must_fit_the_signatures(tmp_path: Path, content: PackageCont
         write_package(tmp_path / "out", replace(content, check=CheckData((), ())))
 
 
-def test_weights_of_unknown_type_are_refused(tmp_path: Path, content: PackageContent) -> None:
+def test_weights_of_unknown_type_are_refused(
+    tmp_path: Path, content: PackageContent, changed: Callable[..., PackageContent]
+) -> None:
     with pytest.raises(PackageError, match="weight w: element type complex64"):
-        write_package(tmp_path / "out", replace(content, weights={"w": np.zeros(2, np.complex64)}))
+        write_package(tmp_path / "out", changed(content, weights={"w": np.zeros(2, np.complex64)}))
 
 
 @pytest.mark.parametrize("symbol", ["__metadata__", "__fill_0", "a\nb"])
 def test_reserved_weight_names_are_refused(
-    tmp_path: Path, content: PackageContent, symbol: str
+    tmp_path: Path, content: PackageContent, changed: Callable[..., PackageContent], symbol: str
 ) -> None:
     with pytest.raises(PackageError, match="weight name"):
-        write_package(tmp_path / "out", replace(content, weights={symbol: np.zeros(2)}))
+        write_package(tmp_path / "out", changed(content, weights={symbol: np.zeros(2)}))
 
 
-def test_facts_must_be_json(tmp_path: Path, content: PackageContent) -> None:
+def test_facts_must_be_json(
+    tmp_path: Path, content: PackageContent, changed: Callable[..., PackageContent]
+) -> None:
     with pytest.raises(PackageError, match="JSON"):
-        write_package(tmp_path / "out", replace(content, facts={"x": object()}))
+        write_package(tmp_path / "out", changed(content, facts={"x": object()}))
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from tilecast.compiler.frontend import (
     import_program,
     load_exported,
 )
+from tilecast.compiler.frontend.states import lift_states
 from tilecast.dialects.errors import InvalidInputError, UnsupportedOperatorError
 from tilecast.dialects.graph import WeightOp
 from tilecast.dialects.reference.graph import evaluate
@@ -188,9 +189,12 @@ class Counting(nn.Module):
         return x * self.count
 
 
-def test_models_that_change_their_buffers_are_refused() -> None:
-    with pytest.raises(UnsupportedOperatorError, match="count"):
-        imported(Counting(), X)
+def test_changed_buffers_become_inputs() -> None:
+    program, states = lift_states(torch.export.export(Counting(), (X,)))
+    assert list(states) == ["count"]
+    model = import_program(program)
+    assert [spec.name for spec in model.inputs][1:] == ["x"]
+    assert [changed for _, changed in model.mutations] == [0]
 
 
 def test_new_values_of_changed_inputs_are_results() -> None:

@@ -7,6 +7,7 @@ import pytest
 import tilecast
 import torch
 from tilecast.compiler.quantize import quantize, quantize_matrix, quantized_weights
+from tilecast.compiler.quantize.gptq import gptq_matrix
 from tilecast.dialects.errors import InvalidInputError, OptionError
 from tilecast.dialects.quant import parse_format
 from tilecast.passes.graph.quantize_weights import without_specials
@@ -123,3 +124,54 @@ def test_a_changed_weight_is_noticed() -> None:
         quantized[0].weight.mul_(2)
     with pytest.raises(InvalidInputError, match="has changed since it was quantized"):
         tilecast.compile(quantized, (torch.randn(1, 70),))
+
+
+def correlated(seed: int, samples: int, columns: int) -> np.ndarray:
+    """Inputs of unequal size that depend on each other, as those of real layers do."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(columns, columns)) * rng.lognormal(sigma=1.0, size=columns)
+    return (rng.normal(size=(samples, columns)) @ mixing).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "spelling", ["u3:g16", "i2", "ternary:g32", "nf4:g16", "e2m1:mx", "kmeans3"]
+)
+def test_moving_errors_lowers_that_of_the_product(spelling: str) -> None:
+    """On inputs that were not calibrated with, against clipped nearest codes."""
+    weight, format = weights(2, (24, 64)), parse_format(spelling)
+    inputs = correlated(5, 1024, 64)
+    seen, new = inputs[::2], inputs[1::2]
+    moments = seen.astype(np.float64).T @ seen.astype(np.float64)
+    errors = []
+    for tensor in (
+        quantize_matrix(weight, format, "mse"),
+        gptq_matrix(weight, format, moments),
+    ):
+        difference = tensor.dequantize(np.float64) - weight
+        errors.append(np.square(new @ difference.T).mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_calibration_of_a_module_and_of_a_program_agree() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(24, 16), torch.nn.GELU(), torch.nn.Linear(16, 8))
+    inputs = torch.from_numpy(correlated(3, 400, 24)) / 8
+    data = [(rows,) for rows in inputs.split(50)]
+    program = torch.export.export(model.eval(), data[0])
+    direct = quantize(model, "u3:g16", calibration=data)
+    exported = quantize(program, "u3:g16", calibration=data)
+    for name, tensor in quantized_weights(direct).items():
+        np.testing.assert_array_equal(tensor.codes, quantized_weights(exported)[name].codes)
+    rounded = quantize(model, "u3:g16")
+    with torch.no_grad():
+        error = [(m(inputs) - model(inputs)).square().mean() for m in (direct, rounded)]
+    assert error[0] < error[1]
+
+
+def test_calibration_errors() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(24, 16))
+    with pytest.raises(OptionError, match="needs calibration"):
+        quantize(model, "u4", method="gptq")
+    with pytest.raises(InvalidInputError, match="no samples"):
+        quantize(model, "u4", calibration=[])
+    with pytest.raises(InvalidInputError, match="expected tuples"):
+        quantize(model, "u4", calibration=[torch.zeros(1, 24)])  # type: ignore[list-item]
