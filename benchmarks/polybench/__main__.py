@@ -5,6 +5,10 @@
 The baseline is gcc -O3 -march=native on the untransformed loop nest as our emitter prints it. Each
 kernel runs in a process of its own. Sizes are LARGE, and MEDIUM where the anchors have MEDIUM.
 Schedules found by search are stored in benchmarks/polybench/schedules and replayed by --replay.
+A result file keeps the kernels of earlier runs that this run does not repeat, so that a table may
+be made kernel by kernel:
+
+    python -m benchmarks.polybench --replay --kernel gemm lu --json polybench.json
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import datetime
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +51,7 @@ def run(name: str, dataset: str, options: argparse.Namespace) -> dict[str, Any]:
         return {**result, "failed": f"no result within {limit:.0f} s"}
     if done.returncode != 0:
         return {**result, "failed": done.stderr.strip().rpartition("\n")[2] or "no result"}
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return {**json.loads(done.stdout), "date": now()}
 
 
 def main() -> None:
@@ -68,21 +72,40 @@ def main() -> None:
     parser.add_argument("--schedules", type=Path, default=FOLDER, help="folder of the database")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     options = parser.parse_args()
-    rows = []
+    rows = {} if options.json is None else earlier_rows(options.json)
     for name in options.kernel or benchmarks:
-        rows.append(run(name, options.dataset or anchor_dataset(name), options))
+        rows[name] = run(name, options.dataset or anchor_dataset(name), options)
         print(f"{name} done", file=sys.stderr, flush=True)
         if options.json is not None:
-            write(options.json, rows)
-    Console(width=140 if not sys.stdout.isatty() else None).print(speedup_table(rows))
-    for line in failures(rows):
+            write(options.json, in_order(rows, benchmarks))
+    table = in_order(rows, benchmarks)
+    Console(width=140 if not sys.stdout.isatty() else None).print(speedup_table(table))
+    for line in failures(table):
         print(line)
+
+
+def now() -> str:
+    """The time of a result."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def earlier_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a result file by kernel; none where there is no such file yet."""
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return {row["kernel"]: row for row in rows}
+
+
+def in_order(rows: Mapping[str, dict[str, Any]], names: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows in the order of the table, whatever order they were made in."""
+    return [rows[name] for name in names if name in rows]
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """The result file; written after each kernel, so that a broken run leaves what it has."""
     document = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "command": "python -m benchmarks.polybench " + " ".join(sys.argv[1:]),
         "flags": " ".join(BASELINE_FLAGS),
         "machine": describe_machine(),

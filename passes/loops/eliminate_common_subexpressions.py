@@ -2,6 +2,9 @@
 
 before: %a = memref.load %x[%i] ; %b = memref.load %x[%i]
 after:  %a = memref.load %x[%i]        (uses of %b read %a)
+
+before: vector.store %v, %x[%i] ; %a = vector.load %x[%i]
+after:  vector.store %v, %x[%i]        (uses of %a read %v; so do gathers after scatters)
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import memref, vector
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects import arith, memref, vector
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
@@ -32,6 +35,32 @@ def _key(op: Operation) -> Hashable:
         if not hasattr(op, "value") or len(op.properties) != 1
         else op.properties["value"],
         tuple(op.result_types),
+    )
+
+
+def _vector_place(op: Operation) -> Hashable:
+    """The elements that `op` loads or stores all lanes of; None for other ops."""
+    match op:
+        case vector.LoadOp():
+            return op.base, *op.indices, op.result.type
+        case vector.StoreOp():
+            return op.base, *op.indices, op.vector.type
+        case GatherOp() if _is_full(op.mask):
+            return op.base, *op.indices, op.offsets, op.result.type
+        case ScatterOp() if _is_full(op.mask):
+            return op.base, *op.indices, op.offsets, op.value.type
+    return None
+
+
+def _is_full(mask: SSAValue) -> bool:
+    """Whether `mask` is true in all lanes."""
+    if not isinstance(mask.owner, vector.BroadcastOp):
+        return False
+    source = mask.owner.source.owner
+    return (
+        isinstance(source, arith.ConstantOp)
+        and isinstance(source.value, IntegerAttr)
+        and source.value.value.data != 0
     )
 
 
@@ -69,10 +98,12 @@ def _run(
     loads: dict[Hashable, Operation],
     stores: Stores,
 ) -> None:
+    stored: dict[Hashable, tuple[SSAValue, SSAValue]] = {}  # place -> array, value
     for op in list(block.ops):
         if op.regions:
             touched = stores[op]
             loads = {k: v for k, v in loads.items() if _loaded(v) not in touched}
+            stored = {k: v for k, v in stored.items() if v[0] not in touched}
             for region in op.regions:
                 for inner in region.blocks:
                     _run(inner, dict(pure), dict(loads), stores)
@@ -80,8 +111,17 @@ def _run(
         if isinstance(op, STORES):
             target = stored_memref(op)
             loads = {k: v for k, v in loads.items() if _loaded(v) is not target}
+            stored = {k: v for k, v in stored.items() if v[0] is not target}
+            place = _vector_place(op)
+            if isinstance(op, vector.StoreOp | ScatterOp) and place is not None:
+                stored[place] = target, op.vector if isinstance(op, vector.StoreOp) else op.value
             continue
         if isinstance(op, LOADS):
+            forwarded = stored.get(_vector_place(op))
+            if forwarded is not None:
+                op.results[0].replace_all_uses_with(forwarded[1])
+                Rewriter.erase_op(op)
+                continue
             known = loads
         elif op.results and is_side_effect_free(op):
             known = pure

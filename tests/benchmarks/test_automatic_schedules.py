@@ -101,7 +101,7 @@ def test_every_kernel_keeps_its_result(
     for number, choice in enumerate(
         (
             Choice(base="original"),
-            Choice(base="distributed", peel=True, tile=8, vector_tile=16),
+            Choice(base="distributed", expand=True, peel=True, tile=8, vector_tile=16),
             Choice(base="isl-max", tile=8, vector_tile=16),
             Choice(base="isl-none", outer_parallel=True),
         )

@@ -19,7 +19,7 @@ from benchmarks.polybench import load_all
 from benchmarks.polybench.anchors import anchor_dataset, load_anchors
 from benchmarks.polybench.dgemm import FLOPS, SHAPES
 from benchmarks.polybench.schedules import ScheduleDatabase, StoredSchedule
-from benchmarks.polybench.table import blas_share, failures, geometric_means, speedup
+from benchmarks.polybench.table import blas_share, failures, geometric_means, schedule_gain, speedup
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +46,14 @@ def test_a_kernel_is_searched_checked_and_timed(tmp_path: Path) -> None:
     report = row["search"]
     assert report["evaluated"] == 4
     assert report["failures"] == []
+
+
+def test_a_result_file_keeps_the_other_kernels(tmp_path: Path) -> None:
+    rows = [{"kernel": name, "dataset": "MINI", "failed": "earlier"} for name in ("lu", "atax")]
+    (tmp_path / "result.json").write_text(json.dumps({"results": rows}))
+    first, second = run(tmp_path, "--kernel", "atax")["results"]
+    assert (first["kernel"], second) == ("atax", rows[0])
+    assert "failed" not in first
 
 
 @pytest.mark.slow
@@ -125,6 +133,10 @@ def test_speedups_are_over_the_faster_gcc() -> None:
     assert speedup("polly nested", "auto", "search")(row) == 3.0
     assert speedup("vectorized")(row) is None
     assert blas_share(row) == 0.75
+    assert schedule_gain(row) is None
+    plain = {**row, "variants": {**row["variants"], "vectorized": {"median_s": 6.0}}}
+    assert speedup("vectorized")(plain) == 0.5
+    assert schedule_gain(plain) == 6.0
     broken = {"kernel": "lu", "dataset": "LARGE", "failed": "no result within 3 s"}
     means = geometric_means([row, broken])
     assert means["search"] == pytest.approx(3.0)

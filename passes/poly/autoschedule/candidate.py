@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
@@ -11,6 +9,7 @@ from ....dialects.schedule import Band, Chain, Node, Rearrange, Step, chain, com
 from ..dependences.dependences import Dependences, dependences_of
 from ..dependences.legality import check_schedule_is_legal
 from ..primitives import original_tree
+from ..rewrites.expand import expand_temporaries
 from .choice import Choice
 from .defaults import default_choice
 from .distribute import distribute
@@ -38,10 +37,17 @@ def candidate(
     scheduled = ScheduledScop(scop, dependences)
     if choice is None:
         choice = default_choice(scheduled, machine, threads)
-    rewrites: Sequence[Step] = ()
-    if choice.peel:
-        scop, rewrites = peeled(scheduled)
+    rewrites: list[Step] = []
+    if choice.expand:
+        scop = scop.clone()
+        rewrites += expand_temporaries(scop)
         if rewrites:
+            dependences = dependences_of(scop)
+            scheduled = ScheduledScop(scop, dependences)
+    if choice.peel:
+        scop, splits = peeled(scheduled)
+        if splits:
+            rewrites += splits
             dependences = dependences_of(scop)
             scheduled = ScheduledScop(scop, dependences)
     tree = base_tree(scheduled, choice)

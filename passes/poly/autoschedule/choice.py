@@ -17,14 +17,16 @@ class Choice:
 
     `base` is the loop order that all else starts from: that of the program, the program's with
     separate nests wherever that is legal, or isl's with maximal or no fusion. `outer_parallel` asks
-    isl for parallel outer loops, `peel` splits domains whose few instances feed the others first.
-    `time_tile` applies to loops over time that allow it. Other
-    permutable nests are tiled by `tile`, their vector loops by `vector_tile`; 0 is for no tiles.
+    isl for parallel outer loops, `expand` gives values of temporaries memory of their own, `peel`
+    splits domains whose few instances feed the others first. `time_tile` applies to loops over time
+    that allow it. Other permutable nests are tiled by `tile`, their vector loops by `vector_tile`;
+    0 is for no tiles.
     `jam` iterations of the loops around innermost ones are done at a time where that is of use.
     """
 
     base: Base = "original"
     outer_parallel: bool = False
+    expand: bool = False
     peel: bool = False
     time_tile: TimeTile | None = None
     tile: int = 0
@@ -37,6 +39,7 @@ class Choice:
         time = self.time_tile
         parts: list[str] = [self.base]
         parts += ["outer-parallel"] if self.outer_parallel else []
+        parts += ["expand"] if self.expand else []
         parts += ["peel"] if self.peel else []
         parts += [f"{time.shape}({'x'.join(map(str, time.sizes))})"] if time else []
         parts += [f"tile({self.tile}, {self.vector_tile})"] if self.tile or self.vector_tile else []

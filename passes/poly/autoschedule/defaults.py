@@ -31,7 +31,7 @@ def default_choice(scheduled: ScheduledScop, machine: Machine, threads: int) -> 
     tile = default_time_tile(scheduled, machine, threads)
     if tile is not None:
         return Choice(base="original", time_tile=tile, jam=JAM)
-    return Choice(base="distributed", peel=True, tile=32, vector_tile=512, jam=JAM)
+    return Choice(base="distributed", expand=True, peel=True, tile=32, vector_tile=512, jam=JAM)
 
 
 def default_time_tile(scheduled: ScheduledScop, machine: Machine, threads: int) -> TimeTile | None:

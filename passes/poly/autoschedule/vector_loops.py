@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from xdsl.ir import SSAValue
+
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
@@ -66,11 +68,42 @@ def _innermost(
             continue
         narrow = _neighbours_in_l1(scheduled, names, machine)
         band = replace(nest[k], kind="vector", lanes=lanes // 2 if narrow else lanes)
-        order = [*nest[:k], *nest[k + 1 :], band]
-        node = nested(order, body)
+        strip = _strip(scheduled, names, (*outer, *nest), nest[k], band.lanes)
+        node = nested([*nest[:k], *strip, *nest[k + 1 :], band], body)
         if _is_legal(scheduled, nested(outer, node)):
             return node
     return nested(nest, body)
+
+
+def _strip(
+    scheduled: ScheduledScop, names: Sequence[str], path: Sequence[Band], band: Band, lanes: int
+) -> list[Band]:
+    """A loop over vectors of `band` around the loops that it moves into, where lanes are rows far
+    apart: as many cache lines as lanes stay in use, instead of one per row."""
+    if band is path[-1] or all(
+        along in (0, 1) for name in names for _, along in _strides(scheduled, name, path, band)
+    ):
+        return []
+    exprs = tuple((s, f"floor(({e})/{lanes})") for s, e in band.exprs)
+    return [Band(f"{band.axis}_s", exprs, band.body)]
+
+
+def _strides(
+    scheduled: ScheduledScop, name: str, path: Sequence[Band], band: Band
+) -> list[tuple[SSAValue, int | None]]:
+    """(array, elements between neighbouring lanes) of all accesses of `name`, its write first;
+    None where they vary, all of them where the step itself does."""
+    s = scheduled.statements[name]
+    step = scheduled.direction(name, path, band)
+    found: list[tuple[SSAValue, int | None]] = []
+    for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
+        strides = [stride(array, access, d) for d in range(s.rank)]
+        if step is None or None in strides:
+            found.append((array, None))
+        else:
+            pairs = zip(step, strides, strict=True)
+            found.append((array, sum(c * a for c, a in pairs if a is not None)))
+    return found
 
 
 def _neighbours_in_l1(scheduled: ScheduledScop, names: Sequence[str], machine: Machine) -> bool:
@@ -105,16 +138,10 @@ def _score(
     total = 0.0
     for name in names:
         s = scheduled.statements[name]
-        step = scheduled.direction(name, path, band)
-        if step is None:
+        if scheduled.direction(name, path, band) is None:
             return -1.0
-        for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
-            strides = [stride(array, access, d) for d in range(s.rank)]
-            if None in strides:
-                total += GATHER
-                continue
-            along = sum(c * a for c, a in zip(step, strides, strict=True) if a is not None)
-            total += {0: 0.25, 1: 2.0}.get(along, GATHER)
+        for array, along in _strides(scheduled, name, path, band):
+            total += GATHER if along is None else {0: 0.25, 1: 2.0}.get(along, GATHER)
             if along == 0 and array is s.target and s.reduction is not None:
                 total += CHAIN / 2  # target and first source
     return total

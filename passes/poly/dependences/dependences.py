@@ -130,10 +130,14 @@ def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionM
         return memory_between(sink, source, schedule)
 
 
-def memory_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
-    """Memory-based: every earlier access to the same element."""
-    same_element = source.apply_range(sink.reverse())
-    return same_element.intersect(schedule.lex_lt_union_map(schedule))
+def memory_between(
+    sink: UnionMap, source: UnionMap, schedule: UnionMap, before: UnionMap | None = None
+) -> UnionMap:
+    """Memory-based: every earlier access to the same element. `before` are all pairs of instances
+    in the order of `schedule`, which is expensive, for callers that ask more than once."""
+    if before is None:
+        before = schedule.lex_lt_union_map(schedule)
+    return source.apply_range(sink.reverse()).intersect(before)
 
 
 MOST_KNOWN = 16
@@ -185,9 +189,10 @@ def _compute(scop: ScopOp) -> Dependences:
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
     flow = flow_between(reads, writes, schedule)
-    every = memory_between(reads, writes, schedule)
-    anti = memory_between(writes, reads, schedule)
-    output = memory_between(writes, writes, schedule)
+    before = schedule.lex_lt_union_map(schedule)
+    every = memory_between(reads, writes, schedule, before)
+    anti = memory_between(writes, reads, schedule, before)
+    output = memory_between(writes, writes, schedule, before)
     reduction = isl.UnionMap("{ }")
     for s in scop.statements:
         if s.reduction is None:
@@ -199,7 +204,7 @@ def _compute(scop: ScopOp) -> Dependences:
         if s.target in list(s.sources)[1:] or s.target in indirect_reads(s):
             operands, _ = accesses_of(scop, without_accumulator_of=s)
             operands = operands.intersect_domain(instances)
-            pairs = pairs.subtract(memory_between(operands, writer, schedule))
-            pairs = pairs.subtract(memory_between(writer, operands, schedule))
+            pairs = pairs.subtract(memory_between(operands, writer, schedule, before))
+            pairs = pairs.subtract(memory_between(writer, operands, schedule, before))
         reduction = reduction.union(pairs)
     return Dependences(flow, every, anti, output, reduction)

@@ -3,6 +3,9 @@
     for j = lo; j + L <= hi + 1; j += L: S(j : j + L)        unmasked
     S(j : hi + 1)                                            masked, if anything is left
 
+Stencils do the last L iterations once more instead of masking: a later load of neighbours would
+wait until a masked store is in the cache, where it takes whole ones from the store buffer.
+
 A loop that always stays within lanes 0 .. L - 1 is one vector, masked where it does not fill it.
 Reductions into one element for all iterations are kept in vectors until the loop ends.
 """
@@ -10,6 +13,7 @@ Reductions into one element for all iterations are kept in vectors until the loo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from xdsl.dialects import scf
@@ -83,11 +87,42 @@ class _VectorLoop:
             for user, totals in self.totals.items():
                 totals[0] = self.emitter.accumulators.pop(user)
 
+        def remaining() -> None:
+            if count.high < lanes or not self._is_repeatable_stencil():
+                masked()
+                return
+            short = Linear(lanes) - count
+            if short.low >= 1:
+                masked()
+            elif short.high < 1:
+                again()
+            else:
+                self.emitter.branch(self.emitter.index().less_than(Linear(), short), masked, again)
+
+        def again() -> None:
+            self.vector(first + (count - Linear(lanes)).times(step), None, 0, lanes - 1)
+
         if self.totals and rest.high >= 1:
             masked()  # values cannot leave a branch here, and an empty mask does no harm
         else:
-            self.emitter.branch_if_positive(rest, masked)
+            self.emitter.branch_if_positive(rest, remaining)
         self._finish_reductions()
+
+    def _is_repeatable_stencil(self) -> bool:
+        """Whether iterations may run twice, none reading what another writes, and elements are
+        read from several places."""
+        statements = [user.statement for user in direct_users(self.node.body) or ()]
+        targets = {s.target for s in statements}
+        if len(targets) < len(statements) or any(s.reduction is not None for s in statements):
+            return False
+        reads = [list(zip(s.sources, s.read_maps, strict=True)) for s in statements]
+        if any(array in targets for pairs in reads for array, _ in pairs):
+            return False
+        return any(
+            array is other and one != two
+            for pairs in reads
+            for (array, one), (other, two) in combinations(pairs, 2)
+        )
 
     def _start_reductions(self, vectors: int) -> None:
         """Neutral lanes for every reduction that can stay in registers during this loop: its

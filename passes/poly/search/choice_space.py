@@ -49,6 +49,7 @@ class ChoiceSpace:
         point = Choice(
             base=rng.choice(BASES),
             outer_parallel=rng.random() < 0.3,
+            expand=rng.random() < 0.5,
             peel=rng.random() < 0.5,
             time_tile=self._time_tile(rng) if rng.random() < 0.6 else None,
             tile=rng.choice(TILES),
@@ -74,7 +75,7 @@ class ChoiceSpace:
     def _change(self, point: Choice, rng: Random) -> Choice:
         if point.time_tile is not None and rng.random() < 0.6:
             return replace(point, time_tile=_resized(point.time_tile, rng))
-        match rng.randrange(8):
+        match rng.randrange(9):
             case 0:
                 return replace(point, base=rng.choice(BASES))
             case 1:
@@ -85,6 +86,8 @@ class ChoiceSpace:
                 return replace(point, parallel=not point.parallel)
             case 6:
                 return replace(point, peel=not point.peel)
+            case 7:
+                return replace(point, expand=not point.expand)
             case 4 if rng.random() < 0.3:
                 return replace(point, vectors=not point.vectors)
             case 5 if self.default.time_tile is not None:

@@ -41,3 +41,23 @@ func.func @k(%x: memref<8xf32>, %y: memref<8xf32>) {
 // CHECK-NEXT:   memref.store %b, %y[%c0] : memref<8xf32>
 // CHECK-NEXT:   func.return
 // CHECK-NEXT: }
+
+// -----
+
+// What a vector stored is not loaded again, until another store to the array.
+func.func @k(%x: memref<16xf32>, %v: vector<8xf32>) {
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  vector.store %v, %x[%c0] : memref<16xf32>, vector<8xf32>
+  %a = vector.load %x[%c0] : memref<16xf32>, vector<8xf32>
+  vector.store %a, %x[%c8] : memref<16xf32>, vector<8xf32>
+  %b = vector.load %x[%c0] : memref<16xf32>, vector<8xf32>
+  vector.store %b, %x[%c8] : memref<16xf32>, vector<8xf32>
+  func.return
+}
+
+// CHECK:        vector.store %v, %x[%c0] : memref<16xf32>, vector<8xf32>
+// CHECK-NEXT:   vector.store %v, %x[%c8] : memref<16xf32>, vector<8xf32>
+// CHECK-NEXT:   %b = vector.load %x[%c0] : memref<16xf32>, vector<8xf32>
+// CHECK-NEXT:   vector.store %b, %x[%c8] : memref<16xf32>, vector<8xf32>
+// CHECK-NEXT:   func.return

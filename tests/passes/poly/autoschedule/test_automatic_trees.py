@@ -71,6 +71,19 @@ def test_jacobi_2d_has_diamonds_of_whole_rows(polybench: Polybench) -> None:
     )
 
 
+def test_scans_of_rows_run_in_lanes_with_their_scalars_expanded(polybench: Polybench) -> None:
+    """Strips of one vector of rows, threads across strips; along columns whole rows."""
+    scheduled = polybench("deriche", "LARGE")
+    choice = Choice(base="distributed", expand=True)
+    *expansions, last = candidate(scheduled.scop, scheduled.dependences, MACHINE, 2, choice)
+    assert "expand(xm1, 2)" in map(str, expansions)
+    text = str(last)
+    assert "parallel S14.i0_s[S14: floor((i0)/8);" in text
+    assert "vector(8) S14.i0[" in text
+    assert "vector(8) S31.i0[" in text
+    assert "S31.i0_s" not in text
+
+
 def test_isl_fuses_lu(polybench: Polybench) -> None:
     choice = Choice(base="isl-max", vectors=False, parallel=False)
     assert tree_of(polybench("lu"), choice) == (

@@ -95,6 +95,32 @@ def test_inner_bounds_may_not_differ_between_lanes(check: Check, doubled: Any) -
         check(doubled(TRIANGLE, 19, 19), Vectorize("S1.i0", 8))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "masks"),
+    [("1 <= i1 < 20", 0), ("1 <= i1 < 4", 1), ("1 <= i1 < 9", 0), ("i0 <= i1 < 20 and i1 > 0", 1)],
+)
+def test_the_rest_of_a_stencil_overlaps(
+    check: Check, scop_text: Any, bounds: str, masks: int
+) -> None:
+    """Only rows shorter than a vector are masked."""
+    s = scop_text(a="in 19x21xf32", c="out 19x21xf32")
+    s.statement("19 x 21", "c[i0, i1]", "", "zero")
+    reads = "a[i0, i1]; a[i0, i1 + 1]; a[i0, i1 - 1]"
+    s.statement(f"{{ [i0, i1] : 0 <= i0 < 19 and {bounds} }}", "c[i0, i1]", reads, "multiply_add")
+    func = check(s.scop(), Vectorize("S1.i1", 8))
+    assert names(func).count("vector.maskedstore") == masks
+
+
+def test_the_rest_is_masked_where_the_stencil_reads_what_it_writes(
+    check: Check, scop_text: Any
+) -> None:
+    s = scop_text(a="in 21xf32", c="out 21xf32")
+    s.statement("21", "c[i0]", "", "zero")
+    s.statement("19", "c[i0]", "c[i0]; a[i0]; a[i0 + 1]", "multiply_add")
+    func = check(s.scop(), Vectorize("S1.i0", 8))
+    assert "vector.maskedstore" in names(func)
+
+
 @pytest.mark.parametrize("columns", [3, 8, 37, 64, 70])
 @pytest.mark.parametrize("kind", ["add", "max"])
 def test_one_element_for_all_lanes(check: Check, scop_text: Any, columns: int, kind: str) -> None:
