@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...dialects.quant import WeightFormat, parse_format
+from tilecast.dialects.quant import WeightFormat, parse_format
 
 ROWS = (1, 4, 16, 64, 256)
 SHAPES = ((4096, 4096), (11008, 4096), (4096, 11008), (5120, 13824), (1000, 1537))

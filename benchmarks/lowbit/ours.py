@@ -10,6 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tilecast.codegen.c import emit_unit
+from tilecast.compiler.runtime.toolchain import find_toolchain
+from tilecast.compiler.target import native_machine
+from tilecast.compiler.verify.compare import compare
+from tilecast.compiler.verify.kernels import packed_argument, random_argument
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.quant import IntegerElement
+from tilecast.dialects.quant.ops import BitPackAttr, QuantizedLinearOp
+from tilecast.dialects.quant.scale_types import SCALE_TYPES
+from tilecast.dialects.reference.linalg import evaluate_kernel
+from tilecast.dialects.reference.loop_arithmetic import dtype_of
+from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.lower_opaque import LowerOpaquePass
+from tilecast.passes.loops.plan_memory import KernelInterface
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
@@ -22,20 +36,6 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 
-from ...codegen.c import emit_unit
-from ...compiler.runtime.toolchain import find_toolchain
-from ...compiler.target import native_machine
-from ...compiler.verify.compare import compare
-from ...compiler.verify.kernels import packed_argument, random_argument
-from ...costmodel.hardware import Machine
-from ...dialects.quant import IntegerElement
-from ...dialects.quant.ops import BitPackAttr, QuantizedLinearOp
-from ...dialects.quant.scale_types import SCALE_TYPES
-from ...dialects.reference.linalg import evaluate_kernel
-from ...dialects.reference.loop_arithmetic import dtype_of
-from ...passes.context import CompileContext
-from ...passes.loops.lower_opaque import LowerOpaquePass
-from ...passes.loops.plan_memory import KernelInterface
 from .cells import Cell
 from .rotation import aligned, copies_needed
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...dialects.quant import parse_format
+from tilecast.dialects.quant import parse_format
+
 from ..machine import describe_machine
 from .cells import FAMILIES
 
