@@ -44,11 +44,11 @@ class Contest:
         self.runner = RunProcess(self.kernel.task)
         [built] = self.pool.build([DEFAULT], BUILD_SECONDS)
         if isinstance(built, Result):
-            raise VerifyFailure(f"{self.kernel.task.name}: {built.detail}")
+            raise VerifyFailure(f"{self.kernel.task.function}: {built.detail}")
         self.default = built
         first = self.checked(built, 60.0)
         if isinstance(first, Result):
-            raise VerifyFailure(f"{self.kernel.task.name} under its default: {first.detail}")
+            raise VerifyFailure(f"{self.kernel.task.function} under its default: {first.detail}")
         self.seconds = min(self.turn(built, first) for _ in range(3))
 
     def close(self) -> None:

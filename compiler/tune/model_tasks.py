@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import CallOp, FuncOp
+from xdsl.dialects.func import FuncOp
 
 from ...costmodel.hardware import Machine
+from ...dialects.graph import LaunchOp
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
 from ...passes.poly.simplification.collapse_dims import shape_of
@@ -51,7 +52,9 @@ def kernel_tasks(
     The expected results are still to be recorded.
     """
     kernels = {op.sym_name.data: op for op in structure.ops if isinstance(op, FuncOp)}
-    calls = Counter(op.callee.string_value() for op in structure.walk() if isinstance(op, CallOp))
+    calls = Counter(
+        op.kernel.root_reference.data for op in structure.walk() if isinstance(op, LaunchOp)
+    )
     module = structure.clone()
     load_pass("extract-scop")().apply(CompileContext(machine=machine, threads=threads), module)
     for scop in [op for op in module.ops if isinstance(op, ScopOp)]:

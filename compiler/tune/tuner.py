@@ -124,7 +124,7 @@ class TuningRun:
         try:
             contest = Contest(kernel, self.records.compiler, self.builders)
         except VerifyFailure as error:
-            warn(f"{kernel.task.name} is not tuned: {error}")
+            warn(f"{kernel.task.function} is not tuned: {error}")
             return
         machine, threads = kernel.task.machine, kernel.task.threads
         space = RuleSpace(kernel.scop, machine, threads)
@@ -189,7 +189,8 @@ class TuningRun:
         waiting = sum(s.promise for s in self.searches) / max(
             1e-12, sum(s.seconds for s in self.searches)
         )
+        name = search.kernel.task.function
         return (
-            f"{search.kernel.task.name}: {1 / search.best:.2f}x; kernels together {self.gain:.2f}x,"
+            f"{name}: {1 / search.best:.2f}x; kernels together {self.gain:.2f}x,"
             f" {self.trials} tried, failed: {failed or 'none'}, open {waiting:.0%}, ETA {eta:.0f} s"
         )
