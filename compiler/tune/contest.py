@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from ...dialects.errors import VerifyFailure
 from ...passes.poly.search import Result
@@ -64,7 +65,7 @@ class Contest:
         """The record of a built schedule; a final has more turns, see `FINAL_REPEATS`."""
         found = self.times(built, turns) if isinstance(built, Library) else built
         task = self.kernel.task
-        given = {
+        given: dict[str, Any] = {
             "task": self.kernel.key,
             "name": task.function[:200],
             "target": target_key(task.machine),
