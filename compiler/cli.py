@@ -22,6 +22,7 @@ from .commands.quantize import quantize_command
 from .commands.report import report_command
 from .commands.run import run_command
 from .commands.targets import targets_command
+from .commands.tune import tune_command
 from .commands.verify import verify_command
 from .logging import debug_level
 
@@ -60,6 +61,7 @@ for command in (
     explain_command,
     quantize_command,
     targets_command,
+    tune_command,
     cache_group,
     costmodel_group,
     db_group,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 Example = tuple[Any, ...]
 # Emission needs no compiler; sources are then meant for any of this age or later.
 ASSUMED_COMPILER = ("gcc", "12.0.0")
+RECORDS = "tuning.sqlite"  # in the cache folder
 
 
 @overload
@@ -99,6 +100,11 @@ def compile(
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
     check_runs_here(machine, settings.target)
+    if settings.tune is not None:
+        from .tune.model_tuning import tune_program
+
+        with progress.stage("tune"):
+            tune_program(program, leaves, settings, machine, toolchain)
     artifact = stored_or_built(program, leaves, settings, machine, toolchain, progress)
     others = partial(artifact_for, program, leaves, settings)
     return CompiledModel(artifact, program, leaves, others, states)
@@ -115,7 +121,8 @@ def stored_or_built(
     """The artifact from the cache, else compiled and verified."""
     threads = thread_count(settings, machine)
     store = open_store(settings.cache)
-    parts = key_parts(program, settings, machine, threads, toolchain)
+    schedules = recorded_schedules(settings, machine, threads, toolchain)
+    parts = key_parts(program, settings, machine, threads, toolchain, schedules)
     key = model_key(parts)
     with store.lock(key):
         with progress.stage("cache"):
@@ -123,7 +130,16 @@ def stored_or_built(
         if artifact is None or settings.dump_dir is not None:
             log("; ".join(store.explain(parts)), level=2)
             artifact = build(
-                program, leaves, settings, machine, threads, toolchain, store, parts, progress
+                program,
+                leaves,
+                settings,
+                machine,
+                threads,
+                toolchain,
+                store,
+                parts,
+                schedules,
+                progress,
             )
     return artifact
 
@@ -206,10 +222,11 @@ def build(
     toolchain: Toolchain,
     store: Store,
     parts: Mapping[str, str],
+    schedules: Mapping[str, str],
     progress: Progress,
 ) -> Artifact:
     """Lower, build and verify a model, and store the result. Wrong results are never stored."""
-    lowered = lower(program, leaves, settings, machine, progress)
+    lowered = lower(program, leaves, settings, machine, progress, schedules)
     flags = toolchain.flags(machine)
     artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
     units = {**artifact.sources, **call_units(settings.name, machine)}
@@ -277,8 +294,12 @@ def lower(
     settings: Options,
     machine: Machine,
     progress: Progress,
+    schedules: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Import the program and take it through all stages up to C text, or to `stop_after`."""
+    """Import the program and take it through all stages up to C text, or to `stop_after`.
+
+    `schedules` are what tuning recorded, by kernel.
+    """
     from .lowering import Lowered  # brings in xDSL and isl, which cached models skip
 
     with progress.stage("import"):
@@ -287,6 +308,7 @@ def lower(
     if settings.stop_after == "import":
         return lowered
     give_model(lowered.ctx, settings.cost_model)
+    lowered.ctx.recorded_schedule = schedules.get if schedules else None
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         with progress.stage(stage.name):
             run_stage(stage, lowered.ctx, lowered.module)
@@ -308,6 +330,17 @@ def give_model(ctx: CompileContext, wanted: str | None) -> None:
 
     ctx.cost_model = chosen_model(wanted)
     ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))
+
+
+def recorded_schedules(
+    settings: Options, machine: Machine, threads: int, toolchain: Toolchain
+) -> Mapping[str, str]:
+    """What tuning found for kernels on this target with this compiler, by kernel."""
+    from .records.best import chosen_schedules
+    from .records.record import target_key
+
+    path = open_store(settings.cache).root / RECORDS
+    return chosen_schedules(path, target_key(machine), toolchain.identity, threads)
 
 
 def stopped(
@@ -374,8 +407,9 @@ def cache_key_parts(
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
     program, _, _ = exported(model, example_inputs, kwargs, settings.weights, settings.activations)
-    threads = thread_count(settings, machine)
-    return key_parts(program, settings, machine, threads, find_toolchain())
+    threads, toolchain = thread_count(settings, machine), find_toolchain()
+    schedules = recorded_schedules(settings, machine, threads, toolchain)
+    return key_parts(program, settings, machine, threads, toolchain, schedules)
 
 
 def thread_count(settings: Options, machine: Machine) -> int:

@@ -76,7 +76,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         ("f32", "int8"),
     ),
     OptionSpec("precision", "str", "f32", "compute precision: f32, bf16, f16", available=False),
-    OptionSpec("tune", "str", None, "measurements, or seconds as '90s'", available=False),
+    OptionSpec("tune", "str", None, "measure this many schedules first, or seconds as '90s'"),
     OptionSpec("dynamic_shapes", "str", None, "dims as in torch.export", available=False),
     OptionSpec("fast_math", "bool", False, "allow inexact float rewrites", available=False),
     OptionSpec("max_memory", "int", None, "upper bound of the arena in bytes", available=False),
@@ -178,6 +178,8 @@ def checked(spec: OptionSpec, value: Any, source: str) -> Any:
         )
     if value is None and spec.default is None:
         return None
+    if spec.name == "tune" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     if not isinstance(value, TYPES[spec.kind]) or (spec.kind == "int" and isinstance(value, bool)):
         raise OptionError(
             f"option {spec.name} ({source}): expected {spec.kind}, got {value!r} "

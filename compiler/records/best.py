@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .database import Database
 from .record import Record
@@ -35,6 +36,19 @@ class RecordedSchedules:
     def best(self, task: str) -> Record | None:
         """The schedule to use; None where the default one is."""
         return best_record(self.of(task))
+
+
+def chosen_schedules(path: Path, target: str, compiler: str, threads: int) -> dict[str, str]:
+    """The recorded schedules to use, by kernel; none where there is no database at `path`."""
+    if not path.exists():
+        return {}
+    by_task: dict[str, list[Record]] = {}
+    with Database(path, create=False) as database:
+        for record in database.records(target=target, threads=threads):
+            if record.compiler == compiler:
+                by_task.setdefault(record.task, []).append(record)
+    found = {task: best_record(records) for task, records in sorted(by_task.items())}
+    return {task: best.steps for task, best in found.items() if best is not None}
 
 
 def best_record(records: Iterable[Record]) -> Record | None:

@@ -34,6 +34,7 @@ def key_parts(
     machine: Machine,
     threads: int,
     toolchain: Toolchain,
+    schedules: Mapping[str, str],
 ) -> dict[str, str]:
     """Everything that the result depends on, by name."""
     return {
@@ -45,6 +46,7 @@ def key_parts(
         "verify": str(options.verify),
         "cost model": model_identity(options.cost_model),
         "speeds": target_speeds(machine).to_json(),
+        "recorded schedules": digest_lines(f"{k} {v}" for k, v in sorted(schedules.items())),
         "machine": repr(machine),
         "threads": str(threads),
         "compiler": toolchain.identity,

@@ -27,6 +27,7 @@ def record_expectation(task: MeasureTask, scop_text: str, timeout: float = 120.0
         machine=PLAIN,
         compiler=(task.compiler[0], *EXACT_FLAGS),
         threads=1,
+        origin="loops",
     )
     exact.write(scop_text, {a.name: task.initial(a) for a in task.arguments})
     pool, runner = BuildPool(exact, 1), RunProcess(exact)

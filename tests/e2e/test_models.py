@@ -143,4 +143,5 @@ def test_package_of_example_checks_itself(case: Case, tmp_path: Path) -> None:
 
 def test_every_example_model_has_a_case() -> None:
     models = {path.stem for path in EXAMPLES.glob("*.py") if "def model(" in path.read_text()}
-    assert models == {case.example for case in [*DEFAULT, *FULL]}
+    # silero_vad needs weights from a package and has a test of its own
+    assert models - {"silero_vad"} == {case.example for case in [*DEFAULT, *FULL]}

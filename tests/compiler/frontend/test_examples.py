@@ -62,4 +62,5 @@ def test_example_equals_eager_before_and_after_the_graph_passes(name: str, entry
 
 def test_every_example_model_has_a_case() -> None:
     models = {path.stem for path in EXAMPLES.glob("*.py") if "def model(" in path.read_text()}
-    assert models == {name for name, _ in CASES}
+    # silero_vad needs weights from a package; tests/e2e/test_silero_vad.py has its test
+    assert models - {"silero_vad"} == {name for name, _ in CASES}

@@ -1,0 +1,71 @@
+"""`tilecast tune MODEL --budget 200`: measure schedules of a model's kernels, keep them all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...dialects.errors import OptionError
+from .model_argument import load_model
+from .option_flags import given_options, option_flags
+from .output import json_flag, print_json
+
+
+@click.command("tune")
+@click.argument("model")
+@click.option("--budget", default="200", show_default=True, help="Measurements, or seconds: 90s.")
+@click.option("--database", type=click.Path(path_type=Path), help="Default: in the cache folder.")
+@click.option("--curve", type=click.Path(path_type=Path), help="JSON file of progress over time.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@option_flags("tune", "stop_after", "dump_dir", "verify", "name")
+@json_flag
+def tune_command(
+    model: str,
+    budget: str,
+    database: Path | None,
+    curve: Path | None,
+    seed: int,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Search schedules for the kernels of MODEL; later compilations take the best.
+
+    Every measurement is stored at once: interrupt it at any time, run it again to go on.
+    """
+    from ..driver import check_runs_here, exported
+    from ..options import resolve_options
+    from ..runtime.toolchain import find_toolchain
+    from ..target import resolve_target
+    from ..tune.model_tuning import tune_program
+
+    loaded = load_model(model)
+    if loaded.is_kernel:
+        raise OptionError("tune takes models; kernels of affine loops are not tuned yet")
+    settings = resolve_options({**given_options(flags), "tune": budget})
+    machine = resolve_target(settings.target)
+    check_runs_here(machine, settings.target)
+    program, leaves, _ = exported(
+        loaded.model, loaded.example_inputs, None, settings.weights, settings.activations
+    )
+    run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed)
+    if curve is not None:
+        rows = [dict(zip(("seconds", "trials", "ratio"), p, strict=True)) for p in run.curve]
+        curve.write_text(json.dumps({"model": model, "budget": budget, "curve": rows}, indent=1))
+    facts = {
+        "measured": run.measured,
+        "tried": run.trials,
+        "failed": dict(run.failed),
+        "gain": round(run.gain, 3),
+        "seconds": round(run.elapsed, 1),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    failed = ", ".join(f"{n} {reason}" for reason, n in sorted(run.failed.items())) or "none"
+    click.echo(
+        f"{model}: {run.measured} schedules measured in {run.elapsed:.0f} s (failed: {failed}); "
+        f"kernels together {run.gain:.2f}x as fast as by default"
+    )

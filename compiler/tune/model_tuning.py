@@ -1,0 +1,62 @@
+"""`compile(tune=...)` and `tilecast tune`: the kernels of a model, searched into a database."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch.export import ExportedProgram
+from xdsl.dialects.builtin import ModuleOp
+
+from ...costmodel.features.hardware import Hardware
+from ...costmodel.hardware import Machine
+from ...costmodel.models.default import chosen_model
+from ..driver import RECORDS, lower, thread_count
+from ..logging import Progress
+from ..options import Options
+from ..probe.target_speeds import target_speeds
+from ..records.best import RecordedSchedules
+from ..records.database import Database
+from ..records.record import target_key
+from ..runtime.cache import open_store
+from ..runtime.toolchain import Toolchain
+from .budget import TuningBudget
+from .model_tasks import kernel_tasks
+from .tuner import TuningRun
+
+RANKING = "pretrained"  # orders candidates; a wrong order costs measurements, not results
+
+
+def tune_program(
+    program: ExportedProgram,
+    leaves: list[Any],
+    settings: Options,
+    machine: Machine,
+    toolchain: Toolchain,
+    database: Path | None = None,
+    seed: int = 0,
+) -> TuningRun:
+    """Measure schedules of the model's kernels within the budget `settings.tune`.
+
+    Interrupted, it returns with what was measured until then still in the database.
+    """
+    budget = TuningBudget.parse(str(settings.tune))
+    early = replace(settings, stop_after="structure", dump_dir=None)
+    structure = lower(program, leaves, early, machine, Progress()).module
+    assert isinstance(structure, ModuleOp)
+    threads = thread_count(settings, machine)
+    path = database or open_store(settings.cache).root / RECORDS
+    with Database(path) as opened, TemporaryDirectory(prefix="tilecast-tune-") as folder:
+        run = TuningRun(
+            RecordedSchedules(opened, target_key(machine), toolchain.identity, threads),
+            chosen_model(settings.cost_model or RANKING),
+            Hardware(machine, target_speeds(machine)),
+            budget,
+            lambda line: print(f"  {line}", file=sys.stderr, flush=True),
+            seed=seed,
+        )
+        run.tune(list(kernel_tasks(structure, Path(folder), machine, toolchain, threads)))
+    return run

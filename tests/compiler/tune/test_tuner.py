@@ -1,0 +1,105 @@
+"""Tuning a model: the budget is kept, everything is recorded, and records make the same sources."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tilecast
+import torch
+from click.testing import CliRunner
+from tilecast.compiler.cli import main
+from tilecast.compiler.driver import RECORDS
+from tilecast.compiler.records.database import Database
+from tilecast.compiler.records.exchange import write_records
+from tilecast.compiler.tune.budget import TuningBudget
+from tilecast.compiler.tune.contest import Contest
+from tilecast.dialects.errors import OptionError
+
+MODEL, X = torch.nn.Linear(48, 40).eval(), torch.randn(20, 48)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_budgets() -> None:
+    assert TuningBudget.parse("20") == TuningBudget(trials=20)
+    assert TuningBudget.parse("90s") == TuningBudget(seconds=90.0)
+    assert TuningBudget(seconds=10.0).left(5, 9.0) == pytest.approx(0.1)
+    for text in ("", "0", "-1", "90m", "1e3", "s"):
+        with pytest.raises(OptionError, match="tune"):
+            TuningBudget.parse(text)
+
+
+@pytest.mark.slow
+def test_tuning_keeps_to_its_budget_records_all_and_goes_on(cache: Path) -> None:
+    compiled = tilecast.compile(MODEL, (X,), threads=1, tune=3)
+    assert torch.allclose(compiled(X), MODEL(X), atol=1e-4)
+    with Database(cache / RECORDS) as database:
+        first = database.records()
+    assert len({r.steps for r in first}) == 3
+    assert all(r.failure or r.baseline for r in first)
+    tilecast.compile(MODEL, (X,), threads=1, tune=3)
+    with Database(cache / RECORDS) as database:
+        assert database.records() == first
+    tilecast.compile(MODEL, (X,), threads=1, tune=4)
+    with Database(cache / RECORDS) as database:
+        assert len({r.steps for r in database.records()}) == 4
+
+
+def test_records_make_the_same_sources_elsewhere(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = dict(tilecast.compile(MODEL, (X,), threads=1).artifact.sources)
+    tilecast.compile(MODEL, (X,), threads=1, tune=1)
+    with Database(cache / RECORDS) as database:
+        [record, *_] = database.records()
+        database.remove(database.records())
+        chosen = replace(
+            record, steps="tile_rows=2", seconds=1e-6, baseline=2e-6, repeats=25, failure=None
+        )
+        database.add([chosen])
+        with (tmp_path / "export.jsonl").open("w") as file:
+            write_records(database.records(), file)
+    tuned = dict(tilecast.compile(MODEL, (X,), threads=1).artifact.sources)
+    assert tuned != plain
+    monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path / "other"))
+    done = CliRunner().invoke(
+        main, ["db", "merge", str(tmp_path / "other" / RECORDS), str(tmp_path / "export.jsonl")]
+    )
+    assert done.exit_code == 0, done.output
+    assert dict(tilecast.compile(MODEL, (X,), threads=1).artifact.sources) == tuned
+
+
+def test_an_interrupt_keeps_what_was_measured(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure, count = Contest.record, []
+
+    def interrupted(self: Contest, *arguments: object) -> object:
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return measure(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Contest, "record", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tilecast.compile(MODEL, (X,), threads=1, tune=8)
+    with Database(cache / RECORDS) as database:
+        assert len(database.records()) == 2
+
+
+@pytest.mark.slow
+def test_command(cache: Path, tmp_path: Path) -> None:
+    curve = tmp_path / "curve.json"
+    command = ["tune", "examples.mlp:model", "--threads", "1", "--budget", "2", "--json"]
+    done = CliRunner().invoke(main, [*command, "--curve", str(curve)])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["measured"] == 2
+    assert facts["gain"] > 0.5
+    assert len(json.loads(curve.read_text())["curve"]) >= 2
+    assert "ETA" in done.stderr
