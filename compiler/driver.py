@@ -329,7 +329,8 @@ def give_model(ctx: CompileContext, wanted: str | None) -> None:
     from ..costmodel.models.default import chosen_model
 
     ctx.cost_model = chosen_model(wanted)
-    ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))
+    if ctx.cost_model is not None:
+        ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))
 
 
 def recorded_schedules(

@@ -16,7 +16,7 @@ from .record import Record
 
 FINAL_REPEATS = 25  # what only finals reach
 MARGIN = 0.02  # a schedule has to be faster by this share
-UNCONFIRMED_MARGIN = 0.05
+UNCONFIRMED_MARGIN = 0.10
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from ...costmodel.hardware import Machine
-from ...costmodel.models.default import model_identity
+from ...costmodel.models.default import chosen_model, model_identity
 from ..options import Options
 from ..probe.target_speeds import target_speeds
 from ..quantize import quantized_weights
@@ -45,7 +45,7 @@ def key_parts(
         "name": options.name,
         "verify": str(options.verify),
         "cost model": model_identity(options.cost_model),
-        "speeds": target_speeds(machine).to_json(),
+        "speeds": deciding_speeds(options.cost_model, machine),
         "recorded schedules": digest_lines(f"{k} {v}" for k, v in sorted(schedules.items())),
         "machine": repr(machine),
         "threads": str(threads),
@@ -54,6 +54,11 @@ def key_parts(
         "torch": torch.__version__,
         "tilecast": sources_digest(),
     }
+
+
+def deciding_speeds(cost_model: str | None, machine: Machine) -> str:
+    """The speeds that a cost model decides by; nothing where none decides."""
+    return "" if chosen_model(cost_model) is None else target_speeds(machine).to_json()
 
 
 def model_key(parts: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tilecast
@@ -14,8 +15,10 @@ from tilecast.compiler.cli import main
 from tilecast.compiler.driver import RECORDS
 from tilecast.compiler.records.database import Database
 from tilecast.compiler.records.exchange import write_records
+from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.budget import TuningBudget
 from tilecast.compiler.tune.contest import Contest
+from tilecast.compiler.tune.libraries import Library
 from tilecast.dialects.errors import OptionError
 
 MODEL, X = torch.nn.Linear(48, 40).eval(), torch.randn(20, 48)
@@ -103,3 +106,16 @@ def test_command(cache: Path, tmp_path: Path) -> None:
     assert facts["gain"] > 0.5
     assert len(json.loads(curve.read_text())["curve"]) >= 2
     assert "ETA" in done.stderr
+
+
+def test_a_disturbed_default_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default was slow in these turns only: as fast as it usually is, is no gain."""
+    contest = object.__new__(Contest)
+    task = SimpleNamespace(function="f", machine=native_machine(), threads=1)
+    contest.kernel = SimpleNamespace(task=task, key="k")
+    contest.compiler, contest.seconds = "cc", 1e-3
+    library = object.__new__(Library)
+    monkeypatch.setattr(Contest, "times", lambda self, built, turns: ([1e-3] * 8, [4e-3] * 8))
+    assert contest.record("rules", library).speedup == pytest.approx(1.0)
+    monkeypatch.setattr(Contest, "times", lambda self, built, turns: ([5e-4] * 8, [4e-3] * 8))
+    assert contest.record("rules", library).speedup == pytest.approx(2.0)
