@@ -116,18 +116,15 @@ class IntegerTask:
         decoders = [QuadDecoder(access, self.tile, period, v) for v in range(self.vectors)]
         first = b.mul(period, b.index(QUADS))
         places = [b.add(first, b.index(quad)) if quad else first for quad in range(QUADS)]
-        # One row: one vector after the other, so that few words of the weight are alive at a time.
-        # More rows use each quad of the weight several times: quads are outside.
-        vectors = [[v] for v in range(self.vectors)] if self.rows == 1 else [range(self.vectors)]
-        for chosen in vectors:
-            for quad, place in enumerate(places):
-                codes = {v: decoders[v].quad(b, quad) for v in chosen}
-                for row in range(self.rows):
-                    x = b.load(self.product.x.quads, [self.row(b, row), place])
-                    spread = self.lanes.splat(b, x)
-                    for vector, code in codes.items():
-                        at = row * self.vectors + vector
-                        part[at] = b.insert(DotOp(part[at], code, spread, bits))
+        # Quads outside, vectors inside: their chains of sums run side by side, also for one row.
+        for quad, place in enumerate(places):
+            codes = [decoder.quad(b, quad) for decoder in decoders]
+            for row in range(self.rows):
+                x = b.load(self.product.x.quads, [self.row(b, row), place])
+                spread = self.lanes.splat(b, x)
+                for vector, code in enumerate(codes):
+                    at = row * self.vectors + vector
+                    part[at] = b.insert(DotOp(part[at], code, spread, bits))
         return part
 
     def scaled(self, b: LoopBuilder, g: SSAValue, part: Values, total: Values | None) -> Values:
