@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import statistics
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..requests import ask, stop
 from .case import Case
 from .ceilings import Ceilings
 
@@ -47,14 +47,14 @@ class Engine:
 
     def build(self, case: str) -> dict[str, Any]:
         """Build a case; the facts say why it cannot be run where it `failed`."""
-        self.facts[case] = self._ask({"build": case})
+        self.facts[case] = ask(self.process, {"build": case})
         return self.facts[case]
 
     def run(self, case: str, seconds: float) -> None:
         """One turn; nothing for a case that failed."""
         if "failed" in self.facts[case]:
             return
-        answer = self._ask({"run": case, "seconds": seconds})
+        answer = ask(self.process, {"run": case, "seconds": seconds})
         if "failed" in answer:
             self.facts[case] = answer
             return
@@ -62,23 +62,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the worker."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait()
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            return {"failed": f"the process ended with status {self.process.wait()}"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        stop(self.process)
 
 
 @dataclass(frozen=True)

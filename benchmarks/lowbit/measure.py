@@ -3,7 +3,6 @@ the machine meet all alike."""
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..requests import ask, stop
 from .cells import Cell
 from .worker import STREAM, STREAM_BYTES
 
@@ -59,7 +59,7 @@ class Engine:
 
     def build(self, cell: Cell, is_timed: bool) -> None:
         """Build a cell."""
-        answer = self.ask({"build": asdict(cell), "timed": is_timed})
+        answer = ask(self.process, {"build": asdict(cell), "timed": is_timed})
         if "failed" in answer:
             self.failed[cell.name] = answer["failed"]
 
@@ -67,7 +67,7 @@ class Engine:
         """One turn; nothing for a cell that failed."""
         if name in self.failed:
             return
-        answer = self.ask({"run": name, "seconds": seconds})
+        answer = ask(self.process, {"run": name, "seconds": seconds})
         if "failed" in answer:
             self.failed[name] = answer["failed"]
         else:
@@ -79,24 +79,7 @@ class Engine:
 
     def stop(self) -> None:
         """End the worker."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait()
-
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            return {"failed": f"the process ended with status {self.process.wait()}"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        stop(self.process)
 
 
 def build_all(cells: Sequence[Cell], plan: Plan, progress: Progress) -> None:

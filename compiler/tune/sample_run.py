@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import pickle
 import signal
 import time
 from collections.abc import Sequence
@@ -54,15 +53,15 @@ def measure_program(folder: Path, threads: int) -> list[Sample]:
         try:
             os.close(receive)
             signal.alarm(LONGEST_PROGRAM)
-            with os.fdopen(send, "wb") as pipe:
-                pickle.dump(timed(folder, functions, threads), pipe)
+            with os.fdopen(send, "w") as pipe:
+                json.dump(timed(folder, functions, threads), pipe)
         finally:
             os._exit(0)  # whatever happened: the rest of this program is its parent's
     os.close(send)
-    with os.fdopen(receive, "rb") as pipe:
+    with os.fdopen(receive) as pipe:
         content = pipe.read()
     os.waitpid(child, 0)
-    times: list[list[float]] = pickle.loads(content) if content else [[]] * len(functions)
+    times: list[list[float]] = json.loads(content) if content else [[]] * len(functions)
     return [sample_of(f, t) for f, t in zip(functions, times, strict=True)]
 
 
