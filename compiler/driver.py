@@ -93,9 +93,7 @@ def compile(
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else toolchain_for(machine)
     with progress.stage("export"):
-        program, leaves, states = exported(
-            model, example_inputs, kwargs, settings.weights, settings.activations
-        )
+        program, leaves, states = exported(model, example_inputs, kwargs, settings)
     if toolchain is None:
         early: Any = stopped(program, leaves, settings, machine, progress)
         return early  # type: ignore[no-any-return]  # the type of what `stop_after` asks for
@@ -180,9 +178,7 @@ def emit(
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
     with progress.stage("export"):
-        program, leaves, states = exported(
-            model, example_inputs, kwargs, settings.weights, settings.activations
-        )
+        program, leaves, states = exported(model, example_inputs, kwargs, settings)
     artifact = lowered_artifact(program, leaves, settings, machine, progress)
     others = []
     for target in portable_targets(machine) if portable else ():
@@ -360,10 +356,9 @@ def exported(
     model: Any,
     example_inputs: Example | None,
     kwargs: Mapping[str, Any] | None,
-    weights: str | Mapping[str, str | None] | None = None,
-    activations: str = "f32",
+    settings: Options,
 ) -> tuple[ExportedProgram, list[Any], dict[str, Tensor]]:
-    """The exported program, quantized as `weights` says, and the flat leaves of its example.
+    """The exported program, quantized as the options say, and the flat leaves of its example.
 
     Buffers that the model changes are its first inputs and leaves; they come by name, too.
     """
@@ -371,14 +366,19 @@ def exported(
     from .frontend.states import lift_states
     from .quantize import with_quantized_weights
 
+    dims = settings.dynamic_shapes
+    if dims is not None and isinstance(model, str | Path | ExportedProgram):
+        raise OptionError(
+            "dynamic_shapes: an exported program has its own; give them to torch.export.export"
+        )
     if isinstance(model, str | Path):
         program = load_exported(model)
     elif isinstance(model, ExportedProgram):
         program = model
     else:
-        program = export_model(model, example_inputs or (), dict(kwargs or {}))
+        program = export_model(model, example_inputs or (), dict(kwargs or {}), dims)
     program, states = lift_states(program)
-    program = with_quantized_weights(program, model, weights, activations)
+    program = with_quantized_weights(program, model, settings.weights, settings.activations)
     if example_inputs is not None:
         given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
         return program, [*states.values(), *given], states
@@ -407,7 +407,7 @@ def cache_key_parts(
     """The parts of the cache key of a compilation, for `tilecast cache explain`."""
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, _, _ = exported(model, example_inputs, kwargs, settings.weights, settings.activations)
+    program, _, _ = exported(model, example_inputs, kwargs, settings)
     threads, toolchain = thread_count(settings, machine), find_toolchain()
     schedules = recorded_schedules(settings, machine, threads, toolchain)
     return key_parts(program, settings, machine, threads, toolchain, schedules)

@@ -23,7 +23,9 @@ from torch.utils import _pytree as pytree
 from ..codegen.package import StoredPackage, StoredProgram, TensorSignature, read_package
 from ..codegen.package.programs import macro_name
 from ..dialects.errors import BuildError, InvalidInputError, PackageError, VerifyFailure
+from ..dialects.sizes import has_symbols
 from .runtime.cache import open_store
+from .runtime.call_sizes import CallSizes
 from .runtime.signature import DTYPES, Signature
 from .runtime.toolchain import CUDA_FLAGS, Toolchain, find_toolchain, toolchain_for
 from .target import native_machine, resolve_target
@@ -70,6 +72,7 @@ class LoadedPackage:
         self._library = ctypes.CDLL(str(library))
         self._threads = threads
         self._signature = _calling(stored)
+        self._sizes = CallSizes(stored.sizes, stored.inputs)
         self._states = self._stored_states()
         self._lock = threading.Lock()
         size = self._function("tilecast_context_bytes", ctypes.c_size_t)()
@@ -109,11 +112,14 @@ class LoadedPackage:
 
     def run(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The program's results for its flat inputs (dense, of the declared types and shapes)."""
-        results = [torch.empty(s.shape, dtype=DTYPES[s.dtype]) for s in self.package.outputs]
+        values = self._sizes.bind([tensor.shape for tensor in inputs])
+        outputs = [spec.at(values) for spec in self.package.outputs]
+        results = [torch.empty(s.shape, dtype=DTYPES[s.dtype]) for s in outputs]
+        sizes = [(ctypes.c_int64 * len(values))(*values.values())] if values else []
         with self._lock:  # the context holds one arena
             if self._threads is not None:
                 self._set_threads(self._threads)
-            self._check(self._run(self._context, _pointers(inputs), _pointers(results)))
+            self._check(self._run(self._context, *sizes, _pointers(inputs), _pointers(results)))
         return results
 
     def reset(self) -> None:
@@ -161,6 +167,7 @@ class LoadedPackage:
         self, kind: str, signatures: Sequence[TensorSignature]
     ) -> list[torch.Tensor]:
         folder = self.package.directory / "test"
+        signatures = [spec.at(self.package.check_sizes) for spec in signatures]
         return [_read_tensor(folder / f"{kind}_{n}.bin", spec) for n, spec in enumerate(signatures)]
 
     def _paired(self, values: Sequence[Any]) -> list[tuple[Any, TensorSignature]]:
@@ -293,7 +300,8 @@ def _checked(value: Any, spec: TensorSignature) -> torch.Tensor:
         raise InvalidInputError(
             f"input {spec.name}: expected a tensor {expected}, found {type(value).__name__}"
         )
-    if value.dtype != DTYPES[spec.dtype] or tuple(value.shape) != spec.shape:
+    fits = value.dim() == len(spec.shape) if has_symbols(spec.shape) else value.shape == spec.shape
+    if value.dtype != DTYPES[spec.dtype] or not fits:
         found = f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
         raise InvalidInputError(f"input {spec.name}: expected {expected}, found {found}")
     if value.device.type != "cpu":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from xdsl.dialects.func import CallOp, FuncOp
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
+from ..dialects.errors import OptionError
+from ..dialects.graph import extents_of_type
+from ..dialects.sizes import Symbol, symbols_of
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import program_arena
 from .frontend import ImportedModel, import_program
@@ -23,6 +26,7 @@ from .options import Options
 from .pipeline import ir_file_name, write_text
 from .quantize import activations_of, quantized_weights
 from .runtime.artifact import Artifact, KernelFacts
+from .runtime.call_sizes import CallSizes
 from .runtime.signature import OutputLeaf, Signature, TensorSpec, dtype_name
 from .verify.reduction_length import reduction_length
 
@@ -61,11 +65,13 @@ class Lowered:
     def from_program(
         program: ExportedProgram, leaves: Sequence[Any], machine: Machine, threads: int
     ) -> Lowered:
-        """Import `program`."""
+        """Import `program`; OptionError where the options do not go with its dynamic shapes."""
         imported = import_program(program)
+        quantized = quantized_weights(program)
+        check_sizes_fit_options(imported, machine, quantized)
         ctx = CompileContext()
         ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
-        ctx.quantized, ctx.activations = quantized_weights(program), activations_of(program)
+        ctx.quantized, ctx.activations = quantized, activations_of(program)
         return Lowered(imported, leaves, ctx, imported.module, signature_of(imported, leaves))
 
     def record(self, stage: str, dump_dir: Path | None) -> None:
@@ -130,7 +136,7 @@ class Lowered:
             name=settings.name,
             machine=machine,
             threads=threads,
-            signature=self.signature,
+            signature=replace(self.signature, sizes=program_symbols(main)),
             arena_bytes=arena_bytes,
             arena_lower_bound=lower_bound,
             sources=self.sources,
@@ -142,6 +148,26 @@ class Lowered:
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
         )
+
+
+def check_sizes_fit_options(
+    imported: ImportedModel, machine: Machine, quantized: Mapping[str, object]
+) -> None:
+    """OptionError for what takes fixed shapes only; UnsupportedOperatorError for a size that no
+    input tells."""
+    symbols = symbols_of(n for spec in imported.inputs for n in spec.shape)
+    if symbols and machine.is_gpu:
+        raise OptionError(f"target {machine.name}: dynamic shapes are for CPUs so far")
+    if symbols and quantized:
+        raise OptionError("weights of few bits need fixed shapes so far: leave out dynamic_shapes")
+    CallSizes(symbols, imported.inputs)
+
+
+def program_symbols(main: FuncOp) -> tuple[Symbol, ...]:
+    """The sizes that a planned program takes."""
+    texts = main.attributes.get("tilecast.sizes")
+    listed = texts.data if isinstance(texts, ArrayAttr) else ()
+    return tuple(Symbol.parse(text.data) for text in listed if isinstance(text, StringAttr))
 
 
 def kernel_facts(kernel: FuncOp, calls: Counter[str]) -> KernelFacts:
@@ -163,7 +189,7 @@ def signature_of(imported: ImportedModel, leaves: Sequence[Any]) -> Signature:
     for k, type in enumerate(main.function_type.outputs):
         assert isinstance(type, TensorType)
         dtype = dtype_name(DTYPES[type.element_type])
-        results.append(TensorSpec(f"output_{k}", dtype, tuple(type.get_shape())))
+        results.append(TensorSpec(f"output_{k}", dtype, extents_of_type(type)))
     positions = imported.input_positions
     return Signature(
         inputs=tuple(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ..dialects.errors import OptionError
 
-Kind = Literal["str", "int", "bool", "path"]
+Kind = Literal["str", "int", "bool", "path", "dims"]
 STAGES = (
     "import",
     "simplify",
@@ -31,7 +31,7 @@ STAGES = (
 )
 
 
-TYPES: dict[Kind, Any] = {"str": str, "int": int, "bool": bool, "path": str | Path}
+TYPES: dict[Kind, Any] = {"str": str, "int": int, "bool": bool, "path": str | Path, "dims": object}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,12 @@ OPTIONS: tuple[OptionSpec, ...] = (
     ),
     OptionSpec("precision", "str", "f32", "compute precision: f32, bf16, f16", available=False),
     OptionSpec("tune", "str", None, "measure this many schedules first, or seconds as '90s'"),
-    OptionSpec("dynamic_shapes", "str", None, "dims as in torch.export", available=False),
+    OptionSpec(
+        "dynamic_shapes",
+        "dims",
+        None,
+        "dims as in torch.export, or text: 'x: batch=1..8, seq=1..256; mask: batch=1..8'",
+    ),
     OptionSpec("fast_math", "bool", False, "allow inexact float rewrites", available=False),
     OptionSpec("max_memory", "int", None, "upper bound of the arena in bytes", available=False),
     OptionSpec(
@@ -114,7 +119,7 @@ class Options:
     activations: str = "f32"
     precision: str = "f32"
     tune: str | None = None
-    dynamic_shapes: str | None = None
+    dynamic_shapes: Any = None
     fast_math: bool = False
     max_memory: int | None = None
     cost_model: str | None = None

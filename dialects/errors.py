@@ -65,6 +65,10 @@ class LoweringError(TilecastError):
     """A pass met IR that it has no rule for."""
 
 
+class SymbolicSizeError(LoweringError):
+    """A size that is known only when the program runs is used in a way that needs its value."""
+
+
 class VerifyFailure(TilecastError):
     """Compiled results differ from the reference by more than the bound."""
 

@@ -41,12 +41,19 @@ from xdsl.utils.exceptions import VerifyException
 from .graph_blocked import BLOCKED_OPS
 from .graph_op import GraphOp as GraphOp
 from .graph_op import Ints as Ints
+from .graph_op import SizesAttr as SizesAttr
 from .graph_op import Tensor as Tensor
+from .graph_op import bounds_of as bounds_of
 from .graph_op import check_dim as check_dim
 from .graph_op import element_of as element_of
+from .graph_op import extents_of_type as extents_of_type
 from .graph_op import ints as ints
+from .graph_op import is_dynamic as is_dynamic
 from .graph_op import shape_of as shape_of
+from .graph_op import tensor_of as tensor_of
 from .graph_opaque import OPAQUE_OPS
+from .graph_sizes import SizeIndexOp as SizeIndexOp
+from .graph_sizes import SizeOp as SizeOp
 from .scalar import FUNCTIONS
 
 
@@ -599,7 +606,9 @@ Graph = Dialect(
         IndexOp,
         *BLOCKED_OPS,
         *OPAQUE_OPS,
+        SizeOp,
+        SizeIndexOp,
         LaunchOp,
     ],
-    [],
+    [SizesAttr],
 )

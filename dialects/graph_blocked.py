@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def
 
-from .graph_op import GraphOp, Ints, element_of, ints, shape_of
+from .graph_op import GraphOp, Ints, element_of, ints, shape_of, tensor_of
 
 
 class BlockedWindowOp(GraphOp):
@@ -30,7 +30,7 @@ class BlockedWindowOp(GraphOp):
         super().__init__(
             operands=[source, weight],
             properties={"stride": ints(stride), "dilation": ints(dilation)},
-            result_types=[TensorType(element_of(source), shape)],
+            result_types=[tensor_of(element_of(source), shape)],
         )
 
     @classmethod

@@ -19,7 +19,7 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, var_operand_def
 from xdsl.utils.exceptions import VerifyException
 
-from .graph_op import GraphOp, check_dim, element_of, shape_of
+from .graph_op import GraphOp, check_dim, element_of, shape_of, tensor_of
 
 UPDATES = ("set", "add", "mul", "max", "min")
 
@@ -68,7 +68,7 @@ class ArgsortOp(OpaqueOp):
                 "descending": BoolAttr.from_bool(descending),
                 "count": IntAttr(count),
             },
-            result_types=[TensorType(i64, shape)],
+            result_types=[tensor_of(i64, shape)],
         )
 
     def expected_shape(self) -> tuple[int, ...] | None:
@@ -214,7 +214,7 @@ class SearchsortedOp(OpaqueOp):
         super().__init__(
             operands=[sorted, values],
             properties={"right": BoolAttr.from_bool(right)},
-            result_types=[TensorType(i64, shape_of(values))],
+            result_types=[tensor_of(i64, shape_of(values))],
         )
 
     def expected_shape(self) -> tuple[int, ...] | None:
@@ -253,7 +253,7 @@ class LstmOp(OpaqueOp):
         super().__init__(
             operands=[gates, weight, hidden, cell],
             properties={"reverse": BoolAttr.from_bool(reverse)},
-            result_types=[TensorType(element_of(gates), shape)],
+            result_types=[tensor_of(element_of(gates), shape)],
         )
 
     def expected_shape(self) -> tuple[int, ...] | None:

@@ -71,7 +71,8 @@ class ScopOp(IRDLOperation):
 
     `params` names the parameters s0, s1, ..., `context` is the isl set of their values for which
     the kernel is defined, `[s0] -> { : s0 >= 0 }`. `extents` maps, per argument, the
-    parameters to its shape where that depends on them (else it is UnitAttr).
+    parameters to its shape where that depends on them (else it is UnitAttr). Where a program and
+    not a caller gives the parameters, `sizes` says which `Size` each is.
     """
 
     name = "poly.scop"
@@ -82,6 +83,7 @@ class ScopOp(IRDLOperation):
     params = opt_prop_def(ArrayAttr[StringAttr])
     context = opt_prop_def(StringAttr)
     extents = opt_prop_def(ArrayAttr)
+    sizes = opt_prop_def(ArrayAttr[StringAttr])
     body = region_def("single_block")
     traits = traits_def(SymbolOpInterface(), NoTerminator())
 

@@ -109,7 +109,7 @@ def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Ca
     """The C text of a sample, and its kernels under names of their own."""
     settings: Options = resolve_options({"name": name, "target": target, "threads": 1})
     inputs = tuple(tensor.clone() for tensor in sample.inputs)
-    program, leaves, _ = exported(sample.module, inputs, None)
+    program, leaves, _ = exported(sample.module, inputs, None, settings)
     lowered: Lowered = lower(program, leaves, settings, machine, Progress(False))
     artifact = lowered.artifact(settings, machine, 1, "none", ())
     main, kernels = lowered.functions()

@@ -19,7 +19,7 @@ from tilecast.compiler.target import native_machine
 from tilecast.compiler.verify.kernels import random_argument
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.simplification.collapse_dims import shape_of
+from tilecast.passes.poly.array_shapes import shape_of
 from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp

@@ -1,7 +1,8 @@
 """The program level as one C function that calls kernels over the arena.
 
 in:  func.func @main(inputs..., outputs..., %arena : memref<Nxi8>) of memref.view,
-     memref.get_global, memref.reinterpret_cast, memref.cast, memref.copy and func.call
+     memref.get_global, memref.reinterpret_cast, memref.cast, memref.copy and func.call; where
+     sizes are known at run time only, products of the numbers in a last input `%sizes`
 out: void NAME_program(const void *const *inputs, void *const *outputs,
                        const void *const *weights, unsigned char *arena)
 """
@@ -12,11 +13,12 @@ from collections.abc import Sequence
 from math import prod
 
 from xdsl.dialects import arith, func, memref
-from xdsl.dialects.builtin import MemRefType, SymbolRefAttr
+from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, SymbolRefAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from ...dialects.sizes import Size, Symbol
 from .c_types import BYTES, element_name, storage_type
 from .constants import splat_value
 from .function import argument_roles
@@ -177,7 +179,9 @@ class _ProgramEmitter:
             return
         if op.results and not any(r.uses for r in op.results):
             return
-        if isinstance(op, memref.ViewOp):
+        if isinstance(op, memref.LoadOp | arith.IndexCastOp | arith.MuliOp):
+            self._size(op)
+        elif isinstance(op, memref.ViewOp):
             shift = splat_value(op.byte_shift)
             if shift is None:
                 raise LoweringError("memref.view: expected a constant offset into the arena")
@@ -197,6 +201,26 @@ class _ProgramEmitter:
         else:
             raise LoweringError(f"no C emission rule for {op.name} at the program level")
 
+    def _size(self, op: memref.LoadOp | arith.IndexCastOp | arith.MuliOp) -> None:
+        """One step of the arithmetic on sizes."""
+        if isinstance(op, memref.LoadOp):
+            number = splat_value(op.indices[0])
+            self.names[op.res] = f"{self.names[op.memref]}[{number}]"
+            return
+        text = " * ".join(self.names[operand] for operand in op.operands)
+        (result,) = op.results
+        self.names[result] = self.scope.claim(result.name_hint or "size")
+        self.lines.append(f"const int64_t {self.names[result]} = {text};")
+
+    def _size_text(self, text: str) -> str:
+        """A C expression for a `Size`, of the numbers that the call gives."""
+        given = self.main.attributes["tilecast.sizes"]
+        assert isinstance(given, ArrayAttr)
+        symbols = [Symbol.parse(t.data).name for t in given if isinstance(t, StringAttr)]
+        size: object = Size.parse(text)
+        assert isinstance(size, Size)
+        return size.c_text({name: f"sizes[{k}]" for k, name in enumerate(symbols)})
+
     def _call(self, call: str) -> None:
         if self.timed:
             seconds = f"{self.name}_seconds[{self.calls}]"
@@ -215,7 +239,12 @@ class _ProgramEmitter:
         type = op.source.type
         assert isinstance(type, MemRefType)
         self.uses_memcpy = True
-        size = prod(type.get_shape()) * BYTES[element_name(type.get_element_type())]
+        bytes_each = BYTES[element_name(type.get_element_type())]
+        elements = op.attributes.get("tilecast.elements")
+        if isinstance(elements, StringAttr):
+            size = f"(size_t)({self._size_text(elements.data)}) * {bytes_each}"
+        else:
+            size = str(prod(type.get_shape()) * bytes_each)
         target, source = self.names[op.destination], self.names[op.source]
         self.lines.append(f"memcpy({target}, {source}, {size});")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...dialects.errors import PackageError
+from ...dialects.sizes import Symbol, upper_bound, value_at
 from .cpu_features import check_features_are_known
 from .element_types import element_type
 
@@ -27,7 +28,8 @@ C_KEYWORD = re.compile(
 
 @dataclass(frozen=True)
 class TensorSignature:
-    """One input or output: `dtype` is a numpy name (or bfloat16), row-major, static shape."""
+    """One input or output: `dtype` is a numpy name (or bfloat16), row-major; extents that a call
+    chooses are a `Size`."""
 
     name: str
     dtype: str
@@ -35,8 +37,17 @@ class TensorSignature:
 
     @property
     def elements(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
+        """Number of elements, at most."""
+        return math.prod(self.largest)
+
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """The shape at the largest sizes."""
+        return tuple(upper_bound(n) for n in self.shape)
+
+    def at(self, sizes: Mapping[str, int]) -> TensorSignature:
+        """The same tensor for given sizes."""
+        return replace(self, shape=tuple(value_at(n, sizes) for n in self.shape))
 
     @property
     def bytes(self) -> int:
@@ -55,10 +66,14 @@ class CheckOutput:
 
 @dataclass(frozen=True)
 class CheckData:
-    """Inputs and reference outputs that `test/check.c` runs, in the order of the signatures."""
+    """Inputs and reference outputs that `test/check.c` runs, in the order of the signatures.
+
+    `sizes` are those that they have.
+    """
 
     inputs: tuple[Array, ...]
     outputs: tuple[CheckOutput, ...]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ class PackageContent:
 
     Of several `programs` the first that the CPU can run is chosen at run time. `ir` maps file names
     to text; `calling` tells `load` how to rebuild the model's Python signature. `states` are inputs
-    whose next values are outputs: callers give them back.
+    whose next values are outputs: callers give them back. `sizes` are chosen by each call.
     """
 
     name: str
@@ -110,6 +125,7 @@ class PackageContent:
     ir: Mapping[str, str] = field(default_factory=dict)
     calling: Mapping[str, Any] = field(default_factory=dict)
     states: tuple[StateData, ...] = ()
+    sizes: tuple[Symbol, ...] = ()
     standard: Literal["c99", "c11"] = "c11"
     inline_weights: bool = False
     static_arena: bool = False
@@ -118,6 +134,11 @@ class PackageContent:
     def arena_bytes(self) -> int:
         """Scratch memory that is enough for any of the programs."""
         return max(program.arena_bytes for program in self.programs)
+
+    @property
+    def max_rank(self) -> int:
+        """The largest rank of an input or output, at least 1."""
+        return max([1, *(len(s.shape) for s in (*self.inputs, *self.outputs))])
 
     @cached_property
     def weights(self) -> dict[str, Array]:
@@ -176,9 +197,12 @@ def check_content(content: PackageContent) -> None:
     for file in content.ir:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.mlir", file):
             raise PackageError(f"IR file name {file!r} is not plain NAME.mlir")
-    _check_arrays("check input", content.inputs, content.check.inputs)
+    sizes = content.check.sizes
+    inputs = tuple(tensor.at(sizes) for tensor in content.inputs)
+    _check_arrays("check input", inputs, content.check.inputs)
     references = tuple(output.reference for output in content.check.outputs)
-    _check_arrays("check output", content.outputs, references)
+    outputs = tuple(tensor.at(sizes) for tensor in content.outputs)
+    _check_arrays("check output", outputs, references)
     for symbol, array in content.weights.items():
         if symbol.startswith("__") or any(ord(c) < 0x20 for c in symbol):
             # safetensors keeps __metadata__, alignment fillers are called __fill_N.

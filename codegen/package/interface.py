@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...dialects.errors import PackageError
+from ...dialects.sizes import Size
 from .content import PackageContent, TensorSignature
 from .element_types import element_type
 from .inline_weights import inline_weights_source
@@ -18,6 +19,7 @@ from .programs import (
     prototypes,
     shared_sources,
 )
+from .size_interface import size_interface
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Asks the compiler on the machine where the package is built.
@@ -56,7 +58,6 @@ def c_string(text: str) -> str:
 def template_values(content: PackageContent, version: str) -> dict[str, str]:
     """What each `@word@` of the templates stands for."""
     name, upper = content.name, content.name.upper()
-    signatures = (*content.inputs, *content.outputs)
     is_single = len(content.programs) == 1
     has_file = bool(content.weights) and not content.inline_weights
     return {
@@ -75,7 +76,8 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
         "output_slots": str(max(1, len(content.outputs))),
         "weight_slots": str(max(1, len(content.weights))),
         "arena_bytes": str(content.arena_bytes),
-        "max_rank": str(max([1, *(len(s.shape) for s in signatures)])),
+        "max_rank": str(content.max_rank),
+        **size_interface(content),
         "input_table": _tensor_table(content.inputs, upper),
         "output_table": _tensor_table(content.outputs, upper),
         "tolerance_table": _tolerance_table(content),
@@ -190,7 +192,7 @@ def _tensor_table(signatures: tuple[TensorSignature, ...], upper: str) -> str:
         return f'    {{"", {upper}_F32, 0, {{0}}, 0, 0}}\n'
     rows = []
     for s in signatures:
-        shape = ", ".join(map(str, s.shape)) or "0"
+        shape = ", ".join(map(str, s.largest)) or "0"
         enum = element_type(s.dtype, s.name).enum
         rows.append(
             f"    {{{c_string(s.name)}, {upper}_{enum}, {len(s.shape)}, "
@@ -222,8 +224,14 @@ def _signature_text(content: PackageContent) -> str:
     lines = []
     for kind, signatures in (("input", content.inputs), ("output", content.outputs)):
         for number, s in enumerate(signatures):
-            shape = " x ".join(map(str, s.shape)) or "scalar"
+            shape = " x ".join(map(size_text, s.shape)) or "scalar"
             enum = element_type(s.dtype, s.name).enum
             note = notes.get((kind, number), "")
             lines.append(f"   {kind} {number}: {s.name}, {enum}, {shape}{note}\n")
+    lines += [f"   size {s.name}: {s.low} to {s.high}\n" for s in content.sizes]
     return "".join(["\n", *lines]).replace("*/", "* /")
+
+
+def size_text(extent: object) -> str:
+    """An extent for readers: a number, or the sizes that it follows from."""
+    return extent.plain if isinstance(extent, Size) else str(extent)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...dialects.errors import PackageError
+from ...dialects.sizes import Size, plain_objects
 from .content import PackageContent, Program, TensorSignature
 from .programs import program_sources
 
@@ -42,6 +43,8 @@ def build_manifest(
         ],
         "programs": [_program(content, program) for program in content.programs],
         "calling": dict(content.calling),
+        "sizes": [str(symbol) for symbol in content.sizes],
+        "check_sizes": dict(content.check.sizes),
         "states": [{"input": s.input, "output": s.output} for s in content.states],
         "files": dict(digests),
     }
@@ -134,5 +137,5 @@ def _tensor(signature: TensorSignature) -> dict[str, Any]:
     return {
         "name": signature.name,
         "dtype": signature.dtype,
-        "shape": list(signature.shape),
+        "shape": [str(n) if isinstance(n, Size) else n for n in plain_objects(signature.shape)],
     }

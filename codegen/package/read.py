@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...dialects.errors import PackageError
+from ...dialects.sizes import Size, Symbol
 from .content import TensorSignature
 from .manifest import MANIFEST, check_files, read_manifest
 
@@ -25,7 +26,8 @@ class StoredProgram:
 class StoredPackage:
     """A verified package on disk: what `load` needs to build and call it.
 
-    `states` are (input, output) numbers of what the model changes from call to call.
+    `states` are (input, output) numbers of what the model changes from call to call; `sizes` are
+    chosen by each call, `check_sizes` those of the stored inputs.
     """
 
     directory: Path
@@ -39,6 +41,8 @@ class StoredPackage:
     shared_sources: tuple[Path, ...]
     weights: Path | None
     states: tuple[tuple[int, int], ...]
+    sizes: tuple[Symbol, ...]
+    check_sizes: dict[str, int]
     manifest: dict[str, Any]
 
 
@@ -64,6 +68,8 @@ def read_package(directory: str | Path) -> StoredPackage:
             shared_sources=tuple(root / file for file in sources if root / file not in owned),
             weights=weights,
             states=tuple((int(s["input"]), int(s["output"])) for s in manifest["states"]),
+            sizes=tuple(Symbol.parse(text) for text in manifest.get("sizes", ())),
+            check_sizes={k: int(v) for k, v in manifest.get("check_sizes", {}).items()},
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -99,6 +105,8 @@ def _arch_flag(flag: str) -> str:
 
 def _signatures(items: list[dict[str, Any]]) -> tuple[TensorSignature, ...]:
     return tuple(
-        TensorSignature(item["name"], item["dtype"], tuple(int(n) for n in item["shape"]))
+        TensorSignature(
+            item["name"], item["dtype"], tuple(Size.parse(str(n)) for n in item["shape"])
+        )
         for item in items
     )

@@ -72,9 +72,7 @@ def explained(
 
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
-    program, leaves, _ = exported(
-        loaded.model, loaded.example_inputs, None, settings.weights, settings.activations
-    )
+    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
     lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
     ctx: CompileContext = lowered.ctx
     give_model(ctx, settings.cost_model)

@@ -47,9 +47,7 @@ def tune_command(
     settings = resolve_options({**given_options(flags), "tune": budget})
     machine = resolve_target(settings.target)
     check_runs_here(machine, settings.target)
-    program, leaves, _ = exported(
-        loaded.model, loaded.example_inputs, None, settings.weights, settings.activations
-    )
+    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
     run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed)
     if curve is not None:
         rows = [dict(zip(("seconds", "trials", "ratio"), p, strict=True)) for p in run.curve]

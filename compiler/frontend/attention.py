@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from xdsl.dialects.builtin import TensorType, i1
+from xdsl.dialects.builtin import i1
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
-from ...dialects.graph import AttentionOp, broadcast_shapes, element_of, shape_of
+from ...dialects.graph import AttentionOp, broadcast_shapes, element_of, shape_of, tensor_of
 from .builder import Builder
 from .rules import UnsupportedUse, rule
 
@@ -45,7 +45,7 @@ def attention(
             mask,
             1 / math.sqrt(q[-1]) if scale is None else scale,
             causal,
-            TensorType(element_of(query), (*batch, q[-2], v[-1])),
+            tensor_of(element_of(query), (*batch, q[-2], v[-1])),
         )
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from xdsl.dialects.builtin import TensorType, i64
+from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import EmbeddingOp, element_of, shape_of
+from ...dialects.graph import EmbeddingOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import SearchsortedOp
 from .builder import Builder
 from .index_updates import put_slices
@@ -32,12 +32,12 @@ def embedding_bag(
     padding: int,
 ) -> list[SSAValue | None]:
     """The bags; where each index and its maximum lie is for gradients and not computed."""
-    bags, width = b.out.get_shape()
+    bags, width = b.shape
     count = shape_of(indices)[0]
     if count == 0 or bags == 0:
         raise UnsupportedUse("bags of no embeddings at all")
     element = element_of(table)
-    rows = b.emit(EmbeddingOp(table, indices, TensorType(element, [count, width])))
+    rows = b.emit(EmbeddingOp(table, indices, tensor_of(element, [count, width])))
     # the bag of an index is the last one that starts at or before it
     starts = b.slice(b.cast(offsets, i64), 0, 0, bags)
     found = b.emit(SearchsortedOp(starts, b.iota(count, i64), True))

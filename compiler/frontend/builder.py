@@ -8,26 +8,32 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from xdsl.dialects.builtin import AffineMapAttr, StringAttr, TensorType, i1
+from xdsl.dialects.builtin import AffineMapAttr, StringAttr, i1, i64
 from xdsl.ir import Attribute, Block, SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import AffineBinaryOpExpr, AffineConstantExpr, AffineExpr, AffineMap
 
+from ...dialects.errors import SymbolicSizeError
 from ...dialects.graph import (
     CastOp,
     FullOp,
     GraphOp,
+    IndexOp,
     IotaOp,
     PointwiseOp,
     ReduceOp,
     ReshapeOp,
+    SizeOp,
     Tensor,
     ViewOp,
     WeightOp,
     broadcast_shapes,
     element_of,
+    extents_of_type,
     shape_of,
+    tensor_of,
 )
 from ...dialects.scalar import FUNCTIONS
+from ...dialects.sizes import Size, has_symbols
 from ...dialects.weights import WeightStore
 from .tensor_types import DTYPES, FLOATS, array_element, element_type
 
@@ -50,6 +56,11 @@ class Builder:
         return self.outs[0]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of the first result of the current node."""
+        return extents_of_type(self.out)
+
+    @property
     def out_element(self) -> Attribute:
         """The element type of the first result of the current node."""
         element: Attribute = self.out.element_type
@@ -66,7 +77,7 @@ class Builder:
         """The array stored under `symbol`."""
         array = self.weights[symbol]
         element = array_element(array)
-        return self.emit(WeightOp(symbol, TensorType(element, array.shape)))
+        return self.emit(WeightOp(symbol, tensor_of(element, array.shape)))
 
     def constant(self, name: str, array: npt.NDArray[np.generic]) -> SSAValue:
         """A new entry of the weight store."""
@@ -74,17 +85,21 @@ class Builder:
 
     def full(self, value: Scalar, element: Attribute, shape: Sequence[int] = ()) -> SSAValue:
         """`value` everywhere; a scalar by default."""
-        return self.emit(FullOp(value, TensorType(element, shape)))
+        if has_symbols([value]):
+            return self.expand(self.cast(self.emit(SizeOp(value)), element), shape)
+        return self.emit(FullOp(value, tensor_of(element, shape)))
 
     def iota(self, extent: int, element: Attribute, start: int = 0, step: int = 1) -> SSAValue:
         """start, start + step, ... of rank 1."""
-        return self.emit(IotaOp(start, step, TensorType(element, [extent])))
+        if has_symbols([start]):
+            return self.pointwise("add", self.iota(extent, element, 0, step), start)
+        return self.emit(IotaOp(start, step, tensor_of(element, [extent])))
 
     def cast(self, value: SSAValue, element: Attribute) -> SSAValue:
         """`value` with another element type; itself where it has that type already."""
         if element_of(value) == element:
             return value
-        return self.emit(CastOp(value, TensorType(element, shape_of(value))))
+        return self.emit(CastOp(value, tensor_of(element, shape_of(value))))
 
     def operand(self, value: Operand, element: Attribute) -> SSAValue:
         """A tensor or Python number as a tensor of `element`."""
@@ -120,7 +135,7 @@ class Builder:
         ]
         shape = broadcast_shapes([shape_of(v) for v in values])
         result = i1 if FUNCTIONS[fn].result == "bool" else element
-        return self.emit(PointwiseOp(fn, values, TensorType(result, shape)))
+        return self.emit(PointwiseOp(fn, values, tensor_of(result, shape)))
 
     def reduce(self, fn: str, source: SSAValue, dims: Sequence[int], keep: bool) -> SSAValue:
         """`fn` over `dims`; with `keep` they stay with extent 1."""
@@ -128,7 +143,7 @@ class Builder:
         short = [n for d, n in enumerate(shape) if d not in dims]
         value = source
         if dims:
-            value = self.emit(ReduceOp(fn, source, dims, TensorType(element_of(source), short)))
+            value = self.emit(ReduceOp(fn, source, dims, tensor_of(element_of(source), short)))
         if keep and dims:
             kept = [1 if d in dims else n for d, n in enumerate(shape)]
             value = self.reshape(value, kept)
@@ -138,17 +153,18 @@ class Builder:
         """The same elements in row-major order under `shape`."""
         if tuple(shape) == shape_of(source):
             return source
-        return self.emit(ReshapeOp(source, TensorType(element_of(source), shape)))
+        return self.emit(ReshapeOp(source, tensor_of(element_of(source), shape)))
 
     def view(
         self, source: SSAValue, exprs: Sequence[AffineExpr | int], shape: Sequence[int]
     ) -> SSAValue:
         """result[d0, d1, ...] = source[exprs], of `shape`; itself where that changes nothing."""
         results = tuple(AffineExpr.constant(e) if isinstance(e, int) else e for e in exprs)
+        check_is_affine(results)
         map = AffineMap(len(shape), 0, results)
         if map == AffineMap.identity(len(shape)) and tuple(shape) == shape_of(source):
             return source
-        type = TensorType(element_of(source), shape)
+        type = tensor_of(element_of(source), shape)
         return self.emit(ViewOp(source, AffineMapAttr(map), type))
 
     def permute(self, source: SSAValue, order: Sequence[int]) -> SSAValue:
@@ -177,6 +193,8 @@ class Builder:
 
     def slice(self, source: SSAValue, dim: int, start: int, length: int, step: int = 1) -> SSAValue:
         """Elements start, start + step, ... along `dim`."""
+        if has_symbols([start, step]):
+            return self.pick(source, dim, self.iota(length, i64, start, step))
         shape = list(shape_of(source))
         exprs = [AffineExpr.dimension(d) for d in range(len(shape))]
         exprs[dim] = exprs[dim] * step + start
@@ -185,17 +203,38 @@ class Builder:
 
     def select(self, source: SSAValue, dim: int, index: int) -> SSAValue:
         """The slice at `index`, without `dim`."""
+        if has_symbols([index]):
+            return self.pick(source, dim, self.full(index, i64))
         shape = shape_of(source)
         exprs: list[AffineExpr | int] = []
         for d in range(len(shape)):
             exprs.append(index if d == dim else AffineExpr.dimension(d - (d > dim)))
         return self.view(source, exprs, [n for d, n in enumerate(shape) if d != dim])
 
+    def pick(self, source: SSAValue, dim: int, positions: SSAValue) -> SSAValue:
+        """Slices at `positions` (not negative) along `dim`, which becomes the dims of positions."""
+        rank, taken = len(shape_of(source)), len(shape_of(positions))
+        front = self.permute(source, [dim, *(d for d in range(rank) if d != dim)])
+        shape = (*shape_of(positions), *shape_of(front)[1:])
+        found = self.emit(IndexOp(front, [positions], tensor_of(element_of(source), shape)))
+        before = range(taken, taken + dim)
+        return self.permute(found, [*before, *range(taken), *range(taken + dim, len(shape))])
+
     def per_channel(self, source: SSAValue, rank: int, dim: int = 1) -> SSAValue:
         """A rank-1 tensor laid along `dim` of a tensor of `rank` (extent 1 elsewhere)."""
         shape = [1] * rank
         shape[dim] = shape_of(source)[0]
         return self.reshape(source, shape[dim:])
+
+
+def check_is_affine(exprs: Sequence[AffineExpr]) -> None:
+    """SymbolicSizeError where an index depends on a size that is known at run time only."""
+    for expr in exprs:
+        for part in expr.dfs():
+            sides = [part.lhs, part.rhs] if isinstance(part, AffineBinaryOpExpr) else []
+            values = [part.value] if isinstance(part, AffineConstantExpr) else sides
+            if any(isinstance(value, Size) for value in values):
+                raise SymbolicSizeError("an index depends on a size")
 
 
 def normalize_dim(dim: int, rank: int) -> int:

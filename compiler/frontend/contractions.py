@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import (
@@ -14,6 +13,7 @@ from ...dialects.graph import (
     broadcast_shapes,
     element_of,
     shape_of,
+    tensor_of,
 )
 from .builder import Builder, Scalar, elements_in
 from .rounding import rounds_once
@@ -25,11 +25,11 @@ def linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None
     """source @ weight^T + bias; a rank-1 weight is a single row."""
     if len(shape_of(weight)) == 1:
         row = b.reshape(weight, [1, *shape_of(weight)])
-        value = b.reshape(_linear(b, source, row, None), b.out.get_shape())
+        value = b.reshape(_linear(b, source, row, None), b.shape)
         return value if bias is None else b.pointwise("add", value, bias)
     if len(shape_of(source)) == 1:
         line = b.reshape(source, [1, *shape_of(source)])
-        return b.reshape(linear(b, line, weight, bias), b.out.get_shape())
+        return b.reshape(linear(b, line, weight, bias), b.shape)
     if bias is not None and len(shape_of(bias)) != 1:
         return b.pointwise("add", _linear(b, source, weight, None), bias)
     return _linear(b, source, weight, bias)
@@ -43,7 +43,7 @@ def matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
         lhs = b.reshape(lhs, [1, *left])
     if len(right) == 1:
         rhs = b.reshape(rhs, [*right, 1])
-    return b.reshape(_matmul(b, lhs, rhs), b.out.get_shape())
+    return b.reshape(_matmul(b, lhs, rhs), b.shape)
 
 
 @rule("aten.dot.default", "aten.vdot.default")
@@ -96,7 +96,7 @@ def bilinear(
 
 def _linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None) -> SSAValue:
     shape = (*shape_of(source)[:-1], shape_of(weight)[0])
-    return b.emit(LinearOp(source, weight, bias, TensorType(element_of(source), shape)))
+    return b.emit(LinearOp(source, weight, bias, tensor_of(element_of(source), shape)))
 
 
 def _matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
@@ -107,7 +107,7 @@ def _matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
     lhs = b.expand(lhs, (*batch, *left[-2:]))
     rhs = b.expand(rhs, (*batch, *right[-2:]))
     shape = (*batch, left[-2], right[-1])
-    return b.emit(MatmulOp(lhs, rhs, TensorType(element_of(lhs), shape)))
+    return b.emit(MatmulOp(lhs, rhs, tensor_of(element_of(lhs), shape)))
 
 
 def _is_matrix_weight(value: SSAValue) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import ConvOp, element_of, shape_of
+from ...dialects.graph import ConvOp, element_of, shape_of, tensor_of
 from .builder import Builder
 from .joins import constant_pad, pad_with
 from .rules import rule
@@ -35,9 +34,9 @@ def conv(
         )
     ]
     shape = [shape_of(source)[0], shape_of(weight)[0], *extents]
-    type = TensorType(element_of(source), shape)
+    type = tensor_of(element_of(source), shape)
     value = b.emit(ConvOp(source, weight, bias, stride, padding, dilation, groups, type))
-    return b.reshape(value, b.out.get_shape())
+    return b.reshape(value, b.shape)
 
 
 @rule("aten.conv1d.padding", "aten.conv2d.padding", "aten.conv3d.padding")

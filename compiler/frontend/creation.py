@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from xdsl.dialects.builtin import f32, f64, i64
 from xdsl.ir import SSAValue
 
+from ...dialects.sizes import has_symbols
 from .builder import Builder, Scalar
 from .rules import rule
 from .tensor_types import DTYPES, FLOATS, to_numpy
@@ -69,11 +71,22 @@ def arange_start(b: Builder, start: Scalar, end: Scalar, *_: object) -> SSAValue
 def arange_step(b: Builder, start: Scalar, end: Scalar, step: Scalar, *_: object) -> SSAValue:
     """start, start + step, ...; fractions are computed by torch once, here."""
     element = b.out_element
-    extent = b.out.get_shape()[0]
+    extent = b.shape[0]
     if element not in FLOATS:
-        return b.iota(extent, element, int(start), int(step))
+        first = start if has_symbols([start]) else int(start)
+        return b.iota(extent, element, first, int(step))
+    if has_symbols([extent]):
+        return arange_float(b, extent, start, step)
     dtype = DTYPES[element]
     return b.constant("arange", to_numpy(torch.arange(start, end, step, dtype=dtype)))
+
+
+def arange_float(b: Builder, extent: int, start: Scalar, step: Scalar) -> SSAValue:
+    """start + i * step as torch computes it, for as many i as there are in the call."""
+    element = f64 if b.out_element == f64 else f32
+    positions = b.cast(b.iota(extent, i64), element)
+    steps = b.pointwise("mul", positions, float(step))
+    return b.cast(b.pointwise("add", steps, start), b.out_element)
 
 
 @rule("aten.linspace.default")
@@ -86,7 +99,7 @@ def linspace(b: Builder, start: Scalar, end: Scalar, steps: int, *_: object) -> 
 @rule("aten.eye.default", "aten.eye.m")
 def eye(b: Builder, *_: object) -> SSAValue:
     """Ones on the diagonal."""
-    rows, columns = b.out.get_shape()
+    rows, columns = b.shape
     return b.constant("eye", to_numpy(torch.eye(rows, columns, dtype=DTYPES[b.out_element])))
 
 
@@ -104,4 +117,4 @@ def to(b: Builder, source: SSAValue, *_: object) -> SSAValue:
 
 
 def _filled(b: Builder, value: Scalar) -> SSAValue:
-    return b.full(value, b.out_element, b.out.get_shape())
+    return b.full(value, b.out_element, b.shape)

@@ -34,8 +34,8 @@ def norm_of(b: Builder, difference: SSAValue, order: float) -> SSAValue:
 @rounds_once
 def cdist(b: Builder, x: SSAValue, y: SSAValue, order: float, _mode: object) -> SSAValue:
     """The norm of x[.., i, :] - y[.., j, :] for all i and j."""
-    if 0 in b.out.get_shape() or shape_of(x)[-1] == 0:
-        return b.full(0, b.out_element, b.out.get_shape())
+    if 0 in b.shape or shape_of(x)[-1] == 0:
+        return b.full(0, b.out_element, b.shape)
     left, right = shape_of(x), shape_of(y)
     rows = b.reshape(x, [*left[:-1], 1, left[-1]])
     columns = b.reshape(y, [*right[:-2], 1, *right[-2:]])
@@ -46,8 +46,8 @@ def cdist(b: Builder, x: SSAValue, y: SSAValue, order: float, _mode: object) -> 
 @rounds_once
 def pdist(b: Builder, x: SSAValue, order: float) -> SSAValue:
     """The norm of x[i] - x[j] for all i < j."""
-    if 0 in b.out.get_shape() or 0 in shape_of(x):
-        return b.full(0, b.out_element, b.out.get_shape())
+    if 0 in b.shape or 0 in shape_of(x):
+        return b.full(0, b.out_element, b.shape)
     pairs = np.triu_indices(shape_of(x)[0], 1)
     first, second = (index_select(b, x, 0, b.constant("pairs", p)) for p in pairs)
     return norm_of(b, b.pointwise("sub", first, second), order)

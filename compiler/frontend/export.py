@@ -14,12 +14,19 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_map
 
 from ...dialects.errors import InvalidInputError
+from .dynamic_dims import dynamic_shapes_for
 
 
 def export_model(
-    module: nn.Module, example_inputs: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+    module: nn.Module,
+    example_inputs: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    dynamic_shapes: Any = None,
 ) -> ExportedProgram:
-    """Trace `module` in evaluation mode; its own mode is restored afterwards."""
+    """Trace `module` in evaluation mode; its own mode is restored afterwards.
+
+    `dynamic_shapes` are those of torch.export, or text as in `dynamic_dims.py`.
+    """
     if not isinstance(module, nn.Module):
         raise InvalidInputError(
             f"expected a torch.nn.Module, found {type(module).__name__}; "
@@ -29,13 +36,14 @@ def export_model(
         raise InvalidInputError(
             "expected a tuple of example inputs, found one tensor; write (x,) instead of x"
         )
+    dims = dynamic_shapes_for(module, dynamic_shapes)
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             args, kwargs = _distinct((tuple(example_inputs), dict(kwargs or {})))
-            return torch.export.export(module, args, kwargs)
+            return torch.export.export(module, args, kwargs, dynamic_shapes=dims)
     except Exception as error:
         raise InvalidInputError(
             f"torch.export cannot trace this model: {_first_lines(error)}\n"

@@ -177,7 +177,7 @@ def put_slices(
 @rule("aten.masked_scatter.default")
 def masked_scatter(b: Builder, source: SSAValue, mask: SSAValue, values: SSAValue) -> SSAValue:
     """Elements that `mask` keeps become those of `values`, one after the other."""
-    shape = b.out.get_shape()
+    shape = b.shape
     keeps = b.expand(mask, shape)
     count = elements_in(shape)
     size = elements_in(shape_of(values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import TensorType, i1, i64
+from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import (
@@ -18,6 +18,7 @@ from ...dialects.graph import (
     broadcast_shapes,
     element_of,
     shape_of,
+    tensor_of,
 )
 from .builder import Builder, normalize_dim
 from .rules import UnsupportedUse, rule
@@ -71,7 +72,7 @@ def _index(b: Builder, source: SSAValue, picked: dict[int, SSAValue]) -> SSAValu
     positions = [b.expand(b.cast(picked[d], i64), shape) for d in dims]
     front = b.permute(source, [*dims, *rest])
     extents = [shape_of(source)[d] for d in rest]
-    type = TensorType(element_of(source), [*shape, *extents])
+    type = tensor_of(element_of(source), [*shape, *extents])
     value = b.emit(IndexOp(front, positions, type))
     if dims != list(range(dims[0], dims[-1] + 1)):
         return value

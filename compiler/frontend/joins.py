@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
-from ...dialects.graph import CatOp, PadOp, element_of, shape_of
+from ...dialects.graph import CatOp, PadOp, element_of, shape_of, tensor_of
 from .builder import Builder, Scalar, is_float, normalize_dim
 from .resampling import Positions, pick
 from .rules import UnsupportedUse, rule
@@ -20,17 +20,17 @@ def cat(b: Builder, tensors: Sequence[SSAValue], dim: int) -> SSAValue:
     """Tensors joined along `dim`; torch lets empty rank-1 tensors join anything."""
     parts = [b.cast(t, b.out_element) for t in tensors if shape_of(t) != (0,)]
     if not parts:
-        return b.full(0, b.out_element, b.out.get_shape())
+        return b.full(0, b.out_element, b.shape)
     if len(parts) == 1:
         return parts[0]
-    return b.emit(CatOp(parts, normalize_dim(dim, len(b.out.get_shape())), b.out))
+    return b.emit(CatOp(parts, normalize_dim(dim, len(b.shape)), b.out))
 
 
 @rule("aten.stack.default")
 def stack(b: Builder, tensors: Sequence[SSAValue], dim: int) -> SSAValue:
     """Tensors joined along a new dim."""
-    dim = normalize_dim(dim, len(b.out.get_shape()))
-    shape = list(b.out.get_shape())
+    dim = normalize_dim(dim, len(b.shape))
+    shape = list(b.shape)
     shape[dim] = 1
     return cat(b, [b.reshape(b.cast(t, b.out_element), shape) for t in tensors], dim)
 
@@ -58,7 +58,7 @@ def pad_with(
     attr: Attribute
     attr = FloatAttr(float(value), f64) if is_float(source) else IntegerAttr(int(value), 64)
     shape = [n + lo + hi for n, lo, hi in zip(shape_of(source), low, high, strict=True)]
-    return b.emit(PadOp(source, low, high, attr, TensorType(element_of(source), shape)))
+    return b.emit(PadOp(source, low, high, attr, tensor_of(element_of(source), shape)))
 
 
 @rule("aten.pad.default")
@@ -118,7 +118,7 @@ def _pad_by_copy(
         parts.append(b.slice(source, dim, last[0], high, last[1]))
     shape = list(shape_of(source))
     shape[dim] = n + low + high
-    return b.emit(CatOp(parts, dim, TensorType(element_of(source), shape)))
+    return b.emit(CatOp(parts, dim, tensor_of(element_of(source), shape)))
 
 
 def _padded_positions(extent: int, low: int, high: int, mode: str) -> Positions:

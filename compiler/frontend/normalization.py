@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import NormOp, element_of, shape_of
+from ...dialects.graph import NormOp, element_of, shape_of, tensor_of
 from .builder import Builder, elements_in
 from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
@@ -184,7 +183,7 @@ def _norm(
 ) -> SSAValue:
     shape = shape_of(source)
     if weight is None and bias is not None:
-        ones = TensorType(element_of(source), shape[len(shape) - rank :])
+        ones = tensor_of(element_of(source), shape[len(shape) - rank :])
         weight = b.full(1.0, ones.element_type, ones.get_shape())
     return b.emit(NormOp(kind, source, weight, bias, rank, eps))
 

@@ -183,7 +183,7 @@ def pow_scalar(b: Builder, x: SSAValue, exponent: Scalar) -> SSAValue:
             return b.pointwise("reciprocal", b.pointwise("mul", x, x))
         return b.pointwise({0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}[exponent], x)
     if exponent == 0:
-        return b.full(1, b.out_element, b.out.get_shape())
+        return b.full(1, b.out_element, b.shape)
     return b.pointwise("pow", x, b.full(exponent, b.out_element))
 
 
@@ -263,7 +263,7 @@ def copysign(b: Builder, x: Operand, y: Operand) -> SSAValue:
 def signbit(b: Builder, x: SSAValue) -> SSAValue:
     """Whether the sign is minus, also of zeros and NaN."""
     if element_of(x) == i1:
-        return b.cast(b.full(0, i1, b.out.get_shape()), i1)
+        return b.cast(b.full(0, i1, b.shape), i1)
     if is_float(x):
         x = b.pointwise("copysign", b.expand(b.full(1.0, element_of(x)), shape_of(x)), x)
     return b.pointwise("lt", x, 0)

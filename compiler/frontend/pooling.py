@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import PoolOp, element_of, shape_of
+from ...dialects.graph import PoolOp, element_of, shape_of, tensor_of
 from .builder import Builder, elements_in
 from .reductions import argmax, mean
 from .resampling import Positions, pick
@@ -49,7 +48,7 @@ def max_pool_with_indices(
     starts = [
         [i * step - p for i in range(n)]
         for n, step, p in zip(
-            b.out.get_shape()[-len(kernel) :], _strides(stride, kernel), padding, strict=True
+            b.shape[-len(kernel) :], _strides(stride, kernel), padding, strict=True
         )
     ]
     return [largest, _positions(b, source, starts, kernel, dilation)]
@@ -113,7 +112,7 @@ def adaptive_avg_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> SSAV
     """Means of equal windows; one window is a plain mean."""
     rank = len(size)
     shape = shape_of(source)
-    targets = b.out.get_shape()[-rank:]
+    targets = b.shape[-rank:]
     if all(t == 1 for t in targets):
         return mean(b, source, list(range(len(shape) - rank, len(shape))), True)
     if all(n % t == 0 for n, t in zip(shape[-rank:], targets, strict=True)):
@@ -138,14 +137,12 @@ def adaptive_avg_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> SSAV
 def adaptive_max_pool(b: Builder, source: SSAValue, size: Sequence[int]) -> list[SSAValue | None]:
     """Maxima of windows of about equal size, and where in its plane each lies."""
     rank, shape = len(size), shape_of(source)
-    windows = [
-        _uneven_windows(n, t) for n, t in zip(shape[-rank:], b.out.get_shape()[-rank:], strict=True)
-    ]
+    windows = [_uneven_windows(n, t) for n, t in zip(shape[-rank:], b.shape[-rank:], strict=True)]
     largest = source
     for d, (starts, lengths) in enumerate(windows, start=len(shape) - rank):
         gathered = _gathered(b, largest, d, starts, lengths, -math.inf)
         largest = b.reduce("max", gathered, [d + 1], False)
-    if 0 in b.out.get_shape() or any((lengths != lengths[0]).any() for _, lengths in windows):
+    if 0 in b.shape or any((lengths != lengths[0]).any() for _, lengths in windows):
         return [largest, None]
     kernel = [int(lengths[0]) for _, lengths in windows]
     firsts = [list(map(int, first)) for first, _ in windows]
@@ -228,12 +225,12 @@ def _pool(
     """Windows at every multiple of the stride; torch has worked out how many (ceil_mode)."""
     rank = len(kernel)
     steps = _strides(stride, kernel)
-    result = b.out.get_shape()
+    result = b.shape
     high = []
     for d in range(rank):
         reach = (result[d - rank] - 1) * steps[d] + dilation[d] * (kernel[d] - 1) + 1
         high.append(max(0, reach - padding[d] - shape_of(source)[d - rank]))
-    type = TensorType(element_of(source), result)
+    type = tensor_of(element_of(source), result)
     return b.emit(PoolOp(fn, source, kernel, steps, padding, high, dilation, type))
 
 

@@ -10,18 +10,20 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Node
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 
-from ...dialects.errors import LoweringError, UnsupportedOperatorError
-from ...dialects.graph import Tensor
+from ...dialects.errors import LoweringError, SymbolicSizeError, UnsupportedOperatorError
+from ...dialects.graph import Tensor, extents_of_type, is_dynamic
+from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .coverage import Gaps, decompose_missing, operator_name
 from .imported_model import ImportedModel, OutputSpec, TensorSpec
 from .location import location
 from .rules import RULES, UnsupportedUse, bind, load_rules
+from .symbolic_sizes import SymbolicSizes, symbol_names
 from .tensor_types import c_identifier, has_static_shape, tensor_type, to_numpy, unique
 
 STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
@@ -30,23 +32,30 @@ STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 def import_program(program: ExportedProgram) -> ImportedModel:
     """Import `program`; UnsupportedOperatorError lists all that cannot be."""
     load_rules()
-    _check_is_static(program)
     program = decompose_missing(program)
     gaps = Gaps()
     importer = _Importer(program, gaps)
     importer.run()
     gaps.check()
-    return importer.model()
+    model = importer.model()
+    check_ops_take_sizes(model.module)
+    return model
 
 
-def _check_is_static(program: ExportedProgram) -> None:
-    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
-    fakes = [node.meta.get("val") for node in nodes]
-    if any(isinstance(fake, torch.Tensor) and not has_static_shape(fake) for fake in fakes):
-        symbols = ", ".join(map(str, program.range_constraints))
+def check_ops_take_sizes(module: ModuleOp) -> None:
+    """UnsupportedOperatorError for all ops on dynamic shapes whose loops need numbers."""
+    refused: dict[str, str] = {}
+    for op in module.walk():
+        sized = any(is_dynamic(value.type) for value in (*op.operands, *op.results))
+        if isinstance(op, OpaqueOp) and sized:
+            place = op.attributes.get("loc")
+            refused.setdefault(op.name, place.data if isinstance(place, StringAttr) else "")
+    if refused:
+        lines = [f"  {name}, first at {place}" for name, place in refused.items()]
         raise UnsupportedOperatorError(
-            f"the program has dynamic dimensions ({symbols}), which are not supported yet; "
-            "export it with fixed shapes"
+            "operators that do not take dynamic sizes yet:\n"
+            + "\n".join(lines)
+            + "\nexport the model with the dimensions of their operands fixed"
         )
 
 
@@ -66,6 +75,7 @@ class _Importer:
         self.outputs: list[OutputSpec] = []
         self.mutations: list[tuple[OutputSpec, int]] = []
         self.results: list[SSAValue] = []
+        self.sizes = SymbolicSizes(program, self._symbol_names())
 
     def run(self) -> None:
         self._import_placeholders()
@@ -73,6 +83,19 @@ class _Importer:
             if node.op == "call_function":
                 self.values[node] = self._import_call(node)
         self._import_outputs()
+
+    def _symbol_names(self) -> dict[Any, str]:
+        """Names for the symbols in the extents of inputs."""
+        extents = [
+            (f"{node.name}_dim{d}", extent)
+            for node in self.program.graph.nodes
+            if node.op == "placeholder" and isinstance(node.meta.get("val"), torch.Tensor)
+            for d, extent in enumerate(node.meta["val"].shape)
+        ]
+        return symbol_names(extents)
+
+    def _type(self, fake: torch.Tensor) -> Tensor:
+        return tensor_type(fake, self.sizes.shape(fake))
 
     def model(self) -> ImportedModel:
         arguments = [argument.type for argument in self.block.args]
@@ -117,11 +140,16 @@ class _Importer:
 
     def _add_argument(self, node: Node, position: int, taken: set[str]) -> None:
         fake = node.meta["val"]
+        if not isinstance(fake, torch.Tensor):
+            raise UnsupportedOperatorError(
+                f"argument {node.name} is a number that may vary; make it a tensor, or a constant"
+            )
         name = unique(c_identifier(node.name), taken)
-        argument = self.block.insert_arg(tensor_type(fake), len(self.block.args))
+        shape = self.sizes.shape(fake)
+        argument = self.block.insert_arg(tensor_type(fake, shape), len(self.block.args))
         argument.name_hint = name
         self.values[node] = argument
-        self.inputs.append(TensorSpec(name, fake.dtype, tuple(fake.shape)))
+        self.inputs.append(TensorSpec(name, fake.dtype, shape))
         self.positions.append(position)
 
     def _stored(self, target: str, stored: dict[tuple[object, ...], SSAValue]) -> SSAValue:
@@ -146,6 +174,8 @@ class _Importer:
                 return self._stand_in(node.meta["val"])
             return value
         fakes = node.meta.get("val")
+        if isinstance(fakes, torch.SymInt):
+            return self._size(node, fakes)
         if any(source in self.lost for source in node.all_input_nodes):
             self.lost.add(node)
             return self._stand_in(fakes)
@@ -157,7 +187,7 @@ class _Importer:
         builder = self.builder
         builder.loc = location(node)
         try:
-            builder.outs = tuple(tensor_type(f) for f in _leaves(fakes))
+            builder.outs = tuple(self._type(f) for f in _leaves(fakes))
             if builder.outs and all(0 in type.get_shape() for type in builder.outs):
                 return self._stand_in(fakes)  # there is nothing to compute
             arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
@@ -166,8 +196,27 @@ class _Importer:
             self.gaps.add(node, str(error))
             self._note_lost(node, fakes)
             return self._stand_in(fakes)
+        except (SymbolicSizeError, TypeError) as error:
+            if isinstance(error, TypeError) and not self._has_dynamic_size(node):
+                raise
+            self.gaps.add(node, f"not supported for these dynamic sizes: {error}")
+            self.lost.add(node)
+            return self._stand_in(fakes)
         _check_types(node, value, builder.outs)
         return value
+
+    def _size(self, node: Node, value: torch.SymInt) -> Any:
+        """What a node of shape arithmetic computes."""
+        try:
+            return self.sizes.size(value)
+        except (SymbolicSizeError, UnsupportedOperatorError) as error:
+            self.gaps.add(node, str(error))
+            self.lost.add(node)
+            return 1
+
+    def _has_dynamic_size(self, node: Node) -> bool:
+        fakes = [fake for n in (node, *node.all_input_nodes) for fake in _leaves(n.meta.get("val"))]
+        return any(not has_static_shape(fake) for fake in fakes)
 
     def _note_lost(self, node: Node, fakes: Any) -> None:
         if not all(has_static_shape(fake) for fake in _leaves(fakes)):
@@ -178,11 +227,11 @@ class _Importer:
         leaves = []
         for fake in _leaves(fakes):
             try:
-                type = tensor_type(fake)
-            except UnsupportedOperatorError:
+                type = self._type(fake)
+            except (UnsupportedOperatorError, SymbolicSizeError):
                 shape = [n if isinstance(n, int) else 1 for n in fake.shape]
-                type = tensor_type(torch.empty(shape, device="meta"))
-            leaves.append(self.builder.full(0, type.element_type, type.get_shape()))
+                type = tensor_type(torch.empty(shape, device="meta"), shape)
+            leaves.append(self.builder.full(0, type.element_type, extents_of_type(type)))
         return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
 
     def _translate(self, argument: Any) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import CatOp, LinearOp, element_of, shape_of
+from ...dialects.graph import CatOp, LinearOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import LstmOp
 from .builder import Builder
 from .rules import UnsupportedUse, rule
@@ -69,7 +68,7 @@ def _one_direction(
     weight, recurrent, *biases = parameters
     shape = [*shape_of(source)[:2], shape_of(weight)[0]]
     bias = b.pointwise("add", *biases) if biases else None
-    gates = b.emit(LinearOp(source, weight, bias, TensorType(element_of(source), shape)))
+    gates = b.emit(LinearOp(source, weight, bias, tensor_of(element_of(source), shape)))
     return b.emit(LstmOp(gates, recurrent, hidden, cell, reverse))
 
 
@@ -85,4 +84,4 @@ def _joined(b: Builder, parts: Sequence[SSAValue], dim: int) -> SSAValue:
         return parts[0]
     shape = list(shape_of(parts[0]))
     shape[dim] = sum(shape_of(part)[dim] for part in parts)
-    return b.emit(CatOp(parts, dim, TensorType(element_of(parts[0]), shape)))
+    return b.emit(CatOp(parts, dim, tensor_of(element_of(parts[0]), shape)))

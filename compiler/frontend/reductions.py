@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import shape_of
+from ...dialects.sizes import has_symbols
 from .builder import Builder, elements_in, is_float, normalize_dim, normalize_dims
 from .rounding import rounds_once
 from .rules import rule
@@ -47,7 +48,7 @@ def mean(b: Builder, source: SSAValue, dims: Sequence[int], keep: bool) -> SSAVa
     count = elements_in([shape_of(source)[d] for d in dims])
     total = b.reduce("sum", source, dims, keep)
     # 0 / 0 is NaN, as torch has it for empty means
-    return b.pointwise("div", total, float(count))
+    return b.pointwise("div", total, count if has_symbols([count]) else float(count))
 
 
 @rule("aten.prod.default")

@@ -53,7 +53,7 @@ def upsample_nearest(b: Builder, source: SSAValue, scales: Sequence[float | None
     """The trailing dims resized; a scale, where given, wins over the ratio of the extents."""
     first = len(shape_of(source)) - len(scales)
     for d, scale in enumerate(scales, start=first):
-        extent, wanted = shape_of(source)[d], b.out.get_shape()[d]
+        extent, wanted = shape_of(source)[d], b.shape[d]
         ratio = np.float32(1 / scale) if scale else np.float32(extent) / np.float32(wanted)
         # torch computes positions in float32, and so they are here
         at = np.floor(np.arange(wanted, dtype=np.float32) * ratio).astype(np.int64)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from xdsl.dialects.builtin import TensorType, f32
+from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, SSAValue
 
-from ...dialects.graph import Tensor, element_of
+from ...dialects.graph import Tensor, element_of, tensor_of
 from .builder import Builder
 from .tensor_types import NARROW
 
@@ -47,7 +47,7 @@ def _has_narrow(argument: Any) -> bool:
 
 
 def _wide_type(type: Tensor) -> Tensor:
-    return TensorType(f32, type.get_shape()) if type.element_type in NARROW else type
+    return tensor_of(f32, type.get_shape()) if type.element_type in NARROW else type
 
 
 def _widened(b: Builder, argument: Any) -> Any:

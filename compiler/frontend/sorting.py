@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import TensorType, i64
+from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import GatherOp, element_of, shape_of
+from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import ArgsortOp
 from .builder import Builder, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
@@ -26,7 +26,7 @@ def sorted_pair(b: Builder, source: SSAValue, dim: int, descending: bool, count:
 def picked(b: Builder, source: SSAValue, positions: SSAValue, dim: int) -> SSAValue:
     """source[positions] along `dim`."""
     dim = normalize_dim(dim, len(shape_of(source)))
-    type = TensorType(element_of(source), shape_of(positions))
+    type = tensor_of(element_of(source), shape_of(positions))
     return b.emit(GatherOp(source, positions, dim, type))
 
 

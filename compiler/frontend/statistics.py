@@ -7,6 +7,7 @@ import math
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import SoftmaxOp, shape_of
+from ...dialects.sizes import has_symbols
 from .builder import Builder, Scalar, elements_in, normalize_dim, normalize_dims
 from .reductions import Dims, mean
 from .rounding import rounds_once
@@ -23,7 +24,8 @@ def moments(
     spread = b.pointwise("sub", source, center)
     total = b.reduce("sum", b.pointwise("mul", spread, spread), over, keep)
     count = elements_in([shape[d] for d in over]) - (1 if correction is None else correction)
-    variance = b.pointwise("div", total, float(max(count, 0)))
+    divisor = count if has_symbols([count]) else float(max(count, 0))
+    variance = b.pointwise("div", total, divisor)
     return variance, center if keep else b.reshape(center, shape_of(total))
 
 

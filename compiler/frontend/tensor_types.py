@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import torch
-from xdsl.dialects.builtin import TensorType, bf16, f16, f32, f64, i1, i8, i16, i32, i64
+from xdsl.dialects.builtin import bf16, f16, f32, f64, i1, i8, i16, i32, i64
 from xdsl.ir import Attribute
 
 from ...dialects.errors import UnsupportedOperatorError
-from ...dialects.graph import Tensor
+from ...dialects.graph import Tensor, tensor_of
 
 ELEMENTS: dict[torch.dtype, Attribute] = {
     torch.float16: f16,
@@ -84,11 +85,9 @@ def element_type(dtype: torch.dtype) -> Attribute:
     return ELEMENTS[dtype]
 
 
-def tensor_type(fake: Any) -> Tensor:
-    """The IR type of a torch tensor (fake or real); UnsupportedOperatorError if it has none."""
-    if not has_static_shape(fake):
-        raise UnsupportedOperatorError("the shape of its result depends on the data")
-    return TensorType(element_type(fake.dtype), [int(extent) for extent in fake.shape])
+def tensor_type(fake: Any, shape: Sequence[int]) -> Tensor:
+    """The IR type of a torch tensor (fake or real) whose extents are `shape`."""
+    return tensor_of(element_type(fake.dtype), shape)
 
 
 def has_static_shape(fake: Any) -> bool:

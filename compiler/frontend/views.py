@@ -8,6 +8,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import shape_of
+from ...dialects.sizes import has_symbols
 from .builder import Builder, normalize_dim, normalize_dims
 from .rules import rule
 
@@ -26,7 +27,7 @@ from .rules import rule
 )
 def reshape(b: Builder, source: SSAValue, *_: object) -> SSAValue:
     """Row-major reinterpretation; torch has worked out the shape."""
-    return b.reshape(source, b.out.get_shape())
+    return b.reshape(source, b.shape)
 
 
 @rule(
@@ -39,7 +40,7 @@ def reshape(b: Builder, source: SSAValue, *_: object) -> SSAValue:
 )
 def change_unit_dims(b: Builder, source: SSAValue, *_: object) -> SSAValue:
     """Only extents of 1 come or go."""
-    return b.reshape(source, b.out.get_shape())
+    return b.reshape(source, b.shape)
 
 
 @rule("aten.permute.default", "aten.permute_copy.default")
@@ -69,7 +70,7 @@ def t(b: Builder, source: SSAValue) -> SSAValue:
     rank = len(shape_of(source))
     if rank < 2:
         return source
-    if rank > 2 and b.out.get_shape() != (*shape_of(source)[:-2], *shape_of(source)[:-3:-1]):
+    if rank > 2 and b.shape != (*shape_of(source)[:-2], *shape_of(source)[:-3:-1]):
         return b.permute(source, list(reversed(range(rank))))
     return b.swap(source, rank - 2, rank - 1)
 
@@ -82,7 +83,7 @@ def t(b: Builder, source: SSAValue) -> SSAValue:
 )
 def expand(b: Builder, source: SSAValue, *_: object) -> SSAValue:
     """Extents of 1 repeated."""
-    return b.expand(source, b.out.get_shape())
+    return b.expand(source, b.shape)
 
 
 @rule("aten.slice.Tensor", "aten.slice_copy.Tensor")
@@ -90,10 +91,12 @@ def slice_(
     b: Builder, source: SSAValue, dim: int, start: int | None, end: int | None, step: int
 ) -> SSAValue:
     """start:end:step along `dim`, with Python's clamping."""
+    dim = normalize_dim(dim, len(shape_of(source)))
     extent = shape_of(source)[dim]
-    first, stop, _ = slice(start, end, step).indices(extent)
-    length = max(0, -(-(stop - first) // step))
-    return b.slice(source, normalize_dim(dim, len(shape_of(source))), first, length, step)
+    first = start or 0
+    if first < 0:
+        first = max(first + extent, 0)
+    return b.slice(source, dim, first, b.shape[dim], step)
 
 
 @rule("aten.narrow.default")
@@ -108,7 +111,7 @@ def narrow(b: Builder, source: SSAValue, dim: int, start: int, length: int) -> S
 def select(b: Builder, source: SSAValue, dim: int, index: int) -> SSAValue:
     """One slice, without its dim."""
     dim = normalize_dim(dim, len(shape_of(source)))
-    return b.select(source, dim, index % shape_of(source)[dim])
+    return b.select(source, dim, index if index >= 0 else index + shape_of(source)[dim])
 
 
 @rule(
@@ -142,6 +145,10 @@ def flip(b: Builder, source: SSAValue, dims: Sequence[int]) -> SSAValue:
     """Dims read backwards."""
     shape = shape_of(source)
     backwards = normalize_dims(dims, len(shape)) if dims else []
+    if has_symbols(shape[d] for d in backwards):
+        for d in backwards:
+            source = b.slice(source, d, shape[d] - 1, shape[d], -1)
+        return source
     exprs = [
         AffineExpr.dimension(d) * -1 + (n - 1) if d in backwards else AffineExpr.dimension(d)
         for d, n in enumerate(shape)
@@ -152,7 +159,7 @@ def flip(b: Builder, source: SSAValue, dims: Sequence[int]) -> SSAValue:
 @rule("aten.repeat.default", "aten.tile.default")
 def repeat(b: Builder, source: SSAValue, _repeats: Sequence[int]) -> SSAValue:
     """Copies side by side: the index modulo the source extent."""
-    shape, result = shape_of(source), b.out.get_shape()
+    shape, result = shape_of(source), b.shape
     lead = len(result) - len(shape)
     exprs: list[AffineExpr | int] = []
     for d, n in enumerate(shape, start=lead):
@@ -168,7 +175,7 @@ def unfold(b: Builder, source: SSAValue, dim: int, size: int, step: int) -> SSAV
     dim = normalize_dim(dim, rank)
     exprs = [AffineExpr.dimension(d) for d in range(rank)]
     exprs[dim] = exprs[dim] * step + AffineExpr.dimension(rank)
-    return b.view(source, exprs, b.out.get_shape())
+    return b.view(source, exprs, b.shape)
 
 
 @rule("aten.diagonal.default")
@@ -187,4 +194,4 @@ def diagonal(b: Builder, source: SSAValue, offset: int, first: int, second: int)
         else:
             exprs.append(AffineExpr.dimension(kept))
             kept += 1
-    return b.view(source, exprs, b.out.get_shape())
+    return b.view(source, exprs, b.shape)

@@ -137,7 +137,7 @@ def pack_weights(weights: Mapping[str, Array]) -> tuple[npt.NDArray[np.uint8], l
     size = 0
     for symbol, array in weights.items():
         spec = TensorSpec(symbol, array.dtype.name, array.shape)
-        index.append([asdict(spec), size])
+        index.append([spec.to_json(), size])
         size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
     blob = aligned_bytes(size)
     blob[:] = 0

@@ -76,6 +76,7 @@ def graph_lines(program: ExportedProgram) -> Iterator[str]:
             yield (
                 f"{node.name} = {node.op} {node.target} {node.args} {node.kwargs} {type_of(node)}"
             )
+    yield str(program.range_constraints)
     yield from map(str, program.graph_signature.input_specs)
     yield from map(str, program.graph_signature.output_specs)
     yield str(program.call_spec.in_spec)

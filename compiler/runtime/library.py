@@ -94,13 +94,14 @@ class Library:
         self.program(*pointers, self.weights, place, ctypes.c_int(threads))
         self._check_device()
 
-    def run_kernel(self, name: str, arrays: Sequence[Array]) -> None:
-        """Call one kernel by itself on contiguous arrays, outputs last."""
+    def run_kernel(self, name: str, arrays: Sequence[Array], sizes: Sequence[int] = ()) -> None:
+        """Call one kernel by itself on its sizes and contiguous arrays, outputs last."""
         kernel = self._library[f"{self.name}_{name}"]
         kernel.restype = None
         for array in arrays:
             assert array.flags.c_contiguous, "kernels take contiguous arrays"
-        kernel(*(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in arrays)
+        kernel(*map(ctypes.c_int64, sizes), *pointers)
         self._check_device()
 
     def _check_device(self) -> None:

@@ -17,6 +17,7 @@ from ..target import portable_targets
 from ..verify.report import VerifyReport
 from .artifact import Artifact
 from .cache import aligned_bytes
+from .call_sizes import CallSizes, shape_at
 from .library import Library
 from .pool import OutputPool
 from .signature import TensorSpec, dtype_name
@@ -32,6 +33,11 @@ class Frame:
         self.outputs = (ctypes.c_void_p * max(1, outputs))()
         self.memory = aligned_bytes(arena_bytes)
         self.arena = ctypes.c_void_p(self.memory.ctypes.data)
+
+    def set_sizes(self, position: int, values: Sequence[int]) -> None:
+        """Put the sizes of the call after the inputs."""
+        self.sizes = (ctypes.c_int64 * len(values))(*values)
+        self.inputs[position] = ctypes.addressof(self.sizes)
 
 
 class CompiledModel:
@@ -60,12 +66,13 @@ class CompiledModel:
         self._library = Library(artifact.library, artifact.name, artifact.weights, artifact.threads)
         self._call = self._library.program
         self._specs = [
-            (k, position, spec, spec.torch_dtype, torch.Size(spec.shape))
+            (k, position, spec, spec.torch_dtype, static_shape(spec))
             for k, (position, spec) in enumerate(
                 zip(signature.positions, signature.inputs, strict=True)
             )
         ]
         self._pools = [OutputPool(spec) for spec in signature.results]
+        self._sizes = CallSizes(signature.sizes, signature.inputs) if signature.sizes else None
         self._leaf_count = signature.in_spec.num_leaves
         self._constants = list(signature.constants.items())
         self._only_results = (
@@ -97,13 +104,21 @@ class CompiledModel:
                 tensor = leaves[position]
                 if not isinstance(tensor, Tensor) or tensor.dtype is not dtype:
                     raise mismatch(spec, tensor)
-                if tensor.shape != shape or not tensor.is_cpu or tensor.layout is not STRIDED:
+                if shape is None:
+                    if tensor.dim() != len(spec.shape):
+                        raise mismatch(spec, tensor)
+                elif tensor.shape != shape:
+                    raise mismatch(spec, tensor)
+                if not tensor.is_cpu or tensor.layout is not STRIDED:
                     raise mismatch(spec, tensor)
                 if not tensor.is_contiguous() or tensor.is_neg():
                     tensor = tensor.detach().resolve_neg().contiguous()
                     copies.append(tensor)
                 pointers[k] = tensor.data_ptr()
-            results = [pool.take() for pool in self._pools]
+            if self._sizes is None:
+                results = [pool.take() for pool in self._pools]
+            else:
+                results = self._sized_results(frame, leaves)
             for k, result in enumerate(results):
                 frame.outputs[k] = result.data_ptr()
             library = self._library
@@ -114,9 +129,20 @@ class CompiledModel:
             return results[0]
         return self._unflatten(results, leaves)
 
+    def _sized_results(self, frame: Frame, leaves: Sequence[Any]) -> list[Tensor]:
+        """Tensors for results whose shapes follow from the inputs; the sizes go into `frame`."""
+        assert self._sizes is not None
+        signature = self.artifact.signature
+        values = self._sizes.bind([leaves[position].shape for position in signature.positions])
+        frame.set_sizes(len(signature.inputs), list(values.values()))
+        return [
+            torch.empty(shape_at(spec, values), dtype=spec.torch_dtype)
+            for spec in signature.results
+        ]
+
     def _new_frame(self) -> Frame:
         signature = self.artifact.signature
-        return Frame(len(signature.inputs), len(signature.results), self.artifact.arena_bytes)
+        return Frame(len(signature.inputs) + 1, len(signature.results), self.artifact.arena_bytes)
 
     def _flatten(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         spec = self.artifact.signature.in_spec
@@ -205,6 +231,11 @@ class CompiledModel:
         inputs = ", ".join(f"{spec.name}: {spec}" for spec in signature.inputs)
         outputs = ", ".join(map(str, signature.results))
         return f"CompiledModel({self.artifact.name}: ({inputs}) -> ({outputs}))"
+
+
+def static_shape(spec: TensorSpec) -> torch.Size | None:
+    """The one shape that an input may have; None where sizes are known at run time only."""
+    return None if spec.is_dynamic else torch.Size(spec.shape)
 
 
 def is_flat_positional(spec: Any) -> bool:

@@ -57,7 +57,9 @@ class OutputPool:
     def __init__(self, spec: TensorSpec) -> None:
         self.shape = spec.shape
         self.dtype = spec.torch_dtype
-        self.pooled = spec.bytes >= POOLED_BYTES and use_count is not None
+        # results whose size differs from call to call are left to torch's allocator
+        is_fixed = not spec.is_dynamic
+        self.pooled = is_fixed and spec.bytes >= POOLED_BYTES and use_count is not None
         self.buffers: list[Buffer] = []
 
     def take(self) -> Tensor:

@@ -28,6 +28,7 @@ from ..verify.definite import DefiniteInterpreter
 from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from .artifact import Artifact
+from .call_sizes import CallSizes
 from .library import CALL_SOURCE, CUDA_CALL_SOURCE
 from .signature import Signature, TensorSpec
 
@@ -80,6 +81,7 @@ def package_content(
         ir=first.ir,
         calling=signature.to_json(),
         states=package_states(signature, states),
+        sizes=signature.sizes,
         standard="c99" if portable else "c11",
         inline_weights=inline_weights,
         static_arena=portable,
@@ -148,9 +150,11 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
             wide, native = (to_numpy(side[k]) for side in (references, natives))
             outputs[leaf.index] = check_output(wide, native, artifact.reduction_length)
     tensors: list[Tensor] = [inputs[position] for position in signature.positions]
+    sizes = CallSizes(signature.sizes, signature.inputs)
     return CheckData(
         inputs=tuple(to_numpy(tensor) for tensor in tensors),
         outputs=tuple(outputs[k] for k in range(len(outputs))),
+        sizes=sizes.bind([tensor.shape for tensor in tensors]),
     )
 
 

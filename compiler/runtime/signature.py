@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, treespec_dumps, treespec_loads
 
 from ...dialects.errors import PackageError
+from ...dialects.sizes import Size, Symbol, has_symbols, plain_objects
 
 DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
@@ -31,7 +32,10 @@ DTYPES: dict[str, torch.dtype] = {
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A dense row-major tensor: `dtype` is the name that torch and numpy share."""
+    """A dense row-major tensor: `dtype` is the name that torch and numpy share.
+
+    An extent that is known at run time only is a `Size`.
+    """
 
     name: str
     dtype: str
@@ -51,6 +55,16 @@ class TensorSpec:
     def bytes(self) -> int:
         """Size of the data."""
         return self.elements * self.torch_dtype.itemsize
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether some extent is known at run time only."""
+        return has_symbols(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; sizes as text."""
+        shape = [str(n) if isinstance(n, Size) else n for n in plain_objects(self.shape)]
+        return {"name": self.name, "dtype": self.dtype, "shape": shape}
 
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
@@ -72,6 +86,7 @@ class Signature:
     `positions[k]` is where tensor input k stands among the flattened leaves of (args, kwargs);
     `constants` holds every other leaf, by position, as it was when the model was traced;
     `mutations` has what becomes of tensor inputs that the model changes in place, by input number.
+    `sizes` are known at run time only: the program takes them in one array after the inputs.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -82,6 +97,7 @@ class Signature:
     in_spec: TreeSpec
     out_spec: TreeSpec
     mutations: tuple[tuple[OutputLeaf, int], ...] = ()
+    sizes: tuple[Symbol, ...] = ()
 
     @property
     def computed(self) -> tuple[OutputLeaf, ...]:
@@ -114,10 +130,11 @@ class Signature:
     def to_json(self) -> dict[str, Any]:
         """Plain data; a pytree of types unknown to torch is left out (None)."""
         return {
-            "inputs": [asdict(spec) for spec in self.inputs],
-            "results": [asdict(spec) for spec in self.results],
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "results": [spec.to_json() for spec in self.results],
             "leaves": [asdict(leaf) for leaf in self.leaves],
             "mutations": [[asdict(leaf), k] for leaf, k in self.mutations],
+            "sizes": [str(symbol) for symbol in self.sizes],
             "positions": list(self.positions),
             "constants": {str(k): v if is_plain(v) else repr(v) for k, v in self.constants.items()},
             "in_spec": dump_spec(self.in_spec),
@@ -138,6 +155,7 @@ class Signature:
             in_spec=in_spec or load_spec(data["in_spec"]),
             out_spec=out_spec or load_spec(data["out_spec"]),
             mutations=tuple((OutputLeaf(**leaf), k) for leaf, k in data.get("mutations", ())),
+            sizes=tuple(Symbol.parse(text) for text in data.get("sizes", ())),
         )
 
 
@@ -148,7 +166,7 @@ def is_plain(value: object) -> bool:
 
 def tensor_from_json(item: Mapping[str, Any]) -> TensorSpec:
     """The TensorSpec behind one JSON item."""
-    return TensorSpec(item["name"], item["dtype"], tuple(int(n) for n in item["shape"]))
+    return TensorSpec(item["name"], item["dtype"], tuple(Size.parse(str(n)) for n in item["shape"]))
 
 
 def dump_spec(spec: TreeSpec) -> str | None:

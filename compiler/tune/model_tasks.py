@@ -16,7 +16,7 @@ from ...costmodel.hardware import Machine
 from ...dialects.graph import LaunchOp
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
-from ...passes.poly.simplification.collapse_dims import shape_of
+from ...passes.poly.array_shapes import shape_of
 from ...passes.poly.task_key import task_key
 from ...passes.registry import load_pass
 from ..runtime.toolchain import Toolchain
@@ -47,7 +47,7 @@ def kernel_tasks(
     threads: int,
 ) -> Iterator[KernelTask]:
     """A task in a sub-folder of `folder` for every kernel of `structure`, a model whose kernels are
-    linalg. Kernels of opaque ops and those with very large arrays are left out.
+    linalg. Kernels of opaque ops, of dynamic sizes and with very large arrays are left out.
 
     The expected results are still to be recorded.
     """
@@ -58,7 +58,7 @@ def kernel_tasks(
     module = structure.clone()
     load_pass("extract-scop")().apply(CompileContext(machine=machine, threads=threads), module)
     for scop in [op for op in module.ops if isinstance(op, ScopOp)]:
-        if sum(bytes_of(a) for a in scop.body.block.args) > LARGEST_BYTES:
+        if scop.parameters or sum(map(bytes_of, scop.body.block.args)) > LARGEST_BYTES:
             continue
         name = scop.sym_name.data
         scop.detach()  # type: ignore[no-untyped-call]

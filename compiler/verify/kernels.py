@@ -5,7 +5,7 @@ Inputs are fresh random numbers away from zero, outputs are poisoned before the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from xdsl.ir import Attribute, BlockArgument, SSAValue
 from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.reference.linalg import evaluate_kernel
 from ...dialects.reference.number_types import numpy_type
+from ...dialects.sizes import value_at
 from ...passes.loops.pack_weights import pack_array
 from ...passes.loops.plan_memory import KernelInterface
 from ..runtime.library import Library
@@ -26,6 +27,7 @@ from .compare import compare
 from .poison import poison
 from .reduction_length import reduction_length
 from .report import CheckResult
+from .sizes import at_sizes, size_points, symbols_in
 
 Array = npt.NDArray[np.generic]
 
@@ -42,7 +44,8 @@ def check_kernels(
     for op in structure.ops:
         if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_main(op):
             rng = np.random.default_rng([seed, len(results)])
-            results += check_kernel(op, compiled[op.sym_name.data], library, rng)
+            for values in size_points(symbols_in(op), rng):
+                results += check_kernel(op, compiled[op.sym_name.data], library, rng, values)
     return results
 
 
@@ -52,24 +55,35 @@ def is_main(func: FuncOp) -> bool:
 
 
 def check_kernel(
-    func: FuncOp, compiled: FuncOp, library: Library, rng: np.random.Generator
+    func: FuncOp,
+    compiled: FuncOp,
+    library: Library,
+    rng: np.random.Generator,
+    values: Mapping[str, int],
 ) -> list[CheckResult]:
-    """One row per output of the kernel."""
+    """One row per output of the kernel, for given values of its symbols."""
+    func = at_sizes(func, values)
     inputs, references = random_evaluation(func, rng)
     natives = evaluate_kernel(func, inputs, dtype=None)
     interface = KernelInterface(compiled)
     arrays: dict[int, Array] = {}
     for position, array in zip(interface.read, inputs, strict=True):
         arrays[position] = packed_argument(interface, position, array)
-    for position in (*interface.written, *interface.scratch):
+    for position, reference in zip(interface.written, references, strict=True):
+        element = interface.type_of(position).element_type
+        arrays[position] = poison(reference.shape, storage_type(element))
+    for position in interface.scratch:
         type = interface.type_of(position)
         arrays[position] = poison(tuple(type.get_shape()), storage_type(type.element_type))
-    library.run_kernel(func.sym_name.data, [arrays[k] for k in range(len(arrays))])
+    sizes = [value_at(size, values) for size in interface.size_values()]
+    library.run_kernel(func.sym_name.data, [arrays[k] for k in sorted(arrays)], sizes)
     outputs = [
         arrays[position].reshape(reference.shape)  # kernels may collapse dims
         for position, reference in zip(interface.written, references, strict=True)
     ]
     name, length = func.sym_name.data, reduction_length(func)
+    if values:
+        name += f" at {', '.join(f'{k}={v}' for k, v in values.items())}"
     return [
         compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *versions, length)
         for k, versions in enumerate(zip(outputs, references, natives, strict=True))
@@ -98,7 +112,8 @@ def packed_argument(interface: KernelInterface, position: int, array: Array) -> 
     pack = interface.packs.get(position)
     if pack is not None:
         array = pack_array(array, pack, interface.type_of(position).get_shape())
-    return np.ascontiguousarray(array).reshape(interface.type_of(position).get_shape())
+    shape = interface.type_of(position).get_shape()  # (-1,) where it depends on sizes
+    return np.ascontiguousarray(array).reshape(shape)
 
 
 def storage_type(element: Attribute) -> np.dtype[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch.export import ExportedProgram
 from ...dialects.errors import VerifyFailure
 from ...dialects.reference.number_types import is_float_type
 from ..frontend.tensor_types import to_numpy
+from ..runtime.call_sizes import CallSizes, shape_at
 from ..runtime.library import Library
 from ..runtime.signature import Signature
 from .compare import compare, compare_exact
@@ -21,9 +24,30 @@ from .eager import DoubleInterpreter, run_program
 from .near_ties import possible_results
 from .poison import poison_tensor
 from .report import CheckResult
+from .sizes import resized_leaves, size_points
 
 
 def check_model(
+    program: ExportedProgram,
+    signature: Signature,
+    library: Library,
+    arena_bytes: int,
+    leaves: Sequence[Any],
+    reduction_length: int,
+    seed: int,
+) -> list[CheckResult]:
+    """Rows for the sizes of the example, and for others where sizes are known at run time only."""
+    check = partial(check_once, program, signature, library, arena_bytes)
+    results = check(leaves, reduction_length, seed)
+    if signature.sizes:
+        for values in size_points(signature.sizes, np.random.default_rng(seed)):
+            rows = check(resized_leaves(signature, leaves, values), reduction_length, seed)
+            place = ", ".join(f"{name}={value}" for name, value in values.items())
+            results += [replace(row, name=f"{row.name} at {place}") for row in rows]
+    return results
+
+
+def check_once(
     program: ExportedProgram,
     signature: Signature,
     library: Library,
@@ -84,7 +108,14 @@ def run_poisoned(
     threads: int,
 ) -> list[Tensor]:
     """The program's results, with outputs and arena full of NaN before."""
-    outputs = [poison_tensor(spec.shape, spec.torch_dtype) for spec in signature.results]
+    values: dict[str, int] = {}
+    if signature.sizes:
+        sizes = CallSizes(signature.sizes, signature.inputs)
+        values = sizes.bind([tensor.shape for tensor in inputs])
+        inputs = [*inputs, torch.tensor(list(values.values()))]
+    outputs = [
+        poison_tensor(shape_at(spec, values), spec.torch_dtype) for spec in signature.results
+    ]
     arena = np.full(arena_bytes + 64, 0xFF, np.uint8)
     library.run_program(inputs, outputs, arena[-arena.ctypes.data % 64 :], threads)
     return outputs

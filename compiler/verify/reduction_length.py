@@ -10,7 +10,7 @@ from xdsl.dialects.linalg.attrs import IteratorType
 from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir.affine import AffineDimExpr
 
-from ...dialects.graph import ScanOp, shape_of
+from ...dialects.graph import ScanOp, bounds_of
 from ...dialects.graph_opaque import OpaqueOp
 
 
@@ -23,7 +23,7 @@ def reduction_length(func: FuncOp) -> int:
         if isinstance(op, GenericOp):
             longest = max(longest, math.prod(reduction_extents(op)))
         elif isinstance(op, ScanOp):
-            longest = max(longest, shape_of(op.source)[op.dim.data])
+            longest = max(longest, bounds_of(op.source)[op.dim.data])
         elif isinstance(op, OpaqueOp):
             longest = max(longest, op.longest_sum)
     return longest

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType, f32
+from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -37,8 +37,10 @@ from ...dialects.graph import (
     ViewOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from ...dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp
+from ...dialects.sizes import has_symbols
 from ..context import CompileContext
 from .blocked_values import BlockedValues, channel_view_is_trivial
 from .canonicalize import drop_unused_ops
@@ -83,7 +85,7 @@ def _pool(op: PoolOp, known: BlockedValues) -> SSAValue | None:
         return [*(v.data for v in values), 1]
 
     kernel, stride, dilation = map(with_lanes, (op.kernel, op.stride, op.dilation))
-    type = TensorType(element_of(source), known.shape(shape_of(op.result)))
+    type = tensor_of(element_of(source), known.shape(shape_of(op.result)))
     new = PoolOp(op.fn.data, source, kernel, stride, none, none, dilation, type)
     return known.insert(new, op)
 
@@ -100,7 +102,7 @@ def _pointwise(op: PointwiseOp | CastOp, known: BlockedValues) -> SSAValue | Non
         return None
     copy = type(op).create(
         operands=[v for v in operands if v is not None],
-        result_types=[TensorType(element_of(op.result), known.shape(like))],
+        result_types=[tensor_of(element_of(op.result), known.shape(like))],
         properties=dict(op.properties),
     )
     assert isinstance(copy, PointwiseOp | CastOp)
@@ -112,7 +114,7 @@ def _cat(op: CatOp, known: BlockedValues) -> SSAValue | None:
     whole = all(shape_of(v)[1] % known.lanes == 0 for v in op.operands_[:-1])
     if op.dim.data != 1 or not whole or any(f is None for f in forms):
         return None
-    type = TensorType(element_of(op.result), known.shape(shape_of(op.result)))
+    type = tensor_of(element_of(op.result), known.shape(shape_of(op.result)))
     return known.insert(CatOp([f for f in forms if f is not None], 1, type), op)
 
 
@@ -122,7 +124,7 @@ def _reduce(op: ReduceOp, known: BlockedValues) -> SSAValue | None:
     rank = len(shape_of(op.source))
     if source is None or [d.data for d in op.dims] != list(range(2, rank)):
         return None
-    type = TensorType(element_of(op.result), known.shape(shape_of(op.result)))
+    type = tensor_of(element_of(op.result), known.shape(shape_of(op.result)))
     return known.insert(ReduceOp(op.fn.data, source, range(2, rank), type), op)
 
 
@@ -130,7 +132,7 @@ def _unit_dims(op: ViewOp | ReshapeOp, known: BlockedValues) -> SSAValue | None:
     source = known.forms.get(op.source)
     if source is None or not channel_view_is_trivial(op):
         return None
-    type = TensorType(element_of(op.result), known.shape(shape_of(op.result)))
+    type = tensor_of(element_of(op.result), known.shape(shape_of(op.result)))
     return known.insert(ReshapeOp(source, type), op)
 
 
@@ -173,6 +175,13 @@ def _is_worth_it(main: FuncOp, lanes: int) -> bool:
     return lanes > 1 and len(found) >= FEWEST_CONVOLUTIONS
 
 
+def only_batches_vary(func: FuncOp) -> bool:
+    """Whether images have one size, however many there are; blocks of positions need numbers."""
+    windows = [op for op in func.body.block.ops if isinstance(op, ConvOp | PoolOp)]
+    shapes = [shape_of(value) for op in windows for value in (op.source, op.result)]
+    return not any(has_symbols(shape[1:]) for shape in shapes)
+
+
 @dataclass(frozen=True)
 class BlockChannelsPass(ModulePass):
     """Block the channels of `@main` by the lanes of the target."""
@@ -186,6 +195,7 @@ class BlockChannelsPass(ModulePass):
             if (
                 isinstance(func, FuncOp)
                 and func.sym_name.data == "main"
+                and only_batches_vary(func)
                 and _is_worth_it(func, lanes)
             ):
                 block_channels(func, BlockedValues(func, ctx.weights, lanes))

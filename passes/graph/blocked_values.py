@@ -26,6 +26,7 @@ from ...dialects.graph import (
     WeightOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from ...dialects.weights import WeightStore
 
@@ -73,7 +74,7 @@ class BlockedValues:
         array = np.ascontiguousarray(np.moveaxis(array, 1, -1))
         symbol = self.weights.add(f"{value.owner.symbol.root_reference.data}_blocked", array)
         return self.insert(
-            WeightOp(symbol, TensorType(element_of(value), list(array.shape))), before
+            WeightOp(symbol, tensor_of(element_of(value), list(array.shape))), before
         )
 
     def plain(self, value: SSAValue) -> SSAValue:
@@ -85,7 +86,7 @@ class BlockedValues:
         assert isinstance(after, Operation)
         new: GraphOp
         if prod(shape[2:]) == 1 and shape[1] % self.lanes == 0:
-            new = ReshapeOp(form, TensorType(element_of(value), shape))
+            new = ReshapeOp(form, tensor_of(element_of(value), shape))
         else:
             new = self.channels_view(form, shape[1])
         self.block.insert_op_after(new, after)
@@ -98,7 +99,7 @@ class BlockedValues:
         dims = [AffineDimExpr(d) for d in range(2 + len(image))]
         exprs = (dims[0], dims[1] // self.lanes, *dims[2:], dims[1] % self.lanes)
         map = AffineMapAttr(AffineMap(len(dims), 0, exprs))
-        return ViewOp(form, map, TensorType(element_of(form), [batch, channels, *image]))
+        return ViewOp(form, map, tensor_of(element_of(form), [batch, channels, *image]))
 
     def padded(
         self,
@@ -118,7 +119,7 @@ class BlockedValues:
         key = (source, tuple(low), tuple(high), number)
         if key not in self.pads:
             extents = [n + lo + hi for n, lo, hi in zip(shape, low, high, strict=True)]
-            type = TensorType(element_of(source), extents)
+            type = tensor_of(element_of(source), extents)
             pad = PadOp(source, low, high, FloatAttr(number, f64), type)
             self.insert(pad, before)
             self.pads[key] = pad
@@ -129,13 +130,13 @@ class BlockedValues:
         if value in self.forms and len(shape_of(value)) == len(like):
             return self.forms[value]
         if isinstance(value.owner, FullOp):
-            type = TensorType(element_of(value), [])
+            type = tensor_of(element_of(value), [])
             full = FullOp(0, type)
             full.properties["value"] = value.owner.value
             return self.insert(full, before)
         shape = shape_of(value)
         if prod(shape) == 1:
-            return self.insert(ReshapeOp(value, TensorType(element_of(value), [])), before)
+            return self.insert(ReshapeOp(value, tensor_of(element_of(value), [])), before)
         array, rank = self.stored(value), len(like)
         aligned = (*[1] * (rank - len(shape)), *shape)
         if array is None or prod(aligned) != like[1] or aligned[1] != like[1]:

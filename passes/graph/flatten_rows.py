@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
@@ -27,6 +27,7 @@ from ...dialects.graph import (
     SoftmaxOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 
 
@@ -53,8 +54,8 @@ class FlattenLinear(RewritePattern):
         for extent in lead:
             rows *= extent
         element = element_of(op.source)
-        flat = ReshapeOp(op.source, TensorType(element, [rows, inner]))
-        type = TensorType(element, [rows, shape_of(op.result)[-1]])
+        flat = ReshapeOp(op.source, tensor_of(element, [rows, inner]))
+        type = tensor_of(element, [rows, shape_of(op.result)[-1]])
         linear = LinearOp(flat.result, op.weight, op.bias, type)
         _replace(op, [flat, linear], rewriter)
 
@@ -77,7 +78,7 @@ class HoistRowwise(RewritePattern):
                 return
             flat = SoftmaxOp(rows, 1, bool(op.log.value.data))
         else:
-            flat = CastOp(rows, TensorType(element_of(op.result), shape_of(rows)))
+            flat = CastOp(rows, tensor_of(element_of(op.result), shape_of(rows)))
         _replace(op, [flat], rewriter)
 
 
@@ -101,10 +102,10 @@ class HoistPointwise(RewritePattern):
                     return
                 flat = value
                 if small != shape_of(value):
-                    new_ops.append(ReshapeOp(value, TensorType(element_of(value), small)))
+                    new_ops.append(ReshapeOp(value, tensor_of(element_of(value), small)))
                     flat = new_ops[-1].result
             operands.append(flat)
-        type = TensorType(element_of(op.result), rows)
+        type = tensor_of(element_of(op.result), rows)
         new_ops.append(PointwiseOp(op.fn.data, operands, type))
         _replace(op, new_ops, rewriter)
 

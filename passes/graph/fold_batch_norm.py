@@ -33,6 +33,7 @@ from ...dialects.graph import (
     WeightOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from ...dialects.reference.graph import attribute_value
 from ...dialects.weights import WeightStore
@@ -111,7 +112,7 @@ class FoldIntoLayer(RewritePattern):
         for name, array in ((symbol, weight), (f"{symbol}_bias", bias)):
             name = name if name.endswith("_scaled") else f"{name}_scaled"
             symbol_used = self.weights.add(name, array.astype(dtype))
-            type = TensorType(element_of(layer.weight), array.shape)
+            type = tensor_of(element_of(layer.weight), array.shape)
             stored.append(WeightOp(symbol_used, type))
         values = layer.source, stored[0].result, stored[1].result
         new: ConvOp | LinearOp

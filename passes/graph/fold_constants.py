@@ -28,9 +28,11 @@ from ...dialects.graph import (
     FullOp,
     GraphOp,
     IotaOp,
+    SizeOp,
     ViewOp,
     WeightOp,
     element_of,
+    is_dynamic,
     shape_of,
 )
 from ...dialects.reference.graph import Evaluator
@@ -70,6 +72,8 @@ class _Folder:
         for op in block.ops:
             if isinstance(op, WeightOp) and op.symbol.root_reference.data not in self.weights:
                 continue  # IR read from text has no data
+            if isinstance(op, SizeOp) or (isinstance(op, GraphOp) and is_dynamic(op.result.type)):
+                continue  # there is no one value
             if isinstance(op, GraphOp) and all(v.owner in constants for v in op.operands):
                 constants.add(op)
         for op in list(block.ops):

@@ -38,11 +38,13 @@ from ...dialects.graph import (
     ReduceOp,
     SoftmaxOp,
     ViewOp,
+    bounds_of,
     shape_of,
 )
 from ...dialects.graph_blocked import BlockedWindowOp
 from ...dialects.graph_opaque import OpaqueOp
-from .groups import Group, computed_ops, consumers, producers
+from ...dialects.sizes import upper_bound
+from .groups import Group, computed_ops, consumers, producers, reads_directly
 from .layout_access import Access
 from .row_space import (
     Shape,
@@ -129,7 +131,8 @@ class _Walk:
         is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
         # a view that divides walks its result in another order than the producer works
         is_sole = is_sole and not isinstance(found[0], OpaqueOp) and not _divides(op)
-        if not is_sole or prod(shape_of(op.result)) > prod(shape_of(found[0].results[0])):
+        is_sole = is_sole and reads_directly(op, found[0], self.position)
+        if not is_sole or prod(bounds_of(op.result)) > prod(bounds_of(found[0].results[0])):
             self.join(op, [], Draft([], None))
             return
         self.join(op, [self.home[found[0]]], Draft([], None))
@@ -138,6 +141,7 @@ class _Walk:
         """Let the producer write into the middle of the padded result, if nobody else reads it."""
         found = producers(op, self.position)
         is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = is_sole and reads_directly(op, found[0], self.position)
         joined = [self.home[found[0]]] if is_sole and self.home[found[0]].rows is not None else []
         self.join(op, joined, Draft([], None))
 
@@ -198,8 +202,8 @@ class _Walk:
         for shared in candidates:
             fits = rows[: len(shared)] == shared and _can_coarsen(draft, shared)
             # Rows are what threads share out; few long rows are worth it only for little work.
-            is_divisible = reduces or shared == rows or prod(shared) >= MANY_ROWS
-            if not fits or not (is_divisible or prod(space) <= LITTLE_WORK):
+            is_divisible = reduces or shared == rows or _most(shared) >= MANY_ROWS
+            if not fits or not (is_divisible or _most(space) <= LITTLE_WORK):
                 continue
             if all(reads_own_row(read, space, shared) for read in self.reads_of(draft, reads)):
                 return shared
@@ -227,7 +231,8 @@ class _Walk:
             draft = self.home[producer]
             if not isinstance(producer, ELEMENTWISE) or draft.is_anchored:
                 continue
-            if self.consumers[producer] <= readers:
+            near = all(reads_directly(r, producer, self.position) for r in readers)
+            if self.consumers[producer] <= readers and near:
                 taken.append(producer)
                 readers.add(producer)
                 pending += producers(producer, self.position)
@@ -276,6 +281,11 @@ class _Walk:
     def last_position(self, draft: Draft) -> int:
         """Where in main the draft ends."""
         return max(self.position[op] for op in draft.ops)
+
+
+def _most(shape: Shape) -> int:
+    """The largest number of elements of a tensor of `shape`."""
+    return prod(upper_bound(n) for n in shape)
 
 
 def _divides(op: ViewOp) -> bool:

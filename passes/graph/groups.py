@@ -20,7 +20,7 @@ from ...dialects.graph import (
     WeightOp,
     shape_of,
 )
-from .layout_access import merges_innermost, under_reshapes
+from .layout_access import is_affine_reshape, merges_innermost, under_reshapes
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,21 @@ def computed_ops(main: FuncOp) -> list[GraphOp]:
         and not isinstance(op, WeightOp | ReshapeOp)
         and (not isinstance(op, free) or (op.result in stored and not _is_uniform_step(op, main)))
     ]
+
+
+def reads_directly(op: Operation, producer: Operation, computed: Container[Operation]) -> bool:
+    """Whether `op` reads `producer` through layout ops that affine maps describe, if it does."""
+    pending = list(op.operands)
+    while pending:
+        owner = pending.pop().owner
+        if not isinstance(owner, ViewOp | ReshapeOp) or owner in computed:
+            continue
+        if isinstance(owner, ReshapeOp) and not is_affine_reshape(owner):
+            if producer in producers(owner, computed):
+                return False
+            continue
+        pending.append(owner.source)
+    return True
 
 
 def _is_uniform_step(op: GraphOp, main: FuncOp) -> bool:

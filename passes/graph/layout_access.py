@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 
-from ...dialects.graph import ReshapeOp, ViewOp, shape_of
+from ...dialects.errors import SymbolicSizeError
+from ...dialects.graph import ReshapeOp, ViewOp, is_dynamic, shape_of
+from ...dialects.sizes import Size, exact_quotient
+from ..poly.affine_maps import reshape_map
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,17 @@ def splitting_map(source: Sequence[int], result: Sequence[int]) -> AffineMap | N
             exprs.append(AffineConstantExpr(0))
             continue
         expr: AffineExpr | None = None
-        covered = 1
-        while covered < extent and dims:
+        left = extent
+        while left != 1 and dims:
             d = dims.pop(0)
-            covered *= result[d]
+            if expr is not None and isinstance(result[d], Size):
+                return None
+            left = exact_quotient(left, result[d])
+            if left is None:
+                return None
             part = AffineDimExpr(d)
             expr = part if expr is None else expr * result[d] + part
-        if covered != extent or expr is None:
+        if left != 1 or expr is None:
             return None
         exprs.append(expr)
     return AffineMap(len(result), 0, tuple(exprs))
@@ -75,11 +82,28 @@ def under_reshapes(value: SSAValue) -> SSAValue:
     return value
 
 
+def is_affine_reshape(op: ReshapeOp) -> bool:
+    """Whether affine maps with divisions by numbers describe `op`.
+
+    One that splits or joins dims at a place that depends on the sizes of a call has to be an alias
+    of memory.
+    """
+    if not is_dynamic(op.source.type):
+        return True
+    try:
+        reshape_map(shape_of(op.source), shape_of(op.result))
+    except SymbolicSizeError:
+        return False
+    return True
+
+
 def merges_innermost(op: ReshapeOp) -> bool:
     """Whether the reshape joins the innermost dim of its source with others.
 
     Reading it through a permuting view would then cost a division per element.
     """
+    if not is_affine_reshape(op):
+        return True
     if splitting_map(shape_of(op.source), shape_of(op.result)) is not None:
         return False
     inner = [n for n in shape_of(op.source) if n != 1][-1:]

@@ -13,7 +13,6 @@ from xdsl.dialects.builtin import (
     FunctionType,
     ModuleOp,
     StringAttr,
-    TensorType,
     UnitAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -31,6 +30,7 @@ from ...dialects.graph import (
     WeightOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from .groups import Group
 from .layout_access import splitting_map, under_reshapes
@@ -118,7 +118,7 @@ def _as_view(op: ReshapeOp) -> GraphOp:
     map = splitting_map(shape_of(op.source), shape)
     if map is None:
         return op
-    view = ViewOp(op.source, AffineMapAttr(map), TensorType(element_of(op.result), shape))
+    view = ViewOp(op.source, AffineMapAttr(map), tensor_of(element_of(op.result), shape))
     view.attributes.update(op.attributes)
     op.erase()
     return view

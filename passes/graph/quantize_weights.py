@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import Float32Type, IntegerType, ModuleOp, TensorType, f32
+from xdsl.dialects.builtin import Float32Type, IntegerType, ModuleOp, f32
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from ...dialects.graph import LinearOp, ReshapeOp, WeightOp, element_of, shape_of
+from ...dialects.graph import LinearOp, ReshapeOp, WeightOp, element_of, shape_of, tensor_of
 from ...dialects.quant import FloatElement, QuantizedTensor, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
 from ..context import CompileContext
@@ -46,7 +46,7 @@ class QuantizedWeights:
             self.symbols[key] = self.ctx.weights.add(f"{symbol}.{part}", stored)
         is_float = stored.dtype.kind == "f"
         element = f32 if is_float else IntegerType(8 * stored.dtype.itemsize)
-        weight = WeightOp(self.symbols[key], TensorType(element, stored.shape))
+        weight = WeightOp(self.symbols[key], tensor_of(element, stored.shape))
         Rewriter.insert_op(weight, InsertPoint.before(op))
         return weight.result
 
@@ -56,7 +56,7 @@ class QuantizedWeights:
         source, shape = op.source, shape_of(op.result)
         rows = prod(shape[:-1])
         if len(shape) != 2:
-            flat = ReshapeOp(source, TensorType(f32, [rows, columns]))
+            flat = ReshapeOp(source, tensor_of(f32, [rows, columns]))
             Rewriter.insert_op(flat, InsertPoint.before(op))
             source = flat.result
         codes, scales, zeros, levels = (
@@ -74,7 +74,7 @@ class QuantizedWeights:
         if len(shape) == 2:
             Rewriter.replace_op(op, product)
         else:
-            Rewriter.replace_op(op, [product, ReshapeOp(product.result, TensorType(f32, shape))])
+            Rewriter.replace_op(op, [product, ReshapeOp(product.result, tensor_of(f32, shape))])
 
 
 def without_specials(tensor: QuantizedTensor) -> WeightFormat:

@@ -19,6 +19,9 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 
+from ...dialects.sizes import has_symbols, upper_bound
+from ..poly.affine_maps import reshape_map as grouped_reshape_map
+
 
 @dataclass(frozen=True, order=True)
 class Atom:
@@ -40,12 +43,18 @@ class Sum:
 
 def simplify_map(map: AffineMap, shape: Sequence[int]) -> AffineMap:
     """`map` in normal form, for dims inside the box `shape`."""
+    shape = [upper_bound(n) for n in shape]
     results = tuple(_expression(_normalize(expr, shape)) for expr in map.results)
     return AffineMap(map.num_dims, 0, results)
 
 
 def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
-    """The map of a row-major reshape from `source` to `result`, in normal form."""
+    """The map of a row-major reshape from `source` to `result`, in normal form.
+
+    SymbolicSizeError where it depends on sizes that are not known.
+    """
+    if has_symbols(source) or has_symbols(result):
+        return simplify_map(grouped_reshape_map(source, result), result)
     position = linear_index([AffineExpr.dimension(d) for d in range(len(result))], result)
     exprs: list[AffineExpr] = []
     stride = 1
@@ -75,6 +84,11 @@ def linear_index(index: Sequence[AffineExpr], shape: Sequence[int]) -> AffineExp
 
 def is_reshape(map: AffineMap, source: Sequence[int], result: Sequence[int]) -> bool:
     """Whether a view by `map` keeps the row-major order of all elements."""
+    if has_symbols(source) or has_symbols(result):
+        inside = [d for d, n in enumerate(result) if n != 1]
+        kept = [e for e, n in zip(map.results, source, strict=True) if n != 1]
+        same = [n for n in source if n != 1] == [result[d] for d in inside]
+        return same and kept == [AffineExpr.dimension(d) for d in inside]
     before = _normalize(linear_index(map.results, source), result)
     dims = [AffineExpr.dimension(d) for d in range(len(result))]
     return before == _normalize(linear_index(dims, result), result)
@@ -91,7 +105,8 @@ def is_linear(map: AffineMap) -> bool:
 
 
 def bounds(expr: AffineExpr, shape: Sequence[int]) -> tuple[int, int]:
-    """The smallest and largest value of `expr` inside the box `shape`."""
+    """The smallest and largest value of `expr` inside the (largest) box `shape`."""
+    shape = [upper_bound(n) for n in shape]
     return _bounds(_normalize(expr, shape), shape)
 
 

@@ -10,7 +10,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from xdsl.dialects.builtin import AffineMapAttr, AnyFloat, IntegerType, TensorType, i1
+from xdsl.dialects.builtin import AffineMapAttr, AnyFloat, IntegerType, i1
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
 
@@ -25,6 +25,7 @@ from ...dialects.graph import (
     ViewOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from ...dialects.reference.graph import Evaluator, attribute_value
 from .replacement import replace_with, type_of
@@ -44,10 +45,10 @@ class SimplifyFull(RewritePattern):
         scalars = [_scalar(source) for source in sources if isinstance(source, FullOp)]
         probe: GraphOp = scalars[0]
         if isinstance(op, PointwiseOp):
-            type = TensorType(element_of(op.result), [])
+            type = tensor_of(element_of(op.result), [])
             probe = PointwiseOp(op.fn.data, [scalar.result for scalar in scalars], type)
         elif isinstance(op, CastOp):
-            probe = CastOp(probe.result, TensorType(element_of(op.result), []))
+            probe = CastOp(probe.result, tensor_of(element_of(op.result), []))
         with np.errstate(all="ignore"):
             values = [evaluator.run(scalar, [])[0] for scalar in scalars]
             (value,) = evaluator.run(probe, values) if probe is not scalars[0] else values
@@ -133,7 +134,7 @@ class DropSingleParts(RewritePattern):
 
 def _scalar(full: FullOp) -> FullOp:
     """The value of `full` as a tensor of rank 0."""
-    return FullOp(attribute_value(full.value), TensorType(element_of(full.result), []))
+    return FullOp(attribute_value(full.value), tensor_of(element_of(full.result), []))
 
 
 def _constant(value: SSAValue) -> float | int | None:

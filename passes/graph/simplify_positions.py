@@ -26,6 +26,8 @@ from ...dialects.graph import (
     shape_of,
 )
 from ...dialects.reference.graph import attribute_value
+from ...dialects.sizes import lower_bound
+from .layout_access import is_affine_reshape
 from .replacement import replace_with, type_of
 from .simplify_map import bounds, broadcast_map, reshape_map, simplify_map
 
@@ -103,6 +105,8 @@ def affine_value(value: SSAValue) -> AffineExpr | None:
             return None
         if isinstance(op, ViewOp):
             return _composed(inner, op.map.data)
+        if not is_affine_reshape(op):
+            return None
         return _composed(inner, reshape_map(shape_of(op.source), shape_of(value)))
     return None
 
@@ -129,7 +133,7 @@ def _affine_arithmetic(op: PointwiseOp) -> AffineExpr | None:
 def _is_inside(expr: AffineExpr, shape: Sequence[int], extent: int) -> bool:
     """Whether every position is inside the dim; a view must not read outside its source."""
     low, high = bounds(expr, shape)
-    return low >= 0 and high < extent
+    return low >= 0 and high < lower_bound(extent)
 
 
 def _widens(before: Attribute, after: Attribute) -> bool:

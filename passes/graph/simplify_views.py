@@ -20,6 +20,7 @@ from ...dialects.graph import (
     broadcast_shapes,
     shape_of,
 )
+from .layout_access import is_affine_reshape
 from .replacement import replace_with, type_of
 from .simplify_map import is_linear, is_reshape, reshape_map, simplify_map
 
@@ -36,7 +37,7 @@ class SimplifyView(RewritePattern):
         if isinstance(source.owner, ViewOp):
             map = simplify_map(source.owner.map.data.compose(map), shape)
             source = source.owner.source
-        elif isinstance(source.owner, ReshapeOp):
+        elif isinstance(source.owner, ReshapeOp) and is_affine_reshape(source.owner):
             through = reshape_map(shape_of(source.owner.source), shape_of(source))
             composed = simplify_map(through.compose(map), shape)
             if is_linear(composed):
@@ -57,7 +58,9 @@ class SimplifyReshape(RewritePattern):
             rewriter.replace(op, [], [op.source])
         elif isinstance(producer, ReshapeOp):
             replace_with(op, ReshapeOp(producer.source, type_of(op)), rewriter)
-        elif isinstance(producer, ViewOp) and 0 not in shape_of(op.result):
+        elif (
+            isinstance(producer, ViewOp) and 0 not in shape_of(op.result) and is_affine_reshape(op)
+        ):
             shape = shape_of(op.result)
             through = reshape_map(shape_of(op.source), shape)
             map = simplify_map(producer.map.data.compose(through), shape)

@@ -9,6 +9,10 @@ after:  func.func @main(%x: memref<8xf32>, %out: memref<8xf32>, %arena: memref<6
 
 A model output is written by the kernel that computes it; only outputs that are inputs, weights or
 repeated are copied. Kernels whose weight argument is packed get a packed weight in the store.
+
+Where sizes are known at run time only, main has an argument `%sizes` after the inputs, one i64 per
+symbol (`tilecast.sizes` names them); tensors that depend on them are flat memrefs, and have room in
+the arena for their largest size. Kernels get the products of symbols that they ask for.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from dataclasses import dataclass, field
 from xdsl.context import Context
 from xdsl.dialects import arith, memref
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     ArrayAttr,
     IndexType,
     IntAttr,
@@ -35,25 +40,44 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAVal
 from xdsl.passes import ModulePass
 
 from ...dialects.errors import LoweringError
-from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp
+from ...dialects.graph import (
+    LaunchOp,
+    ReshapeOp,
+    WeightOp,
+    is_dynamic,
+    shape_of,
+)
+from ...dialects.sizes import Size, Symbol
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
 from .pack_weights import Pack, pack_array
+from .program_sizes import ProgramSizes, size_texts, sizes_type, symbols_of_program
 
 Scratch = tuple[LaunchOp, int]
 
 
 def memref_of(type: Attribute) -> MemRefType[Attribute]:
-    """The row-major memref of a tensor type."""
+    """The row-major memref of a tensor type; a flat one where its extents depend on sizes."""
     assert isinstance(type, TensorType)
-    return MemRefType(type.element_type, type.get_shape())
+    shape = [DYNAMIC_INDEX] if is_dynamic(type) else type.get_shape()
+    return MemRefType(type.element_type, shape)
+
+
+def element_bytes(element: Attribute) -> int:
+    """Size of an element in memory; a boolean takes one byte."""
+    bits = 64 if isinstance(element, IndexType) else getattr(element, "bitwidth", 8)
+    return max(1, int(bits) // 8)
 
 
 def bytes_of(type: MemRefType[Attribute]) -> int:
-    """Size in memory; a boolean takes one byte."""
-    element = type.element_type
-    bits = 64 if isinstance(element, IndexType) else getattr(element, "bitwidth", 8)
-    return math.prod(type.get_shape()) * max(1, bits // 8)
+    """Size in memory; negative for a flat memref of unknown size."""
+    return math.prod(type.get_shape()) * element_bytes(type.element_type)
+
+
+def largest_bytes(type: Attribute) -> int:
+    """The room that a tensor needs at most."""
+    assert isinstance(type, TensorType)
+    return math.prod(type.get_shape()) * element_bytes(type.element_type)
 
 
 def root_of(value: SSAValue) -> SSAValue:
@@ -71,6 +95,7 @@ class KernelInterface:
     read: list[int] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
     scratch: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     packs: dict[int, Pack] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,12 +104,20 @@ class KernelInterface:
             raise LoweringError(f"kernel {self.func.sym_name.data} has no role per argument")
         for position, role in enumerate(roles):
             assert isinstance(role, StringAttr)
-            kinds = {"out": self.written, "scratch": self.scratch}
+            kinds = {"out": self.written, "scratch": self.scratch, "size": self.sizes}
             kinds.get(role.data, self.read).append(position)
         for position, attributes in enumerate(self.func.arg_attrs or ()):
             pack = attributes.data.get("tilecast.pack")
             if isinstance(pack, Pack):
                 self.packs[position] = pack
+
+    def size_values(self) -> list[int]:
+        """What the size arguments are."""
+        texts = self.func.attributes.get("tilecast.sizes")
+        if not self.sizes:
+            return []
+        assert isinstance(texts, ArrayAttr)
+        return [Size.parse(text.data) for text in texts if isinstance(text, StringAttr)]
 
     def type_of(self, position: int) -> MemRefType[Attribute]:
         """The type of an argument."""
@@ -114,6 +147,12 @@ class Program:
             root = root_of(value)
             if isinstance(root.owner, LaunchOp):
                 self.output_of.setdefault(root, k)
+
+    def symbols(self) -> list[Symbol]:
+        """The sizes that a call has to give."""
+        values = [*self.main.body.block.args, *(r for op in self.ops for r in op.results)]
+        asked = [n for launch in self.launches for n in self.interface_of(launch).size_values()]
+        return symbols_of_program(values, asked)
 
     def interface_of(self, launch: LaunchOp) -> KernelInterface:
         """The kernel of a launch; LoweringError where they do not fit."""
@@ -145,7 +184,7 @@ class Program:
                     continue
                 keys.append(result)
                 last = last_use.get(result, step)
-                lifetimes.append(Lifetime(bytes_of(memref_of(result.type)), step, last))
+                lifetimes.append(Lifetime(largest_bytes(result.type), step, last))
             for position in interface.scratch:
                 keys.append((launch, position))
                 lifetimes.append(Lifetime(bytes_of(interface.type_of(position)), step, step))
@@ -162,10 +201,12 @@ class ProgramWriter:
         inputs = [memref_of(argument.type) for argument in program.main.body.block.args]
         outputs = [memref_of(value.type) for value in program.returned]
         arena = MemRefType(i8, [self.plan.bytes])
-        self.func = FuncOp("main", ([*inputs, *outputs, arena], []))
+        symbols = program.symbols()
+        given = sizes_type(symbols)
+        self.func = FuncOp("main", ([*inputs, *given, *outputs, arena], []))
         self.block: Block = self.func.body.block
         arguments = self.block.args
-        self.outputs = arguments[len(inputs) : -1]
+        self.outputs = arguments[len(inputs) + len(given) : -1]
         self.arena = arguments[-1]
         self.arena.name_hint = "arena"
         for k, output in enumerate(self.outputs):
@@ -176,9 +217,13 @@ class ProgramWriter:
             self.places[old] = new
         self.globals: dict[str, SSAValue] = {}
         self.packed: dict[tuple[str, Pack, MemRefType[Attribute]], str] = {}
-        roles = ["in"] * len(inputs) + ["out"] * len(outputs) + ["arena"]
+        roles = ["in"] * len(inputs + given) + ["out"] * len(outputs) + ["arena"]
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in roles])
         self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
+        self.sizes: ProgramSizes | None = None
+        if symbols:
+            self.func.attributes["tilecast.sizes"] = ArrayAttr(size_texts(symbols))
+            self.sizes = ProgramSizes(symbols, arguments[len(inputs)], self.add_op)
 
     def write(self) -> FuncOp:
         """The whole program."""
@@ -187,9 +232,18 @@ class ProgramWriter:
         for k, value in enumerate(self.program.returned):
             if self.program.output_of.get(root_of(value)) != k:
                 source = self.place_of(value)
-                self.block.add_op(memref.CopyOp(source, self.outputs[k]))
+                copy = memref.CopyOp(source, self.outputs[k])
+                if is_dynamic(value.type):
+                    copy.attributes["tilecast.elements"] = StringAttr(
+                        str(math.prod(shape_of(value)))
+                    )
+                self.block.add_op(copy)
         self.block.add_op(ReturnOp())
         return self.func
+
+    def add_op(self, op: Operation) -> SSAValue:
+        """Append an op with one result."""
+        return self.add(op, op.results[0])
 
     def write_launch(self, launch: LaunchOp) -> None:
         """The call of one kernel."""
@@ -206,8 +260,13 @@ class ProgramWriter:
         for position in interface.scratch:
             offset = self.offsets[launch, position]
             arguments[position] = self.arena_view(offset, interface.type_of(position))
+        for position, size in zip(interface.sizes, interface.size_values(), strict=True):
+            assert self.sizes is not None
+            arguments[position] = self.sizes.value(size)
         ordered = [arguments[position] for position in range(len(arguments))]
         for position, argument in enumerate(ordered):
+            if position in interface.sizes:
+                continue
             expected, found = interface.type_of(position), argument.type
             assert isinstance(found, MemRefType)
             same_element = expected.element_type == found.element_type
@@ -250,8 +309,13 @@ class ProgramWriter:
         """A piece of the arena."""
         constant = arith.ConstantOp(IntegerAttr(offset, IndexType()))
         self.block.add_op(constant)
-        view = memref.ViewOp(self.arena, constant.result, [], type)
+        sizes = [] if type.has_static_shape() else [self.whole_arena()]
+        view = memref.ViewOp(self.arena, constant.result, sizes, type)
         return self.add(view, view.result)
+
+    def whole_arena(self) -> SSAValue:
+        """An upper bound of the elements of any view: the program level does not check extents."""
+        return self.add_op(arith.ConstantOp.from_int_and_width(self.plan.bytes, IndexType()))
 
     def weight(self, symbol: str, type: MemRefType[Attribute]) -> SSAValue:
         """The array stored under a symbol; one op per symbol, ahead of all calls."""

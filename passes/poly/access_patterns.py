@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -19,6 +18,7 @@ from xdsl.ir.affine import (
 
 from ...dialects.poly import StatementOp, YieldOp
 from .affine_maps import row_major_strides
+from .array_shapes import largest_shape
 
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
 
@@ -44,9 +44,8 @@ def coefficient(expr: AffineExpr, dim: int) -> int | None:
 
 def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
     """Elements between the accesses of neighbouring iterations of `dim`; None if not constant."""
-    assert isinstance(array.type, MemRefType)
     total = 0
-    for expr, step in zip(access.results, row_major_strides(array.type.get_shape()), strict=True):
+    for expr, step in zip(access.results, row_major_strides(largest_shape(array)), strict=True):
         c = coefficient(expr, dim)
         if c is None:
             return None

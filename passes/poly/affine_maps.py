@@ -14,6 +14,9 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 
+from ...dialects.errors import SymbolicSizeError
+from ...dialects.sizes import Size, exact_quotient
+
 
 def linear(terms: Sequence[tuple[AffineExpr, int]]) -> AffineExpr:
     """Sum of expr * coefficient, without zeros and ones."""
@@ -30,6 +33,7 @@ def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
     """result index -> source index of a row-major reshape.
 
     Dims are matched in groups of equal product, so that splitting a dim stays affine.
+    SymbolicSizeError where the place of a split depends on a size that is not known.
     """
     results: list[AffineExpr] = []
     s = r = 0
@@ -41,11 +45,13 @@ def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
         if r_end < len(result):
             r_size, r_end = result[r_end], r_end + 1
         while s_size != r_size:
-            if s_size < r_size:
+            if _is_part(s_size, r_size):
                 s_size, s_end = s_size * source[s_end], s_end + 1
             else:
                 r_size, r_end = r_size * result[r_end], r_end + 1
         group = [(d, result[d]) for d in range(r, r_end) if result[d] != 1]
+        for d, _ in group[1:]:
+            _check_is_number(result[d])
         flat = linear(
             [
                 (AffineExpr.dimension(d), prod(n for _, n in group[k + 1 :]))
@@ -57,16 +63,32 @@ def reshape_map(source: Sequence[int], result: Sequence[int]) -> AffineMap:
             extent, outer = source[d], remaining
             remaining //= extent
             index = flat
+            _check_is_number(remaining)
             if extent == 1:
                 index = AffineExpr.constant(0)
             else:
                 if outer != s_size:
+                    _check_is_number(outer)
                     index = index % outer
                 if remaining != 1:
                     index = index // remaining
             results.append(index)
         s, r = s_end, r_end
     return AffineMap(len(result), 0, tuple(results))
+
+
+def _is_part(size: int, of: int) -> bool:
+    """Whether a group of dims with `size` elements has to grow to have as many as another."""
+    if not isinstance(size, Size) and not isinstance(of, Size):
+        return size < of
+    if exact_quotient(of, size) is None and exact_quotient(size, of) is None:
+        raise SymbolicSizeError(f"a reshape splits {size} and {of} elements at places unknown")
+    return exact_quotient(of, size) is not None
+
+
+def _check_is_number(size: int) -> None:
+    if isinstance(size, Size):
+        raise SymbolicSizeError(f"the place of an element in a reshape depends on {size}")
 
 
 def simplify(expr: AffineExpr) -> AffineExpr:

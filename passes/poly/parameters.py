@@ -116,6 +116,18 @@ def lower_bounds(scop: ScopOp) -> list[int]:
     return bounds
 
 
+def upper_bounds(scop: ScopOp) -> list[int | None]:
+    """The largest value of each parameter; None where there is no bound."""
+    context = context_of(scop)
+    bounds: list[int | None] = []
+    for k in range(len(scop.parameters)):
+        position = context.find_dim_by_name(isl.dim_type.param, f"s{k}")
+        box = context.from_params().move_dims(isl.dim_type.set, 0, isl.dim_type.param, position, 1)
+        top = box.dim_max_val(0)
+        bounds.append(top.to_python() if top.is_int() else None)
+    return bounds
+
+
 def can_grow(context: IslSet) -> bool:
     """Whether every parameter may be as large as one likes, for some values of the others."""
     count = context.dim(isl.dim_type.param)

@@ -39,11 +39,47 @@ def dims(rank: int) -> list[str]:
     return [f"i{d}" for d in range(rank)]
 
 
+class Extent(int):
+    """An extent that depends on sizes: `expr` over the parameters; as a number, its upper bound.
+
+    Multiples stay extents; all other arithmetic estimates, with the bound.
+    """
+
+    expr: AffineExpr
+
+    def __new__(cls, bound: int, expr: AffineExpr) -> Extent:
+        extent = super().__new__(cls, bound)
+        extent.expr = expr
+        return extent
+
+    def __mul__(self, other: int) -> int:
+        if isinstance(other, Extent):
+            return int(self) * int(other)
+        return Extent(int(self) * other, self.expr * other)
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return expr_text(self.expr)
+
+
+def depends_on_sizes(extents: Sequence[int]) -> bool:
+    """Whether some extent is an `Extent`."""
+    return any(isinstance(n, Extent) for n in extents)
+
+
 def box_text(extents: Sequence[int | str]) -> str:
     """The domain text of the box 0 <= i_d < extents[d]."""
     names = dims(len(extents))
-    bounds = " and ".join(f"0 <= {i} < {n}" for i, n in zip(names, extents, strict=True))
-    return f"{{ [{', '.join(names)}] : {bounds} }}" if extents else "{ [] }"
+    bounds = " and ".join(f"0 <= {i} < {n!s}" for i, n in zip(names, extents, strict=True))
+    return f"{declared(bounds)}{{ [{', '.join(names)}] : {bounds} }}" if extents else "{ [] }"
+
+
+def box_like(extents: Sequence[int], domain: str) -> str:
+    """The text of a box for the sizes for which the domain text `domain` is not empty."""
+    if not depends_on_sizes(extents):
+        return box_text(extents)
+    return domain_text(isl.Set(box_text(extents)).intersect_params(isl.Set(domain).params()))
 
 
 def domain_text(domain: IslSet) -> str:
@@ -70,18 +106,55 @@ def at_sizes(domain: IslSet, sizes: Sequence[int]) -> IslSet:
 
 
 def box_extents(domain: IslSet | str) -> tuple[int, ...] | None:
-    """Extents of a domain that is a box at the origin; None for any other domain."""
+    """Extents of a domain that is a box at the origin, an `Extent` where one depends on bounded
+    sizes; None for any other domain."""
     domain = isl.Set(domain) if isinstance(domain, str) else domain.reset_tuple_id()
     rank = domain.dim(isl.dim_type.set)
+    has_sizes = domain.dim(isl.dim_type.param) > 0
     extents = []
     for d in range(rank):
         top = domain.dim_max_val(d)
         if not top.is_int():
             return None
-        extents.append(top.to_python() + 1)
-    if not domain.is_equal(isl.Set(box_text(extents))):
+        extent = top.to_python() + 1
+        if has_sizes:
+            expr = _affine_expr(domain.dim_max(d))
+            if expr is None:
+                return None
+            varies = not isinstance(expr, AffineConstantExpr)
+            extent = Extent(extent, _plus_one(expr)) if varies else extent
+        extents.append(extent)
+    if not domain.is_equal(isl.Set(box_text(extents)).intersect_params(domain.params())):
         return None
     return tuple(extents)
+
+
+def _affine_expr(value: PwAff) -> AffineExpr | None:
+    """A piecewise expression over parameters as an affine one; None where it has pieces."""
+    pieces: list[Any] = []
+    value.foreach_piece(lambda _, aff: pieces.append(aff))
+    if len(pieces) != 1 or pieces[0].dim(isl.dim_type.div):
+        return None
+    (aff,) = pieces
+    total: AffineExpr = AffineExpr.constant(aff.get_constant_val().to_python())
+    for k in range(aff.dim(isl.dim_type.param)):
+        factor = aff.get_coefficient_val(isl.dim_type.param, k).to_python()
+        if factor:
+            symbol = AffineExpr.symbol(int(aff.get_dim_name(isl.dim_type.param, k)[1:]))
+            term = symbol if factor == 1 else symbol * factor
+            is_zero = isinstance(total, AffineConstantExpr) and total.value == 0
+            total = term if is_zero else term + total
+    return total
+
+
+def _plus_one(expr: AffineExpr) -> AffineExpr:
+    match expr:
+        case AffineBinaryOpExpr(
+            kind=AffineBinaryOpKind.Add, lhs=rest, rhs=AffineConstantExpr(value=value)
+        ):
+            return rest if value == -1 else rest + (value + 1)
+        case _:
+            return expr + 1
 
 
 def expr_text(expr: AffineExpr) -> str:

@@ -11,7 +11,7 @@ const @name@_tensor @name@_inputs[@input_slots@] = {
 
 const @name@_tensor @name@_outputs[@output_slots@] = {
 @output_table@};
-
+@size_definitions@
 /* A bit of CPUID, and the bits of XCR0 without which the system does not keep its registers. */
 typedef struct {
   unsigned leaf;
@@ -95,8 +95,8 @@ int @name@_init_level(@name@_context *ctx, const char *weights_path, const char 
   return code;
 }
 
-int @name@_run(const @name@_context *ctx, const void *const inputs[], void *const outputs[]) {
-  size_t i;
+int @name@_run(const @name@_context *ctx, @size_parameter@const void *const inputs[], void *const outputs[]) {
+  size_t i;@size_checks@
   if (ctx == NULL || ctx->arena == NULL) return @NAME@_ERROR_ARGUMENT;
   if (@NAME@_NUM_INPUTS > 0 && inputs == NULL) return @NAME@_ERROR_ARGUMENT;
   if (@NAME@_NUM_OUTPUTS > 0 && outputs == NULL) return @NAME@_ERROR_ARGUMENT;
@@ -104,7 +104,7 @@ int @name@_run(const @name@_context *ctx, const void *const inputs[], void *cons
     if (inputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
   for (i = 0; i != @NAME@_NUM_OUTPUTS; i++)
     if (outputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
-  PROGRAMS[ctx->program].run(inputs, outputs, ctx->arguments, ctx->arena);
+  PROGRAMS[ctx->program].run(@given_inputs@, outputs, ctx->arguments, ctx->arena);
   return @NAME@_OK;
 }
 
@@ -127,7 +127,7 @@ const char *@name@_error(int code) {
     case @NAME@_ERROR_MEMORY: return "out of memory";
     case @NAME@_ERROR_FILE: return "the weights file cannot be opened or read";
     case @NAME@_ERROR_WEIGHTS: return "the weights file does not belong to this model";
-    case @NAME@_ERROR_CPU: return "this CPU lacks instructions that the code needs, or no code has that name";
+    case @NAME@_ERROR_CPU: return "this CPU lacks instructions that the code needs, or no code has that name";@size_error_text@
     default: return "unknown error code";
   }
 }

@@ -22,7 +22,7 @@ typedef struct {
 
 static const tolerance TOLERANCES[@output_slots@] = {
 @tolerance_table@};
-
+@check_sizes@
 static void *read_file(const char *directory, const char *kind, size_t index, size_t bytes) {
   char path[4096];
   FILE *stream;
@@ -166,32 +166,33 @@ static long check_level(const char *directory, const char *level, const void *co
   }
   for (run = 0; run < 2; run++) {
     for (i = 0; i != @NAME@_NUM_OUTPUTS; i++) {
-      size_t bytes = @name@_outputs[i].bytes;
+      const @name@_tensor t = @output_of@;
+      size_t bytes = t.bytes;
       outputs[run][i] = malloc(bytes + GUARD_BYTES);
       if (outputs[run][i] == NULL) return NOT_RUN;
       memset(outputs[run][i], POISON[run], bytes);
       memset((unsigned char *)outputs[run][i] + bytes, GUARD_VALUE, GUARD_BYTES);
     }
     for (i = 0; i != @NAME@_ARENA_BYTES; i++) ctx.arena[i] = (unsigned char)POISON[run];
-    code = @name@_run(&ctx, inputs, outputs[run]);
+    code = @name@_run(&ctx, @size_argument@inputs, outputs[run]);
     if (code != @NAME@_OK) {
       fprintf(stderr, "check: %s\n", @name@_error(code));
       return NOT_RUN;
     }
   }
   for (i = 0; i != @NAME@_NUM_OUTPUTS; i++) {
-    const @name@_tensor *t = &@name@_outputs[i];
-    reference = (unsigned char *)read_file(directory, "output", i, t->bytes);
+    const @name@_tensor t = @output_of@;
+    reference = (unsigned char *)read_file(directory, "output", i, t.bytes);
     if (reference == NULL) return NOT_RUN;
-    bad += compare(t, TOLERANCES[i], (const unsigned char *)outputs[0][i], reference);
+    bad += compare(&t, TOLERANCES[i], (const unsigned char *)outputs[0][i], reference);
     free(reference);
-    if (memcmp(outputs[0][i], outputs[1][i], t->bytes) != 0) {
-      printf("  %s: two runs on the same inputs differ\n", t->name);
+    if (memcmp(outputs[0][i], outputs[1][i], t.bytes) != 0) {
+      printf("  %s: two runs on the same inputs differ\n", t.name);
       bad++;
     }
     for (run = 0; run < 2; run++) {
-      if (!guard_is_intact((const unsigned char *)outputs[run][i], t->bytes)) {
-        printf("  %s: written beyond its end\n", t->name);
+      if (!guard_is_intact((const unsigned char *)outputs[run][i], t.bytes)) {
+        printf("  %s: written beyond its end\n", t.name);
         bad++;
       }
       free(outputs[run][i]);
@@ -234,7 +235,8 @@ int main(int argc, char **argv) {
   int status = 0;
 
   for (i = 0; i != @NAME@_NUM_INPUTS; i++) {
-    inputs[i] = read_file(directory, "input", i, @name@_inputs[i].bytes);
+    const @name@_tensor t = @input_of@;
+    inputs[i] = read_file(directory, "input", i, t.bytes);
     if (inputs[i] == NULL) status = 2;
   }
   if (status == 0) status = check_levels(directory, getenv("TILECAST_LEVEL"), inputs);

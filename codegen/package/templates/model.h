@@ -4,9 +4,9 @@
 
      @name@_context ctx;
      if (@name@_init(&ctx, "weights.safetensors") != @NAME@_OK) ...;
-     const void *inputs[] = {...};    one pointer per entry of @name@_inputs, row-major data
+@size_use@     const void *inputs[] = {...};    one pointer per entry of @name@_inputs, row-major data
      void *outputs[] = {...};         one pointer per entry of @name@_outputs, caller's buffers
-     @name@_run(&ctx, inputs, outputs);
+     @name@_run(&ctx, @size_argument@inputs, outputs);
      @name@_free(&ctx);
 
    A context may be used by one thread at a time; give each thread a context of its own.
@@ -37,7 +37,7 @@ enum {
   @NAME@_ERROR_MEMORY = 2,   /* out of memory */
   @NAME@_ERROR_FILE = 3,     /* the weights file cannot be opened or read */
   @NAME@_ERROR_WEIGHTS = 4,  /* the weights file does not belong to this model */
-  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code needs */@device_errors@
+  @NAME@_ERROR_CPU = 5       /* this CPU lacks instructions that the code needs */@device_errors@@size_error@
 };
 
 /* Element types. BOOL is one byte, 0 or 1; F16 and BF16 are two-byte patterns. */
@@ -66,7 +66,7 @@ typedef struct {
 
 extern const @name@_tensor @name@_inputs[@input_slots@];
 extern const @name@_tensor @name@_outputs[@output_slots@];
-
+@size_declarations@
 /* State between calls. The fields are private. */
 typedef struct {
   const void *weights[@weight_slots@];
@@ -92,7 +92,7 @@ const char *@name@_level(size_t index);
 
 /* Run the model. Inputs are only read; every output is written completely. Outputs must not overlap
    inputs or each other. Pointers need the alignment of their element type only. */
-int @name@_run(const @name@_context *ctx, const void *const inputs[], void *const outputs[]);
+int @name@_run(const @name@_context *ctx, @size_parameter@const void *const inputs[], void *const outputs[]);
 
 @device_functions@
 /* Give back what `ctx` holds. Safe on a context that is freed already. */

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from xdsl.builder import Builder
 from xdsl.dialects.arith import ConstantOp
-from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IntegerAttr, TensorType
+from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, IntegerAttr
 from xdsl.dialects.linalg.attrs import IteratorType, IteratorTypeAttr
 from xdsl.dialects.linalg.ops import FillOp, GenericOp, YieldOp
 from xdsl.dialects.tensor import EmptyOp
@@ -25,6 +25,7 @@ from ....dialects.graph import (
     ViewOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from .scalar_builder import Number, ScalarBuilder, computed_in, number_attribute
 
@@ -83,7 +84,7 @@ class KernelBuilder:
 
     def empty(self, shape: Sequence[int], element: Attribute) -> SSAValue:
         """A tensor with unspecified elements."""
-        return self.insert(EmptyOp([], TensorType(element, shape)))
+        return self.insert(EmptyOp([], tensor_of(element, shape)))
 
     def filled(self, number: Number, shape: Sequence[int], element: Attribute) -> SSAValue:
         """A tensor with every element equal to `number`."""
@@ -93,13 +94,13 @@ class KernelBuilder:
     def view(self, source: SSAValue, shape: Sequence[int], exprs: Sequence[AffineExpr]) -> SSAValue:
         """graph.view of `source` with the source index `exprs` per result index."""
         map = AffineMapAttr(AffineMap(len(shape), 0, tuple(exprs)))
-        return self.insert(ViewOp(source, map, TensorType(element_of(source), shape)))
+        return self.insert(ViewOp(source, map, tensor_of(element_of(source), shape)))
 
     def reshape(self, source: SSAValue, shape: Sequence[int]) -> SSAValue:
         """graph.reshape of `source`; `source` itself where the shape is the same."""
         if tuple(shape) == shape_of(source):
             return source
-        type: Tensor = TensorType(element_of(source), shape)
+        type: Tensor = tensor_of(element_of(source), shape)
         return self.insert(ReshapeOp(source, type))
 
     def generic(

@@ -7,7 +7,16 @@ from xdsl.dialects.builtin import AnyFloat, IntegerType
 from xdsl.ir import Attribute, SSAValue
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import CastOp, FullOp, IotaOp, PointwiseOp, element_of, shape_of
+from ....dialects.graph import (
+    CastOp,
+    FullOp,
+    IotaOp,
+    PointwiseOp,
+    SizeIndexOp,
+    SizeOp,
+    element_of,
+    shape_of,
+)
 from .kernel_builder import KernelBuilder, uniform_number
 from .rule import converts
 from .scalar_builder import ScalarBuilder, computed_in, is_truth
@@ -63,6 +72,13 @@ def convert_full(op: FullOp, b: KernelBuilder) -> SSAValue:
     return b.map([], shape_of(op.result), element, lambda s: s.constant(number, element))
 
 
+@converts(SizeOp)
+def convert_size(op: SizeOp, b: KernelBuilder) -> SSAValue:
+    """out[] = the size."""
+    element = element_of(op.result)
+    return b.map([], (), element, lambda s: s.from_index(s.insert(SizeIndexOp(op.value)), element))
+
+
 @converts(IotaOp)
 def convert_iota(op: IotaOp, b: KernelBuilder) -> SSAValue:
     """out[i] = start + step * i."""
@@ -70,6 +86,8 @@ def convert_iota(op: IotaOp, b: KernelBuilder) -> SSAValue:
 
     def body(s: ScalarBuilder) -> SSAValue:
         number = s.from_index(s.iteration(0), computed_in(element))
-        return s.add(s.mul(number, s.like(op.step.data, number)), s.like(op.start.data, number))
+        if op.step.data != 1:
+            number = s.mul(number, s.like(op.step.data, number))
+        return number if op.start.data == 0 else s.add(number, s.like(op.start.data, number))
 
     return b.map([], shape_of(op.result), element, body)

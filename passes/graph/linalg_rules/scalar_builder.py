@@ -20,7 +20,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.type import get_element_type_or_self
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import element_of
+from ....dialects.graph import SizeIndexOp, element_of
+from ....dialects.sizes import Size
 
 Number = float | int | bool
 
@@ -88,7 +89,9 @@ class ScalarBuilder:
         return self._constants[key]
 
     def like(self, value: Number, scalar: SSAValue) -> SSAValue:
-        """`value` as a constant of the type of `scalar`."""
+        """`value`, a number or a size of the call, in the type of `scalar`."""
+        if isinstance(value, Size):
+            return self.from_index(self.insert(SizeIndexOp(value)), scalar.type)
         return self.constant(value, scalar.type)
 
     def widen(self, a: SSAValue) -> SSAValue:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 
-from ....dialects.graph import ConvOp, PadOp, PoolOp, element_of, shape_of
+from ....dialects.graph import ConvOp, PadOp, PoolOp, element_of, shape_of, tensor_of
 from ....dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp, BlockedWindowOp
 from .kernel_builder import KernelBuilder, dims_map
 from .reduction import accumulator
@@ -29,7 +29,7 @@ def padded(
     value: Attribute = (
         FloatAttr(float(number), f64) if is_float(element) else IntegerAttr(int(number), i64)
     )
-    return b.insert(PadOp(source, low, high, value, TensorType(element, extents)))
+    return b.insert(PadOp(source, low, high, value, tensor_of(element, extents)))
 
 
 def window_exprs(

@@ -34,12 +34,12 @@ from ....dialects.schedule import (
 )
 from ..access_patterns import reduction_dims, stride
 from ..affine_maps import plain_dim
+from ..array_shapes import shape_of
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
 from ..primitives import original_tree
 from ..rewrites import apply_rewrite
 from ..sets import isl
-from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
 from .contraction import ContractionNest, axes_of
 from .dense import first_legal, tiling_for

@@ -16,9 +16,9 @@ from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
 from ..access_patterns import stride
+from ..array_shapes import shape_of
 from ..dependences.vector_legality import check_vector_loops
 from ..primitives.tree_edits import nested
-from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
 from .nest import ScheduledScop, perfect_nest
 

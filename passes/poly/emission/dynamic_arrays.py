@@ -21,7 +21,7 @@ from xdsl.ir.affine import (
 
 from ....dialects.errors import LoweringError
 from ....dialects.poly import ScopOp, extents_of, has_dynamic_shape
-from ..parameters import lower_bounds
+from ..parameters import lower_bounds, upper_bounds
 from .index_expr import Atom, IndexBuilder, Linear
 
 LARGEST_SIZE = 2**31 - 1  # index lanes of vectors have 32 bits
@@ -37,10 +37,10 @@ def loops_type(array: SSAValue) -> Attribute:
 
 def size_atoms(scop: ScopOp, values: Sequence[SSAValue]) -> dict[str, Linear]:
     """What s0, s1, ... are: the arguments `values`, with the ranges that the context gives."""
-    lows = lower_bounds(scop)
+    bounds = zip(lower_bounds(scop), upper_bounds(scop), values, strict=True)
     return {
-        f"s{k}": Linear(0, ((Atom(f"s{k}", low, LARGEST_SIZE, value), 1),))
-        for k, (low, value) in enumerate(zip(lows, values, strict=True))
+        f"s{k}": Linear(0, ((Atom(f"s{k}", low, high or LARGEST_SIZE, value), 1),))
+        for k, (low, high, value) in enumerate(bounds)
     }
 
 

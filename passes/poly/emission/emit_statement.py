@@ -171,6 +171,8 @@ class StatementEmitter:
         """A load at computed indices: known linear ones keep their form, others are opaque."""
         array = mapping.get(op.memref, op.memref)
         indices = [mapping[i] for i in op.indices]
+        if array in self.index.strides:
+            return self._indirect_flat_load(array, indices)
         if not any(isinstance(i.type, VectorType) for i in indices):
             return self.index.add(memref.LoadOp.get(array, indices))
         *outer, last = indices
@@ -197,6 +199,42 @@ class StatementEmitter:
         return self.index.add(
             GatherOp(array, origin, offsets, self._all_lanes(), self._zeros(element))
         )
+
+    def _indirect_flat_load(self, array: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:
+        """A load at computed indices of an array whose strides are known at run time only.
+
+        Uniform indices give the origin; the last one may be as wide as a vector of neighbours.
+        """
+        strides = self.index.strides[array]
+        zero = self.index.constant(0)
+        origin = zero
+        spread: SSAValue | None = None
+        neighbours: Linear | None = None
+        for k, (value, stride) in enumerate(zip(indices, strides, strict=True)):
+            known = self.linear.get(value)
+            if k == len(indices) - 1 and known is not None and known.lane_stride == 1:
+                neighbours, value = known, self.index.materialize(known.uniform_part())
+            if isinstance(value.type, VectorType):
+                term = self.index.add(arith.MuliOp(value, self.index.splat(stride)))
+                spread = term if spread is None else self.index.add(arith.AddiOp(spread, term))
+            else:
+                term = self.index.add(arith.MuliOp(value, stride))
+                origin = self.index.add(arith.AddiOp(origin, term))
+        element = element_type(array)
+        if spread is not None and neighbours is not None:
+            lanes = self.index.vector(neighbours.varying_part())
+            spread = self.index.add(arith.AddiOp(spread, lanes))
+        if spread is not None:
+            return self.index.add(
+                GatherOp(array, [origin], spread, self._all_lanes(), self._zeros(element))
+            )
+        if neighbours is None:
+            return self.index.add(memref.LoadOp.get(array, [origin]))
+        if self.mask is None:
+            type = VectorType(element, [self.lanes])
+            return self.index.add(vector.LoadOp(array, [origin], type))
+        zeros = self._zeros(element)
+        return self.index.add(vector.MaskedLoadOp(array, [origin], self.mask, zeros))
 
     def _apply(self, op: Operation, operands: list[SSAValue]) -> Operation:
         """`op` on `operands`, widened to vectors where one of them is a vector."""

@@ -104,6 +104,8 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
         shapes = [AffineMapAttr(AffineMap(0, len(sizes), extents_of(a))) for a in (*args, *scratch)]
         func.attributes["tilecast.extents"] = ArrayAttr([*(UnitAttr() for _ in sizes), *shapes])
         func.attributes["tilecast.context"] = StringAttr(str(context_of(scop)))
+    if scop.sizes is not None:
+        func.attributes["tilecast.sizes"] = scop.sizes
     packs: Sequence[Attribute] = scop.packs.data if scop.packs is not None else ()
     if any(isinstance(p, PackAttr) for p in packs):
         func.properties["arg_attrs"] = ArrayAttr(

@@ -55,11 +55,14 @@ def common_path(tree: Node, statements: set[str]) -> list[Band]:
 def greatest_value(band: Band, domains: dict[str, IslSet]) -> int | None:
     """The greatest value that `band` has for any instance of its statements; 0 for none, None where
     that depends on sizes."""
-    values = [
-        dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
-        for name, expr in band.exprs
-        if not (domain := domains[name]).is_empty()
-    ]
-    if not all(value.is_int() for value in values):
-        return None
-    return max((value.to_python() for value in values), default=0)
+    greatest = 0
+    for name, expr in band.exprs:
+        domain = domains[name]
+        if domain.is_empty():
+            continue
+        values = isl.Map.from_pw_aff(dim_aff(name, domain.dim(isl.dim_type.set), expr))
+        top = values.intersect_domain(domain).range().dim_max(0)
+        if not top.is_cst():
+            return None
+        greatest = max(greatest, top.max_val().to_python())
+    return greatest

@@ -27,18 +27,39 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import (
+    AffineExpr,
+    AffineMap,
+)
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import CatOp, PadOp, ReshapeOp, ScanOp, ViewOp
+from ....dialects.graph import (
+    CatOp,
+    PadOp,
+    ReshapeOp,
+    ScanOp,
+    SizeIndexOp,
+    ViewOp,
+    extents_of_type,
+    shape_of,
+)
 from ....dialects.graph_opaque import OpaqueOp
-from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
+from ....dialects.poly import (
+    ArrayOp,
+    IndexOp,
+    ScopOp,
+    StatementOp,
+    YieldOp,
+    symbols_in,
+)
+from ....dialects.sizes import upper_bound
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 from ..affine_maps import compose, plain_dim, reshape_map
 from ..combiners import COMBINERS
-from ..sets import box_text
+from ..size_parameters import SizeParameters
+from .scop_sizes import argument_type, declare_parameters, size_value, sizes_in
 
 
 def _log_add_exp(s: ScalarBuilder, total: SSAValue, x: SSAValue) -> SSAValue:
@@ -62,7 +83,7 @@ SCAN_FUNCTIONS = {
 
 
 def memref_of(type: Attribute) -> MemRefType[Attribute]:
-    """The row-major memref that stores a tensor."""
+    """The row-major memref that stores a tensor, of the largest size that it can have."""
     assert isinstance(type, TensorType)
     return MemRefType(type.element_type, type.get_shape())
 
@@ -80,14 +101,17 @@ class ScopBuilder:
     """Collects arrays and statements of one kernel."""
 
     block: Block
+    parameters: SizeParameters
     sources: dict[SSAValue, Source] = field(default_factory=dict)
     fills: dict[SSAValue, SSAValue] = field(default_factory=dict)
+    shapes: dict[SSAValue, tuple[int, ...]] = field(default_factory=dict)
     serial: int = 0
 
-    def array(self, type: MemRefType[Attribute]) -> SSAValue:
-        """A new temporary array."""
-        op = ArrayOp(type, f"t{self.serial}")
+    def array(self, type: Attribute) -> SSAValue:
+        """A new temporary array for a tensor type."""
+        op = ArrayOp(memref_of(type), f"t{self.serial}")
         self.block.add_op(op)
+        self.shapes[op.result] = extents_of_type(type)
         return op.result
 
     def statement(
@@ -103,7 +127,7 @@ class ScopBuilder:
         self.block.add_op(
             StatementOp(
                 f"S{self.serial}",
-                box_text(extents),
+                self.parameters.box(extents),
                 target,
                 write,
                 [r.array for r in reads],
@@ -137,6 +161,11 @@ class ScopBuilder:
         body.add_op(YieldOp(body.args[0]))
         self.statement(extents, target, write, [source], Region(body))
 
+    def map(self, rank: int, exprs: Sequence[AffineExpr]) -> AffineMap:
+        """An access whose expressions may use the parameters."""
+        symbols = any(symbols_in(expr) for expr in exprs)
+        return AffineMap(rank, len(self.parameters.numbers) if symbols else 0, tuple(exprs))
+
     def read(self, value: SSAValue) -> Source:
         """Where `value` is stored, or LoweringError."""
         if value not in self.sources:
@@ -150,17 +179,12 @@ def _is_identity(map: AffineMap) -> bool:
     )
 
 
-def _shape(value: SSAValue) -> tuple[int, ...]:
-    assert isinstance(value.type, TensorType)
-    return value.type.get_shape()
-
-
 def _extents(op: linalg.GenericOp) -> tuple[int, ...]:
     """Loop extents, read off operand dims that are indexed by a plain loop dim."""
     maps = [m.data for m in op.indexing_maps]
     extents: list[int | None] = [None] * maps[0].num_dims
     for value, map in zip((*op.inputs, *op.outputs), maps, strict=True):
-        for size, expr in zip(_shape(value), map.results, strict=True):
+        for size, expr in zip(shape_of(value), map.results, strict=True):
             dim = plain_dim(expr)
             if dim is not None:
                 extents[dim] = size
@@ -201,6 +225,8 @@ def _clone_body(
             index = IndexOp(inner.dim.value.data)
             new.add_op(index)
             mapping[inner.result] = index.result
+        elif isinstance(inner, SizeIndexOp):
+            mapping[inner.result] = size_value(builder.parameters.expr(inner.value), new)
         elif isinstance(inner, tensor.ExtractOp):
             source = builder.read(inner.tensor)
             if not _is_identity(source.map):
@@ -241,7 +267,7 @@ def _extract_generic(builder: ScopBuilder, op: linalg.GenericOp) -> None:
     inputs = len(op.inputs)
     for out, result in enumerate(op.res):
         write = maps[inputs + out]
-        target = builder.array(memref_of(result.type))
+        target = builder.array(result.type)
         reduced = len(write.used_dims()) < len(extents)
         init = op.outputs[out]
         block = op.body.block
@@ -256,7 +282,7 @@ def _extract_generic(builder: ScopBuilder, op: linalg.GenericOp) -> None:
             owner = builder.fills[init].owner
             assert isinstance(owner, arith.ConstantOp)
             assert isinstance(owner.value, FloatAttr | IntegerAttr)
-            builder.constant(target, _shape(result), owner.value)
+            builder.constant(target, shape_of(result), owner.value)
         else:
             kind = None
         kept = [k for k in range(inputs) if block.args[k].uses]
@@ -270,25 +296,25 @@ def _extract_generic(builder: ScopBuilder, op: linalg.GenericOp) -> None:
             order = [inputs + out, *kept]
         body = _clone_body(builder, op, order, out)
         builder.statement(extents, target, write, reads, body, kind)
-        builder.sources[result] = Source(target, AffineMap.identity(len(_shape(result))))
+        builder.sources[result] = Source(target, AffineMap.identity(len(shape_of(result))))
 
 
 def _extract_cat(builder: ScopBuilder, op: CatOp) -> None:
-    target = builder.array(memref_of(op.result.type))
+    target = builder.array(op.result.type)
     offset = 0
     for operand in op.operands_:
-        shape = _shape(operand)
+        shape = shape_of(operand)
         dims: list[AffineExpr] = [AffineExpr.dimension(d) for d in range(len(shape))]
         if offset:
-            dims[op.dim.data] = dims[op.dim.data] + offset
-        builder.copy(target, shape, AffineMap(len(shape), 0, tuple(dims)), builder.read(operand))
+            dims[op.dim.data] = dims[op.dim.data] + builder.parameters.expr(offset)
+        builder.copy(target, shape, builder.map(len(shape), dims), builder.read(operand))
         offset += shape[op.dim.data]
-    builder.sources[op.result] = Source(target, AffineMap.identity(len(_shape(op.result))))
+    builder.sources[op.result] = Source(target, AffineMap.identity(len(shape_of(op.result))))
 
 
 def _extract_pad(builder: ScopBuilder, op: PadOp) -> None:
-    target = builder.array(memref_of(op.result.type))
-    shape = _shape(op.source)
+    target = builder.array(op.result.type)
+    shape = shape_of(op.source)
     element = cast(TensorType[Attribute], op.result.type).element_type
     value: FloatAttr | IntegerAttr
     if isinstance(element, AnyFloat):
@@ -311,26 +337,31 @@ def _fill_border(
     builder: ScopBuilder, target: SSAValue, op: PadOp, value: FloatAttr | IntegerAttr
 ) -> None:
     """What `op` adds around its source, as boxes: both sides of a dim between those before it."""
-    box = [(0, n) for n in _shape(op.result)]
+    box = [(0, n) for n in shape_of(op.result)]
     for p, (low, high) in enumerate(zip(op.low, op.high, strict=True)):
-        n = _shape(op.source)[p]
+        n = shape_of(op.source)[p]
         for first, count in ((0, low.data), (low.data + n, high.data)):
             if count:
                 side = [*box[:p], (first, count), *box[p + 1 :]]
                 dims = [AffineExpr.dimension(k) for k in range(len(side))]
-                exprs = (d + at if at else d for d, (at, _) in zip(dims, side, strict=True))
-                write = AffineMap(len(side), 0, tuple(exprs))
+                exprs = [
+                    d + builder.parameters.expr(at) if at else d
+                    for d, (at, _) in zip(dims, side, strict=True)
+                ]
+                write = builder.map(len(side), exprs)
                 builder.constant(target, [extent for _, extent in side], value, write)
         box[p] = (low.data, n)
 
 
 def _extract_scan(builder: ScopBuilder, op: ScanOp) -> None:
     """out[0] = x[0]; out[i + 1] = out[i] (+) x[i + 1] along the scanned dim."""
-    target = builder.array(memref_of(op.result.type))
+    target = builder.array(op.result.type)
     source = builder.read(op.source)
-    shape, dim = list(_shape(op.result)), op.dim.data
+    shape, dim = list(shape_of(op.result)), op.dim.data
+    start = min(upper_bound(shape[dim]), 1)  # sizes of a call are at least 1
+    rest = shape[dim] - 1 if start else 0
     identity = AffineMap.identity(len(shape))
-    builder.copy(target, [*shape[:dim], min(shape[dim], 1), *shape[dim + 1 :]], identity, source)
+    builder.copy(target, [*shape[:dim], start, *shape[dim + 1 :]], identity, source)
     shifted = list(identity.results)
     shifted[dim] = shifted[dim] + 1
     after = AffineMap(len(shape), 0, tuple(shifted))
@@ -339,7 +370,7 @@ def _extract_scan(builder: ScopBuilder, op: ScanOp) -> None:
     scalars = ScalarBuilder(Builder(InsertPoint.at_end(body)))
     scalars.finish(YieldOp(SCAN_FUNCTIONS[op.fn.data](scalars, *body.args)))
     builder.statement(
-        [*shape[:dim], max(shape[dim] - 1, 0), *shape[dim + 1 :]],
+        [*shape[:dim], rest, *shape[dim + 1 :]],
         target,
         after,
         [Source(target, identity), Source(source.array, compose(source.map, after))],
@@ -359,7 +390,7 @@ def _extract_op(builder: ScopBuilder, op: Operation) -> None:
             builder.sources[op.result] = Source(source.array, compose(source.map, op.map.data))
         case ReshapeOp():
             source = builder.read(op.source)
-            map = reshape_map(_shape(op.source), _shape(op.result))
+            map = reshape_map(shape_of(op.source), shape_of(op.result))
             builder.sources[op.result] = Source(source.array, compose(source.map, map))
         case CatOp():
             _extract_cat(builder, op)
@@ -386,7 +417,7 @@ def _store_results(
         writers = _writers(builder.block, source.array)
         in_place = (
             isinstance(source.array.owner, ArrayOp)
-            and source.array.type == out.type
+            and builder.shapes.get(source.array) == shape_of(result)
             and _is_identity(source.map)
             and all(s.reduction is None for s in writers)
         )
@@ -399,7 +430,7 @@ def _store_results(
                 if other.array is array.result:
                     other.array = out
         else:
-            extents = _shape(result)
+            extents = shape_of(result)
             builder.copy(out, extents, AffineMap.identity(len(extents)), source)
 
 
@@ -407,15 +438,15 @@ def extract_scop(func: FuncOp) -> ScopOp:
     """The scop of a linalg kernel; raises LoweringError where an op has no rule."""
     terminator = func.body.block.last_op
     assert isinstance(terminator, ReturnOp)
-    inputs = [memref_of(a.type) for a in func.body.block.args]
-    outputs = [memref_of(v.type) for v in terminator.operands]
+    inputs = [argument_type(a.type) for a in func.body.block.args]
+    outputs = [argument_type(v.type) for v in terminator.operands]
     block = Block(arg_types=[*inputs, *outputs])
-    builder = ScopBuilder(block)
+    builder = ScopBuilder(block, SizeParameters(sizes_in(func)))
     roles = []
     attributes = func.arg_attrs.data if func.arg_attrs is not None else [None] * len(inputs)
     for k, arg in enumerate(func.body.block.args):
         block.args[k].name_hint = arg.name_hint or f"a{k}"
-        rank = len(_shape(arg))
+        rank = len(shape_of(arg))
         builder.sources[arg] = Source(block.args[k], AffineMap.identity(rank))
         entry = attributes[k]
         is_weight = entry is not None and "tilecast.weight" in entry.data
@@ -428,6 +459,9 @@ def extract_scop(func: FuncOp) -> ScopOp:
     _store_results(builder, terminator.operands, block.args[len(inputs) :])
     scop = ScopOp(func.sym_name.data, roles, Region(block))
     scop.properties["packs"] = ArrayAttr([UnitAttr()] * len(roles))
+    if builder.parameters.numbers:
+        values = [*func.body.block.args, *terminator.operands]
+        declare_parameters(scop, builder.parameters, [shape_of(value) for value in values])
     return scop
 
 

@@ -17,9 +17,10 @@ from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp
 from ....dialects.schedule import Expand
 from ..affine_maps import plain_dim
+from ..array_shapes import shape_of
 from ..dependences.dependences import array_names
 from ..sets import domain_set
-from ..simplification.collapse_dims import is_indirect, shape_of
+from ..simplification.collapse_dims import is_indirect
 from .find import refuse
 from .webs import Access, Web, webs_of
 

@@ -15,6 +15,7 @@ from xdsl.ir.affine import AffineMap
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Pack
+from ..array_shapes import shape_of
 from ..dependences.dependences import (
     accesses_of,
     array_names,
@@ -25,7 +26,7 @@ from ..dependences.dependences import (
 from ..positions import insert_beside
 from ..rules.pack_operands import panel_access, set_read
 from ..sets import IslSet, access_map, domain_set, domain_text, isl
-from ..simplification.collapse_dims import is_indirect, shape_of
+from ..simplification.collapse_dims import is_indirect
 from .accumulate import copy_statement
 from .find import check_name_is_free, find_statement, refuse
 

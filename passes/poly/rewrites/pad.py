@@ -16,8 +16,8 @@ from xdsl.ir import SSAValue
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Pad
 from ..affine_maps import plain_dim
+from ..array_shapes import set_shape, shape_of
 from ..sets import IslSet, access_map, box_text, dims, domain_text, isl
-from ..simplification.collapse_dims import set_shape, shape_of
 from .expand import find_temporary
 from .find import refuse
 

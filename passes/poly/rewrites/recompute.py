@@ -20,10 +20,11 @@ from xdsl.rewriter import Rewriter
 from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp
 from ....dialects.schedule import Recompute
 from ..affine_maps import substitute
+from ..array_shapes import shape_of
 from ..dependences.dependences import dependences_of
 from ..positions import set_positions
 from ..sets import IslMap, IslSet, access_map, dims, domain_set, domain_text, isl
-from ..simplification.collapse_dims import is_indirect, shape_of
+from ..simplification.collapse_dims import is_indirect
 from .find import find_statement, refuse
 
 

@@ -14,9 +14,9 @@ from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Fuse, Node, Reorder, Split, Step
 from ..access_patterns import Contraction, contraction_of, parallel_dims, vector_dim
 from ..affine_maps import plain_dim
+from ..array_shapes import shape_of
 from ..primitives import apply_step, original_tree
 from ..sets import box_extents
-from ..simplification.collapse_dims import shape_of
 
 Dim = tuple[str, int]
 

@@ -18,8 +18,8 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from ....dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
 from ..access_patterns import contraction_of, parallel_dims, stride
 from ..affine_maps import plain_dim, substitute
-from ..sets import box_extents, box_text
-from ..simplification.collapse_dims import set_shape
+from ..array_shapes import largest_shape, set_shape
+from ..sets import box_extents, box_like
 
 MOST_COPIES = 16  # a panel may repeat elements of its operand at most this often
 
@@ -72,7 +72,7 @@ def _copy_to_panel(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, w
     used = sorted(access.used_dims())
     outer = [d for d in used if d in parallel_dims(update) and d != vector_dim]
     inner = [d for d in used if d not in outer and d != vector_dim]
-    if prod(extents[d] for d in used) > MOST_COPIES * prod(array.type.get_shape()):
+    if prod(int(extents[d]) for d in used) > MOST_COPIES * prod(largest_shape(array)):
         return False
 
     def panel_index(dims: dict[int, AffineExpr], rank: int) -> AffineMap:
@@ -90,7 +90,7 @@ def _copy_to_panel(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, w
 
     element = array.type.element_type
     tiles = ceil(extents[vector_dim] / width)
-    shape = [*(extents[d] for d in outer), tiles, *(extents[d] for d in inner), width]
+    shape = [*(int(extents[d]) for d in outer), tiles, *(int(extents[d]) for d in inner), width]
     panel = ArrayOp(MemRefType(element, shape), (array.name_hint or "t") + "_panel")
     body = Block(arg_types=[element])
     body.add_op(YieldOp(body.args[0]))
@@ -101,7 +101,7 @@ def _copy_to_panel(scop: ScopOp, update: StatementOp, k: int, vector_dim: int, w
     ]
     copy = StatementOp(
         f"{update.sym_name.data}p",
-        box_text([extents[d] for d in order]),
+        box_like([extents[d] for d in order], update.domain.data),
         panel.result,
         panel_index(new_dims, len(order)),
         [array],

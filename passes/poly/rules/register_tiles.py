@@ -10,7 +10,8 @@ from ....costmodel.hardware import Machine
 from ....dialects.schedule import Split, Unroll, Vectorize
 from ..access_patterns import panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
-from ..simplification.collapse_dims import shape_of
+from ..array_shapes import shape_of
+from ..sets import Extent
 from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
@@ -184,7 +185,7 @@ def _tile_registers(
         block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
         outside, inside = _around_block(plan, main, others)
         order = [*outside, rows, *inside, vector, IN_BLOCK]
-        if choice_of(plan.machine).swap:
+        if choice_of(plan.machine).swap or _shares_columns(plan, main, rows, columns, tile):
             order = [*outside, vector, rows, *inside, IN_BLOCK]
     for name in group:
         inner: list[str] = []
@@ -200,6 +201,14 @@ def _tile_registers(
         plan.reorder(name, order, inner)
     for cls in order:
         plan.fuse(group, cls)
+
+
+def _shares_columns(plan: LoopPlan, main: str, rows: int, columns: int, tile: RegisterTile) -> bool:
+    """Whether threads share columns: of how many rows there are, nothing but a bound is known."""
+    panels = columns // (tile.vectors * plan.lanes)
+    if plan.threads == 1 or isinstance(columns, Extent) or panels < 2 * plan.threads:
+        return False
+    return isinstance(plan.extent(main, rows), Extent)
 
 
 def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:

@@ -17,7 +17,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ..access_patterns import combining_op, reduced_block
-from ..sets import box_extents, box_text
+from ..sets import box_extents, box_like
 
 UNROLL = 4  # independent accumulators hide the latency of the combining op
 NEUTRAL = {"add": 0, "mul": 1}  # the other kinds are idempotent
@@ -72,7 +72,7 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int, chains: int
     init = initializer_of(scop, update)
     extents = box_extents(update.domain.data)
     block = reduced_block(update, dim)
-    if init is None or extents is None or block is None:
+    if init is None or extents is None or block is None or box_extents(init.domain.data) is None:
         return False
     start = _constant_of(init)
     assert update.reduction is not None
@@ -88,13 +88,16 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int, chains: int
     array = ArrayOp(MemRefType(old.type.element_type, shape), (old.name_hint or "t") + "_lanes")
     scop.body.block.insert_op_before(array, init)
 
-    box = (*shape,)
+    filled = box_extents(init.domain.data)
+    assert filled is not None
+    box = box_like((*filled, width), init.domain.data)
+    rank_of_lanes = len(shape)
     name = update.sym_name.data
     fill = StatementOp(
         f"{name}z",
-        box_text(box),
+        box,
         array.result,
-        AffineMap.identity(len(box)),
+        AffineMap.identity(rank_of_lanes),
         [],
         [],
         _clone_constant(start),
@@ -103,16 +106,16 @@ def rfactor(scop: ScopOp, update: StatementOp, dim: int, lanes: int, chains: int
 
     lane = AffineExpr.dimension(dim) % width
     partial = AffineMap(rank, 0, (*update.write.data.results, lane))
+    row = AffineMap(
+        rank_of_lanes, 0, tuple(AffineExpr.dimension(d) for d in range(rank_of_lanes - 1))
+    )
     combine = StatementOp(
         f"{name}c",
-        box_text(box),
+        box,
         old,
-        AffineMap(len(box), 0, tuple(AffineExpr.dimension(d) for d in range(len(box) - 1))),
+        row,
         [old, array.result],
-        [
-            AffineMap(len(box), 0, tuple(AffineExpr.dimension(d) for d in range(len(box) - 1))),
-            AffineMap.identity(len(box)),
-        ],
+        [row, AffineMap.identity(rank_of_lanes)],
         combine_body(update, old),
         update.reduction.data,
     )

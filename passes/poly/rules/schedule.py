@@ -20,6 +20,7 @@ from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Step
 from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
+from ..array_shapes import check_accesses_are_inside
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
 from ..dependences.vector_legality import check_vector_loops
@@ -140,16 +141,17 @@ def schedule_by_rules(
     IllegalScheduleError where they are illegal.
     """
     lanes = lanes_for(scop, machine)
-    blocked = block_keys(scop, machine, lanes)
+    blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)
     if given is None:
-        can_cut = not blocked and lanes > 1 and choice_of(machine).pack
+        can_cut = not blocked and lanes > 1 and choice_of(machine).pack and not scop.parameters
         rewrites = block_long_reductions(scop, machine, lanes) if can_cut else []
         rewritten, _ = apply_schedule(scop, rewrites)
         given = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
     rewritten, tree = apply_schedule(scop, given)
     for sums in blocked:
         skip_masked_blocks(rewritten, sums, tree)
+    check_accesses_are_inside(rewritten)
     check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
     check_vector_loops(tree, rewritten)
     return given

@@ -13,10 +13,11 @@ from math import prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp, StatementOp
-from ....dialects.schedule import Band, Chain, Parallelize, Step
+from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
-from ..sets import dim_aff, domain_set
+from ..parameters import lower_bounds
+from ..sets import at_sizes, dim_aff, domain_set
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
@@ -136,27 +137,45 @@ def _work(plan: LoopPlan) -> int:
 
 def _parallelize(plan: LoopPlan, threads: int, skip: int = 0) -> None:
     """Make the outermost loop of each top-level nest parallel that allows it and has iterations
-    for all threads; `skip` such loops stay as they are."""
+    for all threads; `skip` such loops stay as they are.
+
+    Where trip counts depend on sizes, loops that have enough for the smallest sizes come first,
+    then the one that may have the most.
+    """
     nests = plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,)
     for nest in nests:
-        node, left = nest, skip
-        while isinstance(node, Band) and node.kind == "for":
-            if _allows_parallel(plan, node) and _iterations(plan, node) >= threads:
-                if left == 0:
-                    plan.step(Parallelize(node.axis))
-                    break
-                left -= 1
-            node = node.body
+        allowed = [band for band in _outer_loops(nest) if _allows_parallel(plan, band)]
+        counts = {band.axis: _iterations(plan, band) for band in allowed}
+        always = [band for band in allowed if counts[band.axis][0] >= threads]
+        maybe = [band for band in allowed if counts[band.axis][1] >= threads]
+        if len(always) > skip:
+            plan.step(Parallelize(always[skip].axis))
+        elif not always and maybe:
+            most = max(maybe, key=lambda band: counts[band.axis][1])
+            plan.step(Parallelize(most.axis))
 
 
-def _iterations(plan: LoopPlan, band: Band) -> int:
-    counts = []
+def _outer_loops(nest: Node) -> list[Band]:
+    """The sequential loops around all of `nest`, outermost first."""
+    loops: list[Band] = []
+    while isinstance(nest, Band) and nest.kind == "for":
+        loops.append(nest)
+        nest = nest.body
+    return loops
+
+
+def _iterations(plan: LoopPlan, band: Band) -> tuple[int, int]:
+    """Trip counts of a loop at the smallest and the largest sizes."""
+    least, most = [], []
+    smallest = lower_bounds(plan.scop)
     for name, expr in band.exprs:
         s = plan.statements[name]
         aff = dim_aff(name, s.rank, expr)
-        top = aff.intersect_domain(domain_set(s.domain.data, name)).max_val()
-        counts.append(int(top.to_python()) + 1)
-    return max(counts)
+        domain = domain_set(s.domain.data, name)
+        most.append(int(aff.intersect_domain(domain).max_val().to_python()) + 1)
+        small = at_sizes(domain, smallest) if smallest else domain
+        least.append(int(aff.intersect_domain(small).max_val().to_python()) + 1)
+    return max(least), max(most)
 
 
 def _allows_parallel(plan: LoopPlan, band: Band) -> bool:

@@ -16,18 +16,17 @@ from xdsl.dialects.builtin import (
     AffineMapAttr,
     ArrayAttr,
     IntAttr,
-    MemRefType,
     ModuleOp,
     StringAttr,
 )
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
 
 from ....dialects.poly import IndexOp, ScopOp, StatementOp, arrays_of
 from ..affine_maps import plain_dim, substitute
-from ..sets import box_extents, box_text
+from ..array_shapes import set_shape, shape_of
+from ..sets import box_extents, box_like, depends_on_sizes
 
 ArrayPair = tuple[SSAValue, int]
 StatementPair = tuple[StatementOp, int, int]
@@ -38,23 +37,11 @@ def is_indirect(array: SSAValue) -> bool:
     return any(not isinstance(use.operation, StatementOp) for use in array.uses)
 
 
-def shape_of(array: SSAValue) -> tuple[int, ...]:
-    """The shape of an array of the scop."""
-    assert isinstance(array.type, MemRefType)
-    return array.type.get_shape()
-
-
 def _accesses(statement: StatementOp) -> list[tuple[SSAValue, AffineMap]]:
     return [
         (statement.target, statement.write.data),
         *zip(statement.sources, statement.read_maps, strict=True),
     ]
-
-
-def set_shape(array: SSAValue, shape: Sequence[int]) -> None:
-    """Give `array` another shape of the same element type."""
-    assert isinstance(array.type, MemRefType)
-    Rewriter.replace_value_with_new_type(array, MemRefType(array.type.element_type, shape))
 
 
 def _set_dims(statement: StatementOp, dims: Sequence[AffineExpr], extents: Sequence[int]) -> None:
@@ -64,12 +51,15 @@ def _set_dims(statement: StatementOp, dims: Sequence[AffineExpr], extents: Seque
     statement.properties["reads"] = ArrayAttr(
         [AffineMapAttr(substitute(m, dims, rank)) for m in statement.read_maps]
     )
-    statement.properties["domain"] = StringAttr(box_text(extents))
+    domain = box_like(extents, statement.domain.data)
+    statement.properties["domain"] = StringAttr(domain)
 
 
 def _drop_results(statement: StatementOp, array: SSAValue, kept: Sequence[int]) -> None:
     def drop(map: AffineMap) -> AffineMapAttr:
-        return AffineMapAttr(AffineMap(map.num_dims, 0, tuple(map.results[k] for k in kept)))
+        return AffineMapAttr(
+            AffineMap(map.num_dims, map.num_symbols, tuple(map.results[k] for k in kept))
+        )
 
     if statement.target is array:
         statement.properties["write"] = drop(statement.write.data)
@@ -131,6 +121,7 @@ def _is_mergeable(
                 and _pair_at(access, p) == (a, b)
                 and (array, p) in pairs
                 and shape_of(array)[p + 1] == extents[b]
+                and not depends_on_sizes((shape_of(array)[p + 1], extents[b]))
             ):
                 seen = True
             elif not (seen and p > 0 and _pair_at(access, p - 1) == (a, b)):

@@ -20,15 +20,16 @@ from xdsl.ir.affine import (
     AffineDimExpr,
     AffineExpr,
     AffineMap,
+    AffineSymExpr,
 )
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
+from ....dialects.poly import ArrayOp, IndexOp, ParamOp, ScopOp, StatementOp, YieldOp
 from ..affine_maps import plain_dim, substitute
 from ..sets import box_extents
 
-FREE = (arith.ConstantOp, YieldOp, IndexOp, arith.IndexCastOp)
+FREE = (arith.ConstantOp, YieldOp, IndexOp, ParamOp, arith.IndexCastOp)
 
 
 def _is_permutation(map: AffineMap) -> bool:
@@ -90,6 +91,8 @@ def _emit_index(block: Block, expr: AffineExpr) -> SSAValue:
     match expr:
         case AffineDimExpr():
             op = IndexOp(expr.position)
+        case AffineSymExpr():
+            op = ParamOp(expr.position)
         case AffineConstantExpr():
             op = arith.ConstantOp.from_int_and_width(expr.value, IndexType())
         case AffineBinaryOpExpr():

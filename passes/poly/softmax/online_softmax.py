@@ -26,8 +26,8 @@ from xdsl.rewriter import Rewriter
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ..access_patterns import combining_op
 from ..affine_maps import substitute
+from ..array_shapes import shape_of
 from ..sets import box_extents, box_text
-from ..simplification.collapse_dims import shape_of
 from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum, softmax_sums
 
 BLOCK = AffineExpr.dimension(0)  # the dim of the blocks in statements that run over blocks

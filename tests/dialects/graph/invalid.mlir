@@ -69,3 +69,11 @@ func.func @reduced_shape(%x: tensor<2x3xf32>) -> tensor<3xf32> {
   %0 = "graph.reduce"(%x) <{fn = "sum", dims = [#builtin.int<1>]}> : (tensor<2x3xf32>) -> tensor<3xf32>
   func.return %0 : tensor<3xf32>
 }
+
+// -----
+
+// EXPECT-ERROR: 4*batch[1..8] elements do not fill 4*seq[1..8]
+func.func @other_size(%x: tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -> tensor<32xf32, #graph.sizes<["4*seq[1..8]"]>> {
+  %0 = "graph.reshape"(%x) : (tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -> tensor<32xf32, #graph.sizes<["4*seq[1..8]"]>>
+  func.return %0 : tensor<32xf32, #graph.sizes<["4*seq[1..8]"]>>
+}

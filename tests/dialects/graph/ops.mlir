@@ -88,3 +88,12 @@ func.func private @double(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {
   %0 = "graph.pointwise"(%x, %x) <{fn = "add"}> : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
   func.return %0 : tensor<2x3xf32>
 }
+
+// extents that depend on the call: the shape has their upper bounds
+// CHECK-LABEL: func.func @sizes(%x: tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>)
+func.func @sizes(%x: tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -> tensor<32xf32, #graph.sizes<["4*batch[1..8]"]>> {
+  // CHECK: "graph.size"() <{size = "2*batch[1..8] + 1"}> : () -> tensor<i64>
+  %n = "graph.size"() <{size = "2*batch[1..8] + 1"}> : () -> tensor<i64>
+  %0 = "graph.reshape"(%x) : (tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -> tensor<32xf32, #graph.sizes<["4*batch[1..8]"]>>
+  func.return %0 : tensor<32xf32, #graph.sizes<["4*batch[1..8]"]>>
+}

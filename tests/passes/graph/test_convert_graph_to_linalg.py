@@ -131,7 +131,7 @@ def pointwise(fn: str, element: Attribute | None = None) -> Callable[..., SSAVal
 
 
 def test_every_graph_op_has_a_rule_or_is_kept() -> None:
-    kept = {*KEPT, *OPAQUE_OPS, graph.WeightOp, graph.LaunchOp}
+    kept = {*KEPT, *OPAQUE_OPS, graph.WeightOp, graph.LaunchOp, graph.SizeIndexOp}
     assert set(RULES) | kept == set(graph.Graph.operations)
 
 

@@ -100,3 +100,18 @@ func.func private @sort(%x: tensor<5xf32>) -> tensor<5xi64> {
 
 // CHECK:      func.func private @sort(%x: tensor<5xf32>) -> tensor<5xi64> {
 // CHECK-NEXT:   "graph.argsort"(%x)
+
+// -----
+
+// sizes of the call become parameters, a product one of its own; the temporary has the largest shape
+// CHECK-LABEL: sym_name = "joined_rows"
+// CHECK-SAME: params = ["batch", "batch_by_seq"]
+// CHECK-SAME: context = "[s0, s1] -> {
+// CHECK-SAME: extents = [affine_map<()[s0, s1] -> (s0, 4)>, affine_map<()[s0, s1] -> (s1, 4)>, affine_map<()[s0, s1] -> ((s1 + s0), 4)>]
+// CHECK: ^bb0(%x: memref<?x4xf32>, %y: memref<?x4xf32>, %out: memref<?x4xf32>):
+// CHECK: domain = "[s0, s1] -> { [i0, i1] : {{.*}}0 <= i0 < s0 and 0 <= i1 <= 3 }"
+// CHECK: write = affine_map<(d0, d1)[s0, s1] -> ((d0 + s0), d1)>
+func.func private @joined_rows(%x: tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>, %y: tensor<64x4xf32, #graph.sizes<["batch[1..8]*seq[1..8]", "4"]>>) -> tensor<72x4xf32, #graph.sizes<["batch[1..8]*seq[1..8] + batch[1..8]", "4"]>> {
+  %0 = "graph.cat"(%x, %y) <{dim = #builtin.int<0>}> : (tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>, tensor<64x4xf32, #graph.sizes<["batch[1..8]*seq[1..8]", "4"]>>) -> tensor<72x4xf32, #graph.sizes<["batch[1..8]*seq[1..8] + batch[1..8]", "4"]>>
+  func.return %0 : tensor<72x4xf32, #graph.sizes<["batch[1..8]*seq[1..8] + batch[1..8]", "4"]>>
+}
