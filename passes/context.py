@@ -20,6 +20,7 @@ from xdsl.dialects.vector import Vector
 from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
+from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
 from ..dialects.quant.ops import Quant
@@ -47,6 +48,7 @@ DIALECTS = (
     Graph,
     Poly,
     Quant,
+    Pair,
     Tile,
 )
 

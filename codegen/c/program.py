@@ -17,6 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from ...dialects.pairs import WordsOp
 from .c_types import BYTES, element_name, storage_type
 from .constants import splat_value
 from .function import argument_roles
@@ -95,7 +96,7 @@ def _symbol(reference: SymbolRefAttr) -> str:
 
 
 def _origin(value: SSAValue) -> SSAValue:
-    while isinstance(value.owner, (memref.ReinterpretCastOp, memref.CastOp)):
+    while isinstance(value.owner, memref.ReinterpretCastOp | memref.CastOp | WordsOp):
         value = value.owner.source
     return value
 
@@ -189,6 +190,9 @@ class _ProgramEmitter:
             self._alias(op.result, op.source, _static_offset(op))
         elif isinstance(op, memref.CastOp):
             self._alias(op.dest, op.source, 0)
+        elif isinstance(op, WordsOp):
+            const = self.is_const[op.source]
+            self._declare(op.result, f"({self.names[op.source]})", const=const)
         elif isinstance(op, memref.CopyOp):
             self._copy(op)
         elif isinstance(op, func.CallOp):

@@ -98,7 +98,9 @@ def packed_argument(interface: KernelInterface, position: int, array: Array) -> 
     pack = interface.packs.get(position)
     if pack is not None:
         array = pack_array(array, pack, interface.type_of(position).get_shape())
-    return np.ascontiguousarray(array).reshape(interface.type_of(position).get_shape())
+    type = interface.type_of(position)
+    stored = np.ascontiguousarray(array).reshape(-1)
+    return stored.view(storage_type(type.element_type)).reshape(type.get_shape())
 
 
 def storage_type(element: Attribute) -> np.dtype[Any]:

@@ -28,7 +28,9 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     TensorType,
+    bf16,
     i8,
+    i32,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
@@ -36,6 +38,7 @@ from xdsl.passes import ModulePass
 
 from ...dialects.errors import LoweringError
 from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp
+from ...dialects.pairs import WordsOp
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
 from .pack_weights import Pack, pack_array
@@ -210,8 +213,9 @@ class ProgramWriter:
         for position, argument in enumerate(ordered):
             expected, found = interface.type_of(position), argument.type
             assert isinstance(found, MemRefType)
-            same_element = expected.element_type == found.element_type
-            if not same_element or bytes_of(expected) != bytes_of(found):
+            words = found.element_type == bf16 and expected.element_type == i32
+            known = words or expected.element_type == found.element_type
+            if not known or bytes_of(expected) != bytes_of(found):
                 raise LoweringError(
                     f"kernel {interface.func.sym_name.data}, argument {position}: expected "
                     f"{expected}, the program has {found}"
@@ -238,9 +242,13 @@ class ProgramWriter:
         return place
 
     def reshaped(self, source: SSAValue, type: MemRefType[Attribute]) -> SSAValue:
-        """The same memory under another shape."""
+        """The same memory under another shape, or as pairs."""
         if source.type == type:
             return source
+        assert isinstance(source.type, MemRefType)
+        if source.type.element_type != type.element_type:
+            words = WordsOp(source, type)
+            return self.add(words, words.result)
         shape = type.get_shape()
         strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
         op = memref.ReinterpretCastOp(source, [], [], [], [0], shape, strides, type)
