@@ -14,7 +14,6 @@ from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
     result_def,
     traits_def,
 )
@@ -53,29 +52,50 @@ class JoinOp(IRDLOperation):
 
 @irdl_op_definition
 class DotOp(IRDLOperation):
-    """acc + a.low * b.low + a.high * b.high in f32; without `acc`, the sum of the products.
+    """a.low * b.low + a.high * b.high in f32."""
+
+    name = "pair.dot"
+    a = operand_def()
+    b = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, a: SSAValue, b: SSAValue) -> None:
+        super().__init__(operands=[a, b], result_types=[_like(a.type, f32)])
+
+    def verify_(self) -> None:
+        _check_dot(self, self.a, self.b, self.result)
+
+
+@irdl_op_definition
+class DotAddOp(IRDLOperation):
+    """acc + a.low * b.low + a.high * b.high in f32 (the x86 instruction dpbf16).
 
     Products are exact; how often and in which order sums are rounded depends on the machine, and
     AVX512-BF16 takes subnormal numbers for zero.
     """
 
-    name = "pair.dot"
+    name = "pair.dot_add"
     a = operand_def()
     b = operand_def()
-    acc = opt_operand_def()
+    acc = operand_def()
     result = result_def()
     traits = traits_def(Pure())
 
-    def __init__(self, a: SSAValue, b: SSAValue, acc: SSAValue | None = None) -> None:
-        super().__init__(operands=[a, b, acc], result_types=[_like(a.type, f32)])
+    def __init__(self, a: SSAValue, b: SSAValue, acc: SSAValue) -> None:
+        super().__init__(operands=[a, b, acc], result_types=[acc.type])
 
     def verify_(self) -> None:
-        if self.a.type != self.b.type or _element(self.a.type) != i32:
-            raise VerifyException(f"{self.name}: expected pairs as i32, of one type")
-        if self.result.type != _like(self.a.type, f32):
-            raise VerifyException(f"{self.name}: expected one f32 per pair")
-        if self.acc is not None and self.acc.type != self.result.type:
+        _check_dot(self, self.a, self.b, self.result)
+        if self.acc.type != self.result.type:
             raise VerifyException(f"{self.name}: expected an accumulator like the result")
+
+
+def _check_dot(op: IRDLOperation, a: SSAValue, b: SSAValue, result: SSAValue) -> None:
+    if a.type != b.type or _element(a.type) != i32:
+        raise VerifyException(f"{op.name}: expected pairs as i32, of one type")
+    if result.type != _like(a.type, f32):
+        raise VerifyException(f"{op.name}: expected one f32 per pair")
 
 
 @irdl_op_definition
@@ -100,4 +120,4 @@ class WordsOp(IRDLOperation):
             raise VerifyException(f"{self.name}: {source} and {result} differ in size")
 
 
-Pair = Dialect("pair", [JoinOp, DotOp, WordsOp], [])
+Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, WordsOp], [])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from xdsl.ir import Operation
 
-from ...dialects.pairs import DotOp, JoinOp
+from ...dialects.pairs import DotAddOp, DotOp, JoinOp
 from .expression import Expr, binary, call, cast, integer
 from .prelude import Prelude
 from .registry import elementwise, simd
@@ -42,20 +42,18 @@ static inline {f} {name}(__m{b}i a, __m{b}i b, {f} acc)
 """
 
 
-@elementwise(DotOp)
+@elementwise(DotOp, DotAddOp)
 def dot_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """One product after the other."""
-    assert isinstance(op, DotOp)
     prelude.include("<string.h>")
-    acc = args[2] if op.acc is not None else Expr("0.0f")
-    return call(prelude.define("tc_pair_dot", lambda: _DOT), args[0], args[1], acc)
+    a, b, acc = args if isinstance(op, DotAddOp) else (*args, Expr("0.0f"))
+    return call(prelude.define("tc_pair_dot", lambda: _DOT), a, b, acc)
 
 
-@simd(DotOp)
+@simd(DotOp, DotAddOp)
 def dot_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]) -> Expr:
     """One instruction with AVX512-BF16."""
-    assert isinstance(op, DotOp)
-    target = prelude.shape(op.result.type)
+    target = prelude.shape(op.results[0].type)
     name = f"tc_pair_dot_{shape.name}"
     condition = "defined(__AVX512BF16__)"
     if shape.bits < 512:
@@ -66,8 +64,9 @@ def dot_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Exp
             name=name, b=shape.bits, p=shape.prefix, f=target.c_type, condition=condition
         )
 
-    acc = args[2] if op.acc is not None else call(f"{target.prefix}_setzero_ps")
-    return call(prelude.define(name, text), args[0], args[1], acc)
+    zero = call(f"{target.prefix}_setzero_ps")
+    a, b, acc = args if isinstance(op, DotAddOp) else (*args, zero)
+    return call(prelude.define(name, text), a, b, acc)
 
 
 @elementwise(JoinOp)

@@ -346,13 +346,12 @@ def _half(op: HalfOp, bits: Any) -> Any:
 
 @means(pairs.JoinOp)
 def _join(op: pairs.JoinOp, low: Any, high: Any) -> Any:
-    halves = (np.ascontiguousarray(x).view(np.uint16).astype(np.uint32) for x in (low, high))
-    first, second = halves
-    return (first | second << np.uint32(16)).view(np.int32)
+    first, second = (np.asarray(x).view(np.uint16).astype(np.uint32) for x in (low, high))
+    return np.asarray(first | second << np.uint32(16)).view(np.int32)[()]
 
 
-@means(pairs.DotOp)
-def _pair_dot(op: pairs.DotOp, a: Any, b: Any, *acc: Any) -> Any:
+@means(pairs.DotOp, pairs.DotAddOp)
+def _pair_dot(op: Operation, a: Any, b: Any, *acc: Any) -> Any:
     words = (np.asarray(x, np.int32).view(np.uint32) for x in (a, b))
     (a_low, a_high), (b_low, b_high) = map(_halves, words)
     if acc:

@@ -87,13 +87,15 @@ class Rounded:
 
 @dataclass(frozen=True)
 class LowerPrecisionPass(ModulePass):
-    """Round the operands of f32 contractions where the context asks for bf16."""
+    """Round the operands of f32 contractions for `precision`, "f32" or "bf16" (none: that of the
+    context)."""
 
     name = "lower-precision"
+    precision: str | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
-        if ctx.precision != "bf16":
+        if (self.precision or ctx.precision) != "bf16":
             return
         rounded = Rounded(ctx.weights)
         for inner in list(op.walk()):

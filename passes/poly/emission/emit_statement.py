@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
-from ....dialects.pairs import DotOp
+from ....dialects.pairs import DotAddOp, DotOp
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ....dialects.vector import FnmaOp, GatherOp, ScatterOp
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
@@ -383,7 +383,7 @@ class StatementEmitter:
         for product in parts.products:
             a, b = (mapping[o] for o in product.op.operands)
             if isinstance(product.op, DotOp):
-                total = self.index.add(DotOp(*self._alike(a, b, total)))
+                total = self.index.add(DotAddOp(*self._alike(a, b, total)))
                 continue
             if any(isinstance(v.type, VectorType) for v in (a, b, total)):
                 form = FnmaOp if product.negated else vector.FMAOp

@@ -52,7 +52,7 @@ def summed_products(statement: StatementOp) -> SummedProducts | None:
         match op:
             case arith.MulfOp():
                 products.append(Product(op, negated))
-            case DotOp(acc=None) if not negated:
+            case DotOp() if not negated:
                 products.append(Product(op, False))
             case arith.NegfOp():
                 pending.insert(0, (op.operand, not negated))
