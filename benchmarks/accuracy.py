@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .engines import Inputs, flat_tensors
+from .engines import Inputs, flat_tensors, in_bf16
 
 # An engine may be this many times less accurate than eager f32, which is itself the unit.
 ALLOWED_RATIO = 16.0
@@ -31,14 +31,21 @@ class Accuracy:
 
 
 def measure_accuracy(
-    module: torch.nn.Module, program: Callable[[Inputs], Any], inputs: Inputs
+    module: torch.nn.Module,
+    program: Callable[[Inputs], Any],
+    inputs: Inputs,
+    precision: str = "f32",
 ) -> Accuracy:
-    """Errors of `program` and of eager f32 on `inputs`."""
+    """Errors of `program` and of eager in `precision` on `inputs`."""
     wide = copy.deepcopy(module).double()
     reference = flat_tensors(wide(*(x.double() if x.is_floating_point() else x for x in inputs)))
+    if precision == "bf16":
+        native = copy.deepcopy(module).to(torch.bfloat16)(*in_bf16(inputs))
+    else:
+        native = module(*inputs)
     return Accuracy(
         relative_error(flat_tensors(program(inputs)), reference),
-        relative_error(flat_tensors(module(*inputs)), reference),
+        relative_error(flat_tensors(native), reference),
     )
 
 

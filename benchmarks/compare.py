@@ -27,7 +27,7 @@ from .engines import ENGINES, installed_engines
 from .machine import describe_machine
 from .models import MODELS
 
-Results = dict[tuple[str, int], dict[str, Any]]
+Results = dict[tuple[str, int, str], dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[1]
 # Idle OpenMP threads of the engine that ran last keep spinning for up to 200 ms.
 PAUSE_SECONDS = 0.25
@@ -43,10 +43,11 @@ class Engine:
     times: list[float] = field(default_factory=list)
 
     @staticmethod
-    def start(name: str, model: str, threads: int) -> Engine:
+    def start(name: str, model: str, threads: int, precision: str) -> Engine:
         """Start the worker; its first answer is read by `wait_until_ready`."""
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         command = [sys.executable, "-m", "benchmarks.worker", name, model, str(threads)]
+        command.append(precision)
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -110,6 +111,7 @@ def compare(
     rounds: int,
     seconds: float = 0.4,
     progress: Callable[[str], None] = lambda line: None,
+    precision: str = "f32",
 ) -> dict[str, Any]:
     """Measure `engines` on `model`; medians and ratios as plain data."""
     started: list[Engine] = []
@@ -117,7 +119,7 @@ def compare(
     try:
         for name in engines:
             progress(f"{model}: building {name}")
-            engine = Engine.start(name, model, threads)
+            engine = Engine.start(name, model, threads, precision)
             started.append(engine)
             if not engine.wait_until_ready():
                 progress(f"{model}: {name} left out: {engine.facts['failed']}")
@@ -135,13 +137,21 @@ def compare(
     medians = {engine.name: statistics.median(engine.times) for engine in started}
     baseline = medians.get("tilecast")
     rows = sorted((e.summary(baseline) for e in started), key=lambda row: row["median_ms"])
-    return {"model": model, "threads": threads, "rounds": rounds, "engines": rows, "failed": failed}
+    return {
+        "model": model,
+        "threads": threads,
+        "precision": precision,
+        "rounds": rounds,
+        "engines": rows,
+        "failed": failed,
+    }
 
 
 def format_table(result: dict[str, Any]) -> str:
     """The result for people."""
     lines = [
-        f"{result['model']}, {result['threads']} threads, {result['rounds']} interleaved rounds",
+        f"{result['model']}, {result['threads']} threads, {result['precision']}, "
+        f"{result['rounds']} interleaved rounds",
         f"{'engine':<14}{'median ms':>11}{'p10':>10}{'p90':>10}{'vs tilecast':>13}{'build s':>10}",
     ]
     for row in result["engines"]:
@@ -161,20 +171,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", nargs="+", choices=sorted(MODELS), default=["minilm"])
     parser.add_argument("--engine", nargs="+", choices=sorted(ENGINES), default=None)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.4, help="length of one turn")
     parser.add_argument("--output", type=Path, help="add the results to this JSON file")
     parser.add_argument("--resume", action="store_true", help="skip what the output has already")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="only print what FILE has")
     chosen = parser.parse_args(arguments)
-    engines = chosen.engine or installed_engines()
+    engines = chosen.engine or installed_engines(chosen.precision)
     if chosen.summary is not None:
         print(format_summary(read_results(chosen.summary)))
         return
     command = "python -m benchmarks.compare " + " ".join(arguments or sys.argv[1:])
     known = read_results(chosen.output)
     for model in chosen.model:
-        if chosen.resume and (model, chosen.threads) in known:
+        if chosen.resume and (model, chosen.threads, chosen.precision) in known:
             continue
         result = compare(
             model,
@@ -183,10 +194,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             chosen.rounds,
             chosen.seconds,
             lambda line: print(line, file=sys.stderr),
+            chosen.precision,
         )
         print(format_table(result), end="\n\n")
         if chosen.output is not None:
-            known[model, chosen.threads] = {"date": now(), "command": command, **result}
+            known[model, chosen.threads, chosen.precision] = {
+                "date": now(),
+                "command": command,
+                **result,
+            }
             write_results(chosen.output, known)
 
 
@@ -196,11 +212,12 @@ def now() -> str:
 
 
 def read_results(path: Path | None) -> Results:
-    """What an earlier run has written to `path`, by model and threads."""
+    """What an earlier run has written to `path`, by model, threads and precision."""
     if path is None or not path.exists():
         return {}
     document = json.loads(path.read_text(encoding="utf-8"))
-    return {(result["model"], result["threads"]): result for result in document["results"]}
+    results = [{"precision": "f32", **result} for result in document["results"]]
+    return {(r["model"], r["threads"], r["precision"]): r for r in results}
 
 
 def write_results(path: Path, results: Results) -> None:
@@ -216,7 +233,7 @@ def format_summary(results: Results) -> str:
     """Per model: our median, the best peer's time over ours, and Inductor's; geometric means."""
     lines = [f"{'model':<18}{'threads':>8}{'ms':>10}{'best peer':>14}{'ratio':>8}{'inductor':>10}"]
     ratios: dict[str, list[float]] = {"best": [], "inductor": []}
-    for (model, threads), result in results.items():
+    for (model, threads, precision), result in results.items():
         peers = {row["engine"]: row for row in result["engines"]}
         ours = peers.pop("tilecast", None)
         if ours is None or not peers:
@@ -229,7 +246,7 @@ def format_summary(results: Results) -> str:
             ratios[name] += [] if ratio is None else [ratio]
             cells.append("-" if ratio is None else format(ratio, ".2f"))
         lines.append(
-            f"{model:<18}{threads:>8}{ours['median_ms']:>10.3f}{best['engine']:>14}"
+            f"{model:<18}{threads:>3}{precision:>5}{ours['median_ms']:>10.3f}{best['engine']:>14}"
             f"{cells[0]:>8}{cells[1]:>10}"
         )
     means = [statistics.geometric_mean(r) if r else float("nan") for r in ratios.values()]

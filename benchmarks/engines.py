@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +15,18 @@ from torch.utils import _pytree as pytree
 
 Inputs = tuple[torch.Tensor, ...]
 Program = Callable[[Inputs], Any]
+Builder = Callable[[torch.nn.Module, Inputs, int], Program]
 
 
-def build_tilecast(module: torch.nn.Module, inputs: Inputs, threads: int) -> Program:
+def build_tilecast(
+    module: torch.nn.Module, inputs: Inputs, threads: int, precision: str = "f32"
+) -> Program:
     """tilecast for the CPU at hand; it verifies itself while compiling."""
     import tilecast
 
-    compiled = tilecast.compile(module, inputs, target="native", threads=threads)
+    compiled = tilecast.compile(
+        module, inputs, target="native", threads=threads, precision=precision
+    )
     return lambda values: compiled(*values)
 
 
@@ -58,8 +64,10 @@ def build_onnxruntime(module: torch.nn.Module, inputs: Inputs, threads: int) -> 
     return run
 
 
-def build_openvino(module: torch.nn.Module, inputs: Inputs, threads: int) -> Program:
-    """OpenVINO on the CPU in f32: its default may round to bf16."""
+def build_openvino(
+    module: torch.nn.Module, inputs: Inputs, threads: int, precision: str = "f32"
+) -> Program:
+    """OpenVINO on the CPU in just this precision: its default may round to bf16."""
     import openvino
 
     model = openvino.convert_model(module, example_input=inputs)
@@ -69,7 +77,7 @@ def build_openvino(module: torch.nn.Module, inputs: Inputs, threads: int) -> Pro
         model,
         "CPU",
         {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
         },
@@ -84,7 +92,7 @@ def build_openvino(module: torch.nn.Module, inputs: Inputs, threads: int) -> Pro
 
 
 # Name -> (distribution that must be installed, builder).
-ENGINES: dict[str, tuple[str, Callable[[torch.nn.Module, Inputs, int], Program]]] = {
+ENGINES: dict[str, tuple[str, Builder]] = {
     "tilecast": ("tilecast", build_tilecast),
     "eager": ("torch", build_eager),
     "inductor": ("torch", build_inductor),
@@ -93,9 +101,23 @@ ENGINES: dict[str, tuple[str, Callable[[torch.nn.Module, Inputs, int], Program]]
 }
 
 
-def installed_engines() -> list[str]:
-    """Names of the engines whose package can be imported."""
-    return [name for name, (package, _) in ENGINES.items() if find_spec(package) is not None]
+# What an engine does for `precision="bf16"`: it takes that option, or a module in bf16.
+BF16: dict[str, Builder] = {
+    "tilecast": partial(build_tilecast, precision="bf16"),
+    "openvino": partial(build_openvino, precision="bf16"),
+}
+BF16_MODULES = ("eager", "inductor")
+
+
+def installed_engines(precision: str = "f32") -> list[str]:
+    """Names of the engines whose package can be imported, and that have this precision."""
+    able = ENGINES if precision == "f32" else [*BF16, *BF16_MODULES]
+    return [name for name in able if find_spec(ENGINES[name][0]) is not None]
+
+
+def in_bf16(inputs: Inputs) -> Inputs:
+    """Every float rounded."""
+    return tuple(x.to(torch.bfloat16) if x.is_floating_point() else x for x in inputs)
 
 
 def engine_version(name: str) -> str:

@@ -6,6 +6,7 @@ libraries print goes to stderr.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 VARIANTS = 4
 
 
-def main(engine: str, model: str, threads: int) -> None:
+def main(engine: str, model: str, threads: int, precision: str = "f32") -> None:
     """Serve requests until `quit` or the end of stdin."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -31,7 +32,7 @@ def main(engine: str, model: str, threads: int) -> None:
         answers.write(json.dumps(data) + "\n")
 
     try:
-        program, inputs, facts = prepare(engine, model, threads)
+        program, inputs, facts = prepare(engine, model, threads, precision)
     except Exception as error:  # any engine may fail in any way; the parent reports it
         answer({"failed": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"})
         return
@@ -43,37 +44,53 @@ def main(engine: str, model: str, threads: int) -> None:
         answer({"times": run_for(program, inputs, float(argument))})
 
 
-def prepare(engine: str, model: str, threads: int) -> tuple[Any, list[Any], dict[str, Any]]:
+def prepare(
+    engine: str, model: str, threads: int, precision: str
+) -> tuple[Any, list[Any], dict[str, Any]]:
     """Build and check; facts say how long it took and how accurate the engine is."""
     import torch
 
-    from .engines import engine_version
+    from .engines import BF16_MODULES, engine_version, in_bf16
     from .models import input_variants, load_model
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     module, inputs = load_model(model)
-    program, seconds, accuracy = build_checked(engine, module, inputs, threads)
+    program, seconds, accuracy = build_checked(engine, module, inputs, threads, precision)
     facts = {
         "version": engine_version(engine),
         "compile_seconds": round(seconds, 3),
         **asdict(accuracy),
     }
-    return program, input_variants(inputs, VARIANTS), facts
+    variants = input_variants(inputs, VARIANTS)
+    if precision == "bf16" and engine in BF16_MODULES:
+        variants = [in_bf16(values) for values in variants]
+    return program, variants, facts
 
 
 def build_checked(
-    engine: str, module: Module, inputs: tuple[Tensor, ...], threads: int
+    engine: str,
+    module: Module,
+    inputs: tuple[Tensor, ...],
+    threads: int,
+    precision: str = "f32",
 ) -> tuple[Any, float, Accuracy]:
     """The program of `module`, the seconds its build took, its error; ValueError if it is wrong."""
-    from .accuracy import measure_accuracy
-    from .engines import ENGINES
+    import torch
 
+    from .accuracy import measure_accuracy
+    from .engines import BF16, ENGINES, in_bf16
+
+    builder, own = ENGINES[engine][1], module
+    if precision == "bf16" and engine in BF16:
+        builder = BF16[engine]
+    elif precision == "bf16":
+        own, inputs = copy.deepcopy(module).to(torch.bfloat16), in_bf16(inputs)
     start = time.perf_counter()
-    program = ENGINES[engine][1](module, inputs, threads)
+    program = builder(own, inputs, threads)
     program(inputs)  # some engines compile at their first call
     seconds = time.perf_counter() - start
-    accuracy = measure_accuracy(module, program, inputs)
+    accuracy = measure_accuracy(module, program, inputs, precision)
     if not accuracy.is_ok:
         raise ValueError(f"wrong results: {asdict(accuracy)}")
     return program, seconds, accuracy
@@ -94,4 +111,4 @@ def run_for(program: Any, inputs: list[Any], seconds: float) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])

@@ -303,6 +303,7 @@ def lower(
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
+    lowered.ctx.precision = settings.precision
     give_model(lowered.ctx, settings.cost_model)
     lowered.ctx.recorded_schedule = schedules.get if schedules else None
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:

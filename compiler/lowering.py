@@ -147,6 +147,7 @@ class Lowered:
             compiler=compiler,
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
+            precision=settings.precision,
         )
 
 

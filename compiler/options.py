@@ -75,7 +75,13 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "of products with quantized weights: f32, or int8 (rounded row by row)",
         ("f32", "int8"),
     ),
-    OptionSpec("precision", "str", "f32", "compute precision: f32, bf16, f16", available=False),
+    OptionSpec(
+        "precision",
+        "str",
+        "f32",
+        "of what matrix products and attention multiply: f32, or bf16 (sums stay f32)",
+        ("f32", "bf16"),
+    ),
     OptionSpec("tune", "str", None, "measure this many schedules first, or seconds as '90s'"),
     OptionSpec(
         "dynamic_shapes",

@@ -33,6 +33,7 @@ PIPELINE: tuple[Stage, ...] = (
             "fold-constants",
             "fold-batch-norm",
             "quantize-weights",
+            "lower-precision",
             "canonicalize",
             "block-channels",
         ),

@@ -19,7 +19,7 @@ LEVELS: dict[Isa, str] = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Instructions beyond a level that emitted code uses where a flag allows them: feature -> flag
-EXTENSIONS = {"avx512_vnni": "-mavx512vnni"}
+EXTENSIONS = {"avx512_vnni": "-mavx512vnni", "avx512_bf16": "-mavx512bf16"}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
 GPUS = ("sm_80", "sm_90")
 GENERIC_CACHES: dict[str, Any] = {

@@ -48,7 +48,8 @@ REDUCTIONS = ("add", "mul", "max", "min", "and", "or")
 class PackAttr(ParametrizedAttribute):
     """How a packed weight is made: packed[i] = source[map(i)], zero where out of range.
 
-    `source_shape` is the shape of the array before packing.
+    `source_shape` is the shape of the array before packing. A map with one more dim than the packed
+    array makes words of pairs: that dim counts the two elements of a word.
     """
 
     name = "poly.pack"

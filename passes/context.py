@@ -20,6 +20,7 @@ from xdsl.dialects.vector import Vector
 from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
+from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
 from ..dialects.quant.ops import Quant
@@ -47,6 +48,7 @@ DIALECTS = (
     Graph,
     Poly,
     Quant,
+    Pair,
     Tile,
 )
 
@@ -57,9 +59,9 @@ class CompileContext(Context):
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
     `quantized` has the quantized form of weights by symbol; products with them take `activations`
-    as f32 or int8. `recorded_schedule` gives the schedule that tuning found for a task key, None
-    where it found none. `cost_model` chooses between candidates on `hardware`, where both are
-    given; `decisions` is what it chose.
+    as f32 or int8; other contractions round their operands to `precision`. `recorded_schedule`
+    gives the schedule that tuning found for a task key, None where it found none. `cost_model`
+    chooses between candidates on `hardware`, where both are given; `decisions` is what it chose.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
@@ -67,6 +69,7 @@ class CompileContext(Context):
     threads: int = 1
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
     activations: str = "f32"
+    precision: str = "f32"
     recorded_schedule: Callable[[str], str | None] | None = None
     cost_model: CostModel | None = None
     hardware: Hardware | None = None

@@ -18,6 +18,7 @@ from .ceilings import measure_ceilings
 from .measure import Plan, measure
 from .report import chosen_cases, format_table, write_results
 from .suites import SUITES, load_suite
+from .worker import WIDE
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--suite", choices=sorted(SUITES), required=True)
-    parser.add_argument("--engine", nargs="+", choices=sorted(ENGINES), default=None)
+    parser.add_argument("--engine", nargs="+", choices=[*sorted(ENGINES), WIDE], default=None)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.02, help="length of one turn")
@@ -53,7 +54,10 @@ def main(arguments: Sequence[str]) -> None:
     )
     if ceilings is None:
         return
-    print(f"ceilings: {ceilings.flops / 1e9:.1f} GFLOP/s, {ceilings.bytes / 1e9:.1f} GB/s")
+    print(
+        f"ceilings: {ceilings.flops / 1e9:.1f} GFLOP/s, {ceilings.bf16_flops / 1e9:.1f} in bf16, "
+        f"{ceilings.bytes / 1e9:.1f} GB/s"
+    )
     print(format_table(chosen.suite, chosen.threads, rows))
     if chosen.output is not None:
         command = "python -m benchmarks.kernels " + " ".join(arguments)

@@ -16,13 +16,14 @@ class Case:
     """A kernel to measure: `make` gives a module in evaluation mode and its inputs.
 
     `flops` and `bytes` are the least any implementation needs (each operand read once, each result
-    written once); the rooflines of the result come from them.
+    written once); the rooflines of the result come from them. `element` is what is multiplied.
     """
 
     name: str
     make: Callable[[], tuple[torch.nn.Module, Inputs]]
     flops: float
     bytes: float
+    element: str = "f32"
 
 
 class Call(torch.nn.Module):

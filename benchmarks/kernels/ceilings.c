@@ -1,4 +1,7 @@
-/* What the machine can do: f32 multiply-adds and streaming copies. ./ceilings FLOPS|BYTES threads */
+/* What the machine can do: f32 multiply-adds, products of bf16 and streaming copies. */
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +38,38 @@ static double fma_rate(int threads) {
   return 2.0 * LANES * CHAINS * (double)STEPS * threads / (end - start);
 }
 
+/* As fma_rate, for sums of two products of bf16; f32 where there is no instruction for them. */
+static double bf16_rate(int threads) {
+#ifdef __AVX512BF16__
+  enum { CHAINS = 12, STEPS = 4000000 };
+  double start = 0, end = 0;
+  float sink = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sink)
+  {
+    __m512 a[CHAINS];
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80), y = x;
+    for (int c = 0; c < CHAINS; c++) a[c] = _mm512_set1_ps((float)c);
+#pragma omp barrier
+#pragma omp single
+    start = omp_get_wtime();
+    for (long i = 0; i < STEPS; i++)
+#pragma GCC unroll 12
+      for (int c = 0; c < CHAINS; c++) {
+        a[c] = _mm512_dpbf16_ps(a[c], x, y);
+        __asm__("" : "+v"(a[c])); /* not 12 chains of equal increments */
+      }
+#pragma omp barrier
+#pragma omp single
+    end = omp_get_wtime();
+    for (int c = 0; c < CHAINS; c++) sink += _mm512_reduce_add_ps(a[c]);
+  }
+  if (sink == 12345.0f) puts("");
+  return 64.0 * CHAINS * (double)STEPS * threads / (end - start);
+#else
+  return fma_rate(threads);
+#endif
+}
+
 static double copy_rate(int threads, size_t bytes) {
   size_t count = bytes / sizeof(vec);
   vec *from = aligned_alloc(64, bytes), *to = aligned_alloc(64, bytes);
@@ -65,11 +100,13 @@ static double copy_rate(int threads, size_t bytes) {
 int main(int argc, char **argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 1;
   fma_rate(threads);
-  double flops = 0;
-  for (int round = 0; round < 40; round++) {
-    double rate = fma_rate(threads);
+  double flops = 0, bf16_flops = 0;
+  for (int round = 0; round < 20; round++) {
+    double rate = fma_rate(threads), bf16 = bf16_rate(threads);
     if (rate > flops) flops = rate;
+    if (bf16 > bf16_flops) bf16_flops = bf16;
   }
-  printf("{\"flops\": %.4g, \"bytes\": %.4g}\n", flops, copy_rate(threads, 256u << 20));
+  printf("{\"flops\": %.4g, \"bf16_flops\": %.4g, \"bytes\": %.4g}\n", flops, bf16_flops,
+         copy_rate(threads, 256u << 20));
   return 0;
 }

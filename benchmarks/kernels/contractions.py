@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -52,6 +53,30 @@ def linear_cases() -> list[Case]:
 def skinny_cases() -> list[Case]:
     """Linear layers on few rows: bound by reading the weight."""
     return [_linear((m, 4096, 4096)) for m in SKINNY_ROWS]
+
+
+def matmul_bf16_cases() -> list[Case]:
+    """The squares in bf16."""
+    return [_in_bf16(case) for case in matmul_cases()]
+
+
+def linear_bf16_cases() -> list[Case]:
+    """The linear layers in bf16: weights, activations and results."""
+    return [_in_bf16(case) for case in linear_cases()]
+
+
+def skinny_bf16_cases() -> list[Case]:
+    """The linear layers on few rows in bf16."""
+    return [_in_bf16(case) for case in skinny_cases()]
+
+
+def _in_bf16(case: Case) -> Case:
+    return replace(case, make=partial(_make_bf16, case), bytes=case.bytes / 2, element="bf16")
+
+
+def _make_bf16(case: Case) -> tuple[torch.nn.Module, Inputs]:
+    module, inputs = case.make()
+    return module.to(torch.bfloat16), tuple(x.to(torch.bfloat16) for x in inputs)
 
 
 def _matmul(shape: Shape) -> Case:

@@ -114,8 +114,9 @@ def geometric_means(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     for row in rows:
         for peer, ratio in row["ratios"].items():
             ratios.setdefault(peer, []).append(ratio)
-        if row["ratios"]:
-            ratios.setdefault("best peer", []).append(min(row["ratios"].values()))
+        peers = [ratio for peer, ratio in row["ratios"].items() if not peer.startswith(OURS)]
+        if peers:
+            ratios.setdefault("best peer", []).append(min(peers))
     return {
         peer: round(math.exp(statistics.fmean(map(math.log, values))), 3)
         for peer, values in ratios.items()
@@ -145,6 +146,7 @@ def _row(case: Case, workers: Sequence[Engine], ceilings: Ceilings | None) -> di
     row["gflops"] = round(case.flops / ours / 1e9, 1)
     row["gbytes"] = round(case.bytes / ours / 1e9, 1)
     if ceilings is not None:
-        row["percent_of_peak_flops"] = round(100 * case.flops / ours / ceilings.flops, 1)
+        peak = ceilings.flops_of(case.element)
+        row["percent_of_peak_flops"] = round(100 * case.flops / ours / peak, 1)
         row["percent_of_copy_bandwidth"] = round(100 * case.bytes / ours / ceilings.bytes, 1)
     return row

@@ -18,6 +18,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Size, Symbol
 from .c_types import BYTES, element_name, storage_type
 from .constants import splat_value
@@ -97,7 +98,7 @@ def _symbol(reference: SymbolRefAttr) -> str:
 
 
 def _origin(value: SSAValue) -> SSAValue:
-    while isinstance(value.owner, (memref.ReinterpretCastOp, memref.CastOp)):
+    while isinstance(value.owner, memref.ReinterpretCastOp | memref.CastOp | WordsOp):
         value = value.owner.source
     return value
 
@@ -193,6 +194,9 @@ class _ProgramEmitter:
             self._alias(op.result, op.source, _static_offset(op))
         elif isinstance(op, memref.CastOp):
             self._alias(op.dest, op.source, 0)
+        elif isinstance(op, WordsOp):
+            const = self.is_const[op.source]
+            self._declare(op.result, f"({self.names[op.source]})", const=const)
         elif isinstance(op, memref.CopyOp):
             self._copy(op)
         elif isinstance(op, func.CallOp):

@@ -60,6 +60,7 @@ class Artifact:
     report: VerifyReport | None = None
     library: Path | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
+    precision: str = "f32"
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -81,6 +82,7 @@ class Artifact:
             "sources": dict(self.sources),
             "ir": dict(self.ir),
             "decisions": list(self.decisions),
+            "precision": self.precision,
         }
         return {
             LIBRARY: library,
@@ -123,6 +125,7 @@ class Artifact:
             report=None if report is None else VerifyReport.from_json(report),
             library=entry.path / LIBRARY,
             decisions=tuple(data["decisions"]),
+            precision=data["precision"],
         )
 
 

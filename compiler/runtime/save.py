@@ -24,9 +24,9 @@ from ...codegen.package.cpu_features import feature_flags, known_features
 from ...dialects.reference.number_types import is_float_type
 from ..frontend.tensor_types import to_numpy
 from ..verify.compare import allowed_error
-from ..verify.definite import DefiniteInterpreter
 from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
+from ..verify.rounded_operands import INTERPRETERS
 from .artifact import Artifact
 from .call_sizes import CallSizes
 from .library import CALL_SOURCE, CUDA_CALL_SOURCE
@@ -143,7 +143,8 @@ def check_data(artifact: Artifact, program: ExportedProgram, leaves: Sequence[An
     signature = artifact.signature
     inputs = fresh_leaves(leaves, CHECK_SEED)
     references = run_program(program, inputs, DoubleInterpreter, signature.changed)
-    natives = run_program(program, inputs, DefiniteInterpreter, signature.changed)
+    eager = INTERPRETERS[artifact.precision]
+    natives = run_program(program, inputs, eager, signature.changed)
     outputs: dict[int, CheckOutput] = {}
     for k, leaf in enumerate(signature.computed):
         if leaf.kind == "result":

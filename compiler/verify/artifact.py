@@ -41,10 +41,7 @@ def verify_modules(
 ) -> VerifyReport:
     """As `verify_artifact`, with the IR at hand."""
     results = check_kernels(structure, loops, library, seed)
-    length = artifact.reduction_length
-    results += check_model(
-        program, artifact.signature, library, artifact.arena_bytes, leaves, length, seed
-    )
+    results += check_model(program, artifact, library, leaves, seed)
     return VerifyReport(tuple(results), seed)
 
 

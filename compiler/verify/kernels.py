@@ -112,8 +112,9 @@ def packed_argument(interface: KernelInterface, position: int, array: Array) -> 
     pack = interface.packs.get(position)
     if pack is not None:
         array = pack_array(array, pack, interface.type_of(position).get_shape())
-    shape = interface.type_of(position).get_shape()  # (-1,) where it depends on sizes
-    return np.ascontiguousarray(array).reshape(shape)
+    type = interface.type_of(position)
+    stored = np.ascontiguousarray(array).reshape(-1).view(storage_type(type.element_type))
+    return stored.reshape(type.get_shape())  # (-1,) where it depends on sizes
 
 
 def storage_type(element: Attribute) -> np.dtype[Any]:

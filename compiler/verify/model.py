@@ -15,33 +15,33 @@ from torch.export import ExportedProgram
 from ...dialects.errors import VerifyFailure
 from ...dialects.reference.number_types import is_float_type
 from ..frontend.tensor_types import to_numpy
+from ..runtime.artifact import Artifact
 from ..runtime.call_sizes import CallSizes, shape_at
 from ..runtime.library import Library
 from ..runtime.signature import Signature
 from .compare import compare, compare_exact
-from .definite import DefiniteInterpreter
 from .eager import DoubleInterpreter, run_program
 from .near_ties import possible_results
 from .poison import poison_tensor
 from .report import CheckResult
+from .rounded_operands import INTERPRETERS
 from .sizes import resized_leaves, size_points
 
 
 def check_model(
     program: ExportedProgram,
-    signature: Signature,
+    artifact: Artifact,
     library: Library,
-    arena_bytes: int,
     leaves: Sequence[Any],
-    reduction_length: int,
     seed: int,
 ) -> list[CheckResult]:
     """Rows for the sizes of the example, and for others where sizes are known at run time only."""
-    check = partial(check_once, program, signature, library, arena_bytes)
-    results = check(leaves, reduction_length, seed)
+    check = partial(check_once, program, artifact, library)
+    results = check(leaves, seed)
+    signature = artifact.signature
     if signature.sizes:
         for values in size_points(signature.sizes, np.random.default_rng(seed)):
-            rows = check(resized_leaves(signature, leaves, values), reduction_length, seed)
+            rows = check(resized_leaves(signature, leaves, values), seed)
             place = ", ".join(f"{name}={value}" for name, value in values.items())
             results += [replace(row, name=f"{row.name} at {place}") for row in rows]
     return results
@@ -49,11 +49,9 @@ def check_model(
 
 def check_once(
     program: ExportedProgram,
-    signature: Signature,
+    artifact: Artifact,
     library: Library,
-    arena_bytes: int,
     leaves: Sequence[Any],
-    reduction_length: int,
     seed: int,
 ) -> list[CheckResult]:
     """One row per output, on fresh random floats; integer inputs are those of the example.
@@ -63,9 +61,11 @@ def check_once(
 
     Results must be the same bits with one thread and with all threads.
     """
+    signature, arena_bytes = artifact.signature, artifact.arena_bytes
     inputs = fresh_leaves(leaves, seed)
     references = run_program(program, inputs, DoubleInterpreter, signature.changed)
-    natives = run_program(program, inputs, DefiniteInterpreter, signature.changed)
+    eager = INTERPRETERS[artifact.precision]
+    natives = run_program(program, inputs, eager, signature.changed)
     tensors = [inputs[position].contiguous() for position in signature.positions]
     found = run_poisoned(library, signature, tensors, arena_bytes, library.threads.value)
     alone = run_poisoned(library, signature, tensors, arena_bytes, 1)
@@ -78,7 +78,7 @@ def check_once(
         result, reference, native = (
             to_numpy(tensor) for tensor in (found[leaf.index], references[k], natives[k])
         )
-        row = compare("model", name, result, reference, native, reduction_length)
+        row = compare("model", name, result, reference, native, artifact.reduction_length)
         if not row.passed and not is_float_type(result.dtype):
             others = [
                 to_numpy(run[k])

@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation
 from xdsl.utils.type import get_element_type_or_self
 
-from .. import vector_arith
+from .. import pairs, vector_arith
 from ..errors import LoweringError
 from ..quant.ops import DotOp, FieldOp, HalfOp, LookupOp
 from ..vector import FnmaOp
@@ -342,3 +342,24 @@ def _dot(op: DotOp, acc: Any, codes: Any, values: Any) -> Any:
 @means(HalfOp)
 def _half(op: HalfOp, bits: Any) -> Any:
     return np.asarray(bits, np.int16).view(np.float16).astype(np.float32)
+
+
+@means(pairs.JoinOp)
+def _join(op: pairs.JoinOp, low: Any, high: Any) -> Any:
+    first, second = (np.asarray(x).view(np.uint16).astype(np.uint32) for x in (low, high))
+    return np.asarray(first | second << np.uint32(16)).view(np.int32)[()]
+
+
+@means(pairs.DotOp, pairs.DotAddOp)
+def _pair_dot(op: Operation, a: Any, b: Any, *acc: Any) -> Any:
+    words = (np.asarray(x, np.int32).view(np.uint32) for x in (a, b))
+    (a_low, a_high), (b_low, b_high) = map(_halves, words)
+    if acc:
+        return _fma(a_high, b_high, _fma(a_low, b_low, acc[0]))
+    return _fma(a_high, b_high, a_low * b_low)
+
+
+def _halves(words: Any) -> tuple[Any, Any]:
+    """The lower and the upper bf16 of each word, as f32."""
+    low = (words << np.uint32(16)).view(np.float32)
+    return low, (words & np.uint32(0xFFFF0000)).view(np.float32)

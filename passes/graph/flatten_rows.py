@@ -53,9 +53,8 @@ class FlattenLinear(RewritePattern):
         rows = 1
         for extent in lead:
             rows *= extent
-        element = element_of(op.source)
-        flat = ReshapeOp(op.source, tensor_of(element, [rows, inner]))
-        type = tensor_of(element, [rows, shape_of(op.result)[-1]])
+        flat = ReshapeOp(op.source, tensor_of(element_of(op.source), [rows, inner]))
+        type = tensor_of(element_of(op.result), [rows, shape_of(op.result)[-1]])
         linear = LinearOp(flat.result, op.weight, op.bias, type)
         _replace(op, [flat, linear], rewriter)
 

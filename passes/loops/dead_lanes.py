@@ -38,4 +38,4 @@ def dead_lanes_are_unseen(value: SSAValue, live: int) -> bool:
 
 
 def _is_lanewise(op: Operation) -> bool:
-    return isinstance(op, LANEWISE) or op.name.startswith(("arith.", "math."))
+    return isinstance(op, LANEWISE) or op.name.startswith(("arith.", "math.", "pair."))

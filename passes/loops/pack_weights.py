@@ -23,6 +23,13 @@ def pack_array(source: Array, pack: Pack, shape: Sequence[int]) -> Array:
     if isinstance(pack, BitPackAttr):
         return pack.pack(source)
     extents = tuple(extent.data for extent in pack.source_shape)
+    if pack.map.data.num_dims > len(shape):
+        pairs = _picked(source, pack, extents, (*shape, 2))
+        return pairs.view(np.dtype(f"i{2 * source.dtype.itemsize}")).reshape(tuple(shape))
+    return _picked(source, pack, extents, shape)
+
+
+def _picked(source: Array, pack: PackAttr, extents: tuple[int, ...], shape: Sequence[int]) -> Array:
     if source.size != int(np.prod(extents)):
         raise LoweringError(f"a weight of shape {source.shape} cannot be packed from {extents}")
     plain = source.reshape(extents)

@@ -33,7 +33,9 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     StringAttr,
     TensorType,
+    bf16,
     i8,
+    i32,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
@@ -47,6 +49,7 @@ from ...dialects.graph import (
     is_dynamic,
     shape_of,
 )
+from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Size, Symbol
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
@@ -269,8 +272,9 @@ class ProgramWriter:
                 continue
             expected, found = interface.type_of(position), argument.type
             assert isinstance(found, MemRefType)
-            same_element = expected.element_type == found.element_type
-            if not same_element or bytes_of(expected) != bytes_of(found):
+            words = found.element_type == bf16 and expected.element_type == i32
+            known = words or expected.element_type == found.element_type
+            if not known or bytes_of(expected) != bytes_of(found):
                 raise LoweringError(
                     f"kernel {interface.func.sym_name.data}, argument {position}: expected "
                     f"{expected}, the program has {found}"
@@ -297,9 +301,13 @@ class ProgramWriter:
         return place
 
     def reshaped(self, source: SSAValue, type: MemRefType[Attribute]) -> SSAValue:
-        """The same memory under another shape."""
+        """The same memory under another shape, or as pairs."""
         if source.type == type:
             return source
+        assert isinstance(source.type, MemRefType)
+        if source.type.element_type != type.element_type:
+            words = WordsOp(source, type)
+            return self.add(words, words.result)
         shape = type.get_shape()
         strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
         op = memref.ReinterpretCastOp(source, [], [], [], [0], shape, strides, type)

@@ -16,10 +16,12 @@ from xdsl.ir.affine import (
     AffineMap,
 )
 
+from ...dialects.pairs import DotOp
 from ...dialects.poly import StatementOp, YieldOp
 from .affine_maps import row_major_strides
 from .array_shapes import largest_shape
 
+FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | DotOp
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
 
 
@@ -154,7 +156,7 @@ def _factors(statement: StatementOp) -> list[int]:
         value = pending.pop()
         if value in args:
             found.append(args.index(value))
-        elif isinstance(value.owner, arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp):
+        elif isinstance(value.owner, FACTORS_OF):
             pending += value.owner.operands
         else:
             return []

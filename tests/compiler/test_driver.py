@@ -286,6 +286,8 @@ def test_unknown_option_and_unavailable_option(net):
     with pytest.raises(OptionError, match="did you mean 'target'"):
         tilecast.compile(net, (X,), targt="native")
     with pytest.raises(OptionError, match="not available yet"):
+        tilecast.compile(net, (X,), fast_math=True)
+    with pytest.raises(OptionError, match="expected one of f32, bf16"):
         tilecast.compile(net, (X,), precision="f16")
     with pytest.raises(OptionError, match="needs quantized weights"):
         tilecast.compile(net, (X,), activations="int8")

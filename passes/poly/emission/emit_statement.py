@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
+from ....dialects.pairs import DotAddOp, DotOp
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ....dialects.vector import FnmaOp, GatherOp, ReverseOp, ScatterOp
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
@@ -163,6 +164,11 @@ class StatementEmitter:
             return
         indices, offsets = self._offsets(array, access)
         block.add_op(ScatterOp(array, indices, offsets, self._all_lanes(), value))
+
+    def _alike(self, *values: SSAValue) -> list[SSAValue]:
+        """`values`, all widened where one is a vector."""
+        is_vector = any(isinstance(v.type, VectorType) for v in values)
+        return [self._widen(v) for v in values] if is_vector else list(values)
 
     def _widen(self, value: SSAValue) -> SSAValue:
         return value if isinstance(value.type, VectorType) else self.index.splat(value)
@@ -431,10 +437,13 @@ class StatementEmitter:
         mapping = self._evaluate(statement, reads, dims, parts.combining)
         total = mapping[statement.body.block.args[0]]
         for product in parts.products:
-            a, b = mapping[product.op.lhs], mapping[product.op.rhs]
+            a, b = (mapping[o] for o in product.op.operands)
+            if isinstance(product.op, DotOp):
+                total = self.index.add(DotAddOp(*self._alike(a, b, total)))
+                continue
             if any(isinstance(v.type, VectorType) for v in (a, b, total)):
                 form = FnmaOp if product.negated else vector.FMAOp
-                total = self.index.add(form(*(self._widen(v) for v in (a, b, total))))
+                total = self.index.add(form(*self._alike(a, b, total)))
             else:
                 a = self.index.add(arith.NegfOp(a)) if product.negated else a
                 total = self.index.add(math.FmaOp(a, b, total))

@@ -1,4 +1,5 @@
-"""The products that a sum adds up: acc + a * b, acc - a * b, acc + (a * b + c * d).
+"""The products that a sum adds up: acc + a * b, acc - a * b, acc + (a * b + c * d), and the dot
+products of pairs.
 
 Reductions are reassociated anyway, so each product can go into the accumulator by itself.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from xdsl.dialects import arith
 from xdsl.ir import Operation
 
+from ....dialects.pairs import DotOp
 from ....dialects.poly import StatementOp
 from ..access_patterns import combining_op
 
@@ -18,7 +20,7 @@ from ..access_patterns import combining_op
 class Product:
     """One summand of a float sum: `op`, subtracted where `negated`."""
 
-    op: arith.MulfOp
+    op: arith.MulfOp | DotOp
     negated: bool
 
 
@@ -50,6 +52,8 @@ def summed_products(statement: StatementOp) -> SummedProducts | None:
         match op:
             case arith.MulfOp():
                 products.append(Product(op, negated))
+            case DotOp() if not negated:
+                products.append(Product(op, False))
             case arith.NegfOp():
                 pending.insert(0, (op.operand, not negated))
             case arith.AddfOp():

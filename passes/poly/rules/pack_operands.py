@@ -9,10 +9,11 @@ after:  acc[m, n] += x[m, k] * wp[n / NR, k, n mod NR]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, prod
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType
-from xdsl.ir import Block, BlockArgument, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
@@ -38,7 +39,19 @@ def _panel_source(rank: int, position: int, width: int) -> AffineMap:
     return AffineMap(rank + 1, 0, (*others[:position], wide, *others[position:]))
 
 
-def _is_weight(scop: ScopOp, array: SSAValue) -> bool:
+def _composed(before: Attribute, panels: AffineMap, shape: Sequence[int]) -> PackAttr:
+    """`panels` of an array of `shape`, which may itself be made as `before` says."""
+    if not isinstance(before, PackAttr):
+        return PackAttr.of(panels, shape)
+    rank = panels.num_dims  # the last dim of `before` counts the halves of a pair
+    index = (*panels.results, AffineExpr.dimension(rank))
+    return PackAttr(
+        AffineMapAttr(substitute(before.map.data, index, rank + 1)), before.source_shape
+    )
+
+
+def is_weight(scop: ScopOp, array: SSAValue) -> bool:
+    """Whether `array` is a stored weight."""
     return isinstance(array, BlockArgument) and scop.roles.data[array.index].data == "weight"
 
 
@@ -55,7 +68,9 @@ def _pack_weight(scop: ScopOp, update: StatementOp, k: int, dim: int, width: int
         return False
     position = users[0]
     packs = list(scop.packs.data)
-    packs[array.index] = PackAttr.of(_panel_source(len(shape), position, width), shape)
+    packs[array.index] = _composed(
+        packs[array.index], _panel_source(len(shape), position, width), shape
+    )
     scop.properties["packs"] = ArrayAttr(packs)
     others = [n for p, n in enumerate(shape) if p != position]
     set_shape(array, [ceil(shape[position] / width), *others, width])
@@ -138,7 +153,7 @@ def pack_wide_operand(scop: ScopOp, update: StatementOp, width: int, copies: boo
         return False
     k, vector_dim = contraction.wide, contraction.vector_dim
     array = update.sources[k]
-    if _is_weight(scop, array):
+    if is_weight(scop, array):
         return _pack_weight(scop, update, k, vector_dim, width)
     if not copies or stride(array, update.read_maps[k], vector_dim) == 1:
         return False
@@ -153,6 +168,6 @@ def pack_narrow_weight(scop: ScopOp, update: StatementOp, height: int) -> bool:
     contraction = contraction_of(update)
     if contraction is None or not contraction.rows or height == 1:
         return False
-    if not _is_weight(scop, update.sources[contraction.narrow]):
+    if not is_weight(scop, update.sources[contraction.narrow]):
         return False
     return _pack_weight(scop, update, contraction.narrow, contraction.rows[-1], height)

@@ -34,6 +34,7 @@ from ..storage import element_bytes
 from .choice import RULES, RuleChoice, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
+from .pair_products import pair_products
 from .register_tiles import register_tile
 from .rfactor import UNROLL, rfactor
 from .tile_and_fuse import tile_and_fuse
@@ -140,6 +141,8 @@ def schedule_by_rules(
 
     IllegalScheduleError where they are illegal.
     """
+    if machine.isa != "scalar" and choice_of(machine).pack:
+        pair_products(scop)
     lanes = lanes_for(scop, machine)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     prepare(scop, machine, lanes)

@@ -1,0 +1,107 @@
+"""Contractions read operands of fewer bits, and add up in f32 as before.
+
+before: %y = graph.linear %x, %w, %b : tensor<8x64xf32>
+after:  %h = graph.cast %x : tensor<8x32xbf16> ; %v = graph.weight @w_bf16
+        %y = graph.linear %h, %v, %b : tensor<8x64xf32>
+
+Everything else stays in f32: biases, results, what stands between contractions. Operands are
+rounded where they are computed, ahead of views, so that their producer stores them so; weights are
+rounded now. A contraction over an odd number of elements stays as it is, since products are taken
+in pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ml_dtypes
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType, bf16, f32
+from xdsl.ir import Block, SSAValue
+from xdsl.passes import ModulePass
+
+from ...dialects.graph import (
+    CastOp,
+    GraphOp,
+    LinearOp,
+    MatmulOp,
+    ReshapeOp,
+    ViewOp,
+    WeightOp,
+    element_of,
+    shape_of,
+)
+from ...dialects.weights import WeightStore
+from ..context import CompileContext
+
+
+def contraction_operands(op: GraphOp) -> tuple[Sequence[int], int]:
+    """The operands whose products `op` adds up, and how many of them."""
+    match op:
+        case LinearOp() | MatmulOp():
+            return (0, 1), shape_of(op.operands[0])[-1]
+        case _:
+            return (), 0
+
+
+class Rounded:
+    """The bf16 form of f32 values, made once each."""
+
+    def __init__(self, weights: WeightStore) -> None:
+        self.weights = weights
+        self.values: dict[SSAValue, SSAValue] = {}
+        self.symbols: dict[str, str] = {}
+
+    def of(self, value: SSAValue) -> SSAValue:
+        """`value` in bf16."""
+        if value not in self.values:
+            made = self._made(value)
+            if isinstance(value.owner, Block):
+                value.owner.insert_op_before(made, value.owner.first_op)  # type: ignore[arg-type]
+            else:
+                block = value.owner.parent
+                assert block is not None
+                block.insert_op_after(made, value.owner)
+            self.values[value] = made.result
+        return self.values[value]
+
+    def _made(self, value: SSAValue) -> GraphOp:
+        op, type = value.owner, TensorType(bf16, shape_of(value))
+        match op:
+            case WeightOp() if op.symbol.root_reference.data in self.weights:
+                return WeightOp(self._symbol(op.symbol.root_reference.data), type)
+            case ViewOp():
+                return ViewOp(self.of(op.source), op.map, type)
+            case ReshapeOp():
+                return ReshapeOp(self.of(op.source), type)
+            case _:
+                return CastOp(value, type)
+
+    def _symbol(self, symbol: str) -> str:
+        if symbol not in self.symbols:
+            array = self.weights[symbol].astype(ml_dtypes.bfloat16)
+            self.symbols[symbol] = self.weights.add(f"{symbol}_bf16", array)
+        return self.symbols[symbol]
+
+
+@dataclass(frozen=True)
+class LowerPrecisionPass(ModulePass):
+    """Round the operands of f32 contractions for `precision`, "f32" or "bf16" (none: that of the
+    context)."""
+
+    name = "lower-precision"
+    precision: str | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        if (self.precision or ctx.precision) != "bf16":
+            return
+        rounded = Rounded(ctx.weights)
+        for inner in list(op.walk()):
+            if not isinstance(inner, GraphOp):
+                continue
+            positions, length = contraction_operands(inner)
+            if length % 2 == 0 and all(element_of(inner.operands[k]) == f32 for k in positions):
+                for k in positions:
+                    inner.operands[k] = rounded.of(inner.operands[k])

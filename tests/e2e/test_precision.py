@@ -1,0 +1,95 @@
+"""precision="bf16": products of rounded operands, on machines with and without the instruction."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import tilecast
+import torch
+from tilecast.compiler.verify.rounded_operands import rounded
+from torch import Tensor, nn
+
+
+class Layers(nn.Module):
+    """Linear layers, attention, products of activations; 33 columns make no pairs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.down, self.last = nn.Linear(64, 33), nn.Linear(33, 20)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = [f(x).view(2, 19, 4, 16).transpose(1, 2) for f in (self.query, self.key)]
+        seen = (heads[0] @ heads[1].transpose(-1, -2)).softmax(-1)
+        y = nn.functional.scaled_dot_product_attention(*heads, x.view(2, 4, 19, 16))
+        y = (seen @ y).transpose(1, 2).reshape(2, 19, 64) + x
+        return self.last(self.down(y))
+
+
+@pytest.fixture
+def model() -> Layers:
+    torch.manual_seed(0)
+    return Layers().eval()
+
+
+X = torch.randn(2, 19, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "native",
+        "x86-64-v4",
+        pytest.param("x86-64-v3", marks=pytest.mark.slow),
+        pytest.param("c99", marks=pytest.mark.slow),
+    ],
+)
+def test_every_target_computes_products_of_rounded_operands(
+    target: str, model: Layers, cache_folder: Path
+) -> None:
+    try:
+        fast = tilecast.compile(model, (X,), target=target, precision="bf16")
+    except tilecast.TilecastError as error:
+        pytest.skip(str(error))
+    error = (fast(X) - model(X)).norm() / model(X).norm()
+    assert 1e-4 < error < 2e-2
+    assert all(row.passed for row in fast.verify().results)
+    pairs = "pair.dot_add" in "".join(fast.artifact.ir.values())
+    assert pairs == (target != "c99")
+
+
+def test_a_product_is_that_of_the_rounded_operands(cache_folder: Path) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(32, 48).eval(), torch.randn(7, 32)
+    exact = rounded(x).double() @ rounded(layer.weight).double().T + layer.bias.double()
+    found = tilecast.compile(layer, (x,), precision="bf16")(x)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+
+
+def test_weights_take_half_the_bytes(cache_folder: Path) -> None:
+    layer, x = nn.Linear(128, 64, bias=False).eval(), torch.randn(4, 128)
+    fast = tilecast.compile(layer, (x,), precision="bf16")
+    assert sum(array.nbytes for array in fast.artifact.weights.values()) == 128 * 64 * 2
+
+
+def test_a_portable_package_checks_every_level(cache_folder: Path, tmp_path: Path) -> None:
+    layer, x = nn.Linear(32, 48).eval(), torch.randn(7, 32)
+    fast = tilecast.compile(layer, (x,), precision="bf16", name="layer")
+    folder = fast.save(tmp_path / "package", portable=True)
+    subprocess.run(["make", "-C", str(folder), "check"], check=True, capture_output=True)
+
+
+def test_a_wrong_program_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are off by a tenth are more than the precision explains."""
+    from tilecast.passes.graph.lower_precision import Rounded
+
+    def spoiled(self: Rounded, symbol: str) -> str:
+        array = self.weights[symbol]
+        return self.weights.add(f"{symbol}_bf16", (array * 1.1).astype("bfloat16"))
+
+    layer, x = nn.Linear(32, 48).eval(), torch.randn(7, 32)
+    monkeypatch.setattr(Rounded, "_symbol", spoiled)
+    with pytest.raises(tilecast.VerifyFailure, match="output 0"):
+        tilecast.compile(layer, (x,), precision="bf16", cache=False)
