@@ -47,6 +47,7 @@ from .graph_op import element_of as element_of
 from .graph_op import ints as ints
 from .graph_op import shape_of as shape_of
 from .graph_opaque import OPAQUE_OPS
+from .integers import wrapped
 from .scalar import FUNCTIONS
 
 
@@ -75,7 +76,7 @@ class FullOp(GraphOp):
             attr = FloatAttr(float(value), f64)
         else:
             assert isinstance(element, IntegerType)
-            attr = IntegerAttr(int(value), 64)
+            attr = IntegerAttr(wrapped(int(value), element), 64)
         super().__init__(properties={"value": attr}, result_types=[type])
 
 

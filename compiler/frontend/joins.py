@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, TensorType, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType, f64, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import CatOp, PadOp, element_of, shape_of
-from .builder import Builder, Scalar, is_float, normalize_dim
+from ...dialects.integers import wrapped
+from .builder import Builder, Scalar, normalize_dim
 from .resampling import Positions, pick
 from .rules import UnsupportedUse, rule
 
@@ -56,7 +57,11 @@ def pad_with(
     if not any(low) and not any(high):
         return source
     attr: Attribute
-    attr = FloatAttr(float(value), f64) if is_float(source) else IntegerAttr(int(value), 64)
+    element = element_of(source)
+    if isinstance(element, IntegerType):
+        attr = IntegerAttr(wrapped(int(value), element), 64)
+    else:
+        attr = FloatAttr(float(value), f64)
     shape = [n + lo + hi for n, lo, hi in zip(shape_of(source), low, high, strict=True)]
     return b.emit(PadOp(source, low, high, attr, TensorType(element_of(source), shape)))
 

@@ -49,7 +49,7 @@ from ..graph import (
 )
 from ..graph_blocked import BlockedConvOp, BlockedDepthwiseOp
 from ..scalar import FUNCTIONS
-from .number_types import FLOATS, widened
+from .number_types import FLOATS, integer_dtype, widened
 from .opaque import OPAQUE_MEANINGS
 from .views import apply_map
 from .windows import convolve, pool
@@ -96,7 +96,7 @@ class Evaluator:
         if isinstance(element, AnyFloat):
             return self.dtype or FLOATS[element]
         assert isinstance(element, IntegerType)
-        return np.dtype(bool) if element.width.data == 1 else np.dtype(f"int{element.width.data}")
+        return integer_dtype(element)
 
     def call(self, function: FuncOp, inputs: Sequence[npt.ArrayLike]) -> list[Array]:
         """Results of `function` for `inputs`."""
