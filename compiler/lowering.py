@@ -17,6 +17,7 @@ from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import program_arena
+from ..passes.timing import span
 from .frontend import ImportedModel, import_program
 from .frontend.tensor_types import DTYPES
 from .options import Options
@@ -71,11 +72,13 @@ class Lowered:
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
         name = ir_file_name(stage)
-        self.ir[name] = str(self.module) + "\n"
+        with span("print IR"):
+            self.ir[name] = str(self.module) + "\n"
         if dump_dir is not None:
             write_text(dump_dir, name, self.ir[name])
         if stage in {"structure", "loops"}:
-            self.kept[stage] = self.module.clone()
+            with span("copy IR"):
+                self.kept[stage] = self.module.clone()
         if stage == "structure":
             kernels = [op for op in self.module.ops if isinstance(op, FuncOp)]
             self.reduction_length = max(map(reduction_length, kernels), default=1)
@@ -107,10 +110,12 @@ class Lowered:
             self.sources[f"{name}.cu"] = emit_cuda_program(main, kernels, name, prefix)
             self.sources |= cuda_headers()
             return
-        for unit in kernel_units(kernels):
-            first = unit[0].sym_name.data
-            self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine, prefix=f"{name}_")
-        self.sources[f"{name}.c"] = emit_program(main, kernels, name, prefix=f"{name}_")
+        with span("kernels"):
+            for unit in kernel_units(kernels):
+                first = unit[0].sym_name.data
+                self.sources[f"{name}_{first}.c"] = emit_unit(unit, machine, prefix=prefix)
+        with span("program"):
+            self.sources[f"{name}.c"] = emit_program(main, kernels, name, prefix=prefix)
 
     def artifact(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..dialects.errors import LoweringError, OptionError, TilecastError
+from ..passes.timing import span
 from .logging import debug_level
 from .options import STAGES, environment
 
@@ -82,7 +83,8 @@ def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
     for name in stage.passes:
         start = time.perf_counter()
         try:
-            load_pass(name)().apply(ctx, module)
+            with span(name):
+                load_pass(name)().apply(ctx, module)
             if debug_level() >= 2:
                 module.verify()
         except TilecastError:

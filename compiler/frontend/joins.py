@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, TensorType, f64, i1, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
@@ -171,3 +171,27 @@ def _triangle(b: Builder, source: SSAValue, keep: str, diagonal: int) -> SSAValu
     row = b.reshape(b.iota(rows, i64, start=diagonal), [rows, 1])
     kept = b.pointwise(keep, b.iota(columns, i64), row)
     return b.pointwise("where", kept, source, 0)
+
+
+@rule("aten.diff.default")
+def diff(
+    b: Builder,
+    source: SSAValue,
+    n: int,
+    dim: int,
+    prepend: SSAValue | None,
+    append: SSAValue | None,
+) -> SSAValue:
+    """Differences of neighbours along `dim`, `n` times; of truth values whether they differ."""
+    dim = normalize_dim(dim, len(shape_of(source)))
+    parts = [b.cast(part, b.out_element) for part in (prepend, source, append) if part is not None]
+    value = parts[0]
+    if len(parts) > 1:
+        shape = list(shape_of(source))
+        shape[dim] = sum(shape_of(part)[dim] for part in parts)
+        value = b.emit(CatOp(parts, dim, TensorType(b.out_element, shape)))
+    fn = "xor" if b.out_element == i1 else "sub"
+    for _ in range(n):
+        rest = shape_of(value)[dim] - 1
+        value = b.pointwise(fn, b.slice(value, dim, 1, rest), b.slice(value, dim, 0, rest))
+    return value

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from ...passes.context import CompileContext
+from ...passes.timing import span
 from ..pipeline import ir_file_name
 from ..runtime.artifact import Artifact
 from ..runtime.library import Library
@@ -40,11 +41,13 @@ def verify_modules(
     seed: int = 0,
 ) -> VerifyReport:
     """As `verify_artifact`, with the IR at hand."""
-    results = check_kernels(structure, loops, library, seed)
+    with span("kernels"):
+        results = check_kernels(structure, loops, library, seed)
     length = artifact.reduction_length
-    results += check_model(
-        program, artifact.signature, library, artifact.arena_bytes, leaves, length, seed
-    )
+    with span("model"):
+        results += check_model(
+            program, artifact.signature, library, artifact.arena_bytes, leaves, length, seed
+        )
     return VerifyReport(tuple(results), seed)
 
 
