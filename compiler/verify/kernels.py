@@ -119,9 +119,10 @@ def random_argument(argument: BlockArgument, rng: np.random.Generator, shrink: i
             if sample is not None:
                 return sample
     if isinstance(element, AnyFloat):
-        magnitude = rng.uniform(0.1, 2.0, shape)
-        sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-        return (magnitude * sign * typical_magnitude(argument)).astype(dtype)
+        wide = np.float64 if dtype == np.float64 else np.float32
+        numbers = np.asarray(rng.random(shape, wide) * wide(3.8) - wide(1.9))
+        numbers += np.copysign(wide(0.1), numbers)  # magnitudes from 0.1 to 2
+        return np.asarray(numbers * wide(typical_magnitude(argument))).astype(dtype)
     if element == i1:
         # Mostly true, so that a mask leaves something in every row.
         return rng.random(shape) < 0.8
