@@ -15,6 +15,8 @@ from xdsl.dialects.func import CallOp, FuncOp
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
+from ..dialects.errors import UnsupportedOperatorError
+from ..dialects.graph_control import ControlOp, is_program
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import program_arena
 from ..passes.timing import span
@@ -64,6 +66,8 @@ class Lowered:
     ) -> Lowered:
         """Import `program`."""
         imported = import_program(program)
+        if machine.is_gpu:
+            check_runs_straight(imported.module, machine)
         ctx = CompileContext()
         ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
         ctx.quantized, ctx.activations = quantized_weights(program), activations_of(program)
@@ -97,7 +101,12 @@ class Lowered:
         """The program and its kernels."""
         functions = [op for op in self.module.ops if isinstance(op, FuncOp)]
         main = next(op for op in functions if op.sym_name.data == "main")
-        return main, [op for op in functions if op is not main]
+        return main, [op for op in functions if not is_program(op)]
+
+    def programs(self) -> list[FuncOp]:
+        """What the program calls for control flow."""
+        functions = [op for op in self.module.ops if isinstance(op, FuncOp)]
+        return [op for op in functions if is_program(op) and op.sym_name.data != "main"]
 
     def emit(self, name: str) -> None:
         """Fill `sources`: kernels in files that compile in parallel, and the program."""
@@ -115,7 +124,9 @@ class Lowered:
                 first = unit[0].sym_name.data
                 self.sources[f"{name}_{first}.c"] = emit_unit(unit, machine, prefix=prefix)
         with span("program"):
-            self.sources[f"{name}.c"] = emit_program(main, kernels, name, prefix=prefix)
+            programs = self.programs()
+            text = emit_program(main, kernels, name, prefix=prefix, programs=programs)
+            self.sources[f"{name}.c"] = text
 
     def artifact(
         self,
@@ -128,9 +139,14 @@ class Lowered:
         """Everything about the lowered program as plain data."""
         main, kernels = self.functions()
         arena_bytes, lower_bound = program_arena(main)
+        programs = self.programs()
         calls = Counter(
-            op.callee.root_reference.data for op in main.body.block.ops if isinstance(op, CallOp)
+            op.callee.root_reference.data
+            for function in (main, *programs)
+            for op in function.walk()
+            if isinstance(op, CallOp)
         )
+        symbols = program_weight_symbols(main, programs)
         return Artifact(
             name=settings.name,
             machine=machine,
@@ -139,13 +155,23 @@ class Lowered:
             arena_bytes=arena_bytes,
             arena_lower_bound=lower_bound,
             sources=self.sources,
-            weights={name: self.ctx.weights[name] for name in program_weight_symbols(main)},
+            weights={name: self.ctx.weights[name] for name in symbols},
             ir=self.ir,
             kernels=tuple(kernel_facts(kernel, calls) for kernel in kernels),
             reduction_length=self.reduction_length,
             compiler=compiler,
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
+        )
+
+
+def check_runs_straight(module: ModuleOp, machine: Machine) -> None:
+    """UnsupportedOperatorError for control flow, whose conditions a GPU would have to report."""
+    names = [op.name.removeprefix("graph.") for op in module.walk() if isinstance(op, ControlOp)]
+    if names:
+        raise UnsupportedOperatorError(
+            f"target {machine.name} does not support control flow yet; the model has "
+            f"{', '.join(sorted(set(names)))}: compile it for a CPU"
         )
 
 

@@ -38,7 +38,7 @@ PIPELINE: tuple[Stage, ...] = (
             "block-channels",
         ),
     ),
-    Stage("fuse", ("fuse", "deduplicate-kernels")),
+    Stage("fuse", ("outline-control-flow", "fuse", "deduplicate-kernels")),
     Stage("structure", ("convert-graph-to-linalg",)),
     Stage("schedule", ("extract-scop", "schedule")),
     Stage(

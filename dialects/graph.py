@@ -39,6 +39,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from .graph_blocked import BLOCKED_OPS
+from .graph_control import CONTROL_OPS
 from .graph_op import GraphOp as GraphOp
 from .graph_op import Ints as Ints
 from .graph_op import Tensor as Tensor
@@ -600,6 +601,7 @@ Graph = Dialect(
         IndexOp,
         *BLOCKED_OPS,
         *OPAQUE_OPS,
+        *CONTROL_OPS,
         LaunchOp,
     ],
     [],

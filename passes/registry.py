@@ -15,6 +15,7 @@ PASSES: dict[str, str] = {
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
+    "outline-control-flow": "graph.outline_control_flow:OutlineControlFlowPass",
     "fuse": "graph.fuse:FusePass",
     "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",
     # graph -> linalg

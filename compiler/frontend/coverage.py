@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 
 from ...dialects.errors import UnsupportedOperatorError
+from .control_flow import CONTROL_FLOW
 from .location import module_path, source_line
 from .rules import RULES
 
@@ -70,17 +72,24 @@ def operator_name(node: Node) -> str:
 
 
 def calls(program: ExportedProgram) -> Iterable[Node]:
-    """Operator calls of the graph, without the picking of tuple elements."""
-    for node in program.graph.nodes:
-        if node.op == "call_function" and "getitem" not in str(node.target):
-            yield node
+    """Operator calls of all graphs, without the picking of tuple elements."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            if node.op == "call_function" and "getitem" not in str(node.target):
+                yield node
+
+
+def has_rule(node: Node) -> bool:
+    """Whether the import knows the operator of `node`."""
+    name = operator_name(node)
+    return name in RULES or (isinstance(node.target, HigherOrderOperator) and name in CONTROL_FLOW)
 
 
 def decompose_missing(program: ExportedProgram) -> ExportedProgram:
     """Functionalize, and decompose the operators that have no rule and for which torch has one."""
     before: set[Any] | None = None
     for _ in range(ROUNDS):
-        missing = {node.target for node in calls(program) if operator_name(node) not in RULES}
+        missing = {node.target for node in calls(program) if not has_rule(node)}
         in_place = {node.target for node in calls(program) if _is_in_place(node)}
         if missing | in_place in (set(), before):
             break

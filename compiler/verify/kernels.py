@@ -16,11 +16,12 @@ from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.reference.linalg import evaluate_kernel
 from ...dialects.reference.number_types import numpy_type
+from ...passes.loops.kernel_interface import KernelInterface
 from ...passes.loops.pack_weights import pack_array
-from ...passes.loops.plan_memory import KernelInterface
 from ..runtime.library import Library
 from .compare import compare
 from .poison import poison
@@ -40,15 +41,10 @@ def check_kernels(
     compiled = {op.sym_name.data: op for op in loops.ops if isinstance(op, FuncOp)}
     results: list[CheckResult] = []
     for op in structure.ops:
-        if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_main(op):
+        if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_program(op):
             rng = np.random.default_rng([seed, len(results)])
             results += check_kernel(op, compiled[op.sym_name.data], library, rng)
     return results
-
-
-def is_main(func: FuncOp) -> bool:
-    """Whether `func` is the program and not a kernel."""
-    return func.sym_name.data == "main"
 
 
 def check_kernel(

@@ -39,6 +39,7 @@ from ...dialects.graph import (
     shape_of,
 )
 from ...dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp
+from ...dialects.graph_control import ControlOp
 from ..context import CompileContext
 from .blocked_values import BlockedValues, channel_view_is_trivial
 from .canonicalize import drop_unused_ops
@@ -186,6 +187,7 @@ class BlockChannelsPass(ModulePass):
             if (
                 isinstance(func, FuncOp)
                 and func.sym_name.data == "main"
+                and not any(isinstance(inner, ControlOp) for inner in func.body.block.ops)
                 and _is_worth_it(func, lanes)
             ):
                 block_channels(func, BlockedValues(func, ctx.weights, lanes))

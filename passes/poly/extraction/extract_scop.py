@@ -33,6 +33,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import CatOp, PadOp, ReshapeOp, ScanOp, ViewOp
+from ....dialects.graph_control import is_program
 from ....dialects.graph_opaque import OpaqueOp
 from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
@@ -447,13 +448,13 @@ def extract_scop(func: FuncOp) -> ScopOp:
 
 @dataclass(frozen=True)
 class ExtractScopPass(ModulePass):
-    """Replace kernel functions (every function but `main`) by scops."""
+    """Replace kernel functions (every function that is no program) by scops."""
 
     name = "extract-scop"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
-            if func.sym_name.data == "main":
+            if is_program(func):
                 continue
             if any(isinstance(inner, OpaqueOp) for inner in func.body.block.ops):
                 continue  # lower-opaque makes its loops
