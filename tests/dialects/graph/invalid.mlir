@@ -69,3 +69,27 @@ func.func @reduced_shape(%x: tensor<2x3xf32>) -> tensor<3xf32> {
   %0 = "graph.reduce"(%x) <{fn = "sum", dims = [#builtin.int<1>]}> : (tensor<2x3xf32>) -> tensor<3xf32>
   func.return %0 : tensor<3xf32>
 }
+
+// -----
+
+// EXPECT-ERROR: graph.cond: the condition has to be tensor<i1>, found tensor<1xi1>
+func.func @f(%p: tensor<1xi1>) -> tensor<1xi1> {
+  %0 = "graph.cond"(%p, %p) <{then_branch = @f, else_branch = @f}> : (tensor<1xi1>, tensor<1xi1>) -> tensor<1xi1>
+  func.return %0 : tensor<1xi1>
+}
+
+// -----
+
+// EXPECT-ERROR: graph.while: carried values have to keep their types
+func.func @f(%n: tensor<i64>) -> tensor<i32> {
+  %0 = "graph.while"(%n) <{condition = @f, body = @f, operandSegmentSizes = array<i32: 1, 0>}> : (tensor<i64>) -> tensor<i32>
+  func.return %0 : tensor<i32>
+}
+
+// -----
+
+// EXPECT-ERROR: graph.for: expected 3 slices, found tensor<4xf32>
+func.func @f(%x: tensor<4xf32>) -> tensor<3xf32> {
+  %0 = "graph.for"(%x) <{body = @f, count = #builtin.int<3>, operandSegmentSizes = array<i32: 0, 1, 0>, resultSegmentSizes = array<i32: 0, 1>}> : (tensor<4xf32>) -> tensor<3xf32>
+  func.return %0 : tensor<3xf32>
+}
