@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from .location import module_path, source_line
 from .rules import RULES
 
 ORIGIN = "tilecast_origin"  # meta key: the operator a node was decomposed from
+INTERPOLATION = re.compile(r"aten\.upsample_(bi|tri)?(linear|cubic)[123]d")
 ROUNDS = 4  # decompositions may give operators that need decomposing themselves
 
 
@@ -87,6 +89,7 @@ def has_rule(node: Node) -> bool:
 
 def decompose_missing(program: ExportedProgram) -> ExportedProgram:
     """Functionalize, and decompose the operators that have no rule and for which torch has one."""
+    check_bytes_are_exact(program)
     before: set[Any] | None = None
     for _ in range(ROUNDS):
         missing = {node.target for node in calls(program) if not has_rule(node)}
@@ -105,6 +108,18 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
             if source and source[-1].name in origins:
                 node.meta[ORIGIN] = origins[source[-1].name]
     return program
+
+
+def check_bytes_are_exact(program: ExportedProgram) -> None:
+    """UnsupportedOperatorError where torch's decomposition rounds bytes otherwise than eager."""
+    for node in calls(program):
+        value = node.meta.get("val")
+        is_bytes = isinstance(value, torch.Tensor) and value.dtype == torch.uint8
+        if is_bytes and INTERPOLATION.match(operator_name(node)):
+            raise UnsupportedOperatorError(
+                f"{operator_name(node)} of uint8 at {source_line(node)}: torch rounds it in a way "
+                "of its own; interpolate x.float() and convert the result"
+            )
 
 
 def _decomposed(program: ExportedProgram, table: dict[Any, Callable[..., Any]]) -> ExportedProgram:
