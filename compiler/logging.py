@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ..passes.timing import Timing
 from .options import environment
 
 
@@ -37,16 +38,20 @@ class Progress:
     """
 
     visible: bool = False
-    seconds: dict[str, float] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage, and by path of the spans within stages."""
+        return dict(self.timing.seconds)
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:
         """Measure the block as stage `name`."""
         start = time.perf_counter()
-        with self.spinner(name):
+        with self.spinner(name), self.timing.span(name):
             yield
         elapsed = time.perf_counter() - start
-        self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
         if self.visible or debug_level() >= 1:
             print(f"  {name:<10} {elapsed:7.2f} s  {detail}".rstrip(), file=sys.stderr)
 

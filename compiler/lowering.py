@@ -15,11 +15,13 @@ from xdsl.dialects.func import CallOp, FuncOp
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
-from ..dialects.errors import OptionError
+from ..dialects.errors import OptionError, UnsupportedOperatorError
 from ..dialects.graph import extents_of_type
+from ..dialects.graph_control import ControlOp, is_program
 from ..dialects.sizes import Symbol, symbols_of
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import program_arena
+from ..passes.timing import span
 from .frontend import ImportedModel, import_program
 from .frontend.tensor_types import DTYPES
 from .options import Options
@@ -69,6 +71,8 @@ class Lowered:
         imported = import_program(program)
         quantized = quantized_weights(program)
         check_sizes_fit_options(imported, machine, quantized)
+        if machine.is_gpu:
+            check_runs_straight(imported.module, f"target {machine.name}")
         ctx = CompileContext()
         ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
         ctx.quantized, ctx.activations = quantized, activations_of(program)
@@ -77,11 +81,13 @@ class Lowered:
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
         name = ir_file_name(stage)
-        self.ir[name] = str(self.module) + "\n"
+        with span("print IR"):
+            self.ir[name] = str(self.module) + "\n"
         if dump_dir is not None:
             write_text(dump_dir, name, self.ir[name])
         if stage in {"structure", "loops"}:
-            self.kept[stage] = self.module.clone()
+            with span("copy IR"):
+                self.kept[stage] = self.module.clone()
         if stage == "structure":
             kernels = [op for op in self.module.ops if isinstance(op, FuncOp)]
             self.reduction_length = max(map(reduction_length, kernels), default=1)
@@ -100,7 +106,12 @@ class Lowered:
         """The program and its kernels."""
         functions = [op for op in self.module.ops if isinstance(op, FuncOp)]
         main = next(op for op in functions if op.sym_name.data == "main")
-        return main, [op for op in functions if op is not main]
+        return main, [op for op in functions if not is_program(op)]
+
+    def programs(self) -> list[FuncOp]:
+        """What the program calls for control flow."""
+        functions = [op for op in self.module.ops if isinstance(op, FuncOp)]
+        return [op for op in functions if is_program(op) and op.sym_name.data != "main"]
 
     def emit(self, name: str) -> None:
         """Fill `sources`: kernels in files that compile in parallel, and the program."""
@@ -113,10 +124,14 @@ class Lowered:
             self.sources[f"{name}.cu"] = emit_cuda_program(main, kernels, name, prefix)
             self.sources |= cuda_headers()
             return
-        for unit in kernel_units(kernels):
-            first = unit[0].sym_name.data
-            self.sources[f"{name}_{first}.c"] = emit_unit(unit, self.ctx.machine, prefix=f"{name}_")
-        self.sources[f"{name}.c"] = emit_program(main, kernels, name, prefix=f"{name}_")
+        with span("kernels"):
+            for unit in kernel_units(kernels):
+                first = unit[0].sym_name.data
+                self.sources[f"{name}_{first}.c"] = emit_unit(unit, machine, prefix=prefix)
+        with span("program"):
+            programs = self.programs()
+            text = emit_program(main, kernels, name, prefix=prefix, programs=programs)
+            self.sources[f"{name}.c"] = text
 
     def artifact(
         self,
@@ -129,9 +144,14 @@ class Lowered:
         """Everything about the lowered program as plain data."""
         main, kernels = self.functions()
         arena_bytes, lower_bound = program_arena(main)
+        programs = self.programs()
         calls = Counter(
-            op.callee.root_reference.data for op in main.body.block.ops if isinstance(op, CallOp)
+            op.callee.root_reference.data
+            for function in (main, *programs)
+            for op in function.walk()
+            if isinstance(op, CallOp)
         )
+        symbols = program_weight_symbols(main, programs)
         return Artifact(
             name=settings.name,
             machine=machine,
@@ -140,7 +160,7 @@ class Lowered:
             arena_bytes=arena_bytes,
             arena_lower_bound=lower_bound,
             sources=self.sources,
-            weights={name: self.ctx.weights[name] for name in program_weight_symbols(main)},
+            weights={name: self.ctx.weights[name] for name in symbols},
             ir=self.ir,
             kernels=tuple(kernel_facts(kernel, calls) for kernel in kernels),
             reduction_length=self.reduction_length,
@@ -159,6 +179,8 @@ def check_sizes_fit_options(
     symbols = symbols_of(n for spec in imported.inputs for n in spec.shape)
     if symbols and machine.is_gpu:
         raise OptionError(f"target {machine.name}: dynamic shapes are for CPUs so far")
+    if symbols:
+        check_runs_straight(imported.module, "dynamic_shapes")
     if symbols and quantized:
         raise OptionError("weights of few bits need fixed shapes so far: leave out dynamic_shapes")
     CallSizes(symbols, imported.inputs)
@@ -169,6 +191,17 @@ def program_symbols(main: FuncOp) -> tuple[Symbol, ...]:
     texts = main.attributes.get("tilecast.sizes")
     listed = texts.data if isinstance(texts, ArrayAttr) else ()
     return tuple(Symbol.parse(text.data) for text in listed if isinstance(text, StringAttr))
+
+
+def check_runs_straight(module: ModuleOp, what: str) -> None:
+    """UnsupportedOperatorError for control flow: a GPU would have to report its conditions, and
+    sizes are not handed to its functions."""
+    names = [op.name.removeprefix("graph.") for op in module.walk() if isinstance(op, ControlOp)]
+    if names:
+        raise UnsupportedOperatorError(
+            f"{what} does not support control flow yet; the model has "
+            f"{', '.join(sorted(set(names)))}: compile it for a CPU, with fixed shapes"
+        )
 
 
 def kernel_facts(kernel: FuncOp, calls: Counter[str]) -> KernelFacts:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..dialects.errors import LoweringError, OptionError, TilecastError
+from ..passes.timing import span
 from .logging import debug_level
 from .options import STAGES, environment
 
@@ -38,7 +39,7 @@ PIPELINE: tuple[Stage, ...] = (
             "block-channels",
         ),
     ),
-    Stage("fuse", ("fuse", "deduplicate-kernels")),
+    Stage("fuse", ("outline-control-flow", "fuse", "deduplicate-kernels")),
     Stage("structure", ("convert-graph-to-linalg",)),
     Stage("schedule", ("extract-scop", "schedule")),
     Stage(
@@ -83,7 +84,8 @@ def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
     for name in stage.passes:
         start = time.perf_counter()
         try:
-            load_pass(name)().apply(ctx, module)
+            with span(name):
+                load_pass(name)().apply(ctx, module)
             if debug_level() >= 2:
                 module.verify()
         except TilecastError:

@@ -39,6 +39,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from .graph_blocked import BLOCKED_OPS
+from .graph_control import CONTROL_OPS
 from .graph_op import GraphOp as GraphOp
 from .graph_op import Ints as Ints
 from .graph_op import SizesAttr as SizesAttr
@@ -54,6 +55,7 @@ from .graph_op import tensor_of as tensor_of
 from .graph_opaque import OPAQUE_OPS
 from .graph_sizes import SizeIndexOp as SizeIndexOp
 from .graph_sizes import SizeOp as SizeOp
+from .integers import wrapped
 from .scalar import FUNCTIONS
 
 
@@ -82,7 +84,7 @@ class FullOp(GraphOp):
             attr = FloatAttr(float(value), f64)
         else:
             assert isinstance(element, IntegerType)
-            attr = IntegerAttr(int(value), 64)
+            attr = IntegerAttr(wrapped(int(value), element), 64)
         super().__init__(properties={"value": attr}, result_types=[type])
 
 
@@ -608,6 +610,7 @@ Graph = Dialect(
         *OPAQUE_OPS,
         SizeOp,
         SizeIndexOp,
+        *CONTROL_OPS,
         LaunchOp,
     ],
     [SizesAttr],

@@ -50,6 +50,20 @@ def _sign(x: Any) -> Any:
     return (np.greater(x, 0).astype(np.int8) - np.less(x, 0).astype(np.int8)).astype(x.dtype)
 
 
+def _shift_left(x: Any, y: Any) -> Any:
+    bits = 8 * np.asarray(x).dtype.itemsize
+    is_inside = (y >= 0) & (y < bits)
+    return np.where(is_inside, np.left_shift(x, np.where(is_inside, y, 0).astype(x.dtype)), 0)
+
+
+def _shift_right(x: Any, y: Any) -> Any:
+    bits = 8 * np.asarray(x).dtype.itemsize
+    is_inside = (y >= 0) & (y < bits)
+    emptied = bits - 1 if x.dtype.kind == "i" else 0
+    shifted = np.right_shift(x, np.where(is_inside, y, emptied).astype(x.dtype))
+    return np.where(is_inside | (x.dtype.kind == "i"), shifted, 0)
+
+
 _row("add", 2, np.add)
 _row("sub", 2, np.subtract)
 _row("mul", 2, np.multiply)
@@ -72,6 +86,8 @@ _row("and", 2, np.bitwise_and)
 _row("or", 2, np.bitwise_or)
 _row("xor", 2, np.bitwise_xor)
 _row("not", 1, np.invert)
+_row("shift_left", 2, _shift_left)
+_row("shift_right", 2, _shift_right)
 _row("where", 3, np.where)
 _row("neg", 1, np.negative)
 _row("abs", 1, np.abs)

@@ -16,6 +16,7 @@ PASSES: dict[str, str] = {
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
     "lower-precision": "graph.lower_precision:LowerPrecisionPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
+    "outline-control-flow": "graph.outline_control_flow:OutlineControlFlowPass",
     "fuse": "graph.fuse:FusePass",
     "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",
     # graph -> linalg

@@ -113,7 +113,9 @@ def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Ca
     lowered: Lowered = lower(program, leaves, settings, machine, Progress(False))
     artifact = lowered.artifact(settings, machine, 1, "none", ())
     main, kernels = lowered.functions()
-    text = emit_program(main, kernels, name, prefix=f"{name}_") + call_unit(name)
+    programs = lowered.programs()
+    text = emit_program(main, kernels, name, prefix=f"{name}_", programs=programs)
+    text += call_unit(name)
     for kernel in kernels:
         kernel.properties["sym_name"] = StringAttr(f"{name}_{kernel.sym_name.data}")
     return Case(sample, program, artifact, tuple(kernels), text)

@@ -33,6 +33,7 @@ C_TYPES = {
     "bf16": "uint16_t",
     "i1": "bool",
     "i8": "int8_t",
+    "ui8": "uint8_t",
     "i16": "int16_t",
     "i32": "int32_t",
     "i64": "int64_t",
@@ -45,6 +46,7 @@ BYTES = {
     "bf16": 2,
     "i1": 1,
     "i8": 1,
+    "ui8": 1,
     "i16": 2,
     "i32": 4,
     "i64": 8,
@@ -65,8 +67,8 @@ def element_name(type: Attribute) -> str:
         return _FLOAT_NAMES[type.__class__]
     if isinstance(type, IndexType):
         return "index"
-    if isinstance(type, IntegerType) and f"i{type.width.data}" in C_TYPES:
-        return f"i{type.width.data}"
+    if isinstance(type, IntegerType) and str(type) in C_TYPES:
+        return str(type)
     raise LoweringError(f"no C type for {type}; expected one of {', '.join(C_TYPES)}")
 
 
@@ -83,7 +85,7 @@ def storage_type(type: Attribute) -> str:
 
 def unsigned_type(name: str) -> str:
     """The unsigned C type as wide as integer element `name`."""
-    return "uint64_t" if name == "index" else f"uint{name[1:]}_t"
+    return "uint64_t" if name == "index" else f"uint{8 * BYTES[name]}_t"
 
 
 def row_major_strides(type: MemRefType[Any]) -> list[int]:
@@ -125,6 +127,8 @@ def scalar_literal(value: float | int, type: Attribute) -> Expr:
     if name == "i1":
         return Expr("true" if value else "false")
     number = int(value)
+    if name == "ui8":
+        return integer(number % 256)
     if name != "index":
         width = int(name[1:])
         number = (number + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))

@@ -126,7 +126,7 @@ def lane_function(
 
 
 def _narrowed(result: VectorShape, value: str) -> str:
-    if result.is_mask or result.element in ("i8", "i16"):
+    if result.is_mask or result.element in ("i8", "ui8", "i16"):
         return f"({result.lane_type})({value})"
     return value
 

@@ -21,6 +21,7 @@ from .output import json_flag, print_json
 @click.option("--emit-only", is_flag=True, help="Write the sources without building them.")
 @click.option("--inline-weights", is_flag=True, help="Put the weights into C arrays.")
 @click.option("--portable", is_flag=True, help="Add code for less able CPUs, down to plain C.")
+@click.option("--timing", is_flag=True, help="Show where compile time went, per stage and pass.")
 @kernel_flags
 @option_flags()
 @json_flag
@@ -32,6 +33,7 @@ def compile_command(
     emit_only: bool,
     inline_weights: bool,
     portable: bool,
+    timing: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -40,12 +42,14 @@ def compile_command(
     With --stop-after the IR of that stage is printed instead.
     """
     options = given_options(flags)
+    if emit_only and timing:
+        raise click.UsageError("--timing needs the whole compilation; leave out --emit-only")
     if emit_only and output is None:
         raise click.UsageError("--emit-only needs -o DIR")
     if output is not None and output.exists() and not output.is_dir():
         # Said before minutes of work, not after.
         raise PackageError(f"{output} exists and is not a folder; choose another path")
-    start = time.perf_counter()
+    start, measured = time.perf_counter(), None
     loaded = load_model(model, kernel_keywords(sizes, schedule))
     if loaded.is_kernel and output is not None:
         raise PackageError(
@@ -69,12 +73,16 @@ def compile_command(
         if not is_built(compiled, loaded.is_kernel):  # --stop-after, or its variable
             click.echo(stage_text(compiled))
             return
+        measured = compiled.timing if timing else None
         if output is not None:
             compiled.save(output, inline_weights=inline_weights, portable=portable)
     seconds = time.perf_counter() - start
     if as_json:
-        print_json({"model": model, "output": output and str(output), "seconds": seconds})
+        result = {"model": model, "output": output and str(output), "seconds": seconds}
+        print_json(result | ({"timing": dict(measured.seconds)} if measured else {}))
         return
+    if measured is not None:
+        click.echo(measured)
     where = f"saved to {output}" if output is not None else "not saved (no -o)"
     click.echo(f"{model}: compiled in {seconds:.1f} s, {where}")
 

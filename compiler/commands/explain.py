@@ -114,6 +114,7 @@ def kernel_facts(module: Any) -> list[dict[str, Any]]:
     from xdsl.dialects.func import FuncOp
 
     from ...dialects.graph import LaunchOp
+    from ...dialects.graph_control import is_program
 
     launches = [op for op in module.walk() if isinstance(op, LaunchOp)]
     calls = Counter(op.kernel.root_reference.data for op in launches)
@@ -121,6 +122,8 @@ def kernel_facts(module: Any) -> list[dict[str, Any]]:
     facts = []
     for name, count in calls.items():
         function = functions[name]
+        if is_program(function):
+            continue  # what control flow calls
         operators = Counter(
             _operator_name(op) for op in function.walk() if op.name.startswith("graph.")
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,14 +11,17 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 
 from ...dialects.errors import UnsupportedOperatorError
+from .control_flow import CONTROL_FLOW
 from .location import module_path, source_line
 from .rules import RULES
 
 ORIGIN = "tilecast_origin"  # meta key: the operator a node was decomposed from
+INTERPOLATION = re.compile(r"aten\.upsample_(bi|tri)?(linear|cubic)[123]d")
 ROUNDS = 4  # decompositions may give operators that need decomposing themselves
 
 
@@ -70,17 +74,25 @@ def operator_name(node: Node) -> str:
 
 
 def calls(program: ExportedProgram) -> Iterable[Node]:
-    """Operator calls of the graph, without the picking of tuple elements."""
-    for node in program.graph.nodes:
-        if node.op == "call_function" and "getitem" not in str(node.target):
-            yield node
+    """Operator calls of all graphs, without the picking of tuple elements."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            if node.op == "call_function" and "getitem" not in str(node.target):
+                yield node
+
+
+def has_rule(node: Node) -> bool:
+    """Whether the import knows the operator of `node`."""
+    name = operator_name(node)
+    return name in RULES or (isinstance(node.target, HigherOrderOperator) and name in CONTROL_FLOW)
 
 
 def decompose_missing(program: ExportedProgram) -> ExportedProgram:
     """Functionalize, and decompose the operators that have no rule and for which torch has one."""
+    check_bytes_are_exact(program)
     before: set[Any] | None = None
     for _ in range(ROUNDS):
-        missing = {node.target for node in calls(program) if operator_name(node) not in RULES}
+        missing = {node.target for node in calls(program) if not has_rule(node)}
         in_place = {node.target for node in calls(program) if _is_in_place(node)}
         if missing | in_place in (set(), before):
             break
@@ -96,6 +108,18 @@ def decompose_missing(program: ExportedProgram) -> ExportedProgram:
             if source and source[-1].name in origins:
                 node.meta[ORIGIN] = origins[source[-1].name]
     return program
+
+
+def check_bytes_are_exact(program: ExportedProgram) -> None:
+    """UnsupportedOperatorError where torch's decomposition rounds bytes otherwise than eager."""
+    for node in calls(program):
+        value = node.meta.get("val")
+        is_bytes = isinstance(value, torch.Tensor) and value.dtype == torch.uint8
+        if is_bytes and INTERPOLATION.match(operator_name(node)):
+            raise UnsupportedOperatorError(
+                f"{operator_name(node)} of uint8 at {source_line(node)}: torch rounds it in a way "
+                "of its own; interpolate x.float() and convert the result"
+            )
 
 
 def _decomposed(program: ExportedProgram, table: dict[Any, Callable[..., Any]]) -> ExportedProgram:

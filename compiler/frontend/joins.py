@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f64, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f64, i1, i64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import CatOp, PadOp, element_of, shape_of, tensor_of
-from .builder import Builder, Scalar, is_float, normalize_dim
+from ...dialects.integers import wrapped
+from .builder import Builder, Scalar, normalize_dim
 from .resampling import Positions, pick
 from .rules import UnsupportedUse, rule
 
@@ -56,7 +57,11 @@ def pad_with(
     if not any(low) and not any(high):
         return source
     attr: Attribute
-    attr = FloatAttr(float(value), f64) if is_float(source) else IntegerAttr(int(value), 64)
+    element = element_of(source)
+    if isinstance(element, IntegerType):
+        attr = IntegerAttr(wrapped(int(value), element), 64)
+    else:
+        attr = FloatAttr(float(value), f64)
     shape = [n + lo + hi for n, lo, hi in zip(shape_of(source), low, high, strict=True)]
     return b.emit(PadOp(source, low, high, attr, tensor_of(element_of(source), shape)))
 
@@ -166,3 +171,27 @@ def _triangle(b: Builder, source: SSAValue, keep: str, diagonal: int) -> SSAValu
     row = b.reshape(b.iota(rows, i64, start=diagonal), [rows, 1])
     kept = b.pointwise(keep, b.iota(columns, i64), row)
     return b.pointwise("where", kept, source, 0)
+
+
+@rule("aten.diff.default")
+def diff(
+    b: Builder,
+    source: SSAValue,
+    n: int,
+    dim: int,
+    prepend: SSAValue | None,
+    append: SSAValue | None,
+) -> SSAValue:
+    """Differences of neighbours along `dim`, `n` times; of truth values whether they differ."""
+    dim = normalize_dim(dim, len(shape_of(source)))
+    parts = [b.cast(part, b.out_element) for part in (prepend, source, append) if part is not None]
+    value = parts[0]
+    if len(parts) > 1:
+        shape = list(shape_of(source))
+        shape[dim] = sum(shape_of(part)[dim] for part in parts)
+        value = b.emit(CatOp(parts, dim, tensor_of(b.out_element, shape)))
+    fn = "xor" if b.out_element == i1 else "sub"
+    for _ in range(n):
+        rest = shape_of(value)[dim] - 1
+        value = b.pointwise(fn, b.slice(value, dim, 1, rest), b.slice(value, dim, 0, rest))
+    return value

@@ -62,7 +62,12 @@ BINARY = {
     "__and__": "and",
     "__or__": "or",
     "__xor__": "xor",
+    "bitwise_left_shift": "shift_left",
+    "bitwise_right_shift": "shift_right",
+    "__lshift__": "shift_left",
+    "__rshift__": "shift_right",
 }
+OVERLOADS = ("default", "Tensor", "Scalar", "Tensor_Scalar", "Scalar_Tensor")
 COMPARISON = {name: name for name in ("eq", "ne", "lt", "le", "gt", "ge")} | {
     "greater": "gt",
     "greater_equal": "ge",
@@ -87,7 +92,7 @@ def _rounding(name: str, fn: str) -> None:
 
 
 def _binary(name: str, fn: str) -> None:
-    @rule(*(f"aten.{name}.{overload}" for overload in ("default", "Tensor", "Scalar")))
+    @rule(*(f"aten.{name}.{overload}" for overload in OVERLOADS))
     def binary(b: Builder, x: Operand, y: Operand) -> SSAValue:
         return arithmetic(b, fn, x, y)
 

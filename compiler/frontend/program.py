@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, BlockArgument, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 from ...dialects.errors import LoweringError, SymbolicSizeError, UnsupportedOperatorError
-from ...dialects.graph import Tensor, extents_of_type, is_dynamic
+from ...dialects.graph import Tensor, WeightOp, extents_of_type, is_dynamic
+from ...dialects.graph_control import program_function
 from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.weights import WeightStore
 from .builder import Builder
+from .control_flow import CONTROL_FLOW, tensors
 from .coverage import Gaps, decompose_missing, operator_name
 from .imported_model import ImportedModel, OutputSpec, TensorSpec
 from .location import location
@@ -62,10 +65,19 @@ def check_ops_take_sizes(module: ModuleOp) -> None:
 class _Importer:
     """Walks the fx graph once, with a value for every node."""
 
-    def __init__(self, program: ExportedProgram, gaps: Gaps) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        gaps: Gaps,
+        graph_module: GraphModule | None = None,
+        weights: WeightStore | None = None,
+    ) -> None:
         self.program = program
         self.gaps = gaps
-        self.weights = WeightStore()
+        self.graph_module = graph_module or program.graph_module
+        self.weights = WeightStore() if weights is None else weights
+        self.functions: dict[str, FuncOp] = {}  # what control flow calls
+        self.taken = {"main"}
         self.block = Block()
         self.builder = Builder(self.block, self.weights)
         self.values: dict[Node, Any] = {}
@@ -79,10 +91,17 @@ class _Importer:
 
     def run(self) -> None:
         self._import_placeholders()
-        for node in self.program.graph.nodes:
+        self._import_calls()
+        self._import_outputs()
+
+    def _import_calls(self) -> None:
+        for node in self.graph_module.graph.nodes:
             if node.op == "call_function":
                 self.values[node] = self._import_call(node)
-        self._import_outputs()
+            elif node.op == "get_attr":
+                constant = getattr(self.graph_module, str(node.target), None)
+                if isinstance(constant, torch.Tensor):
+                    self.values[node] = self.builder.constant(node.name, to_numpy(constant))
 
     def _symbol_names(self) -> dict[Any, str]:
         """Names for the symbols in the extents of inputs."""
@@ -102,7 +121,7 @@ class _Importer:
         results = [value.type for value in self.results]
         self.block.add_op(ReturnOp(*self.results))
         main = FuncOp("main", (arguments, results), Region(self.block))
-        module = ModuleOp([main])
+        module = ModuleOp([main, *self.functions.values()])
         module.verify()
         spec = self.program.call_spec
         assert spec.in_spec is not None
@@ -180,6 +199,8 @@ class _Importer:
             self.lost.add(node)
             return self._stand_in(fakes)
         rule = RULES.get(operator_name(node))
+        if isinstance(node.target, HigherOrderOperator) and operator_name(node) in CONTROL_FLOW:
+            return self._import_control_flow(node, fakes)
         if rule is None:
             self.gaps.add(node)
             self._note_lost(node, fakes)
@@ -217,6 +238,62 @@ class _Importer:
     def _has_dynamic_size(self, node: Node) -> bool:
         fakes = [fake for n in (node, *node.all_input_nodes) for fake in _leaves(n.meta.get("val"))]
         return any(not has_static_shape(fake) for fake in fakes)
+
+    def _import_control_flow(self, node: Node, fakes: Any) -> Any:
+        self.builder.loc = location(node)
+        try:
+            expected = [tensor_type(f) for f in _leaves(fakes)]
+            results = CONTROL_FLOW[operator_name(node)](self, node)
+        except (UnsupportedUse, UnsupportedOperatorError) as error:
+            self.gaps.add(node, str(error))
+            self.lost.add(node)
+            return [self._stand_in(f) if isinstance(f, torch.Tensor) else 0 for f in fakes]
+        _check_types(node, results, expected)
+        return results
+
+    def translate(self, argument: Any) -> Any:
+        """The values of an argument of a node."""
+        return self._translate(argument)
+
+    def subgraph(
+        self, graph: Node, values: Sequence[Any], types: Sequence[Attribute | None]
+    ) -> tuple[str, list[Attribute]]:
+        """Import a graph of a control flow node as a function: its name and result types.
+
+        A placeholder becomes an argument of its entry in `types`, or is its value for None.
+        """
+        name = unique(c_identifier(str(graph.target)), self.taken)
+        inner = _Importer(
+            self.program, self.gaps, getattr(self.graph_module, str(graph.target)), self.weights
+        )
+        inner.functions, inner.taken = self.functions, self.taken
+        self.functions[name] = inner.function(name, values, types)
+        return name, list(self.functions[name].function_type.outputs)
+
+    def function(
+        self, name: str, values: Sequence[Any], types: Sequence[Attribute | None]
+    ) -> FuncOp:
+        """The graph as a function for control flow, see `subgraph`."""
+        nodes = [node for node in self.graph_module.graph.nodes if node.op == "placeholder"]
+        taken: set[str] = set()
+        for node, value, type in zip(nodes, values, types, strict=True):
+            if type is not None:
+                self.values[node] = self.block.insert_arg(type, len(self.block.args))
+                self.values[node].name_hint = unique(c_identifier(node.name), taken)
+            elif isinstance(value, SSAValue):
+                assert isinstance(value.owner, WeightOp)
+                self.values[node] = self.builder.weight(value.owner.symbol.root_reference.data)
+            else:
+                self.values[node] = value
+        self._import_calls()
+        (output,) = [node for node in self.graph_module.graph.nodes if node.op == "output"]
+        leaves = output.args[0] if isinstance(output.args[0], (list, tuple)) else [output.args[0]]
+        results = tensors(self._translate(leaves), "what a graph of control flow gives")
+        func = program_function(name, [a.type for a in self.block.args], [r.type for r in results])
+        self.block.add_op(ReturnOp(*results))
+        func.body.detach_block(func.body.block)
+        func.body.add_block(self.block)
+        return func
 
     def _note_lost(self, node: Node, fakes: Any) -> None:
         if not all(has_static_shape(fake) for fake in _leaves(fakes)):

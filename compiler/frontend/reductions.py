@@ -138,8 +138,8 @@ def any_all(b: Builder, source: SSAValue) -> SSAValue:
 
 @rule("aten.any.dim", "aten.any.dims")
 def any_dims(b: Builder, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
-    """True where anything along `dims` is not zero."""
-    return b.reduce("any", b.cast(source, i1), normalize_dims(dims, len(shape_of(source))), keep)
+    """True where anything along `dims` is not zero; of bytes as bytes, as torch has it."""
+    return _truth(b, "any", source, dims, keep)
 
 
 @rule("aten.all.default")
@@ -150,5 +150,10 @@ def all_all(b: Builder, source: SSAValue) -> SSAValue:
 
 @rule("aten.all.dim", "aten.all.dims")
 def all_dims(b: Builder, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
-    """True where nothing along `dims` is zero."""
-    return b.reduce("all", b.cast(source, i1), normalize_dims(dims, len(shape_of(source))), keep)
+    """True where nothing along `dims` is zero; of bytes as bytes, as torch has it."""
+    return _truth(b, "all", source, dims, keep)
+
+
+def _truth(b: Builder, fn: str, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
+    where = normalize_dims(dims, len(shape_of(source)))
+    return b.cast(b.reduce(fn, b.cast(source, i1), where, keep), b.out_element)

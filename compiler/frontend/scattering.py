@@ -12,6 +12,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import element_of, shape_of
 from ...dialects.graph_opaque import ScatterOp
+from ...dialects.integers import largest_integer, smallest_integer
 from .builder import Builder, Operand, Scalar, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
 from .rules import rule
@@ -108,8 +109,4 @@ def neutral_of(fn: str, element: Attribute) -> Scalar:
         return 0 if fn == "add" else 1
     if not isinstance(element, IntegerType):
         return -math.inf if fn == "max" else math.inf
-    width: int = element.width.data
-    if width == 1:
-        return fn == "min"
-    largest = (1 << (width - 1)) - 1
-    return -largest - 1 if fn == "max" else largest
+    return smallest_integer(element) if fn == "max" else largest_integer(element)

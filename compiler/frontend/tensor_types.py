@@ -16,6 +16,7 @@ from xdsl.ir import Attribute
 
 from ...dialects.errors import UnsupportedOperatorError
 from ...dialects.graph import Tensor, tensor_of
+from ...dialects.integers import ui8
 
 ELEMENTS: dict[torch.dtype, Attribute] = {
     torch.float16: f16,
@@ -23,6 +24,7 @@ ELEMENTS: dict[torch.dtype, Attribute] = {
     torch.float32: f32,
     torch.float64: f64,
     torch.bool: i1,
+    torch.uint8: ui8,
     torch.int8: i8,
     torch.int16: i16,
     torch.int32: i32,

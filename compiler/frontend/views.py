@@ -170,8 +170,10 @@ def repeat(b: Builder, source: SSAValue, _repeats: Sequence[int]) -> SSAValue:
 
 @rule("aten.unfold.default")
 def unfold(b: Builder, source: SSAValue, dim: int, size: int, step: int) -> SSAValue:
-    """Sliding windows along `dim`, as a new last dim."""
+    """Sliding windows along `dim`, as a new last dim; a number is one window."""
     rank = len(shape_of(source))
+    if rank == 0:
+        return b.reshape(source, b.out.get_shape())
     dim = normalize_dim(dim, rank)
     exprs = [AffineExpr.dimension(d) for d in range(rank)]
     exprs[dim] = exprs[dim] * step + AffineExpr.dimension(rank)

@@ -42,6 +42,7 @@ class KernelArtifact:
     seconds: Mapping[str, float] = field(default_factory=dict)
     report: VerifyReport | None = None
     library: Path | None = None
+    is_stored: bool = False
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -77,5 +78,6 @@ class KernelArtifact:
                 "flags": tuple(data["flags"]),
                 "report": None if report is None else VerifyReport.from_json(report),
                 "library": entry.path / LIBRARY,
+                "is_stored": True,
             }
         )

@@ -15,6 +15,8 @@ from xdsl.parser import Parser
 
 from ...codegen.c import emit_program
 from ...costmodel.speeds import Speeds
+from ...dialects.errors import OptionError
+from ...dialects.graph_control import is_program
 from ...passes.context import CompileContext
 from ..pipeline import ir_file_name
 from ..probe.probe import known_speeds
@@ -78,6 +80,8 @@ class Profile:
 def profile_model(model: CompiledModel, inputs: Sequence[Any], runs: int = 20) -> Profile:
     """Run `model` on `inputs` with clocks; times are medians over `runs` runs."""
     artifact = model.artifact
+    if any(is_program(func) for func in _program(artifact)[1]):
+        raise OptionError("profile: calls of models with control flow may repeat")
     machine, toolchain, store = artifact.machine, find_toolchain(), open_store()
     speeds = known_speeds(machine, toolchain, store)
     main, kernels = _program(artifact)

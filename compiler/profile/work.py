@@ -14,6 +14,7 @@ from xdsl.ir import Attribute, Operation
 
 from ...costmodel.speeds import Speeds
 from ...dialects.graph import shape_of
+from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import LstmOp
 from ..verify.reduction_length import loop_extents
 
@@ -38,7 +39,7 @@ def work_of_kernels(structure: ModuleOp) -> dict[str, KernelWork]:
     return {
         op.sym_name.data: kernel_work(op)
         for op in structure.ops
-        if isinstance(op, FuncOp) and op.sym_name.data != "main" and not op.is_declaration
+        if isinstance(op, FuncOp) and not is_program(op) and not op.is_declaration
     }
 
 

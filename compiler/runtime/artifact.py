@@ -40,7 +40,8 @@ class Artifact:
     `weights` are packed and in the order of the program's weight argument; `sources` maps file
     names to C text; `ir` maps stage file names ("00-import.mlir") to text; `arena_lower_bound` is
     the peak of live intermediate bytes, which no memory plan can go below; `reduction_length` the
-    longest sum in any kernel, which decides how far results may be off.
+    longest sum in any kernel, which decides how far results may be off; `seconds` the time of the
+    compilation by stage and path within it; `is_stored` is set where it comes from the cache.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Artifact:
     library: Path | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
     precision: str = "f32"
+    is_stored: bool = False
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -126,6 +128,7 @@ class Artifact:
             library=entry.path / LIBRARY,
             decisions=tuple(data["decisions"]),
             precision=data["precision"],
+            is_stored=True,
         )
 
 

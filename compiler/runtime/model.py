@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...dialects.errors import InvalidInputError, PackageError
 from ..target import portable_targets
+from ..timing import CompileTiming
 from ..verify.report import VerifyReport
 from .artifact import Artifact
 from .cache import aligned_bytes
@@ -85,6 +86,13 @@ class CompiledModel:
         self._positional = is_flat_positional(signature.in_spec)
         self._single = self._only_results and signature.out_spec.is_leaf()
         self._frames: list[Frame] = []
+
+    @property
+    def timing(self) -> CompileTiming:
+        """Where the time of the compilation went; of the earlier one, if this was in the cache."""
+        artifact = self.artifact
+        launches = sum(kernel.calls for kernel in artifact.kernels)
+        return CompileTiming(artifact.seconds, len(artifact.kernels), launches, artifact.is_stored)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns for these arguments; InvalidInputError where they do not fit."""

@@ -128,6 +128,7 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
             "threads": artifact.threads,
             "arena_lower_bound": artifact.arena_lower_bound,
             "decisions": list(artifact.decisions),
+            "compile_seconds": {k: round(v, 4) for k, v in artifact.seconds.items()},
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
     )

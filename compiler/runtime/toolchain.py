@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import BuildError, CacheError, CompilerNotFoundError
+from ...passes.timing import span
 from ..logging import log
 from ..options import compiler_environment
 from ..target import architecture_flags, physical_cores
@@ -166,7 +167,7 @@ def build_library(
     try:
         for name, text in headers.items():
             (folder / name).write_text(text, encoding="utf-8")
-        with ThreadPoolExecutor(max_workers=physical_cores()) as pool:
+        with span("compile"), ThreadPoolExecutor(max_workers=physical_cores()) as pool:
             objects = list(
                 pool.map(
                     lambda item: build_object(
@@ -176,7 +177,8 @@ def build_library(
                 )
             )
         library = folder / "library.so"
-        toolchain.link(objects, library, flags)
+        with span("link"):
+            toolchain.link(objects, library, flags)
         content = library.read_bytes()
         failed = False
         return content

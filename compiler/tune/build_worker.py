@@ -26,8 +26,8 @@ from ...codegen.c import emit_unit
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
+from ...passes.loops.kernel_interface import KernelInterface
 from ...passes.loops.pack_weights import pack_array
-from ...passes.loops.plan_memory import KernelInterface
 from ...passes.poly.rules.schedule import apply_recorded
 from ...passes.registry import load_pass
 from ..options import compiler_environment

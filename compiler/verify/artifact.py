@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from ...passes.context import CompileContext
+from ...passes.timing import span
 from ..pipeline import ir_file_name
 from ..runtime.artifact import Artifact
 from ..runtime.library import Library
@@ -40,8 +41,10 @@ def verify_modules(
     seed: int = 0,
 ) -> VerifyReport:
     """As `verify_artifact`, with the IR at hand."""
-    results = check_kernels(structure, loops, library, seed)
-    results += check_model(program, artifact, library, leaves, seed)
+    with span("kernels"):
+        results = check_kernels(structure, loops, library, seed)
+    with span("model"):
+        results += check_model(program, artifact, library, leaves, seed)
     return VerifyReport(tuple(results), seed)
 
 

@@ -16,12 +16,13 @@ from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
+from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.reference.linalg import evaluate_kernel
 from ...dialects.reference.number_types import numpy_type
 from ...dialects.sizes import value_at
+from ...passes.loops.kernel_interface import KernelInterface
 from ...passes.loops.pack_weights import pack_array
-from ...passes.loops.plan_memory import KernelInterface
 from ..runtime.library import Library
 from .compare import compare
 from .poison import poison
@@ -42,16 +43,11 @@ def check_kernels(
     compiled = {op.sym_name.data: op for op in loops.ops if isinstance(op, FuncOp)}
     results: list[CheckResult] = []
     for op in structure.ops:
-        if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_main(op):
+        if isinstance(op, FuncOp) and op.sym_name.data in compiled and not is_program(op):
             rng = np.random.default_rng([seed, len(results)])
             for values in size_points(symbols_in(op), rng):
                 results += check_kernel(op, compiled[op.sym_name.data], library, rng, values)
     return results
-
-
-def is_main(func: FuncOp) -> bool:
-    """Whether `func` is the program and not a kernel."""
-    return func.sym_name.data == "main"
 
 
 def check_kernel(
@@ -135,9 +131,10 @@ def random_argument(argument: BlockArgument, rng: np.random.Generator, shrink: i
             if sample is not None:
                 return sample
     if isinstance(element, AnyFloat):
-        magnitude = rng.uniform(0.1, 2.0, shape)
-        sign = np.where(rng.random(shape) < 0.5, -1.0, 1.0)
-        return (magnitude * sign * typical_magnitude(argument)).astype(dtype)
+        wide = np.float64 if dtype == np.float64 else np.float32
+        numbers = np.asarray(rng.random(shape, wide) * wide(3.8) - wide(1.9))
+        numbers += np.copysign(wide(0.1), numbers)  # magnitudes from 0.1 to 2
+        return np.asarray(numbers * wide(typical_magnitude(argument))).astype(dtype)
     if element == i1:
         # Mostly true, so that a mask leaves something in every row.
         return rng.random(shape) < 0.8

@@ -48,8 +48,10 @@ from ..graph import (
     shape_of,
 )
 from ..graph_blocked import BlockedConvOp, BlockedDepthwiseOp
+from ..graph_control import ControlOp
 from ..scalar import FUNCTIONS
-from .number_types import FLOATS, widened
+from .control import run_control
+from .number_types import FLOATS, integer_dtype, widened
 from .opaque import OPAQUE_MEANINGS
 from .views import apply_map
 from .windows import convolve, pool
@@ -96,7 +98,7 @@ class Evaluator:
         if isinstance(element, AnyFloat):
             return self.dtype or FLOATS[element]
         assert isinstance(element, IntegerType)
-        return np.dtype(bool) if element.width.data == 1 else np.dtype(f"int{element.width.data}")
+        return integer_dtype(element)
 
     def call(self, function: FuncOp, inputs: Sequence[npt.ArrayLike]) -> list[Array]:
         """Results of `function` for `inputs`."""
@@ -122,7 +124,9 @@ class Evaluator:
     def run(self, op: Operation, operands: Sequence[Array]) -> list[Array]:
         """Results of one op."""
         if isinstance(op, LaunchOp):
-            return self.call(_callee(op), operands)
+            return self.call(_named(op, op.kernel.root_reference.data), operands)
+        if isinstance(op, ControlOp):
+            return run_control(op, operands, lambda name, xs: self.call(_named(op, name), xs))
         operands = [widened(operand) for operand in operands]
         if type(op) in OPAQUE_MEANINGS:
             value = np.asarray(OPAQUE_MEANINGS[type(op)](op, *operands))
@@ -145,12 +149,13 @@ def _function(module: ModuleOp, name: str) -> FuncOp:
     raise LoweringError(f"evaluate: the module has no function @{name}")
 
 
-def _callee(op: LaunchOp) -> FuncOp:
+def _named(op: Operation, name: str) -> FuncOp:
+    """The function `name` of the module that `op` is in."""
     parent = op.parent_op()
     while parent is not None and not isinstance(parent, ModuleOp):
         parent = parent.parent_op()
     assert isinstance(parent, ModuleOp)
-    return _function(parent, op.kernel.root_reference.data)
+    return _function(parent, name)
 
 
 def _meaning(kind: type[Operation]) -> Callable[[M], M]:

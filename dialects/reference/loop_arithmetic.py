@@ -28,7 +28,7 @@ from .. import pairs, vector_arith
 from ..errors import LoweringError
 from ..quant.ops import DotOp, FieldOp, HalfOp, LookupOp
 from ..vector import FnmaOp
-from .number_types import FLOATS
+from .number_types import FLOATS, integer_dtype
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Any]
@@ -42,8 +42,7 @@ def dtype_of(type: Attribute) -> np.dtype[Any]:
     if isinstance(element, IndexType):
         return np.dtype(np.int64)
     if isinstance(element, IntegerType):
-        width = element.width.data
-        return np.dtype(np.bool_) if width == 1 else np.dtype(f"int{width}")
+        return integer_dtype(element)
     raise LoweringError(f"no numpy type for {type}")
 
 

@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute
 
 from ..errors import LoweringError
+from ..integers import is_unsigned
 
 FloatType = npt.DTypeLike | None
 """One type in which every float is computed; None for the type that each float has."""
@@ -45,6 +46,14 @@ def widened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.astype(np.float32) if array.dtype in NARROW else array
 
 
+def integer_dtype(element: IntegerType) -> np.dtype[Any]:
+    """bool for i1, else the numpy integer of the same width and sign."""
+    width = element.width.data
+    if width == 1:
+        return np.dtype(np.bool_)
+    return np.dtype(f"{'uint' if is_unsigned(element) else 'int'}{width}")
+
+
 def numpy_type(element: Attribute, float_type: FloatType) -> np.dtype[Any]:
     """bool for i1, int64 for index, the exact width for integers, `float_type` for floats."""
     if isinstance(element, AnyFloat):
@@ -52,8 +61,7 @@ def numpy_type(element: Attribute, float_type: FloatType) -> np.dtype[Any]:
     if isinstance(element, IndexType):
         return np.dtype(np.int64)
     if isinstance(element, IntegerType):
-        width = element.width.data
-        return np.dtype(np.bool_) if width == 1 else np.dtype(f"i{width // 8}")
+        return integer_dtype(element)
     raise LoweringError(f"no numpy type stands for {element}")
 
 

@@ -40,6 +40,7 @@ from ...dialects.graph import (
     tensor_of,
 )
 from ...dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp
+from ...dialects.graph_control import ControlOp
 from ...dialects.sizes import has_symbols
 from ..context import CompileContext
 from .blocked_values import BlockedValues, channel_view_is_trivial
@@ -196,6 +197,7 @@ class BlockChannelsPass(ModulePass):
                 isinstance(func, FuncOp)
                 and func.sym_name.data == "main"
                 and only_batches_vary(func)
+                and not any(isinstance(inner, ControlOp) for inner in func.body.block.ops)
                 and _is_worth_it(func, lanes)
             ):
                 block_channels(func, BlockedValues(func, ctx.weights, lanes))

@@ -31,6 +31,7 @@ from ...dialects.graph import (
     WeightOp,
     element_of,
 )
+from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import OpaqueOp
 from .linalg_rules import RULES
 from .linalg_rules.kernel_builder import KernelBuilder
@@ -40,7 +41,7 @@ KEPT = (ViewOp, ReshapeOp, CatOp, PadOp, ScanOp)
 
 def is_kernel(func: FuncOp) -> bool:
     """Whether `func` is a kernel: it has a body, and neither launches kernels nor reads weights."""
-    if func.is_declaration:
+    if func.is_declaration or is_program(func):
         return False
     return not any(isinstance(op, LaunchOp | WeightOp) for op in func.body.block.ops)
 

@@ -15,6 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
 from ...dialects.graph import LaunchOp
+from ...dialects.graph_control import ControlOp, is_program
 from ..context import CompileContext
 from .fusion_rules import RuleGrouping
 from .groups import Grouping, check_groups_are_legal, ordered_groups
@@ -24,9 +25,9 @@ from .outline import Outliner
 def fuse(module: ModuleOp, main: FuncOp, grouping: Grouping, threads: int) -> None:
     """Outline the groups that `grouping` chooses; LoweringError if they are not legal.
 
-    A main that launches kernels already is left alone.
+    A main that launches kernels already, or only controls, is left alone.
     """
-    if any(isinstance(op, LaunchOp) for op in main.body.block.ops):
+    if any(isinstance(op, LaunchOp | ControlOp) for op in main.body.block.ops):
         return
     region_dce(main.body)
     groups = grouping.groups(main, threads)
@@ -36,12 +37,12 @@ def fuse(module: ModuleOp, main: FuncOp, grouping: Grouping, threads: int) -> No
 
 @dataclass(frozen=True)
 class FusePass(ModulePass):
-    """Group the ops of `@main` into kernels by fixed rules."""
+    """Group the ops of `@main`, and of what control flow calls, into kernels by fixed rules."""
 
     name = "fuse"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         threads = ctx.threads if isinstance(ctx, CompileContext) else 1
         for func in list(op.ops):
-            if isinstance(func, FuncOp) and func.sym_name.data == "main":
+            if isinstance(func, FuncOp) and is_program(func):
                 fuse(op, func, RuleGrouping(), threads)

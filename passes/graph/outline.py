@@ -32,6 +32,7 @@ from ...dialects.graph import (
     shape_of,
     tensor_of,
 )
+from ...dialects.graph_control import is_program
 from .groups import Group
 from .layout_access import splitting_map, under_reshapes
 
@@ -138,7 +139,8 @@ class Outliner:
 
     def __init__(self, module: ModuleOp, main: FuncOp) -> None:
         self.module, self.main = module, main
-        self.serial = 0
+        functions = [op for op in module.ops if isinstance(op, FuncOp)]
+        self.serial = sum(1 for func in functions if not is_program(func))
         # What stands for an old value in the new main.
         self.renamed: dict[SSAValue, SSAValue] = {}
 

@@ -27,6 +27,7 @@ from ...dialects.graph import (
     shape_of,
     tensor_of,
 )
+from ...dialects.integers import holds_integers
 from ...dialects.reference.graph import Evaluator, attribute_value
 from .replacement import replace_with, type_of
 from .simplify_map import broadcast_map
@@ -156,7 +157,7 @@ def _holds(wide: Attribute, narrow: Attribute) -> bool:
     if isinstance(wide, AnyFloat) and isinstance(narrow, AnyFloat):
         return bool(wide.bitwidth > narrow.bitwidth)
     if isinstance(wide, IntegerType) and isinstance(narrow, IntegerType):
-        return bool(wide.width.data >= narrow.width.data)
+        return holds_integers(wide, narrow)
     if isinstance(wide, AnyFloat) and isinstance(narrow, IntegerType):
         return bool(narrow.width.data <= {16: 8, 32: 16, 64: 32}[wide.bitwidth])
     return False

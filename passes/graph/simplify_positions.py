@@ -25,6 +25,7 @@ from ...dialects.graph import (
     element_of,
     shape_of,
 )
+from ...dialects.integers import holds_integers, is_unsigned
 from ...dialects.reference.graph import attribute_value
 from ...dialects.sizes import lower_bound
 from .layout_access import is_affine_reshape
@@ -88,8 +89,9 @@ class SingleIota(RewritePattern):
 def affine_value(value: SSAValue) -> AffineExpr | None:
     """The element at (d0, d1, ...) of an integer tensor as an affine expression, if it is one."""
     op = value.owner
-    if not isinstance(element_of(value), IntegerType):
-        return None
+    element = element_of(value)
+    if not isinstance(element, IntegerType) or is_unsigned(element):
+        return None  # differences of unsigned numbers wrap around
     if isinstance(op, FullOp):
         return AffineConstantExpr(int(attribute_value(op.value)))
     if isinstance(op, IotaOp):
@@ -139,7 +141,7 @@ def _is_inside(expr: AffineExpr, shape: Sequence[int], extent: int) -> bool:
 def _widens(before: Attribute, after: Attribute) -> bool:
     if not isinstance(before, IntegerType) or not isinstance(after, IntegerType):
         return False
-    return bool(before.width.data <= after.width.data)
+    return holds_integers(after, before)
 
 
 def _composed(expr: AffineExpr, map: AffineMap) -> AffineExpr:

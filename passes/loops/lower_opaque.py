@@ -18,6 +18,7 @@ from xdsl.rewriter import Rewriter
 from ...costmodel.hardware import Machine
 from ...dialects.errors import LoweringError
 from ...dialects.graph import shape_of
+from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import OpaqueOp
 from ..context import CompileContext
 from .opaque_rules import RULES
@@ -58,7 +59,7 @@ class LowerOpaquePass(ModulePass):
         assert isinstance(ctx, CompileContext)
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
             found = None if func.is_declaration else opaque_op(func)
-            if found is not None and func.sym_name.data != "main":
+            if found is not None and not is_program(func):
                 loops = lower_opaque(func, found, ctx.machine, ctx.threads)
                 op.body.block.insert_op_before(loops, func)
                 Rewriter.erase_op(func)

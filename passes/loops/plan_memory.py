@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import arith, memref
 from xdsl.dialects.builtin import (
-    DYNAMIC_INDEX,
     ArrayAttr,
     IndexType,
     IntAttr,
@@ -32,7 +32,7 @@ from xdsl.dialects.builtin import (
     MemRefType,
     ModuleOp,
     StringAttr,
-    TensorType,
+    UnitAttr,
     bf16,
     i8,
     i32,
@@ -42,45 +42,20 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAVal
 from xdsl.passes import ModulePass
 
 from ...dialects.errors import LoweringError
-from ...dialects.graph import (
-    LaunchOp,
-    ReshapeOp,
-    WeightOp,
-    is_dynamic,
-    shape_of,
-)
+from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp, is_dynamic, shape_of
+from ...dialects.graph_control import PROGRAM_ATTRIBUTE, ControlOp, is_program
 from ...dialects.pairs import WordsOp
-from ...dialects.sizes import Size, Symbol
+from ...dialects.sizes import Symbol
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
+from .kernel_interface import KernelInterface, bytes_of, largest_bytes, memref_of
+from .lower_control_flow import control_op, lower_control_flow
 from .pack_weights import Pack, pack_array
 from .program_sizes import ProgramSizes, size_texts, sizes_type, symbols_of_program
 
 Scratch = tuple[LaunchOp, int]
-
-
-def memref_of(type: Attribute) -> MemRefType[Attribute]:
-    """The row-major memref of a tensor type; a flat one where its extents depend on sizes."""
-    assert isinstance(type, TensorType)
-    shape = [DYNAMIC_INDEX] if is_dynamic(type) else type.get_shape()
-    return MemRefType(type.element_type, shape)
-
-
-def element_bytes(element: Attribute) -> int:
-    """Size of an element in memory; a boolean takes one byte."""
-    bits = 64 if isinstance(element, IndexType) else getattr(element, "bitwidth", 8)
-    return max(1, int(bits) // 8)
-
-
-def bytes_of(type: MemRefType[Attribute]) -> int:
-    """Size in memory; negative for a flat memref of unknown size."""
-    return math.prod(type.get_shape()) * element_bytes(type.element_type)
-
-
-def largest_bytes(type: Attribute) -> int:
-    """The room that a tensor needs at most."""
-    assert isinstance(type, TensorType)
-    return math.prod(type.get_shape()) * element_bytes(type.element_type)
+Packed = dict[tuple[str, Pack, MemRefType[Attribute]], str]
+"""Symbols of weights that are packed already."""
 
 
 def root_of(value: SSAValue) -> SSAValue:
@@ -88,45 +63,6 @@ def root_of(value: SSAValue) -> SSAValue:
     while isinstance(value.owner, ReshapeOp):
         value = value.owner.source
     return value
-
-
-@dataclass
-class KernelInterface:
-    """Which arguments of a kernel are read, written and scratch, and how weights are packed."""
-
-    func: FuncOp
-    read: list[int] = field(default_factory=list)
-    written: list[int] = field(default_factory=list)
-    scratch: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    packs: dict[int, Pack] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        roles = self.func.attributes.get("tilecast.roles")
-        if not isinstance(roles, ArrayAttr) or len(roles) != len(self.func.body.block.args):
-            raise LoweringError(f"kernel {self.func.sym_name.data} has no role per argument")
-        for position, role in enumerate(roles):
-            assert isinstance(role, StringAttr)
-            kinds = {"out": self.written, "scratch": self.scratch, "size": self.sizes}
-            kinds.get(role.data, self.read).append(position)
-        for position, attributes in enumerate(self.func.arg_attrs or ()):
-            pack = attributes.data.get("tilecast.pack")
-            if isinstance(pack, Pack):
-                self.packs[position] = pack
-
-    def size_values(self) -> list[int]:
-        """What the size arguments are."""
-        texts = self.func.attributes.get("tilecast.sizes")
-        if not self.sizes:
-            return []
-        assert isinstance(texts, ArrayAttr)
-        return [Size.parse(text.data) for text in texts if isinstance(text, StringAttr)]
-
-    def type_of(self, position: int) -> MemRefType[Attribute]:
-        """The type of an argument."""
-        type = self.func.body.block.args[position].type
-        assert isinstance(type, MemRefType)
-        return type
 
 
 class Program:
@@ -198,15 +134,16 @@ class Program:
 class ProgramWriter:
     """Writes the memref form of a program, op by op."""
 
-    def __init__(self, program: Program, ctx: CompileContext) -> None:
-        self.program, self.ctx = program, ctx
+    def __init__(self, program: Program, ctx: CompileContext, packed: Packed) -> None:
+        self.program, self.ctx, self.packed = program, ctx, packed
         self.plan, self.offsets = program.plan()
         inputs = [memref_of(argument.type) for argument in program.main.body.block.args]
         outputs = [memref_of(value.type) for value in program.returned]
         arena = MemRefType(i8, [self.plan.bytes])
         symbols = program.symbols()
         given = sizes_type(symbols)
-        self.func = FuncOp("main", ([*inputs, *given, *outputs, arena], []))
+        name = program.main.sym_name.data
+        self.func = FuncOp(name, ([*inputs, *given, *outputs, arena], []))
         self.block: Block = self.func.body.block
         arguments = self.block.args
         self.outputs = arguments[len(inputs) + len(given) : -1]
@@ -219,10 +156,11 @@ class ProgramWriter:
             new.name_hint = old.name_hint
             self.places[old] = new
         self.globals: dict[str, SSAValue] = {}
-        self.packed: dict[tuple[str, Pack, MemRefType[Attribute]], str] = {}
         roles = ["in"] * len(inputs + given) + ["out"] * len(outputs) + ["arena"]
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in roles])
         self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
+        if PROGRAM_ATTRIBUTE in program.main.attributes:
+            self.func.attributes[PROGRAM_ATTRIBUTE] = UnitAttr()
         self.sizes: ProgramSizes | None = None
         if symbols:
             self.func.attributes["tilecast.sizes"] = ArrayAttr(size_texts(symbols))
@@ -378,19 +316,52 @@ def program_arena(main: FuncOp) -> tuple[int, int]:
     return arena.type.get_shape()[0], bound.data
 
 
+def called_first(programs: Mapping[str, FuncOp]) -> list[FuncOp]:
+    """`programs` so that each comes after those it launches or controls."""
+    ordered: dict[str, FuncOp] = {}
+
+    def visit(name: str) -> None:
+        if name in ordered or name not in programs:
+            return
+        for op in programs[name].body.block.ops:
+            if isinstance(op, LaunchOp):
+                visit(op.kernel.root_reference.data)
+            elif isinstance(op, ControlOp):
+                for callee in op.callees.values():
+                    visit(callee)
+        ordered[name] = programs[name]
+
+    for name in programs:
+        visit(name)
+    return list(ordered.values())
+
+
 @dataclass(frozen=True)
 class PlanMemoryPass(ModulePass):
-    """Replace tensors of `main` by inputs, outputs, weights and bytes of the arena."""
+    """Replace tensors of `main` by inputs, outputs, weights and bytes of the arena.
+
+    A program that control flow calls has an arena of its own, which is a piece of its caller's.
+    """
 
     name = "plan-memory"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = {f.sym_name.data: f for f in op.ops if isinstance(f, FuncOp)}
-        main = functions.pop("main", None)
-        if main is None:
+        if "main" not in functions:
             return
         assert isinstance(ctx, CompileContext)
-        kernels = {name: KernelInterface(func) for name, func in functions.items()}
-        planned = ProgramWriter(Program(main, kernels), ctx).write()
-        op.body.block.insert_op_after(planned, main)
-        op.body.block.erase_op(main)
+        programs = {name: func for name, func in functions.items() if is_program(func)}
+        interfaces = {
+            name: KernelInterface(func) for name, func in functions.items() if name not in programs
+        }
+        packed: Packed = {}
+        for func in called_first(programs):
+            control = control_op(func)
+            if control is not None:
+                planned = lower_control_flow(func, control, interfaces)
+            else:
+                planned = ProgramWriter(Program(func, interfaces), ctx, packed).write()
+            op.body.block.insert_op_after(planned, func)
+            op.body.block.erase_op(func)
+            if func.sym_name.data != "main":
+                interfaces[func.sym_name.data] = KernelInterface(planned)

@@ -19,7 +19,7 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..context import CompileContext
-from .plan_memory import bytes_of
+from .kernel_interface import bytes_of
 
 
 def _stores_only(array: SSAValue) -> list[vector.StoreOp] | None:

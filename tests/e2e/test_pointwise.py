@@ -197,6 +197,7 @@ def integer_cases(dtype: torch.dtype) -> Table:
         "minimum": torch.minimum,
         "compare": lambda x, y: (x == y, x != y, x < y, x <= y, x > y, x >= y),
         "bitwise": lambda x, y: (x & y, x | y, x ^ y, ~x),
+        "shifts": lambda x, y: (x << y, x >> y, x << 70, x >> 70, x << 3, x >> 3, 9 << y.abs()),
         "logical": lambda x, y: (x.logical_and(y), x.logical_or(y), ~x.logical_xor(y)),
         "where": lambda x, y: torch.where(x > y, x, y),
     }

@@ -14,6 +14,7 @@ from xdsl.ir.affine import AffineMap
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import NormOp, ReduceOp, SoftmaxOp, element_of, shape_of
+from ....dialects.integers import largest_integer, smallest_integer
 from .kernel_builder import Body, KernelBuilder, Read, dims_map
 from .rule import converts
 from .scalar_builder import Number, ScalarBuilder, computed_in, is_truth
@@ -24,7 +25,7 @@ def smallest(element: Attribute) -> Number:
     if isinstance(element, AnyFloat):
         return float("-inf")
     assert isinstance(element, IntegerType)
-    return 0 if is_truth(element) else -(2 ** (element.width.data - 1))
+    return smallest_integer(element)
 
 
 def largest(element: Attribute) -> Number:
@@ -32,7 +33,7 @@ def largest(element: Attribute) -> Number:
     if isinstance(element, AnyFloat):
         return float("inf")
     assert isinstance(element, IntegerType)
-    return 1 if is_truth(element) else 2 ** (element.width.data - 1) - 1
+    return largest_integer(element)
 
 
 def accumulator(fn: str, element: Attribute) -> tuple[Number, Body]:

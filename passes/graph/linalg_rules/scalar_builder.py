@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     IntegerType,
     f32,
+    i32,
 )
 from xdsl.dialects.linalg.ops import IndexOp
 from xdsl.dialects.tensor import ExtractOp
@@ -21,6 +22,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import SizeIndexOp, element_of
+from ....dialects.integers import is_unsigned
 from ....dialects.sizes import Size
 
 Number = float | int | bool
@@ -43,8 +45,13 @@ def is_truth(type: Attribute) -> bool:
 
 
 def computed_in(type: Attribute) -> Attribute:
-    """The type that values of `type` are computed in: f32 for f16 and bf16, which only store."""
-    return f32 if isinstance(type, Float16Type | BFloat16Type) else type
+    """The type that values of `type` are computed in.
+
+    f32 for f16 and bf16, i32 for ui8: they only store.
+    """
+    if isinstance(type, Float16Type | BFloat16Type):
+        return f32
+    return i32 if is_unsigned(type) else type
 
 
 def number_attribute(value: Number, type: Attribute) -> FloatAttr | IntegerAttr:
@@ -97,15 +104,20 @@ class ScalarBuilder:
     def widen(self, a: SSAValue) -> SSAValue:
         """`a` in the type it is computed in."""
         wide = computed_in(a.type)
-        return a if wide == a.type else self.insert(arith.ExtFOp(a, wide))
+        if wide == a.type:
+            return a
+        return self.insert(arith.ExtFOp(a, wide) if is_float(wide) else arith.ExtUIOp(a, i32))
 
     def narrow(self, a: SSAValue, type: Attribute) -> SSAValue:
         """`a` as it is stored in `type`; what was widened and not computed with stays the same."""
         if a.type == type or computed_in(type) == type:
             return a
-        if isinstance(a.owner, arith.ExtFOp) and a.owner.input.type == type:
+        if isinstance(a.owner, arith.ExtFOp | arith.ExtUIOp) and a.owner.input.type == type:
             return a.owner.input
-        return self.insert(arith.TruncFOp(a, type))
+        if is_float(type):
+            return self.insert(arith.TruncFOp(a, type))
+        assert isinstance(type, IntegerType)
+        return self.insert(arith.TruncIOp(a, type))
 
     def add(self, a: SSAValue, b: SSAValue) -> SSAValue:
         """a + b; on truth values `or`, as torch adds booleans."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import pi, sqrt
 
-from xdsl.dialects import math
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import SSAValue
 from xdsl.irdl import IRDLOperation
 
@@ -115,6 +116,25 @@ def _sign(s: ScalarBuilder, x: SSAValue) -> SSAValue:
     zero, one, minus = s.like(0, x), s.like(1, x), s.like(-1, x)
     negative_or_zero = s.select(s.compare("lt", x, zero), minus, zero)
     return s.select(s.compare("gt", x, zero), one, negative_or_zero)
+
+
+def _is_shift(s: ScalarBuilder, amount: SSAValue) -> SSAValue:
+    """i1: 0 <= amount < bits; machines disagree about all other shifts."""
+    assert isinstance(amount.type, IntegerType)
+    return s.insert(arith.CmpiOp(amount, s.like(amount.type.width.data, amount), "ult"))
+
+
+@scalar("shift_left")
+def _shift_left(s: ScalarBuilder, x: SSAValue, amount: SSAValue) -> SSAValue:
+    zero, is_shift = s.like(0, x), _is_shift(s, amount)
+    return s.select(is_shift, s.insert(arith.ShLIOp(x, s.select(is_shift, amount, zero))), zero)
+
+
+@scalar("shift_right")
+def _shift_right(s: ScalarBuilder, x: SSAValue, amount: SSAValue) -> SSAValue:
+    assert isinstance(x.type, IntegerType)
+    most = s.like(x.type.width.data - 1, x)  # nothing but the sign is left
+    return s.insert(arith.ShRSIOp(x, s.select(_is_shift(s, amount), amount, most)))
 
 
 @scalar("reciprocal")

@@ -20,8 +20,10 @@ from xdsl.ir.affine import AffineMap
 from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
 from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
+from ....dialects.integers import is_unsigned
 from ....dialects.poly import PackAttr
 from ...graph.linalg_rules.indexing import source_index
+from ...graph.linalg_rules.scalar_builder import computed_in
 from ...poly.extraction.extract_scop import memref_of
 from ..pack_weights import Pack
 from .loop_builder import LoopBuilder
@@ -78,9 +80,9 @@ class OpaqueKernel:
                 return self.read(b, owner.source, unravel(b, flat, shape_of(owner.source)))
             case FullOp():
                 assert isinstance(owner.value, FloatAttr | IntegerAttr)
-                return b.constant(owner.value.value.data, element_of(value))
+                return b.constant(owner.value.value.data, _held_as(value))
             case IotaOp():
-                count = b.from_index(position[0], element_of(value))
+                count = b.from_index(position[0], _held_as(value))
                 scaled = b.mul(count, b.like(owner.step.data, count))
                 return b.add(scaled, b.like(owner.start.data, count))
         raise LoweringError(f"kernel {self.name}: an opaque op reads {owner}, which is not stored")
@@ -124,6 +126,12 @@ class OpaqueKernel:
             )
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func
+
+
+def _held_as(value: SSAValue) -> Attribute:
+    """The type of a scalar of `value`, as `LoopBuilder.load` gives it."""
+    element = element_of(value)
+    return computed_in(element) if is_unsigned(element) else element
 
 
 def row_major(b: LoopBuilder, position: Sequence[SSAValue], shape: Sequence[int]) -> SSAValue:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType
+from xdsl.dialects.builtin import IndexType, MemRefType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
+from ....dialects.integers import is_unsigned
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 
 Bound = SSAValue | int
@@ -31,11 +32,15 @@ class LoopBuilder(ScalarBuilder):
         return value if isinstance(value, SSAValue) else self.constant(value, IndexType())
 
     def load(self, source: SSAValue, position: Sequence[Bound]) -> SSAValue:
-        """source[position]."""
-        return self.insert(memref.LoadOp.get(source, [self.index(p) for p in position]))
+        """source[position]; ui8 as the number that it is computed with."""
+        value = self.insert(memref.LoadOp.get(source, [self.index(p) for p in position]))
+        return self.widen(value) if is_unsigned(value.type) else value
 
     def store(self, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
         """target[position] = value."""
+        assert isinstance(target.type, MemRefType)
+        if is_unsigned(target.type.element_type):
+            value = self.narrow(value, target.type.element_type)
         self._builder.insert(memref.StoreOp.get(value, target, [self.index(p) for p in position]))
 
     def append(self, op: Operation) -> None:

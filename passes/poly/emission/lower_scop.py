@@ -27,6 +27,7 @@ from xdsl.rewriter import Rewriter
 from ....dialects.poly import PackAttr, ScopOp, extents_of, has_dynamic_shape
 from ....dialects.schedule import bands_of, parse_steps
 from ...context import CompileContext
+from ...timing import span
 from ..dependences.dependences import Dependences, dependences_of
 from ..dependences.legality import check_places, check_schedule_is_legal
 from ..dependences.vector_legality import check_vector_loops
@@ -55,21 +56,24 @@ def lower_scop(
 
 def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) -> FuncOp:
     steps = parse_steps(scop.schedule.data if scop.schedule is not None else "")
-    scop, tree = apply_schedule(scop, steps)
+    with span("apply schedule"):
+        scop, tree = apply_schedule(scop, steps)
     ranks = scop.ranks
-    if dependences is None:
-        dependences = dependences_of(scop)
-    if not gpu:
-        check_loops_run_on_cpu(tree)
-    check_places(tree, scop)
-    check_schedule_is_legal(tree, dependences, ranks)
-    check_vector_loops(tree, scop)
+    with span("dependences"):
+        if dependences is None:
+            dependences = dependences_of(scop)
+    with span("legality"):
+        if not gpu:
+            check_loops_run_on_cpu(tree)
+        check_places(tree, scop)
+        check_schedule_is_legal(tree, dependences, ranks)
+        check_vector_loops(tree, scop)
     places = place_arrays(scop, tree, dependences)
     if gpu:
         places = {array: on_device(array, place) for array, place in places.items()}
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
-    maker = AstMaker(scop, places)
-    ast = maker.make(schedule_of(tree, domains, ranks))
+    with span("isl AST"):
+        ast = AstMaker(scop, places).make(schedule_of(tree, domains, ranks))
 
     scratch = [a for a, p in places.items() if p.axis is None]
     args = list(scop.body.block.args)
@@ -90,8 +94,9 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
     for array in (*args, *scratch):
         if has_dynamic_shape(array):
             emitter.strides[arrays[array]] = arithmetic.strides(array)
-    emitter.allocate(KERNEL)
-    emitter.emit(ast)
+    with span("statements"):
+        emitter.allocate(KERNEL)
+        emitter.emit(ast)
     block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
         [

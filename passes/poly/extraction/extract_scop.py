@@ -45,6 +45,7 @@ from ....dialects.graph import (
     extents_of_type,
     shape_of,
 )
+from ....dialects.graph_control import is_program
 from ....dialects.graph_opaque import OpaqueOp
 from ....dialects.poly import (
     ArrayOp,
@@ -467,13 +468,13 @@ def extract_scop(func: FuncOp) -> ScopOp:
 
 @dataclass(frozen=True)
 class ExtractScopPass(ModulePass):
-    """Replace kernel functions (every function but `main`) by scops."""
+    """Replace kernel functions (every function that is no program) by scops."""
 
     name = "extract-scop"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
-            if func.sym_name.data == "main":
+            if is_program(func):
                 continue
             if any(isinstance(inner, OpaqueOp) for inner in func.body.block.ops):
                 continue  # lower-opaque makes its loops

@@ -15,7 +15,7 @@ from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import IntegerElement, parse_format
 from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.passes.context import CompileContext
-from tilecast.passes.loops.plan_memory import KernelInterface
+from tilecast.passes.loops.kernel_interface import KernelInterface
 
 from .test_quantized_linear import Case, kernel_of, lower
 

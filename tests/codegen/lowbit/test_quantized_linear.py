@@ -18,10 +18,10 @@ from tilecast.dialects.quant.ops import QuantizedLinearOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
 from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.kernel_interface import KernelInterface
 from tilecast.passes.loops.lowbit import linear
 from tilecast.passes.loops.lowbit.forms import FORMS, Problem, possible_forms
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
-from tilecast.passes.loops.plan_memory import KernelInterface
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,

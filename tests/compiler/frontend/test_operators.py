@@ -255,6 +255,12 @@ VIEWS: dict[str, Function] = {
     "unbind": lambda x: x.unbind(1),
     "flip": lambda x: x.flip(0, 3),
     "roll": lambda x: x.roll((1, -2), (1, 2)),
+    "diff": lambda x: (
+        x.diff(),
+        x.diff(2, 1),
+        x.diff(dim=1, prepend=x[:, :1], append=x),
+        (x > 0).diff(),
+    ),
     "roll_flat": lambda x: x.roll(7),
     "repeat": lambda x: x.repeat(2, 1, 3, 1, 1),
     "tile": lambda x: torch.tile(x, (2, 2)),

@@ -77,3 +77,27 @@ func.func @other_size(%x: tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -
   %0 = "graph.reshape"(%x) : (tensor<8x4xf32, #graph.sizes<["batch[1..8]", "4"]>>) -> tensor<32xf32, #graph.sizes<["4*seq[1..8]"]>>
   func.return %0 : tensor<32xf32, #graph.sizes<["4*seq[1..8]"]>>
 }
+
+// -----
+
+// EXPECT-ERROR: graph.cond: the condition has to be tensor<i1>, found tensor<1xi1>
+func.func @f(%p: tensor<1xi1>) -> tensor<1xi1> {
+  %0 = "graph.cond"(%p, %p) <{then_branch = @f, else_branch = @f}> : (tensor<1xi1>, tensor<1xi1>) -> tensor<1xi1>
+  func.return %0 : tensor<1xi1>
+}
+
+// -----
+
+// EXPECT-ERROR: graph.while: carried values have to keep their types
+func.func @f(%n: tensor<i64>) -> tensor<i32> {
+  %0 = "graph.while"(%n) <{condition = @f, body = @f, operandSegmentSizes = array<i32: 1, 0>}> : (tensor<i64>) -> tensor<i32>
+  func.return %0 : tensor<i32>
+}
+
+// -----
+
+// EXPECT-ERROR: graph.for: expected 3 slices, found tensor<4xf32>
+func.func @f(%x: tensor<4xf32>) -> tensor<3xf32> {
+  %0 = "graph.for"(%x) <{body = @f, count = #builtin.int<3>, operandSegmentSizes = array<i32: 0, 1, 0>, resultSegmentSizes = array<i32: 0, 1>}> : (tensor<4xf32>) -> tensor<3xf32>
+  func.return %0 : tensor<3xf32>
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -249,6 +251,33 @@ def test_packing_takes_any_shape_of_the_same_size():
     )
     with pytest.raises(LoweringError, match="cannot be packed"):
         pack_array(np.zeros(9, np.float32), pack, (2, 2, 3))
+
+
+P, K, L = (AffineDimExpr(d) for d in range(3))
+
+
+@pytest.mark.parametrize(
+    ("results", "source", "shape"),
+    [
+        ((P * 3 + L, K), (7, 5), (3, 5, 3)),
+        ((P * 3 + L, K), (12, 5), (3, 4, 3)),
+        ((L * 3 + P, K), (9, 4), (3, 4, 3)),
+        ((P * 4 + L, K), (12, 4), (3, 4, 3)),  # with gaps
+        ((P * 2 + L, K), (9, 4), (3, 4, 3)),  # overlapping
+        ((P * 3 + L, K + 1), (9, 4), (3, 4, 3)),
+        ((P, K), (3, 4), (3, 4, 2)),  # repeated
+        ((K // 2, P * 3 + L), (2, 9), (3, 4, 3)),
+        ((P * 3 + L, K), (1, 4), (1, 4, 1)),
+    ],
+)
+def test_packing_means_what_the_map_says(results, source, shape):
+    array = np.arange(1, math.prod(source) + 1, dtype=np.float32).reshape(source)
+    map = AffineMap(3, 0, results)
+    packed = pack_array(array, PackAttr.of(map, source), shape)
+    for position in np.ndindex(shape):
+        at = map.eval(position, [])
+        inside = all(i < n for i, n in zip(at, source, strict=True))
+        assert packed[position] == (array[tuple(at)] if inside else 0)
 
 
 def packed_kernel() -> str:
