@@ -141,6 +141,7 @@ class Lowered:
             compiler=compiler,
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
+            memory=None if self.ctx.memory is None else self.ctx.memory.to_json(),
         )
 
 

@@ -34,6 +34,7 @@ PIPELINE: tuple[Stage, ...] = (
             "fold-batch-norm",
             "quantize-weights",
             "canonicalize",
+            "limit-memory",
             "block-channels",
         ),
     ),

@@ -14,6 +14,7 @@ PASSES: dict[str, str] = {
     "fold-constants": "graph.fold_constants:FoldConstantsPass",
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
+    "limit-memory": "graph.limit_memory:LimitMemoryPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
     "fuse": "graph.fuse:FusePass",
     "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",

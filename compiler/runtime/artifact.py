@@ -40,7 +40,8 @@ class Artifact:
     `weights` are packed and in the order of the program's weight argument; `sources` maps file
     names to C text; `ir` maps stage file names ("00-import.mlir") to text; `arena_lower_bound` is
     the peak of live intermediate bytes, which no memory plan can go below; `reduction_length` the
-    longest sum in any kernel, which decides how far results may be off.
+    longest sum in any kernel, which decides how far results may be off; `memory` what a budget made
+    of the program.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Artifact:
     report: VerifyReport | None = None
     library: Path | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
+    memory: Mapping[str, Any] | None = None
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -81,6 +83,7 @@ class Artifact:
             "sources": dict(self.sources),
             "ir": dict(self.ir),
             "decisions": list(self.decisions),
+            "memory": None if self.memory is None else dict(self.memory),
         }
         return {
             LIBRARY: library,
@@ -123,6 +126,7 @@ class Artifact:
             report=None if report is None else VerifyReport.from_json(report),
             library=entry.path / LIBRARY,
             decisions=tuple(data["decisions"]),
+            memory=data["memory"],
         )
 
 

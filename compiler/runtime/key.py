@@ -42,6 +42,7 @@ def key_parts(
         "weights": weights_digest(program),
         "quantized": quantized_digest(program),
         "activations": options.activations,
+        "max memory": str(options.max_memory),
         "name": options.name,
         "verify": str(options.verify),
         "cost model": model_identity(options.cost_model),

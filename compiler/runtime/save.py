@@ -126,6 +126,7 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
             "threads": artifact.threads,
             "arena_lower_bound": artifact.arena_lower_bound,
             "decisions": list(artifact.decisions),
+            "memory": artifact.memory,
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
     )

@@ -34,7 +34,7 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 
-from ...dialects.errors import LoweringError
+from ...dialects.errors import LoweringError, MemoryBudgetError
 from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
@@ -159,6 +159,11 @@ class ProgramWriter:
     def __init__(self, program: Program, ctx: CompileContext) -> None:
         self.program, self.ctx = program, ctx
         self.plan, self.offsets = program.plan()
+        if ctx.max_memory is not None and self.plan.bytes > ctx.max_memory:
+            raise MemoryBudgetError(
+                f"max_memory: expected an arena of at most {ctx.max_memory} bytes, found "
+                f"{self.plan.bytes} with the buffers of kernels; give it more"
+            )
         inputs = [memref_of(argument.type) for argument in program.main.body.block.args]
         outputs = [memref_of(value.type) for value in program.returned]
         arena = MemRefType(i8, [self.plan.bytes])
