@@ -57,7 +57,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "target",
         "str",
         "native",
-        "machine: native, an x86-64 level, a CPU name, c99, sm_80 or sm_90",
+        "machine: native, an x86-64 level, a CPU name, aarch64, c99, sm_80 or sm_90",
     ),
     OptionSpec("threads", "int", None, "OpenMP threads; default: physical cores of this process"),
     OptionSpec("name", "str", "model", "prefix of the C functions and files"),

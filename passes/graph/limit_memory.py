@@ -71,10 +71,15 @@ class MemoryLimit:
         return Attempt(copy, path, Program(copy, self.ctx.threads).plan().bytes)
 
     def least(self) -> int:
-        """The smallest arena there is a division for."""
+        """The smallest arena that a division was found for."""
         path = self.search.cheapest(self.search.least())
         assert path is not None
-        return self.attempt(path).bytes
+        found: Attempt | None = self.attempt(path)
+        least = 0
+        while found is not None:  # gaps may differ where the bytes in use do not
+            least = found.bytes
+            found = self.within(least - 1)
+        return least
 
 
 def plain_plan(module: ModuleOp, ctx: CompileContext) -> int:

@@ -3,27 +3,41 @@
 before: %1 = graph.conv %x ; %2 = graph.conv %1
 after:  for each patch p: %xp = graph.view %x ; %1p = graph.conv %xp ; %2p = graph.conv %1p
         %2 = graph.cat %2a, %2b, ...
+
+A stage that ends in a reduction reduces each patch and combines what comes out.
 """
 
 from __future__ import annotations
+
+from itertools import product
 
 from xdsl.dialects.builtin import AffineMapAttr, TensorType
 from xdsl.ir import Block, SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 
-from ....dialects.graph import CatOp, GraphOp, PadOp, ViewOp, element_of, shape_of
+from ....dialects.graph import (
+    CatOp,
+    GraphOp,
+    PadOp,
+    PointwiseOp,
+    ReduceOp,
+    ViewOp,
+    element_of,
+    shape_of,
+)
 from ..canonicalize import drop_unused_ops
 from .regions import FIRST_AXIS, cut, dim_of, needed
-from .stage import Grid, Stage
+from .stage import COMBINE, Grid, Stage
 
 Part = tuple[int, int]
 
 
 def rewrite_stage(stage: Stage, grid: Grid) -> None:
-    """Replace the ops of `stage` by patches and join their results."""
-    result = stage.result.result
-    readers = list(result.uses)
-    joined = PatchWriter(stage, grid).part(())
+    """Replace the ops of `stage` by patches and join, or reduce, their results."""
+    writer = PatchWriter(stage, grid)
+    replaced = stage.result if stage.reduce is None else stage.reduce
+    readers = list(replaced.result.uses)
+    joined = writer.part(()) if stage.reduce is None else writer.reduced(stage.reduce)
     for use in readers:
         use.operation.operands[use.index] = joined
     block = stage.result.parent_block()
@@ -60,6 +74,17 @@ class PatchWriter:
             return self.patch([s + p for s, p in zip(self.starts, index, strict=True)])
         count = self.grid.counts[axis]
         return self.join([self.part((*index, p)) for p in range(count)], axis)
+
+    def reduced(self, reduce: ReduceOp) -> SSAValue:
+        """The reduction of the result, patch after patch."""
+        combine, found = COMBINE[reduce.fn.data], None
+        for index in product(*(range(count) for count in self.grid.counts)):
+            dims = [d.data for d in reduce.dims]
+            type = TensorType(element_of(reduce.result), shape_of(reduce.result))
+            new = self.insert(ReduceOp(reduce.fn.data, self.part(index), dims, type))
+            found = new if found is None else self.insert(PointwiseOp(combine, [found, new], type))
+        assert found is not None
+        return found
 
     def patch(self, position: list[int]) -> SSAValue:
         """The part of the stage's result at `position` in the parts of each axis."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ....dialects.graph import GraphOp, shape_of
+from ....dialects.graph import GraphOp, ReduceOp, shape_of
+from ..groups import producers
 from .backward import Backward
-from .regions import is_cuttable
-from .stage import Grid, Stage
+from .regions import FIRST_AXIS, axes_of, is_cuttable
+from .stage import COMBINE, Grid, Stage
 from .steps import Program
 
 
@@ -99,10 +100,10 @@ class PatchSearch:
     def ends(self, first: int) -> Iterator[int]:
         """Where a stage that starts at `first` may end."""
         for end in range(first + 1, len(self.program.steps) + 1):
-            if not all(is_cuttable(op) for op in self.program.steps[end - 1].ops):
-                return
             if self.stage(first, end) is not None:
                 yield end
+            if not all(is_cuttable(op) for op in self.program.steps[end - 1].ops):
+                return
 
     def stage(self, first: int, end: int) -> Stage | None:
         """Steps first..end - 1, where they have one lasting result and can be cut."""
@@ -121,10 +122,28 @@ class PatchSearch:
         ]
         if len(lasting) != 1 or program.home[lasting[0]] != end - 1:
             return None
-        result = lasting[0]
-        if 0 in shape_of(result.result):
+        result, reduce = lasting[0], self._reduction(first, end)
+        if reduce is not None:
+            source = reduce.source.owner
+            assert isinstance(source, GraphOp)
+            result = source
+        if 0 in shape_of(result.result) or axes_of(result.result) == 0:
             return None
         if result not in self._backward:
             self._backward[result] = Backward(program, result)
-        stage = Stage(program, first, end, self._backward[result])
+        stage = Stage(program, first, end, self._backward[result], reduce)
         return stage if stage.is_cuttable() else None
+
+    def _reduction(self, first: int, end: int) -> ReduceOp | None:
+        """The reduction over all axes that the last step starts with, where the steps before
+        compute only what it reduces.
+        """
+        program = self.program
+        op, *others = program.steps[end - 1].ops
+        if not isinstance(op, ReduceOp) or program.home.get(op.source.owner, -1) < first:  # type: ignore[call-overload]
+            return None
+        axes = list(range(FIRST_AXIS, FIRST_AXIS + axes_of(op.source)))
+        read = {p for other in others for p in producers(other, program.home)}
+        if [d.data for d in op.dims] != axes or op.fn.data not in COMBINE:
+            return None
+        return None if any(first <= program.home[p] < end - 1 for p in read) else op

@@ -13,12 +13,15 @@ from math import prod
 
 import numpy as np
 
-from ....dialects.graph import shape_of
+from ....dialects.graph import ReduceOp, shape_of
 from ...loops.allocate_arena import ALIGNMENT
 from .arithmetic import operations
 from .backward import Backward, Member, Numbers
 from .regions import FIRST_AXIS, axes_of
 from .steps import Program, bytes_of
+
+# How two reductions become one.
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,31 @@ class Grid:
 
 
 class Stage:
-    """Steps first..end - 1 of a program, whose result is that of `backward`."""
+    """Steps first..end - 1 of a program, whose result is that of `backward`.
 
-    def __init__(self, program: Program, first: int, end: int, backward: Backward) -> None:
+    With `reduce`, the last step is a reduction of that result over all its axes: patches are
+    reduced one by one, and are never joined.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        first: int,
+        end: int,
+        backward: Backward,
+        reduce: ReduceOp | None = None,
+    ) -> None:
         self.program, self.first, self.end, self.backward = program, first, end, backward
-        self.result = backward.result
+        self.result, self.reduce = backward.result, reduce
         self.members: Sequence[Member] = [m for m in backward.members if m.step >= first]
 
     def is_cuttable(self) -> bool:
         """Whether every op can be cut, and these steps compute nothing else."""
         found = {member.op for member in self.members}
-        steps = self.program.steps[self.first : self.end]
+        end = self.end if self.reduce is None else self.end - 1
+        steps = self.program.steps[self.first : end]
         return all(
-            m.is_possible and m.step < self.end and axes_of(m.op.result) == self.backward.axes
+            m.is_possible and m.step < end and axes_of(m.op.result) == self.backward.axes
             for m in self.members
         ) and all(op in found for step in steps for op in step.ops)
 
@@ -71,8 +86,14 @@ class Stage:
                 work *= total[:, k]
             found.append((int(work.sum()), grid))
         plain = sum(operations(m.op) for m in self.members)
+        # partial results are combined
+        each = 0 if self.reduce is None else prod(shape_of(self.reduce.result))
         return sorted(
-            ((work - plain, grid) for work, grid in found if grid.patches > 1),
+            (
+                (work - plain + each * (grid.patches - 1), grid)
+                for work, grid in found
+                if grid.patches > 1
+            ),
             # rows stay whole where columns would not be better
             key=lambda item: (item[0], item[1].patches, [-n for n in item[1].counts]),
         )
@@ -111,10 +132,11 @@ class Stage:
 
     @cached_property
     def joined(self) -> int:
-        """Bytes of the whole result in the arena."""
-        if self.result in self.program.returned:
+        """Bytes of the whole result in the arena, or of its reduction."""
+        result = self.result if self.reduce is None else self.reduce
+        if result in self.program.returned:
             return 0
-        return -(-bytes_of(self.result.result) // ALIGNMENT) * ALIGNMENT
+        return -(-bytes_of(result.result) // ALIGNMENT) * ALIGNMENT
 
     def peak(self, grid: Grid) -> int:
         """The most bytes that live at once, with all that lives through the stage."""
@@ -126,6 +148,8 @@ class Stage:
         before, joining = self._results(grid, sizes[-1])
         kept, inputs = self.around
         live = self._is_live @ sizes + before
+        if self.reduce is not None:
+            live[-1] += self.joined
         live[:, :-1] += inputs[0]  # all patches need them; of the last one only what is still read
         live[:, -1] += inputs
         return kept + max(int(live.max()), joining)
@@ -133,8 +157,11 @@ class Stage:
     def _results(self, grid: Grid, outputs: Numbers) -> tuple[Numbers, int]:
         """(bytes of results before each patch, the most bytes while results are joined).
 
-        Rows of patches are joined when they are complete, and these then.
+        Rows of patches are joined when they are complete, and these then. A reduction has one
+        result so far, and combines two into a third.
         """
+        if self.reduce is not None:
+            return np.minimum(np.arange(len(outputs)), 1) * self.joined, 3 * self.joined
         rows = outputs.reshape(grid.counts[0], -1)
         if len(rows) == 1 or rows.shape[1] == 1:
             before = np.cumsum(outputs) - outputs
