@@ -84,7 +84,7 @@ def verified(case: str) -> dict[str, Any]:
     )
     report = compiled.verify()
     print(report)
-    return {"case": case, "arena_bytes": compiled.artifact.arena_bytes, "report": report.to_json()}
+    return {"case": case, "memory": compiled.artifact.memory, "report": report.to_json()}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
 from ..passes.context import CompileContext
-from ..passes.loops.plan_memory import program_arena
+from ..passes.loops.plan_memory import local_bytes, program_arena
 from .frontend import ImportedModel, import_program
 from .frontend.tensor_types import DTYPES
 from .options import Options
@@ -141,7 +141,10 @@ class Lowered:
             compiler=compiler,
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
-            memory=None if self.ctx.memory is None else self.ctx.memory.to_json(),
+            memory=None
+            if self.ctx.memory is None
+            else self.ctx.memory.to_json()
+            | {"local_bytes": max(map(local_bytes, kernels), default=0)},
         )
 
 

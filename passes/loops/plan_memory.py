@@ -311,6 +311,12 @@ def program_arena(main: FuncOp) -> tuple[int, int]:
     return arena.type.get_shape()[0], bound.data
 
 
+def local_bytes(kernel: FuncOp) -> int:
+    """Bytes of the local arrays of a kernel, which are on the stack."""
+    arrays = [op.memref.type for op in kernel.walk() if isinstance(op, memref.AllocaOp)]
+    return sum(bytes_of(type) for type in arrays)
+
+
 @dataclass(frozen=True)
 class PlanMemoryPass(ModulePass):
     """Replace tensors of `main` by inputs, outputs, weights and bytes of the arena."""
