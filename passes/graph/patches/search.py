@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xdsl.ir import Operation
+
 from ....dialects.graph import GraphOp, ReduceOp, shape_of
 from ..groups import producers
 from .backward import Backward
@@ -140,7 +142,10 @@ class PatchSearch:
         """
         program = self.program
         op, *others = program.steps[end - 1].ops
-        if not isinstance(op, ReduceOp) or program.home.get(op.source.owner, -1) < first:  # type: ignore[call-overload]
+        if not isinstance(op, ReduceOp):
+            return None
+        source = op.source.owner
+        if not isinstance(source, Operation) or program.home.get(source, -1) < first:
             return None
         axes = list(range(FIRST_AXIS, FIRST_AXIS + axes_of(op.source)))
         read = {p for other in others for p in producers(other, program.home)}
