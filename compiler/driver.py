@@ -305,6 +305,7 @@ def lower(
         return lowered
     lowered.ctx.precision = settings.precision
     give_model(lowered.ctx, settings.cost_model)
+    lowered.ctx.max_memory = settings.memory_budget
     lowered.ctx.recorded_schedule = schedules.get if schedules else None
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         with progress.stage(stage.name):

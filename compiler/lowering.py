@@ -20,7 +20,7 @@ from ..dialects.graph import extents_of_type
 from ..dialects.graph_control import ControlOp, is_program
 from ..dialects.sizes import Symbol, symbols_of
 from ..passes.context import CompileContext
-from ..passes.loops.plan_memory import program_arena
+from ..passes.loops.plan_memory import local_bytes, program_arena
 from ..passes.timing import span
 from .frontend import ImportedModel, import_program
 from .frontend.tensor_types import DTYPES
@@ -168,6 +168,10 @@ class Lowered:
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
             precision=settings.precision,
+            memory=None
+            if self.ctx.memory is None
+            else self.ctx.memory.to_json()
+            | {"local_bytes": max(map(local_bytes, kernels), default=0)},
         )
 
 

@@ -31,6 +31,7 @@ STAGES = (
 )
 
 
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "k": 1, "m": 2, "g": 3}
 TYPES: dict[Kind, Any] = {"str": str, "int": int, "bool": bool, "path": str | Path, "dims": object}
 
 
@@ -56,7 +57,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "target",
         "str",
         "native",
-        "machine: native, an x86-64 level, a CPU name, c99, sm_80 or sm_90",
+        "machine: native, an x86-64 level, a CPU name, aarch64, c99, sm_80 or sm_90",
     ),
     OptionSpec("threads", "int", None, "OpenMP threads; default: physical cores of this process"),
     OptionSpec("name", "str", "model", "prefix of the C functions and files"),
@@ -90,7 +91,9 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "dims as in torch.export, or text: 'x: batch=1..8, seq=1..256; mask: batch=1..8'",
     ),
     OptionSpec("fast_math", "bool", False, "allow inexact float rewrites", available=False),
-    OptionSpec("max_memory", "int", None, "upper bound of the arena in bytes", available=False),
+    OptionSpec(
+        "max_memory", "str", None, "most bytes of the arena, such as 256KB (of 1024) or 1MB"
+    ),
     OptionSpec(
         "cost_model",
         "str",
@@ -127,8 +130,13 @@ class Options:
     tune: str | None = None
     dynamic_shapes: Any = None
     fast_math: bool = False
-    max_memory: int | None = None
+    max_memory: str | None = None
     cost_model: str | None = None
+
+    @property
+    def memory_budget(self) -> int | None:
+        """`max_memory` in bytes."""
+        return None if self.max_memory is None else byte_count(self.max_memory)
 
 
 def resolve_options(given: Mapping[str, Any]) -> Options:
@@ -189,7 +197,11 @@ def checked(spec: OptionSpec, value: Any, source: str) -> Any:
         )
     if value is None and spec.default is None:
         return None
-    if spec.name == "tune" and isinstance(value, int) and not isinstance(value, bool):
+    if (
+        spec.name in ("tune", "max_memory")
+        and isinstance(value, int)
+        and not isinstance(value, bool)
+    ):
         value = str(value)
     if not isinstance(value, TYPES[spec.kind]) or (spec.kind == "int" and isinstance(value, bool)):
         raise OptionError(
@@ -207,7 +219,19 @@ def checked(spec: OptionSpec, value: Any, source: str) -> Any:
         raise OptionError(
             f"option name ({source}): expected a C identifier in lower case, got {value!r}"
         )
+    if spec.name == "max_memory":
+        byte_count(value, source)
     return Path(value) if spec.kind == "path" else value
+
+
+def byte_count(text: str, source: str = "argument") -> int:
+    """The bytes that `text` stands for: a number, or one with KB, MB or GB (powers of 1024)."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]i?)?B?", text.strip(), re.IGNORECASE)
+    if found is None or (size := int(float(found[1]) * 1024 ** _POWERS[(found[2] or "")[:1]])) < 1:
+        raise OptionError(
+            f"option max_memory ({source}): expected bytes, such as 65536 or 256KB, got {text!r}"
+        )
+    return size
 
 
 def project_table(start: Path) -> tuple[dict[str, Any], Path | None]:

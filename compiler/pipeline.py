@@ -36,6 +36,7 @@ PIPELINE: tuple[Stage, ...] = (
             "quantize-weights",
             "lower-precision",
             "canonicalize",
+            "limit-memory",
             "block-channels",
         ),
     ),

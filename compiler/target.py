@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ AVX2 = frozenset({"avx2", "fma"})
 EXTENSIONS = {"avx512_vnni": "-mavx512vnni", "avx512_bf16": "-mavx512bf16"}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
 GPUS = ("sm_80", "sm_90")
+# NEON through GNU vector extensions: C that any CPU runs, for the registers that aarch64 has.
+ARM = "aarch64"
 GENERIC_CACHES: dict[str, Any] = {
     "l1_bytes": 32 * 1024,
     "l2_bytes": 1024 * 1024,
@@ -30,13 +33,15 @@ GENERIC_CACHES: dict[str, Any] = {
 
 
 def resolve_target(name: str) -> Machine:
-    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, plain C, or a GPU.
+    """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, plain C, aarch64, a GPU.
 
     "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap;
-    "sm_80" and "sm_90" are CUDA.
+    "aarch64" has vectors as wide as NEON; "sm_80" and "sm_90" are CUDA.
     """
     if name in PLAIN_C:
         return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())
+    if name == ARM:
+        return Machine(name, "neon", vector_bytes=16, vector_registers=32, cores=physical_cores())
     if name in GPUS:
         return Machine(name, "scalar", features=("fma",))
     if name == "native":
@@ -55,7 +60,14 @@ def target_names() -> list[str]:
     """Every name that `resolve_target` takes, sorted; the general ones first."""
     cpus = sorted(n for n, cpu in archspec.cpu.TARGETS.items() if is_x86(cpu))
     levels = [n.replace("x86_64_v", "x86-64-v") for n in cpus if n.startswith("x86_64_v")]
-    return ["native", *PLAIN_C, *GPUS, *levels, *(n for n in cpus if not n.startswith("x86_64"))]
+    return [
+        "native",
+        *PLAIN_C,
+        ARM,
+        *GPUS,
+        *levels,
+        *(n for n in cpus if not n.startswith("x86_64")),
+    ]
 
 
 def portable_targets(machine: Machine) -> tuple[str, ...]:
@@ -80,6 +92,8 @@ def is_x86(cpu: Any) -> bool:
 def native_machine() -> Machine:
     """The machine this process runs on; scalar where it is not an x86-64 one."""
     cpu = archspec.cpu.host()
+    if str(cpu.family) == ARM:
+        return replace(resolve_target(ARM), name="native", **cache_sizes())
     if not is_x86(cpu):
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
     # archspec names the best model that it knows, whose features may be fewer than there are
@@ -113,7 +127,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
 
     The name of the microarchitecture is given and not `native`, so that equal keys mean equal code.
     """
-    if machine.name in {*PLAIN_C, "native"} or machine.is_gpu:
+    if machine.name in {*PLAIN_C, ARM, "native"} or machine.is_gpu:
         return ()
     cpu = archspec.cpu.TARGETS[machine.name.replace("-", "_")]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Isa = Literal["scalar", "avx2", "avx512"]
+Isa = Literal["scalar", "neon", "avx2", "avx512"]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ class OptionError(TilecastError):
     """An option has an unknown name or a value out of range."""
 
 
+class MemoryBudgetError(TilecastError):
+    """A model needs more memory than `max_memory` allows, however it is cut."""
+
+
 class CompilerNotFoundError(TilecastError):
     """No working C compiler was found."""
 

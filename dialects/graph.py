@@ -384,12 +384,13 @@ class MatmulOp(GraphOp):
 class ConvOp(GraphOp):
     """Cross-correlation: source [B, C, *spatial], weight [O, C / groups, *kernel], bias [O].
 
-    Padding is symmetric, with zeros.
+    Padding is with zeros, `padding` before and behind; behind it is `padding_high` where given.
     """
 
     name = "graph.conv"
     stride = prop_def(Ints)
     padding = prop_def(Ints)
+    padding_high = opt_prop_def(Ints)
     dilation = prop_def(Ints)
     groups = prop_def(IntAttr)
     source = operand_def(TensorType)
@@ -406,17 +407,26 @@ class ConvOp(GraphOp):
         dilation: Sequence[int],
         groups: int,
         type: Tensor,
+        padding_high: Sequence[int] | None = None,
     ) -> None:
+        high = padding if padding_high is None else padding_high
         super().__init__(
             operands=[source, weight, bias],
             properties={
                 "stride": ints(stride),
                 "padding": ints(padding),
+                **({} if list(high) == list(padding) else {"padding_high": ints(high)}),
                 "dilation": ints(dilation),
                 "groups": IntAttr(groups),
             },
             result_types=[type],
         )
+
+    @property
+    def padding_widths(self) -> tuple[list[int], list[int]]:
+        """Zeros before and behind, per spatial dim."""
+        low = [p.data for p in self.padding]
+        return low, [p.data for p in self.padding_high] if self.padding_high else low
 
 
 @irdl_op_definition

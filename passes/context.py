@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..costmodel.decision import Decision
     from ..costmodel.features.hardware import Hardware
     from ..costmodel.models.interface import CostModel
+    from .graph.patches.choice import MemoryChoice
 
 DIALECTS = (
     Builtin,
@@ -62,6 +63,7 @@ class CompileContext(Context):
     as f32 or int8; other contractions round their operands to `precision`. `recorded_schedule`
     gives the schedule that tuning found for a task key, None where it found none. `cost_model`
     chooses between candidates on `hardware`, where both are given; `decisions` is what it chose.
+    The arena is at most `max_memory` bytes where that is given; `memory` says how.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
@@ -74,6 +76,8 @@ class CompileContext(Context):
     cost_model: CostModel | None = None
     hardware: Hardware | None = None
     decisions: list[Decision] = field(default_factory=list)
+    max_memory: int | None = None
+    memory: MemoryChoice | None = None
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:

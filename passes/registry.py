@@ -15,6 +15,7 @@ PASSES: dict[str, str] = {
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
     "lower-precision": "graph.lower_precision:LowerPrecisionPass",
+    "limit-memory": "graph.limit_memory:LimitMemoryPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
     "outline-control-flow": "graph.outline_control_flow:OutlineControlFlowPass",
     "fuse": "graph.fuse:FusePass",

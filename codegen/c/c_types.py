@@ -1,7 +1,8 @@
 """C types and literals of scalar IR types.
 
-An i1 is `bool` in a register and one byte (0 or 1) in memory; an index is `int64_t`. f16 and bf16
-are their bits in memory and in registers; nothing but conversions computes with them.
+An i1 is `bool` in a register and one byte (0 or 1) in memory; an index is `int64_t`, but see
+`index_width.py`. f16 and bf16 are their bits in memory and in registers; nothing but conversions
+computes with them.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def splat(shape: VectorShape, prelude: Prelude, scalar: Expr) -> Expr:
     if not shape.is_native:
         name = f"tc_splat_{shape.name}"
         ctype = shape.lane_type
-        loop = f"for (int l = 0; l < {shape.lanes}; ++l) {{\n        v.lane[l] = x;\n    }}"
+        lane = "v[l]" if shape.is_gnu else "v.lane[l]"
+        loop = f"for (int l = 0; l < {shape.lanes}; ++l) {{\n        {lane} = x;\n    }}"
         prelude.define(
             name,
             lambda: (
@@ -129,7 +130,7 @@ def _array(
             literals = [integer(-int(bool(n))) for n in numbers]
     items = ", ".join(literal.text for literal in literals)
     if not shape.is_native:
-        return Expr(f"({shape.struct}){{{{{items}}}}}")
+        return Expr(shape.literal(items))
     array = f"({lane_type}[{shape.lanes}]){{{items}}}"
     if shape.element in ("f32", "f64"):
         return Expr(f"{shape.prefix}_loadu_{shape.suffix}({array})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import func, scf
-from xdsl.dialects.builtin import IndexType
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
@@ -82,8 +81,7 @@ def bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
 def loop_header(emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr]) -> str:
     """The `for` line; claims the name of `index`."""
     lower, upper, step = bounds
-    ctype = "int64_t" if isinstance(index.type, IndexType) else emitter.c_type(index.type)
-    name = emitter.declare_loop_index(index)
+    ctype, name = emitter.c_type(index.type), emitter.declare_loop_index(index)
     advance = f"++{name}" if step.value == 1 else f"{name} += {step.text}"
     return f"for ({ctype} {name} = {lower.text}; {name} < {upper.at(5)}; {advance}) {{"
 

@@ -140,7 +140,7 @@ def _convert_scalar(prelude: Prelude, pair: tuple[str, str], value: Expr) -> Exp
     source, target = pair
     if not {source, target} & NARROW_FLOATS:
         return cast(C_TYPES[target], value)
-    if prelude.isa != "scalar" and pair in _F16C:
+    if prelude.isa in ("avx2", "avx512") and pair in _F16C:
         prelude.include("<immintrin.h>")
         return Expr(_F16C[pair].format(value.text), reads=value.reads)
     prelude.include("<string.h>")

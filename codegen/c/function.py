@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, VectorType
+from xdsl.dialects.builtin import ArrayAttr, IndexType, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.scf import ForOp, YieldOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
@@ -17,6 +17,7 @@ from xdsl.traits import is_side_effect_free
 from ...dialects.errors import LoweringError
 from .c_types import scalar_type, storage_type
 from .expression import Expr
+from .index_width import index_type
 from .prelude import Prelude
 from .registry import LANES, STATEMENTS, has_rule
 from .scope import Scope
@@ -38,6 +39,7 @@ class FunctionEmitter:
     ) -> None:
         self.func = func
         self.nested = nested
+        self.index_type = index_type(func, prelude.machine)
         self.name = prefix + func.sym_name.data
         self.prelude = prelude
         self.scope = Scope()
@@ -189,6 +191,8 @@ class FunctionEmitter:
         """The C type of a local."""
         if isinstance(type, VectorType):
             return self.prelude.shape(type).c_type
+        if isinstance(type, IndexType):
+            return self.index_type
         if scalar_type(type) == "bool":
             self.prelude.include("<stdbool.h>")
         return scalar_type(type)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     ArrayAttr,
     FloatAttr,
@@ -23,6 +24,8 @@ from .prelude import Prelude
 from .registry import SIMD, LaneForm
 from .vector_types import VectorShape
 
+# Ops that C writes the same way for scalars and for vectors of the GNU extensions.
+GNU_OPERATORS = (arith.AddfOp, arith.SubfOp, arith.MulfOp, arith.DivfOp, arith.NegfOp)
 Operand = VectorShape | str
 """A vector operand, or the C type of a scalar one."""
 
@@ -52,6 +55,8 @@ def vector_expression(
         native = SIMD[type(op)](prelude, op, first, arguments)
         if native is not None:
             return native
+    if type(op) in GNU_OPERATORS and all(s.is_gnu for s in vectors) and len(vectors) > len(shapes):
+        return form.rule(prelude, op, arguments)
     attributes = [re.sub(r"\W", "_", str(a)) for a in _discriminators(op)]
     parts = [op.name.replace(".", "_"), *attributes]
     parts += dict.fromkeys(s.name for s in vectors)

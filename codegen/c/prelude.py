@@ -60,6 +60,15 @@ class Prelude:
         """Make the C type of `shape` available."""
         if shape.is_native:
             self.include("<immintrin.h>")
+        elif shape.is_gnu:
+            size = shape.bits // 8
+            self.define(
+                shape.struct,
+                lambda: (
+                    f"typedef {shape.lane_type} {shape.struct} "
+                    f"__attribute__((vector_size({size})));\n"
+                ),
+            )
         else:
             self.define(
                 shape.struct,

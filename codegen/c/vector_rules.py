@@ -46,7 +46,7 @@ def emit_step(emitter: FunctionEmitter, op: Operation) -> None:
     if shape.is_native:
         emitter.bind(op.result, Expr(f"{shape.prefix}_setr_epi32({items})"))
     else:
-        emitter.bind(op.result, Expr(f"({shape.struct}){{{{{items}}}}}"))
+        emitter.bind(op.result, Expr(shape.literal(items)))
 
 
 @emits(ConstantMaskOp)

@@ -4,6 +4,9 @@ A vector whose lanes fill one register of the ISA exactly is that register. A ve
 width, and every vector on the scalar ISA, is a struct of lanes, on which operations are loops.
 Index lanes are 32 bits wide, so that offsets have as many lanes as the f32 vectors they go with.
 
+For NEON a vector is a type of the GNU extensions instead of a struct. Compilers put it, and the
+loops over its lanes, into as many registers as it needs.
+
 A mask (i1 lanes) is `__mmaskN` on AVX-512; on AVX2 it is an integer register whose lanes are all
 ones or all zeros and as wide as 32 bytes allow (2 lanes: 16 bytes).
 """
@@ -48,11 +51,16 @@ class VectorShape:
     @property
     def is_native(self) -> bool:
         """True if one register (or mask register) holds the value."""
-        if self.isa == "scalar":
+        if self.isa in ("scalar", "neon"):
             return False
         if self.is_mask:
             return self.lanes in (2, 4, 8, 16, 32) or (self.lanes == 64 and self.isa == "avx512")
         return self.bits in (128, 256) or (self.bits == 512 and self.isa == "avx512")
+
+    @property
+    def is_gnu(self) -> bool:
+        """True if the value has a type of the GNU vector extensions."""
+        return self.isa == "neon" and not self.is_mask and self.lanes & (self.lanes - 1) == 0
 
     @property
     def name(self) -> str:
@@ -72,6 +80,10 @@ class VectorShape:
         if self.is_mask and self.isa == "avx512":
             return f"__mmask{max(8, self.lanes)}"
         return f"__m{self.bits}{_REGISTER_KIND.get(self.element, 'i')}"
+
+    def literal(self, items: str) -> str:
+        """A value that is not native, from its lanes."""
+        return f"({self.struct}){{{items}}}" if self.is_gnu else f"({self.struct}){{{{{items}}}}}"
 
     @property
     def lane_type(self) -> str:

@@ -15,6 +15,7 @@ from .output import json_flag, print_json, print_table
 
 if TYPE_CHECKING:
     from ...costmodel.decision import Decision
+    from ...passes.graph.patches.choice import MemoryChoice
 
 
 @click.command("explain")
@@ -45,9 +46,10 @@ def explain_command(
         else:
             click.echo(str(report))
         return
-    kernels, decisions = explained(loaded, options)
+    kernels, decisions, memory = explained(loaded, options)
     if as_json:
-        print_json({"kernels": kernels, "decisions": [d.to_json() for d in decisions]})
+        facts = {"kernels": kernels, "decisions": [d.to_json() for d in decisions]}
+        print_json(facts | ({} if memory is None else {"memory": memory.to_json()}))
         return
     total = sum(fact["calls"] for fact in kernels)
     click.echo(f"{len(kernels)} kernels, {total} calls")
@@ -57,12 +59,14 @@ def explain_command(
     )
     for decision in decisions:
         click.echo(str(decision))
+    if memory is not None:
+        click.echo(str(memory))
 
 
 def explained(
     loaded: LoadedModel, options: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[Decision]]:
-    """The kernels of a model, and what the cost model decided about them."""
+) -> tuple[list[dict[str, Any]], list[Decision], MemoryChoice | None]:
+    """The kernels of a model, what the cost model decided about them, and a budget of memory."""
     from ...passes.context import CompileContext
     from ..driver import exported, give_model, thread_count
     from ..lowering import Lowered
@@ -76,6 +80,7 @@ def explained(
     lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
     ctx: CompileContext = lowered.ctx
     give_model(ctx, settings.cost_model)
+    ctx.max_memory = settings.memory_budget
     kernels: list[dict[str, Any]] = []
     for stage in PIPELINE:
         run_stage(stage, ctx, lowered.module)
@@ -83,7 +88,7 @@ def explained(
             kernels = kernel_facts(lowered.module)
         if stage.name == "schedule":
             break
-    return kernels, ctx.decisions
+    return kernels, ctx.decisions, ctx.memory
 
 
 def compiled_until(stage: str, loaded: LoadedModel, options: dict[str, Any]) -> Any:

@@ -41,7 +41,8 @@ class Artifact:
     names to C text; `ir` maps stage file names ("00-import.mlir") to text; `arena_lower_bound` is
     the peak of live intermediate bytes, which no memory plan can go below; `reduction_length` the
     longest sum in any kernel, which decides how far results may be off; `seconds` the time of the
-    compilation by stage and path within it; `is_stored` is set where it comes from the cache.
+    compilation by stage and path within it; `is_stored` is set where it comes from the cache;
+    `memory` what a budget made of the program.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Artifact:
     decisions: tuple[Mapping[str, Any], ...] = ()
     precision: str = "f32"
     is_stored: bool = False
+    memory: Mapping[str, Any] | None = None
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -85,6 +87,7 @@ class Artifact:
             "ir": dict(self.ir),
             "decisions": list(self.decisions),
             "precision": self.precision,
+            "memory": None if self.memory is None else dict(self.memory),
         }
         return {
             LIBRARY: library,
@@ -129,6 +132,7 @@ class Artifact:
             decisions=tuple(data["decisions"]),
             precision=data["precision"],
             is_stored=True,
+            memory=data["memory"],
         )
 
 

@@ -129,6 +129,7 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
             "arena_lower_bound": artifact.arena_lower_bound,
             "decisions": list(artifact.decisions),
             "compile_seconds": {k: round(v, 4) for k, v in artifact.seconds.items()},
+            "memory": artifact.memory,
             "verification": None if artifact.report is None else artifact.report.to_json(),
         },
     )

@@ -269,7 +269,7 @@ def _conv(e: Evaluator, op: ConvOp, source: Array, weight: Array, *bias: Array) 
         source,
         weight,
         [v.data for v in op.stride],
-        [v.data for v in op.padding],
+        list(zip(*op.padding_widths, strict=True)),
         [v.data for v in op.dilation],
         op.groups.data,
     )
@@ -299,9 +299,11 @@ def _blocked_depthwise(e: Evaluator, op: BlockedDepthwiseOp, source: Array, weig
     return np.ascontiguousarray(np.moveaxis(blocked, 2, -1))
 
 
-def _steps(op: BlockedConvOp | BlockedDepthwiseOp) -> tuple[list[int], list[int], list[int]]:
+def _steps(
+    op: BlockedConvOp | BlockedDepthwiseOp,
+) -> tuple[list[int], list[tuple[int, int]], list[int]]:
     """Stride, no padding, dilation."""
-    return [s.data for s in op.stride], [0] * len(op.stride), [d.data for d in op.dilation]
+    return [s.data for s in op.stride], [(0, 0)] * len(op.stride), [d.data for d in op.dilation]
 
 
 @_meaning(PoolOp)

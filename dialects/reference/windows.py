@@ -34,13 +34,16 @@ def convolve(
     source: Array,
     weight: Array,
     stride: Sequence[int],
-    padding: Sequence[int],
+    padding: Sequence[tuple[int, int]],
     dilation: Sequence[int],
     groups: int,
 ) -> Array:
-    """Cross-correlation of [B, C, *spatial] with [O, C / groups, *kernel]."""
+    """Cross-correlation of [B, C, *spatial] with [O, C / groups, *kernel].
+
+    `padding` has the zeros before and behind per spatial dim.
+    """
     rank = weight.ndim - 2
-    source = np.pad(source, [(0, 0), (0, 0), *((p, p) for p in padding)])
+    source = np.pad(source, [(0, 0), (0, 0), *padding])
     patches = windows(source, weight.shape[2:], stride, dilation)
     per_group = weight.shape[1]
     filters = weight.shape[0] // groups

@@ -47,6 +47,7 @@ from .blocked_values import BlockedValues, channel_view_is_trivial
 from .canonicalize import drop_unused_ops
 
 FEWEST_CONVOLUTIONS = 2
+KEEP_LAYOUT = "tilecast.keep_layout"  # of a main whose layouts were chosen before
 
 
 def _conv(op: ConvOp, known: BlockedValues) -> SSAValue | None:
@@ -55,17 +56,17 @@ def _conv(op: ConvOp, known: BlockedValues) -> SSAValue | None:
     if weight is None or (op.bias is not None and known.stored(op.bias) is None):
         return None
     stride, dilation = ([v.data for v in p] for p in (op.stride, op.dilation))
-    padding = [p.data for p in op.padding]
+    low, high = op.padding_widths
     groups, outputs = op.groups.data, weight.shape[0]
     new: BlockedConvOp | BlockedDepthwiseOp
     if groups == 1:
-        source = known.padded(known.forms.get(op.source, op.source), 2, padding, padding, 0.0, op)
+        source = known.padded(known.forms.get(op.source, op.source), 2, low, high, 0.0, op)
         if op.source in known.forms:
             source = known.insert(known.channels_view(source, shape_of(op.source)[1]), op)
         packed = known.weight(op.weight, np.moveaxis(weight, 1, -1), op)
         new = BlockedConvOp(source, packed, stride, dilation)
     elif groups == outputs == shape_of(op.source)[1] and op.source in known.forms:
-        source = known.padded(known.forms[op.source], 2, padding, padding, 0.0, op)
+        source = known.padded(known.forms[op.source], 2, low, high, 0.0, op)
         packed = known.weight(op.weight, weight[:, 0], op)
         new = BlockedDepthwiseOp(source, packed, stride, dilation)
     else:
@@ -198,6 +199,7 @@ class BlockChannelsPass(ModulePass):
                 and func.sym_name.data == "main"
                 and only_batches_vary(func)
                 and not any(isinstance(inner, ControlOp) for inner in func.body.block.ops)
+                and KEEP_LAYOUT not in func.attributes
                 and _is_worth_it(func, lanes)
             ):
                 block_channels(func, BlockedValues(func, ctx.weights, lanes))

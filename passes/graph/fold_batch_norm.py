@@ -122,10 +122,11 @@ class FoldIntoLayer(RewritePattern):
             new = ConvOp(
                 *values,
                 [v.data for v in layer.stride],
-                [v.data for v in layer.padding],
+                layer.padding_widths[0],
                 [v.data for v in layer.dilation],
                 layer.groups.data,
                 op.result.type,
+                layer.padding_widths[1],
             )
         if "loc" in layer.attributes:
             new.attributes["loc"] = layer.attributes["loc"]

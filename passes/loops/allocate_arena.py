@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 64
+# Pairs of buffers compared in further tries: a second or so.
+MOST_PLACED = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,36 @@ class ArenaPlan:
 
 
 def allocate_arena(lifetimes: Sequence[Lifetime]) -> ArenaPlan:
-    """Offsets such that buffers in use at the same step never share a byte."""
+    """Offsets such that buffers in use at the same step never share a byte.
+
+    Where the first order of placing leaves gaps, the buffer that ends highest goes first in the
+    next one, until the arena is as small as can be or nothing is left to try.
+    """
+    bound = peak_of_live_bytes(lifetimes)
     order = sorted(
         range(len(lifetimes)), key=lambda k: (-lifetimes[k].bytes, lifetimes[k].first, k)
     )
+    offsets = place_in_order(lifetimes, order)
+    ends = [offset + t.aligned_bytes for offset, t in zip(offsets, lifetimes, strict=True)]
+    best = ArenaPlan(tuple(offsets), max(ends, default=0), bound)
+    tried = {tuple(order)}
+    for _ in range(MOST_PLACED // max(1, len(lifetimes) ** 2)):
+        if best.bytes == bound:
+            break
+        highest = max(order, key=lambda k: (ends[k], -k))
+        order = [highest, *(k for k in order if k != highest)]
+        if tuple(order) in tried:
+            break
+        tried.add(tuple(order))
+        offsets = place_in_order(lifetimes, order)
+        ends = [offset + t.aligned_bytes for offset, t in zip(offsets, lifetimes, strict=True)]
+        if max(ends) < best.bytes:
+            best = ArenaPlan(tuple(offsets), max(ends), bound)
+    return best
+
+
+def place_in_order(lifetimes: Sequence[Lifetime], order: Sequence[int]) -> list[int]:
+    """Offsets by best fit, buffer after buffer."""
     offsets: dict[int, int] = {}
     for k in order:
         neighbours = sorted(
@@ -52,10 +80,7 @@ def allocate_arena(lifetimes: Sequence[Lifetime]) -> ArenaPlan:
             if lifetimes[other].overlaps(lifetimes[k])
         )
         offsets[k] = best_gap(neighbours, lifetimes[k].aligned_bytes)
-    size = max((offsets[k] + lifetimes[k].aligned_bytes for k in order), default=0)
-    return ArenaPlan(
-        tuple(offsets[k] for k in range(len(lifetimes))), size, peak_of_live_bytes(lifetimes)
-    )
+    return [offsets[k] for k in range(len(lifetimes))]
 
 
 def best_gap(occupied: Sequence[tuple[int, int]], size: int) -> int:

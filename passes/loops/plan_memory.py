@@ -41,7 +41,7 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 
-from ...dialects.errors import LoweringError
+from ...dialects.errors import LoweringError, MemoryBudgetError
 from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp, is_dynamic, shape_of
 from ...dialects.graph_control import PROGRAM_ATTRIBUTE, ControlOp, is_program
 from ...dialects.pairs import WordsOp
@@ -137,6 +137,11 @@ class ProgramWriter:
     def __init__(self, program: Program, ctx: CompileContext, packed: Packed) -> None:
         self.program, self.ctx, self.packed = program, ctx, packed
         self.plan, self.offsets = program.plan()
+        if ctx.max_memory is not None and self.plan.bytes > ctx.max_memory:
+            raise MemoryBudgetError(
+                f"max_memory: expected an arena of at most {ctx.max_memory} bytes, found "
+                f"{self.plan.bytes} with the buffers of kernels; give it more"
+            )
         inputs = [memref_of(argument.type) for argument in program.main.body.block.args]
         outputs = [memref_of(value.type) for value in program.returned]
         arena = MemRefType(i8, [self.plan.bytes])
@@ -314,6 +319,12 @@ def program_arena(main: FuncOp) -> tuple[int, int]:
     assert isinstance(arena.type, MemRefType)
     assert isinstance(bound, IntAttr)
     return arena.type.get_shape()[0], bound.data
+
+
+def local_bytes(kernel: FuncOp) -> int:
+    """Bytes of the local arrays of a kernel, which are on the stack."""
+    arrays = [op.memref.type for op in kernel.walk() if isinstance(op, memref.AllocaOp)]
+    return sum(bytes_of(type) for type in arrays)
 
 
 def called_first(programs: Mapping[str, FuncOp]) -> list[FuncOp]:

@@ -15,11 +15,23 @@ from tilecast.costmodel.hardware import Machine
 
 MACHINES = {
     "scalar": Machine("scalar", "scalar"),
+    "neon": Machine("aarch64", "neon", vector_bytes=16, vector_registers=32),
     "avx2": Machine("x86-64-v3", "avx2", vector_bytes=32),
     "avx512": Machine("x86-64-v4", "avx512", vector_bytes=64, vector_registers=32),
 }
-FLAGS = {"scalar": [], "avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4"]}
-NEEDS = {"scalar": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512vl"}}
+# Vectors of the GNU extensions work on any CPU; only how they are passed may differ.
+FLAGS = {
+    "scalar": [],
+    "neon": ["-Wno-psabi"],
+    "avx2": ["-march=x86-64-v3"],
+    "avx512": ["-march=x86-64-v4"],
+}
+NEEDS = {
+    "scalar": set(),
+    "neon": set(),
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx512f", "avx512bw", "avx512vl"},
+}
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 
 
@@ -40,6 +52,7 @@ def _run_compiler(compiler: str, arguments: Sequence[str]) -> None:
 @pytest.fixture(
     params=[
         "scalar",
+        "neon",
         pytest.param("avx2", marks=pytest.mark.isa("avx2")),
         pytest.param("avx512", marks=pytest.mark.isa("avx512")),
     ],

@@ -295,6 +295,7 @@ def test_a_model_is_compiled_saved_and_run(tmp_path: Path) -> None:
     assert run("verify", "out").exit_code == 0
     assert run("verify", "my_models:model").exit_code == 0
     assert "1 kernels, 1 calls" in run("explain", "my_models:model").stdout
+    assert "memory: 0 bytes" in run("explain", "my_models:model", "--max-memory", "8KB").stdout
     assert "func.func @main" in run("compile", "my_models:model", "--stop-after", "fuse").stdout
     assert run("cache", "explain", "my_models:model").exit_code == 0
 

@@ -115,3 +115,17 @@ def test_no_cache_variable_turns_the_cache_off(monkeypatch):
 
 def test_paths_become_paths():
     assert resolve_options({"dump_dir": "ir"}).dump_dir == Path("ir")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("65536", 65536), (4096, 4096), ("256KB", 1 << 18), ("1.5 kib", 1536), ("1MB", 1 << 20)],
+)
+def test_memory_budget_in_bytes(text, size):
+    assert resolve_options({"max_memory": text}).memory_budget == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "0", "12 bits", "1e6"])
+def test_wrong_memory_budget_is_refused(text):
+    with pytest.raises(OptionError, match=r"max_memory.*256KB"):
+        resolve_options({"max_memory": text})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import tilecast
 import torch
 from tilecast.compiler.target import native_machine, resolve_target
+
+from examples import keyword_spotting
 
 TOOLS = ("cc", "make", "ar", "as", "ld", "sh", "mkdir", "rm", "echo")
 
@@ -166,6 +169,45 @@ def test_other_architectures_build_the_plain_code(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("all outputs agree") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "prefix", "emulator"),
+    [
+        ("c99", "arm-linux-gnueabihf", "qemu-arm"),  # 32 bits
+        ("aarch64", "aarch64-linux-gnu", "qemu-aarch64"),  # NEON
+    ],
+)
+def test_convolutions_within_a_budget_run_on_arm(
+    tmp_path: Path, target: str, prefix: str, emulator: str
+) -> None:
+    if not (shutil.which(f"{prefix}-gcc") and shutil.which(emulator)):
+        pytest.skip(f"needs {prefix}-gcc and {emulator}")
+    model, inputs = keyword_spotting.model()
+    folder = tilecast.emit(
+        model, inputs, tmp_path / "out", target=target, max_memory="48KB", name="words"
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (
+        manifest["arena_bytes"]
+        <= 48 * 1024
+        < manifest["programs"][0]["facts"]["memory"]["plain_bytes"]
+    )
+    make = ["make", "-C", str(folder), "build/check", f"CC={prefix}-gcc", "LDFLAGS=-static"]
+    built = subprocess.run([*make, "OPTIMIZE=-O2"], capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stdout + built.stderr
+    check = [emulator, str(folder / "build" / "check"), str(folder)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all outputs agree" in done.stdout
+    if target == "aarch64":
+        objects = sorted(map(str, (folder / "build").glob("*.o")))
+        code = subprocess.run([f"{prefix}-objdump", "-d", *objects], capture_output=True, text=True)
+        assert "fmla" in code.stdout
+    else:
+        sources = [file.read_text() for file in (folder / "src").glob("words_*conv*.c")]
+        assert sources
+        assert not any("int64_t" in text for text in sources)
 
 
 def test_a_portable_package_loads_to_the_best_level(portable: Path) -> None:

@@ -19,6 +19,7 @@ from tilecast.dialects.errors import OptionError
     ("name", "isa", "lanes"),
     [
         ("c99", "scalar", 1),
+        ("aarch64", "neon", 4),
         ("x86-64-v2", "scalar", 1),
         ("x86-64-v3", "avx2", 8),
         ("x86-64-v4", "avx512", 16),
@@ -37,7 +38,7 @@ def test_vector_unit_of_known_targets(name, isa, lanes):
 
 def test_every_listed_name_resolves():
     for name in target_names():
-        assert resolve_target(name).isa in {"scalar", "avx2", "avx512"}
+        assert resolve_target(name).isa in {"scalar", "neon", "avx2", "avx512"}
 
 
 @pytest.mark.parametrize("name", ["x86-64-v9", "neoverse_n1", "", "sm_12"])

@@ -59,8 +59,7 @@ def add_bias(b: KernelBuilder, value: SSAValue, bias: SSAValue | None, dim: int)
 @converts(ConvOp)
 def convert_conv(op: ConvOp, b: KernelBuilder) -> SSAValue:
     """Pad, contract over channels and window, add the bias."""
-    padding = [p.data for p in op.padding]
-    source = padded(b, op.source, padding, padding, 0)
+    source = padded(b, op.source, *op.padding_widths, 0)
     groups = op.groups.data
     channels_per_group = shape_of(op.weight)[1]
     if groups > 1 and channels_per_group == 1 and shape_of(op.weight)[0] == groups:

@@ -29,9 +29,9 @@ from .panel_access import PanelAccess
 Method = Literal["table", "in place", "arithmetic", "gather"]
 # Registers that hold levels. One permutation costs what and-or and subtract do, so that integers
 # use it only where a single register is enough; floats have arithmetic instead of four.
-MOST_TABLES = {"scalar": 0, "avx2": 2, "avx512": 2}
-MOST_CODEBOOK_TABLES = {"scalar": 0, "avx2": 2, "avx512": 4}
-MOST_INTEGER_TABLES = {"scalar": 0, "avx2": 0, "avx512": 1}
+MOST_TABLES = {"scalar": 0, "neon": 0, "avx2": 2, "avx512": 2}
+MOST_CODEBOOK_TABLES = {"scalar": 0, "neon": 0, "avx2": 2, "avx512": 4}
+MOST_INTEGER_TABLES = {"scalar": 0, "neon": 0, "avx2": 0, "avx512": 1}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Bytes of the arena under budgets, and what they cost: `python -m benchmarks.memory`.
+
+Plans are exact, so rows are planned and not run. `--verify 144/4` also compiles MobileNetV2 for 144
+pixels in a quarter of the plain plan, with every kernel and the model checked against float64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import tilecast
+from tilecast.compiler.driver import exported, lower
+from tilecast.compiler.logging import Progress
+from tilecast.compiler.options import resolve_options
+from tilecast.compiler.target import resolve_target
+from tilecast.dialects.errors import MemoryBudgetError
+
+from examples import keyword_spotting, mobilenet_v2
+
+from .engines import Inputs
+from .machine import describe_machine
+
+TARGET = "c99"
+NETWORKS = {
+    **{str(n): (lambda n=n: mobilenet_v2.network(0.35, n)) for n in (96, 128, 144, 160)},
+    "words": keyword_spotting.model,
+}
+PARTS = (2, 4, 8)
+HUGE = 1 << 40
+
+
+def plan(model: Any, inputs: Inputs, budget: int) -> Any:
+    """The choice for a budget; MemoryBudgetError where there is none."""
+    settings = resolve_options(
+        {"target": TARGET, "max_memory": budget, "stop_after": "simplify", "cache": False}
+    )
+    program, leaves, _ = exported(model, inputs, None)
+    lowered = lower(program, leaves, settings, resolve_target(TARGET), Progress(False))
+    return lowered.ctx.memory
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """Plain plan, parts of it, and the least that there is."""
+    model, inputs = NETWORKS[name]()
+    plain = plan(model, inputs, HUGE).plain_bytes
+    try:
+        plan(model, inputs, 64)
+        least = 64
+    except MemoryBudgetError as error:
+        least = int(re.findall(r"at least (\d+)", str(error))[0])
+    budgets = [plain // part for part in PARTS if plain // part > least]
+    arrays = sum(x.numel() * x.element_size() for x in (*inputs, model(*inputs)))
+    found = []
+    for budget in (plain, *budgets, least):
+        choice = plan(model, inputs, budget)
+        patches = [" x ".join(map(str, stage.grid)) for stage in choice.stages]
+        found.append(
+            {
+                "network": name,
+                "budget": budget,
+                "bytes": choice.bytes,
+                "plain_bytes": plain,
+                "inputs_and_outputs": arrays,
+                "extra": choice.extra,
+                "grids": patches,
+            }
+        )
+        print(f"{name:>6} {budget:9} {choice.bytes:9} {choice.extra:+7.1%}  {', '.join(patches)}")
+    return found
+
+
+def verified(case: str) -> dict[str, Any]:
+    """A row compiled and checked in full."""
+    name, _, part = case.partition("/")
+    model, inputs = NETWORKS[name]()
+    budget = plan(model, inputs, HUGE).plain_bytes // int(part)
+    compiled = tilecast.compile(
+        model, inputs, target=TARGET, max_memory=str(budget), cache=False, progress=True
+    )
+    report = compiled.verify()
+    print(report)
+    return {"case": case, "memory": compiled.artifact.memory, "report": report.to_json()}
+
+
+def main() -> None:
+    """Plan all rows, verify those that are named, write a result file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--verify", nargs="*", default=[], metavar="NETWORK/PART")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    planned = [row for name in options.networks for row in rows(name)]
+    checked = [verified(case) for case in options.verify]
+    if options.output is not None:
+        result = {
+            "date": date.today().isoformat(),
+            "command": "python -m benchmarks.memory --verify " + " ".join(options.verify),
+            "machine": describe_machine(),
+            "rows": planned,
+            "verified": checked,
+        }
+        options.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
