@@ -18,8 +18,9 @@ from ...costmodel.hardware import Machine
 from ..c.function import FunctionEmitter, signature_comment
 from ..c.prelude import Prelude
 from ..c.program import emit_program
-from .function import CudaFunctionEmitter, as_cuda
+from .function import CudaFunctionEmitter
 from .launches import Launch, launches_of
+from .text import as_cuda
 
 INCLUDE = Path(__file__).with_name("include")
 HEADERS = ("tilecast_cuda.h", "emulation.h", "emulation_fibers.h", "emulation_runtime.h")

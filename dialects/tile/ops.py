@@ -37,6 +37,8 @@ from xdsl.irdl import (
     var_operand_def,
 )
 from xdsl.traits import (
+    HasParent,
+    IsTerminator,
     MemoryReadEffect,
     MemoryWriteEffect,
     NoTerminator,
@@ -497,6 +499,53 @@ class BinaryOp(IRDLOperation):
 
 
 @irdl_op_definition
+class YieldOp(IRDLOperation):
+    """The scalar that the body of a `tile.map` computes."""
+
+    name = "tile.yield"
+    value = operand_def()
+    traits = traits_def(IsTerminator(), HasParent(lambda: (MapOp,)), Pure())
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue) -> None:
+        super().__init__(operands=[value])
+
+
+@irdl_op_definition
+class MapOp(IRDLOperation):
+    """A scalar function, written as a region, of the elements at each place of tiles.
+
+    %r = "tile.map"(%a, %b) ({
+    ^body(%x: f32, %y: f32):
+      %z = arith.addf %x, %y : f32
+      tile.yield %z : f32
+    }) : (...) -> ...
+    """
+
+    name = "tile.map"
+    sources = var_operand_def(RegisterType)
+    body = region_def("single_block")
+    result = result_def(RegisterType)
+    traits = traits_def(Pure())
+
+    def __init__(self, sources: Sequence[SSAValue], body: Region, element: Attribute) -> None:
+        type = RegisterType.of(register_of(sources[0]).layout, element)
+        super().__init__(operands=[sources], regions=[body], result_types=[type])
+
+    def verify_(self) -> None:
+        if not self.sources:
+            raise VerifyException("tile.map: expected at least one tile")
+        for source in self.sources:
+            check_same_layout(self, source, self.result)
+        found = [a.type for a in self.body.block.args]
+        check_same(self, "scalars", [register_of(s).element for s in self.sources], found)
+        end = self.body.block.last_op
+        if not isinstance(end, YieldOp):
+            raise VerifyException("tile.map: expected a body that ends in tile.yield")
+        check_same(self, "the yielded type", register_of(self.result).element, end.value.type)
+
+
+@irdl_op_definition
 class BroadcastOp(IRDLOperation):
     """Repeat each element `size` times along `dim`: what lies there is already in every thread."""
 
@@ -634,6 +683,8 @@ Tile = Dialect(
         DotOp,
         UnaryOp,
         BinaryOp,
+        MapOp,
+        YieldOp,
         BroadcastOp,
         ReduceOp,
         TransposeOp,

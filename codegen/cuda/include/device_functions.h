@@ -96,6 +96,27 @@ __device__ static inline void tc_ldmatrix_x1(uint32_t* to, const unsigned char* 
                  : "=r"(to[0]) : "r"(tc_shared_address(row)) : "memory");
 }
 
+__device__ static inline void tc_ldmatrix_trans_x4(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(tc_shared_address(row)) : "memory");
+}
+
+__device__ static inline void tc_ldmatrix_trans_x2(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+                 : "=r"(to[0]), "=r"(to[1])
+                 : "r"(tc_shared_address(row)) : "memory");
+}
+
+__device__ static inline void tc_ldmatrix_trans_x1(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
+                 : "=r"(to[0])
+                 : "r"(tc_shared_address(row)) : "memory");
+}
+
 __device__ static inline void tc_mma_m16n8k16_f16(float* c, const uint32_t* a, const uint32_t* b)
 {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
@@ -145,6 +166,11 @@ __device__ static inline void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, 
         "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ static inline void tc_fma(float* c, const float* a, const float* b)
+{
+    *c = fmaf(*a, *b, *c);
 }
 
 __device__ static inline uint32_t tc_fma_f16x2(uint32_t a, uint32_t b, uint32_t c)

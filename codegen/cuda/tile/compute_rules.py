@@ -14,6 +14,7 @@ from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
 from .decode_rules import emit_decode
 from .emitter import Emitter, can_take_over, emits, word_type, words_of
+from .index_text import scaled
 
 WARP = 32
 
@@ -84,7 +85,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
             break
     else:
         raise LoweringError(
-            f"tile.dot of {element}: no tensor core instruction divides the layouts "
+            f"tile.dot of {element}: no instruction divides the layouts "
             + ", ".join(str(type.layout) for type in types)
         )
     if can_take_over(op.accumulator, op):
@@ -100,7 +101,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
     for extent, name in ((k, "kk"), (n, "nn"), (m, "mm")):
         emitter.repeat(extent, name=name)
     c_at, a_at, b_at = (
-        f"{array} + {' + '.join(f'{name} * {stride}' for name, stride in places)}"
+        f"{array} + {' + '.join(scaled(name, stride) for name, stride in places)}"
         for array, places in zip((sums, a, b), strides, strict=True)
     )
     emitter.line(f"{atom.name}({c_at}, {a_at}, {b_at});")
@@ -253,6 +254,20 @@ def emit_broadcast(emitter: Emitter, op: ops.BroadcastOp) -> None:
     else:
         emitter.repeat(type.layout.locals)
         emitter.line(f"{name}[i] = {source}[{kept.format(i='i')}];")
+    emitter.close()
+
+
+@emits(ops.MapOp)
+def emit_map(emitter: Emitter, op: ops.MapOp) -> None:
+    """A device function by the rules of C, called for every element."""
+    function = emitter.scalar_function(op)
+    names = [emitter.name(v) for v in op.sources]
+    type = ops.register_of(op.result)
+    elements = [ops.register_of(v).element for v in op.sources]
+    name = emitter.declare(op.result)
+    emitter.repeat(type.layout.locals)
+    values = [as_float(e, n, "i") for e, n in zip(elements, names, strict=True)]
+    emitter.line(f"{name}[i] = {function}({', '.join(values)});")
     emitter.close()
 
 
