@@ -58,6 +58,15 @@ def is_bool(base: SSAValue) -> bool:
     return element_name(base.type.get_element_type()) == "i1"
 
 
+@emits(memref.ReinterpretCastOp)
+def emit_reinterpret_cast(emitter: FunctionEmitter, op: memref.ReinterpretCastOp) -> None:
+    """Another shape of a whole row-major array: the same pointer."""
+    shapes = [type.get_shape() for type in (op.source.type, op.result.type)]  # type: ignore[union-attr]
+    if math.prod(shapes[0]) != math.prod(shapes[1]):
+        raise LoweringError(f"{op.name}: expected the whole array, found {shapes}")
+    emitter.set(op.result, emitter.expr(op.source))
+
+
 @emits(memref.LoadOp)
 def emit_load(emitter: FunctionEmitter, op: Operation) -> None:
     """One element."""

@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     f64,
 )
-from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import (
     IRDLOperation,
@@ -37,7 +37,7 @@ from xdsl.irdl import (
     var_operand_def,
 )
 from xdsl.traits import (
-    HasParent,
+    IsolatedFromAbove,
     IsTerminator,
     MemoryReadEffect,
     MemoryWriteEffect,
@@ -101,7 +101,7 @@ class ProgramOp(IRDLOperation):
     grid = prop_def(AffineMapAttr)
     arguments = prop_def(ArrayAttr[StringAttr])
     body = region_def("single_block")
-    traits = traits_def(NoTerminator(), SymbolOpInterface())
+    traits = traits_def(NoTerminator(), SymbolOpInterface(), IsolatedFromAbove())
 
     def __init__(
         self,
@@ -504,7 +504,7 @@ class YieldOp(IRDLOperation):
 
     name = "tile.yield"
     value = operand_def()
-    traits = traits_def(IsTerminator(), HasParent(lambda: (MapOp,)), Pure())
+    traits = traits_def(IsTerminator(), Pure())
     assembly_format = "$value attr-dict `:` type($value)"
 
     def __init__(self, value: SSAValue) -> None:
@@ -660,36 +660,3 @@ class ReleaseOp(IRDLOperation):
 
     def verify_(self) -> None:
         check_same(self, "numbers of", IntegerType(32), tile_of(self.semaphores).element)
-
-
-Tile = Dialect(
-    "tile",
-    [
-        ProgramOp,
-        BlockIndexOp,
-        ViewGlobalOp,
-        AllocSharedOp,
-        FillOp,
-        LoadGlobalOp,
-        StoreGlobalOp,
-        LoadSharedOp,
-        StoreSharedOp,
-        CopyAsyncOp,
-        CommitOp,
-        WaitOp,
-        SyncOp,
-        ViewOp,
-        CastOp,
-        DotOp,
-        UnaryOp,
-        BinaryOp,
-        MapOp,
-        YieldOp,
-        BroadcastOp,
-        ReduceOp,
-        TransposeOp,
-        LockOp,
-        ReleaseOp,
-    ],
-    [CodeType, PointerType, GlobalType, SharedType, RegisterType],
-)

@@ -370,6 +370,19 @@ inline void tc_release(int32_t* semaphore, int32_t value)
         *semaphore = value;
 }
 
+// The arrays of the next launch, so that accesses outside of them are errors.
+#define TILECAST_ARRAYS(...) tc_emulation::set_arrays({__VA_ARGS__})
+namespace tc_emulation {
+struct host_array { const void* start; size_t bytes; };
+inline void set_arrays(std::initializer_list<host_array> given)
+{
+    arrays.clear();
+    for (const host_array& array : given)
+        arrays.push_back({static_cast<const unsigned char*>(array.start), array.bytes});
+}
+}  // namespace tc_emulation
+
+#ifdef TILECAST_EMULATION_ENTRY  // what a caller of single launchers tells and asks
 extern "C" void tc_emulation_array(const void* start, size_t bytes)
 {
     tc_emulation::arrays.push_back({static_cast<const unsigned char*>(start), bytes});
@@ -381,5 +394,6 @@ extern "C" void tc_emulation_reset()
     tilecast_emulation::device().failed = false;
     tilecast_emulation::device().message[0] = 0;
 }
+#endif
 
 #endif

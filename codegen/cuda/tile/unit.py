@@ -46,6 +46,12 @@ PREFACE = """\
 
 {functions}#endif
 """
+PART = """
+#ifndef __CUDACC__
+#include "emulation_tensor.h"
+#else
+{functions}#endif
+"""
 SWIZZLE = """
 // Exchanges 16-byte chunks so that neither copies nor ldmatrix meet a bank twice.
 template <int shift, int mask>
@@ -78,7 +84,7 @@ class Kernel:
         listed = ", ".join(name for _, name in self.parameters)
         attribute = ""
         if self.shared_bytes > STANDARD_SHARED:
-            attribute = f"    {self.shared_attribute(self.name)}\n"
+            attribute = f"    {self.shared_attribute}\n"
         return f"""
 extern "C" int {self.name}({signature}, void* stream)
 {{
@@ -88,17 +94,20 @@ extern "C" int {self.name}({signature}, void* stream)
     return tilecast_emulation::launch(
         grid, {self.threads}, {self.shared_bytes}, [=] {{ {self.name}_kernel({listed}); }});
 #else
-{attribute}    {self.name}_kernel<<<grid, {self.threads}, {self.shared_bytes}, static_cast<cudaStream_t>(stream)>>>(
+{attribute}    {self.name}_kernel<<<grid, {self.threads}, {self.shared_bytes},
+        static_cast<cudaStream_t>(stream)>>>(
         {listed});
     return cudaGetLastError();
 #endif
 }}
 """
 
-    def shared_attribute(self, name: str) -> str:
-        """The statement that lets the kernel called `name` have more shared memory than 48 KiB."""
+    @property
+    def shared_attribute(self) -> str:
+        """The statement that lets the kernel have more shared memory than 48 KiB."""
         return (
-            f"cudaFuncSetAttribute({name}_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, "
+            f"cudaFuncSetAttribute({self.name}_kernel, "
+            "cudaFuncAttributeMaxDynamicSharedMemorySize, "
             f"{self.shared_bytes});"
         )
 
@@ -198,6 +207,14 @@ def affine_text(expression: AffineExpr, sizes: Sequence[str]) -> str:
     if sign is None:
         raise LoweringError(f"the grid of a tile program has no rule for {expression}")
     return f"({a} {sign} {b})"
+
+
+def tile_functions(text: str) -> str:
+    """What kernels in `text`, part of a larger file, need before them."""
+    if "TC_SHARED" not in text:
+        return ""
+    swizzle = SWIZZLE if "tc_swizzle" in text else ""
+    return PART.format(functions=used_functions(text)) + swizzle
 
 
 def emit_unit(programs: Sequence[ops.ProgramOp], description: str) -> str:
