@@ -45,7 +45,8 @@ def emit_cuda_unit(kernels: Sequence[FuncOp], machine: Machine, prefix: str) -> 
     prelude = Prelude(machine)
     bodies = [_kernel(kernel, prelude, prefix) for kernel in kernels]
     head = '#include "tilecast_cuda.h"\n\n#include <stdbool.h>\n#include <string.h>\n'
-    return "\n".join([head + tile_functions("".join(bodies)) + as_cuda(prelude.text()), *bodies])
+    helpers = as_cuda(prelude.text())
+    return "\n".join([head + tile_functions(helpers + "".join(bodies)) + helpers, *bodies])
 
 
 def emit_cuda_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str) -> str:

@@ -42,6 +42,8 @@ class ContractionBuilder:
         self.batch: list[Index] = [b.block_index(2, "batch")] if batch > 1 else []
         self.i = b.times(row, bm) if rows > bm else b.index(0)
         self.j = b.times(column, bn) if columns > bn else b.index(0)
+        for start, hint in ((self.i, "first_row"), (self.j, "first_column")):
+            start.name_hint = hint
 
     def view(self, access: Access, *groups: Sequence[int]) -> SSAValue:
         """The array of `access` with a dim per group of loops, behind one for the batch."""

@@ -85,5 +85,5 @@ def _wide(element: Attribute) -> Attribute:
 
 
 def _is_scalar(type: Attribute) -> bool:
-    """Types whose C text is the same on a GPU."""
-    return type in (F32, I32) or type == IntegerType(1)
+    """Types that the text of a body may have."""
+    return type in (*NARROW, F32, I32) or type == IntegerType(1)

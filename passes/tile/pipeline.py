@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I32, Atom, atom_for
 from ...dialects.tile.register_layout import RegisterLayout, local, replicate, spatial
-from .builder import ProgramBuilder
+from .builder import ProgramBuilder, known
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,13 @@ def pipelined(
     first, last = steps
     for ahead in range(stages - 1):
         step = b.plus(first, ahead)
-        with b.when(b.compare(step, "slt", last)):
-            copy(step, b.index(ahead))
+        ends = known(step), known(last)
+        if None not in ends:
+            if ends[0] < ends[1]:  # type: ignore[operator]
+                copy(step, b.index(ahead))
+        else:
+            with b.when(b.compare(step, "slt", last)):
+                copy(step, b.index(ahead))
         b.do(ops.CommitOp())
     with b.loop(first, last, [accumulator], "step") as (step, (carried,), results):
         b.do(ops.WaitOp(stages - 2))

@@ -6,7 +6,7 @@ __device__ static inline uint32_t tc_shared_address(const void* at)
 }
 
 template <int bytes, typename To>
-__device__ static inline void tc_load(To* to, const unsigned char* at)
+__device__ static inline void tc_load(To* to, const void* at)
 {
     static_assert(sizeof(To) == 4, "registers have 32 bits");
     if constexpr (bytes == 16) {
@@ -22,7 +22,7 @@ __device__ static inline void tc_load(To* to, const unsigned char* at)
 }
 
 template <int bytes, typename From>
-__device__ static inline void tc_store(unsigned char* at, const From* from)
+__device__ static inline void tc_store(void* at, const From* from)
 {
     static_assert(sizeof(From) == 4, "registers have 32 bits");
     if constexpr (bytes == 16) {
@@ -41,22 +41,22 @@ __device__ static inline void tc_store(unsigned char* at, const From* from)
 }
 
 template <int bytes>
-__device__ static inline uint32_t tc_load_narrow(const unsigned char* at)
+__device__ static inline uint32_t tc_load_narrow(const void* at)
 {
-    return bytes == 2 ? *reinterpret_cast<const uint16_t*>(at) : *at;
+    return bytes == 2 ? *reinterpret_cast<const uint16_t*>(at) : *reinterpret_cast<const uint8_t*>(at);
 }
 
 template <int bytes>
-__device__ static inline void tc_store_narrow(unsigned char* at, uint32_t value)
+__device__ static inline void tc_store_narrow(void* at, uint32_t value)
 {
     if (bytes == 2)
         *reinterpret_cast<uint16_t*>(at) = static_cast<uint16_t>(value);
     else
-        *at = static_cast<unsigned char>(value);
+        *reinterpret_cast<uint8_t*>(at) = static_cast<uint8_t>(value);
 }
 
 template <int bytes>
-__device__ static inline void tc_copy_async(unsigned char* to, const unsigned char* from, int valid)
+__device__ static inline void tc_copy_async(unsigned char* to, const void* from, int valid)
 {
     if constexpr (bytes == 16)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tc_shared_address(to)),
@@ -247,6 +247,20 @@ __device__ static inline float tc_from_f16(uint32_t bits)
 __device__ static inline float tc_from_bf16(uint32_t bits)
 {
     return __uint_as_float(bits << 16);
+}
+
+__device__ static inline uint16_t tc_to_f16(float value)
+{
+    uint16_t d;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(d) : "f"(value));
+    return d;
+}
+
+__device__ static inline uint16_t tc_to_bf16(float value)
+{
+    uint16_t d;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(d) : "f"(value));
+    return d;
 }
 
 __device__ static inline uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)

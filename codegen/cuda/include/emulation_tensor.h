@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "emulation.h"
 
@@ -51,8 +52,9 @@ inline auto exchange(const void* value, size_t bytes)
     return tilecast_emulation::meet(0xFFFFFFFFu, value, bytes);
 }
 
-inline void check(const unsigned char* at, size_t bytes, bool is_write)
+inline void check(const void* address, size_t bytes, bool is_write)
 {
+    const unsigned char* at = static_cast<const unsigned char*>(address);
     tilecast_emulation::Array& shared = *device().dynamic_array;
     const unsigned char* start = device().dynamic;
     if (at >= start && at < start + shared.bytes) {
@@ -152,21 +154,21 @@ inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, 
 }  // namespace tc_emulation
 
 template <int bytes, typename To>
-inline void tc_load(To* to, const unsigned char* at)
+inline void tc_load(To* to, const void* at)
 {
     tc_emulation::check(at, bytes, false);
     memcpy(to, at, bytes);
 }
 
 template <int bytes, typename From>
-inline void tc_store(unsigned char* at, const From* from)
+inline void tc_store(void* at, const From* from)
 {
     tc_emulation::check(at, bytes, true);
     memcpy(at, from, bytes);
 }
 
 template <int bytes>
-inline uint32_t tc_load_narrow(const unsigned char* at)
+inline uint32_t tc_load_narrow(const void* at)
 {
     uint32_t value = 0;
     tc_emulation::check(at, bytes, false);
@@ -175,14 +177,14 @@ inline uint32_t tc_load_narrow(const unsigned char* at)
 }
 
 template <int bytes>
-inline void tc_store_narrow(unsigned char* at, uint32_t value)
+inline void tc_store_narrow(void* at, uint32_t value)
 {
     tc_emulation::check(at, bytes, true);
     memcpy(at, &value, bytes);
 }
 
 template <int bytes>
-inline void tc_copy_async(unsigned char* to, const unsigned char* from, int valid)
+inline void tc_copy_async(unsigned char* to, const void* from, int valid)
 {
     using namespace tc_emulation;
     copy c = {to, {0}, bytes};
@@ -333,6 +335,9 @@ inline uint32_t tc_pack_bf16x2(float low, float high)
 {
     return tc_emulation::rounded(low, true) | static_cast<uint32_t>(tc_emulation::rounded(high, true)) << 16;
 }
+
+inline uint16_t tc_to_f16(float value) { return tc_emulation::rounded(value, false); }
+inline uint16_t tc_to_bf16(float value) { return tc_emulation::rounded(value, true); }
 
 inline uint32_t tc_bytes_to_bf16x2(uint32_t word, uint32_t base)
 {

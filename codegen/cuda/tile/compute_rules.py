@@ -101,7 +101,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
     for extent, name in ((k, "kk"), (n, "nn"), (m, "mm")):
         emitter.repeat(extent, name=name)
     c_at, a_at, b_at = (
-        f"{array} + {' + '.join(scaled(name, stride) for name, stride in places)}"
+        f"{array} + {' + '.join(scaled(name, stride) for name, stride in places if stride) or '0'}"
         for array, places in zip((sums, a, b), strides, strict=True)
     )
     emitter.line(f"{atom.name}({c_at}, {a_at}, {b_at});")

@@ -114,6 +114,12 @@ def word_place(name: str, size: int) -> str:
     return f"{name} + i" if size == 4 else f"{name} + i / {4 // size}"
 
 
+def word_index(size: int, ahead: int) -> str:
+    """The number of the register with element i, or one behind it."""
+    index = "i" if size == 4 else f"i / {4 // size}"
+    return f"{index} + {ahead}" if ahead else index
+
+
 @emits(ops.LoadSharedOp)
 def emit_load_shared(emitter: Emitter, op: ops.LoadSharedOp) -> None:
     """ldmatrix, else vectors."""
@@ -248,14 +254,15 @@ def emit_load_global(emitter: Emitter, op: ops.LoadGlobalOp) -> None:
     words = max(1, count * size // 4)
     emitter.repeat(type.layout.locals, count)
     index, inside = _checked_index(emitter, type.layout, op.source, op.offsets)
-    place = f"reinterpret_cast<const unsigned char*>({global_place(emitter, op.source, index)})"
+    place = global_place(emitter, op.source, index)
     if count * size < 4:
         load = f"tc_load_narrow<{size}>({place})"
         put_narrow(emitter, name, size, f"{inside} ? {load} : 0" if inside else load)
     else:
         target = word_place(name, size)
         if inside:
-            emitter.line(f"for (int w = 0; w < {words}; ++w) ({target})[w] = 0;")
+            for w in range(words):
+                emitter.line(f"{name}[{word_index(size, w)}] = 0;")
             emitter.line(f"if ({inside})")
         emitter.line(f"{'    ' if inside else ''}tc_load<{count * size}>({target}, {place});")
     emitter.close()
@@ -287,7 +294,7 @@ def emit_store_global(emitter: Emitter, op: ops.StoreGlobalOp) -> None:
     count = vector_elements(type, array, op.offsets)
     emitter.repeat(type.layout.locals, count)
     index, inside = _checked_index(emitter, type.layout, op.target, op.offsets)
-    place = f"reinterpret_cast<unsigned char*>({global_place(emitter, op.target, index)})"
+    place = global_place(emitter, op.target, index)
     asked = [part for part in (inside, *first_copies(type.layout)) if part]
     if asked:
         emitter.line(f"if ({' && '.join(asked)})")
@@ -346,17 +353,19 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
     inside = ""
     if op.in_bounds is None:
         inside = conditions(emitter, op.source, op.offsets, tile, index)
-    source = f"reinterpret_cast<const unsigned char*>({global_place(emitter, op.source, index)})"
+    array_name = emitter.name(op.source)
+    source = global_place(emitter, op.source, index)
     if width < 4:
         load = f"tc_load_narrow<{size}>({source})"
         emitter.line(
             f"tc_store_narrow<{size}>({place}, {f'{inside} ? {load} : 0' if inside else load});"
         )
     elif inside:
-        base = f"reinterpret_cast<const unsigned char*>({emitter.name(op.source)})"
+        offset = source.removeprefix(f"{array_name} + ")
         emitter.line(f"const bool inside = {inside};")
         emitter.line(
-            f"tc_copy_async<{width}>({place}, inside ? {source} : {base}, inside ? {width} : 0);"
+            f"tc_copy_async<{width}>({place}, {array_name} + (inside ? {offset} : 0), "
+            f"inside ? {width} : 0);"
         )
     else:
         emitter.line(f"tc_copy_async<{width}>({place}, {source}, {width});")

@@ -211,7 +211,7 @@ def affine_text(expression: AffineExpr, sizes: Sequence[str]) -> str:
 
 def tile_functions(text: str) -> str:
     """What kernels in `text`, part of a larger file, need before them."""
-    if "TC_SHARED" not in text:
+    if not set(re.findall(r"\btc_\w+", text)) & set(device_functions()):
         return ""
     swizzle = SWIZZLE if "tc_swizzle" in text else ""
     return PART.format(functions=used_functions(text)) + swizzle
