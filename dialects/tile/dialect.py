@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import Dialect
 
-from . import launch, ops, types
+from . import launch, ops, types, weight_pack
 
 Tile = Dialect(
     "tile",
@@ -42,5 +42,6 @@ Tile = Dialect(
         types.GlobalType,
         types.SharedType,
         types.RegisterType,
+        weight_pack.WeightPackAttr,
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ....dialects.quant.ops import QuantizedLinearOp
+from ...tile.quantized_linear import lower_to_tiles
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from ..opaque_rules.rule import lowers
@@ -12,4 +13,6 @@ from .forms import Problem, choose_form
 @lowers(QuantizedLinearOp)
 def lower_quantized_linear(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Every form arranges the activations, then goes through the tiles of the weight."""
+    if kernel.machine.is_gpu and lower_to_tiles(op, kernel):
+        return
     choose_form(Problem.of(op, kernel.machine)).lower(op, kernel, b)

@@ -15,7 +15,8 @@ from tilecast.compiler.cuda.nvcc import (
 from tilecast.dialects.quant import CodebookElement, FloatElement
 from tilecast.dialects.quant.element_table import element_named
 from tilecast.dialects.tile.atoms import BF16, F16, F32, I8
-from tilecast.passes.tile.lowbit_matmul import LowbitLinear, default_config, lowbit_program
+from tilecast.passes.tile.lowbit_linear import LowbitLinear, default_config
+from tilecast.passes.tile.lowbit_matmul import lowbit_program
 from tilecast.passes.tile.matmul import MatmulConfig, matmul_program
 
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
