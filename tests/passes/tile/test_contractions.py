@@ -42,10 +42,13 @@ CASES: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], ...]]
     "batch": (lambda x, y: x @ y, ((3, 7, 16), (3, 16, 12))),
     "scores": (lambda q, k: heads(q) @ heads(k).mT * 0.25, ((2, 9, 48), (2, 9, 48))),
     "values": (
-        lambda p, v: (p @ heads(v)).transpose(1, 2).reshape(2, 9, 48) * 2,
+        lambda p, v: (p @ heads(v)).transpose(1, 2).reshape(2, 9, 48),
         ((2, 3, 9, 9), (2, 9, 48)),
     ),
-    "rows of the result are columns": (lambda x, w: (x @ w.T).T * 3, ((9, 16), (10, 16))),
+    "transposed result": (
+        lambda x, w: torch.einsum("mk,nk->nm", x, w),
+        ((9, 16), (10, 16)),
+    ),
     "scale per row": (lambda x, w, s: (x @ w.T) * s[:, None], ((9, 16), (10, 16), (9,))),
     "convolution": (
         lambda x, w, b: torch.relu(nn.functional.conv2d(x, w, b, stride=2)),
