@@ -280,6 +280,11 @@ def _fill(run: BlockRun, op: ops.FillOp) -> list[Any]:
     return [np.full(type.extents, op.value.value.data).astype(dtype_of(type.element))]
 
 
+def _indices(run: BlockRun, op: ops.IndicesOp) -> list[Any]:
+    shape = ops.tile_of(op.result).extents
+    return [np.indices(shape)[op.dim.data].astype(np.int32)]
+
+
 def _lock(run: BlockRun, op: ops.LockOp) -> list[Any]:
     found, wanted = run.frame[op.semaphores][run.frame[op.offset]], run.frame[op.value]
     if found != wanted:
@@ -297,6 +302,7 @@ RULES: dict[type[Operation], Rule] = {
     ops.ViewGlobalOp: _view_global,
     ops.AllocSharedOp: _alloc,
     ops.FillOp: _fill,
+    ops.IndicesOp: _indices,
     ops.LoadGlobalOp: _load,
     ops.LoadSharedOp: _load,
     ops.StoreGlobalOp: _store,

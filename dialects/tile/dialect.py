@@ -14,6 +14,7 @@ Tile = Dialect(
         ops.ViewGlobalOp,
         ops.AllocSharedOp,
         ops.FillOp,
+        ops.IndicesOp,
         ops.LoadGlobalOp,
         ops.StoreGlobalOp,
         ops.LoadSharedOp,

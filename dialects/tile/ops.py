@@ -47,6 +47,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from .register_layout import RegisterLayout
 from .types import (
     CodeType,
     GlobalType,
@@ -206,6 +207,27 @@ class FillOp(IRDLOperation):
 
     def __init__(self, value: float, type: RegisterType) -> None:
         super().__init__(properties={"value": FloatAttr(value, f64)}, result_types=[type])
+
+
+@irdl_op_definition
+class IndicesOp(IRDLOperation):
+    """A register tile of i32 whose elements are their own index along `dim`."""
+
+    name = "tile.indices"
+    dim = prop_def(IntAttr)
+    result = result_def(RegisterType)
+    traits = traits_def(Pure())
+
+    def __init__(self, dim: int, layout: RegisterLayout) -> None:
+        super().__init__(
+            properties={"dim": IntAttr(dim)},
+            result_types=[RegisterType.of(layout, IntegerType(32))],
+        )
+
+    def verify_(self) -> None:
+        check_same(self, "elements", IntegerType(32), register_of(self.result).element)
+        if not 0 <= self.dim.data < register_of(self.result).layout.rank:
+            raise VerifyException(f"tile.indices: there is no dim {self.dim.data}")
 
 
 class AccessOp(IRDLOperation):

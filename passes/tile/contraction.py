@@ -21,7 +21,7 @@ from ...dialects.tile.atoms import BF16, F16, F32
 from ..poly.affine_maps import plain_dim, substitute
 from ..poly.sets import box_extents
 from .access import Access
-from .epilogue import Epilogue, epilogue_of
+from .scalar_body import Epilogue, epilogue_of
 
 LEAST = 8  # columns and depth of a contraction that is worth tiles
 

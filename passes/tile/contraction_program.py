@@ -8,52 +8,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.ir import SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineMap
 
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32
 from ...dialects.tile.bank_conflicts import choose_swizzle
-from ...dialects.tile.types import GlobalType, PointerType, bits_of
-from .access import Access, memref_element
-from .builder import Index, ProgramBuilder
+from ...dialects.tile.types import bits_of
+from .access import Access
+from .builder import Index
 from .contraction import Contraction
 from .contraction_plan import Plan, operand
-from .epilogue import NARROW
 from .pipeline import pipelined
+from .views import KernelBuilder
 
 
-class ContractionBuilder:
+class ContractionBuilder(KernelBuilder):
     """Writes the program of one contraction."""
 
     def __init__(self, name: str, contraction: Contraction, plan: Plan) -> None:
         self.c, self.plan = contraction, plan
-        self.names = argument_names(contraction.arrays)
         batch, rows, columns, _ = contraction.shape
         bm, bn = plan.tile
         blocks = (-(-columns // bn), -(-rows // bm), batch)
-        self.b = ProgramBuilder(
-            name,
-            plan.threads,
-            AffineMap(0, 0, tuple(AffineConstantExpr(n) for n in blocks)),
-            [(self.names[a], PointerType(memref_element(a))) for a in contraction.arrays],
-        )
+        super().__init__(name, plan.threads, blocks, contraction.arrays, contraction.extents)
         b = self.b
         column, row = b.block_index(0, "column"), b.block_index(1, "row")
-        self.batch: list[Index] = [b.block_index(2, "batch")] if batch > 1 else []
+        self.lead: list[tuple[Sequence[int], Index]] = []
+        if batch > 1:
+            self.lead.append((contraction.batch, b.block_index(2, "batch")))
         self.i = b.times(row, bm) if rows > bm else b.index(0)
         self.j = b.times(column, bn) if columns > bn else b.index(0)
         for start, hint in ((self.i, "first_row"), (self.j, "first_column")):
             start.name_hint = hint
 
-    def view(self, access: Access, *groups: Sequence[int]) -> SSAValue:
-        """The array of `access` with a dim per group of loops, behind one for the batch."""
-        c = self.c
-        every = [c.batch, *groups] if self.batch else groups
-        dims = [access.digits(group, c.extents) for group in every]
-        type = GlobalType.strided(dims, access.element, access.start)
-        pointer = self.b.argument(self.names[access.array])
-        hint = f"{self.names[access.array]}_view"
-        return self.b.add(ops.ViewGlobalOp(pointer, [], type), hint)
+    def whole(self, access: Access, *groups: Sequence[int]) -> SSAValue:
+        """The view of an array with the batch in front."""
+        return self.view(access, *(dims for dims, _ in self.lead), *groups)
+
+    @property
+    def batch(self) -> list[Index]:
+        """The place in the batch, if there is one."""
+        return [place for _, place in self.lead]
 
     def build(self) -> ops.ProgramOp:
         """The program."""
@@ -61,8 +55,8 @@ class ContractionBuilder:
         bm, bn = plan.tile
         depth, stages = plan.depth, plan.stages
         _, rows, columns, k = c.shape
-        lhs = self.view(c.lhs, *self.order(c.rows, plan.along_m))
-        rhs = self.view(c.rhs, *self.order(c.columns, plan.along_n))
+        lhs = self.whole(c.lhs, *self.order(c.rows, plan.along_m))
+        rhs = self.whole(c.rhs, *self.order(c.columns, plan.along_n))
         lhs_ring, rhs_ring = self.ring("lhs", c.lhs, bm), self.ring("rhs", c.rhs, bn)
         whole = k % depth == 0
 
@@ -125,47 +119,18 @@ class ContractionBuilder:
 
     def finish(self, sums: SSAValue) -> None:
         """The epilogue, rounding, and the store."""
-        b, c = self.b, self.c
+        b, c, layout = self.b, self.c, self.plan.unit.accumulator
         if c.epilogue is not None:
-            tiles = [sums, *(self.source(access) for access in c.epilogue.sources)]
-            body = c.epilogue.body.clone()
-            sums = b.add(ops.MapOp(tiles, body, F32), "finished")
+            groups, places = (c.rows, c.columns), (self.i, self.j)
+            loaded = [
+                self.load(access, self.lead, groups, places, layout)
+                for access in c.epilogue.sources
+            ]
+            tiles = [sums, *(self.spread(tile, layout) for tile in loaded)]
+            sums = b.add(ops.MapOp(tiles, c.epilogue.body.clone(), F32), "finished")
         rounded = b.cast(sums, c.result.element, "rounded")
-        view = self.view(c.result, c.rows, c.columns)
+        view = self.whole(c.result, c.rows, c.columns)
         b.store(rounded, view, (*self.batch, self.i, self.j))
-
-    def source(self, access: Access) -> SSAValue:
-        """What the epilogue reads of an array, beside each sum; what is the same is loaded once."""
-        b, c = self.b, self.c
-        whole = self.plan.unit.accumulator
-        layout, places = whole, [self.i, self.j]
-        repeated = [d for d, dims in enumerate((c.rows, c.columns)) if not access.varies(dims)]
-        for dim in repeated:
-            layout, places[dim] = layout.reduce(dim), b.index(0)
-        view = self.view(access, c.rows, c.columns)
-        name = self.names[access.array]
-        tile = b.load(view, (*self.batch, *places), layout, name)
-        tile = b.cast(tile, F32, name) if access.element in NARROW else tile
-        for dim in repeated[::-1]:
-            others = [d for d in repeated if d < dim]
-            target = whole
-            for other in others:
-                target = target.reduce(other)
-            tile = b.broadcast(tile, target, dim, whole.shape[dim], name)
-        return tile
-
-
-def argument_names(arrays: Sequence[SSAValue]) -> dict[SSAValue, str]:
-    """A name for each array, none twice."""
-    names: dict[SSAValue, str] = {}
-    for array in arrays:
-        base = array.name_hint or "array"
-        name, k = base, 1
-        while name in names.values():
-            k += 1
-            name = f"{base}_{k}"
-        names[array] = name
-    return names
 
 
 def contraction_program(name: str, contraction: Contraction, plan: Plan) -> ops.ProgramOp:

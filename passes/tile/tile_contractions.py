@@ -1,6 +1,6 @@
-"""Give contractions to tile programs; what is left of a kernel stays statements.
+"""Give contractions and rows to tile programs; what is left of a kernel stays statements.
 
-before: poly.scop @k { zero, sum of products, epilogue, ..., other statements }
+before: poly.scop @k { zero, sum of products, epilogue, softmax, ..., other statements }
 after:  func.func @k(memrefs) { tile.launch { tile.program } ; func.call @k_1_part(..) ; ... }
         poly.scop @k_1_part { other statements }
 
@@ -22,19 +22,23 @@ from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
 from ...dialects.tile.launch import LaunchOp
+from ...dialects.tile.ops import ProgramOp
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
 from .contraction import Contraction, find_contraction
 from .contraction_plan import choose_plan
 from .contraction_program import contraction_program
+from .row_program import row_program
+from .rows import Rows, find_rows
 
 PART_OF = "tilecast.part_of"
-Piece = Contraction | list[StatementOp]
+Tiled = Contraction | Rows
+Piece = Tiled | list[StatementOp]
 
 
 def pieces_of(scop: ScopOp) -> list[Piece]:
-    """The statements in order: contractions that tiles fit, and runs of others."""
+    """The statements in order: contractions that tiles fit, chains on rows, and runs of others."""
     statements = scop.statements
     taken: dict[StatementOp, Contraction] = {}
     for statement in statements:
@@ -52,12 +56,27 @@ def pieces_of(scop: ScopOp) -> list[Piece]:
             pieces[-1].append(statement)
         else:
             pieces.append([statement])
-    return pieces
+    return [_as_rows(scop, pieces, piece) if isinstance(piece, list) else piece for piece in pieces]
+
+
+def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp]) -> Piece:
+    """A run of statements as rows, where it is one chain on rows."""
+    elsewhere = {a for piece in pieces if piece is not run for a in arrays_in(piece)}
+    return find_rows(run, elsewhere | set(scop.body.block.args)) or run
+
+
+def program_of(name: str, piece: Tiled) -> ProgramOp:
+    """The program of a piece."""
+    if isinstance(piece, Rows):
+        return row_program(name, piece)
+    plan = choose_plan(piece)
+    assert plan is not None
+    return contraction_program(name, piece, plan)
 
 
 def arrays_in(piece: Piece) -> list[SSAValue]:
     """The arrays that a piece accesses, each once."""
-    if isinstance(piece, Contraction):
+    if not isinstance(piece, list):
         return piece.arrays
     return list(dict.fromkeys(a for s in piece for a in (*s.sources, s.target)))
 
@@ -86,7 +105,7 @@ class KernelCutter:
 
     def _is_shared(self, array: SSAValue, used: list[list[SSAValue]]) -> bool:
         pieces = [p for p, arrays in zip(self.pieces, used, strict=True) if array in arrays]
-        return len(pieces) > 1 or any(isinstance(p, Contraction) for p in pieces)
+        return len(pieces) > 1 or any(not isinstance(p, list) for p in pieces)
 
     def cut(self) -> list[ScopOp | FuncOp]:
         """The kernel and its parts."""
@@ -94,11 +113,9 @@ class KernelCutter:
         block = self.func.body.block
         for k, piece in enumerate(self.pieces):
             name = f"{self.name}_{k}" if len(self.pieces) > 1 else self.name
-            if isinstance(piece, Contraction):
-                plan = choose_plan(piece)
-                assert plan is not None
-                program = contraction_program(name, piece, plan)
-                block.add_op(LaunchOp([self.places[a] for a in piece.arrays], program))
+            if not isinstance(piece, list):
+                arrays = [self.places[a] for a in piece.arrays]
+                block.add_op(LaunchOp(arrays, program_of(name, piece)))
                 continue
             arrays = [a for a in arrays_in(piece) if a in self.places]
             made.append(self._part(f"{name}_part", piece, arrays))
@@ -137,14 +154,14 @@ def tile_contractions(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
     collapse_dims(scop)
     inline_statements(scop)
     pieces = pieces_of(scop)
-    if not any(isinstance(piece, Contraction) for piece in pieces):
+    if all(isinstance(piece, list) for piece in pieces):
         return None
     return KernelCutter(scop, pieces).cut()
 
 
 @dataclass(frozen=True)
 class TileContractionsPass(ModulePass):
-    """Replace the contractions of scops by launches of tile programs."""
+    """Replace contractions and rows of scops by launches of tile programs."""
 
     name = "tile-contractions"
 

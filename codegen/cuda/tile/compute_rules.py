@@ -14,7 +14,7 @@ from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
 from .decode_rules import emit_decode
 from .emitter import Emitter, can_take_over, emits, word_type, words_of
-from .index_text import scaled
+from .index_text import index_text, scaled
 
 WARP = 32
 
@@ -54,6 +54,16 @@ def emit_fill(emitter: Emitter, op: ops.FillOp) -> None:
     name = emitter.declare(op.result)
     emitter.repeat(words_of(type))
     emitter.line(f"{name}[i] = {text};")
+    emitter.close()
+
+
+@emits(ops.IndicesOp)
+def emit_indices(emitter: Emitter, op: ops.IndicesOp) -> None:
+    """What the layout says of thread and register."""
+    layout = ops.register_of(op.result).layout
+    name = emitter.declare(op.result)
+    emitter.repeat(layout.locals)
+    emitter.line(f"{name}[i] = {index_text(layout, op.dim.data, 't', 'i')};")
     emitter.close()
 
 

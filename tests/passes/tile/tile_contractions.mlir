@@ -34,9 +34,12 @@
 
 // -----
 
-// What is not a sum of products stays a scop.
-// CHECK-LABEL: "poly.scop"() <{sym_name = "rows"
-// CHECK-NOT: tile.launch
+// A sum of rows: lanes share a row.
+// CHECK-LABEL: func.func @rows
+// CHECK: "tile.launch"(%x, %out)
+// CHECK: tile.load_global
+// CHECK: "tile.reduce"(%{{.*}}) <{function = "add", dim = #builtin.int<1>}>
+// CHECK: tile.store_global
 "poly.scop"() <{sym_name = "rows", roles = ["in", "out"]}> ({
 ^bb0(%x: memref<5x16xf32>, %out: memref<5xf32>):
   "poly.statement"(%out) <{sym_name = "S0", domain = "{ [i0] : 0 <= i0 < 5 }", write = affine_map<(d0) -> (d0)>, reads = []}> ({
@@ -48,4 +51,18 @@
     %1 = arith.addf %a, %b : f32
     "poly.yield"(%1) : (f32) -> ()
   }) : (memref<5xf32>, memref<5xf32>, memref<5x16xf32>) -> ()
+}) : () -> ()
+
+// -----
+
+// What is neither stays a scop.
+// CHECK-LABEL: "poly.scop"() <{sym_name = "map"
+// CHECK-NOT: tile.launch
+"poly.scop"() <{sym_name = "map", roles = ["in", "out"]}> ({
+^bb0(%x: memref<5xf32>, %out: memref<5xf32>):
+  "poly.statement"(%out, %x) <{sym_name = "S0", domain = "{ [i0] : 0 <= i0 < 5 }", write = affine_map<(d0) -> (d0)>, reads = [affine_map<(d0) -> (d0)>]}> ({
+  ^bb0(%a: f32):
+    %1 = arith.addf %a, %a : f32
+    "poly.yield"(%1) : (f32) -> ()
+  }) : (memref<5xf32>, memref<5xf32>) -> ()
 }) : () -> ()
