@@ -16,6 +16,7 @@ from . import (
     memory_rules,
     parallel_rules,
     reduction_rules,
+    reverse_rules,
     vector_rules,
 )
 from .program import emit_program, program_weight_symbols
@@ -46,6 +47,7 @@ _RULES = (
     memory_rules,
     parallel_rules,
     reduction_rules,
+    reverse_rules,
     unpack_rules,
     dot_rules,
     vector_rules,
