@@ -36,6 +36,7 @@ Tile = Dialect(
         ops.LockOp,
         ops.ReleaseOp,
         launch.LaunchOp,
+        launch.PartOp,
     ],
     [
         types.CodeType,

@@ -1,12 +1,19 @@
-"""`tile.launch`: a kernel runs a tile program on its arrays."""
+"""What a kernel is made of: `tile.launch` runs a program, `tile.part` stands for statements."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import MemRefType
+from xdsl.dialects.builtin import MemRefType, StringAttr
 from xdsl.ir import Block, Region, SSAValue
-from xdsl.irdl import IRDLOperation, irdl_op_definition, region_def, traits_def, var_operand_def
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    prop_def,
+    region_def,
+    traits_def,
+    var_operand_def,
+)
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
@@ -41,3 +48,19 @@ class LaunchOp(IRDLOperation):
         elements = [a.type.element_type for a in self.arrays if isinstance(a.type, MemRefType)]
         if pointers != elements:
             raise VerifyException(f"tile.launch: expected arrays of {pointers}, found {elements}")
+
+
+@irdl_op_definition
+class PartOp(IRDLOperation):
+    """The statements of the scop, or the loops of the function, called `part`, on `arrays`.
+
+    Those may have other shapes there, with as many elements; scratch arrays come behind them.
+    """
+
+    name = "tile.part"
+    part = prop_def(StringAttr)
+    arrays = var_operand_def(MemRefType)
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+
+    def __init__(self, part: str, arrays: Sequence[SSAValue]) -> None:
+        super().__init__(operands=[arrays], properties={"part": StringAttr(part)})

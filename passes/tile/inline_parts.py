@@ -1,6 +1,6 @@
 """Put the loops of a kernel's parts where it calls them.
 
-before: func.func @k(%x, %t) { tile.launch .. ; func.call @k_1_part(%t, %y) }   func.func @k_1_part
+before: func.func @k(%x, %t) { tile.launch .. ; tile.part @k_1_part(%t, %y) }   func.func @k_1_part
 after:  func.func @k(%x, %t, %s) { tile.launch .. ; loops }
 
 Scratch arrays of the parts become those of the kernel.
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects import memref
 from xdsl.dialects.builtin import ArrayAttr, FunctionType, MemRefType, ModuleOp, StringAttr
-from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from ...dialects.tile.launch import PartOp
 from ..poly.affine_maps import row_major_strides
 from .tile_contractions import PART_OF
 
@@ -34,11 +35,11 @@ def reshaped(array: SSAValue, type: Attribute, place: Operation) -> SSAValue:
     return op.result
 
 
-def inline(func: FuncOp, call: CallOp, part: FuncOp) -> None:
+def inline(func: FuncOp, call: PartOp, part: FuncOp) -> None:
     """Replace `call` in the kernel `func` by the body of `part`."""
     block = func.body.block
     mapping: dict[SSAValue, SSAValue] = {}
-    given = list(call.arguments)
+    given = list(call.arrays)
     for number, argument in enumerate(part.body.block.args):
         if number == len(given):
             scratch = block.insert_arg(argument.type, len(block.args))
@@ -66,9 +67,7 @@ class InlinePartsPass(ModulePass):
         functions = {f.sym_name.data: f for f in op.ops if isinstance(f, FuncOp)}
         parts = {name: f for name, f in functions.items() if PART_OF in f.attributes}
         for func in functions.values():
-            for call in [c for c in func.body.walk() if isinstance(c, CallOp)]:
-                part = parts.get(call.callee.root_reference.data)
-                if part is not None:
-                    inline(func, call, part)
+            for call in [c for c in func.body.walk() if isinstance(c, PartOp)]:
+                inline(func, call, parts[call.part.data])
         for part in parts.values():
             Rewriter.erase_op(part)

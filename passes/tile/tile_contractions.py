@@ -1,7 +1,7 @@
 """Give contractions and rows to tile programs; what is left of a kernel stays statements.
 
 before: poly.scop @k { zero, sum of products, epilogue, softmax, ..., other statements }
-after:  func.func @k(memrefs) { tile.launch { tile.program } ; func.call @k_1_part(..) ; ... }
+after:  func.func @k(memrefs) { tile.launch { tile.program } ; tile.part @k_1_part(..) ; ... }
         poly.scop @k_1_part { other statements }
 
 Temporaries that launches and parts hand to each other become scratch arguments of the kernel.
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
-from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
-from ...dialects.tile.launch import LaunchOp
+from ...dialects.tile.launch import LaunchOp, PartOp
 from ...dialects.tile.ops import ProgramOp
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
@@ -119,7 +119,7 @@ class KernelCutter:
                 continue
             arrays = [a for a in arrays_in(piece) if a in self.places]
             made.append(self._part(f"{name}_part", piece, arrays))
-            block.add_op(CallOp(f"{name}_part", [self.places[a] for a in arrays], []))
+            block.add_op(PartOp(f"{name}_part", [self.places[a] for a in arrays]))
         block.add_op(ReturnOp())
         return made
 

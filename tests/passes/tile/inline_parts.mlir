@@ -3,13 +3,13 @@
 // The part's loops stand in the kernel; its scratch array is one of the kernel, under the part's shape.
 // CHECK-LABEL: func.func @k(%x: memref<2x4xf32>, %out: memref<2x4xf32>, %s: memref<8xf32>)
 // CHECK-SAME: tilecast.roles = ["in", "out", "scratch"]
-// CHECK-NOT: call
+// CHECK-NOT: tile.part
 // CHECK: memref.reinterpret_cast %x
 // CHECK: memref.load
 // CHECK: memref.store %{{.*}}, %s
 // CHECK-NOT: @k_part
 func.func @k(%x: memref<2x4xf32>, %out: memref<2x4xf32>) attributes {"tilecast.roles" = ["in", "out"]} {
-  func.call @k_part(%x, %out) : (memref<2x4xf32>, memref<2x4xf32>) -> ()
+  "tile.part"(%x, %out) <{part = "k_part"}> : (memref<2x4xf32>, memref<2x4xf32>) -> ()
   func.return
 }
 func.func @k_part(%x: memref<8xf32>, %out: memref<2x4xf32>, %s: memref<8xf32>) attributes {"tilecast.roles" = ["in", "out", "scratch"], "tilecast.part_of" = "k"} {
