@@ -282,7 +282,7 @@ def _fill(run: BlockRun, op: ops.FillOp) -> list[Any]:
 
 def _indices(run: BlockRun, op: ops.IndicesOp) -> list[Any]:
     shape = ops.tile_of(op.result).extents
-    return [np.indices(shape)[op.dim.data].astype(np.int32)]
+    return [(np.indices(shape)[op.dim.data] + run.frame[op.start]).astype(np.int32)]
 
 
 def _lock(run: BlockRun, op: ops.LockOp) -> list[Any]:

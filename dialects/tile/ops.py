@@ -211,15 +211,17 @@ class FillOp(IRDLOperation):
 
 @irdl_op_definition
 class IndicesOp(IRDLOperation):
-    """A register tile of i32 whose elements are their own index along `dim`."""
+    """A register tile of i32 whose elements are `start` plus their own index along `dim`."""
 
     name = "tile.indices"
     dim = prop_def(IntAttr)
+    start = operand_def(IndexType())
     result = result_def(RegisterType)
     traits = traits_def(Pure())
 
-    def __init__(self, dim: int, layout: RegisterLayout) -> None:
+    def __init__(self, dim: int, start: SSAValue, layout: RegisterLayout) -> None:
         super().__init__(
+            operands=[start],
             properties={"dim": IntAttr(dim)},
             result_types=[RegisterType.of(layout, IntegerType(32))],
         )

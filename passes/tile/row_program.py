@@ -6,16 +6,14 @@ an order that its length alone fixes.
 
 from __future__ import annotations
 
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir import SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import F32, I32
+from ...dialects.tile.atoms import F32
 from ...dialects.tile.register_layout import RegisterLayout, local, spatial
 from .access import Access
 from .rows import NEUTRAL, Rows, RowStep
-from .scalar_body import NARROW
+from .scalar_body import NARROW, below
 from .views import KernelBuilder
 
 WARPS, LANES = 4, 32
@@ -83,16 +81,8 @@ class RowBuilder(KernelBuilder):
         columns, b = self.rows.extents[-1], self.b
         if self.layout.shape[1] == columns:
             return tile
-        number = b.add(ops.IndicesOp(1, self.layout), "number")
-        block = Block(arg_types=[F32, I32])
-        value, place = block.args
-        value.name_hint, place.name_hint = "value", "number"
-        end = arith.ConstantOp(IntegerAttr(columns, I32))
-        other = arith.ConstantOp(FloatAttr(neutral, F32))
-        is_inside = arith.CmpiOp(place, end.result, "slt")
-        chosen = arith.SelectOp(is_inside.result, value, other.result)
-        block.add_ops([end, other, is_inside, chosen, ops.YieldOp(chosen.result)])
-        return b.add(ops.MapOp([tile, number], Region([block]), F32), "inside")
+        number = b.add(ops.IndicesOp(1, b.index(0), self.layout), "number")
+        return b.add(ops.MapOp([tile, number], below(columns, neutral), F32), "inside")
 
 
 def row_program(name: str, rows: Rows) -> ops.ProgramOp:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import IntegerType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from ...dialects.poly import StatementOp
@@ -106,3 +106,16 @@ def needed_for(value: SSAValue) -> set[Operation]:
 def _is_scalar(type: Attribute) -> bool:
     """Types that the text of a body may have."""
     return type in (*NARROW, F32, I32) or type == IntegerType(1)
+
+
+def below(end: int, other: float) -> Region:
+    """(value, number) -> value where number < end, else `other`."""
+    block = Block(arg_types=[F32, I32])
+    value, place = block.args
+    value.name_hint, place.name_hint = "value", "number"
+    limit = arith.ConstantOp(IntegerAttr(end, I32))
+    outside = arith.ConstantOp(FloatAttr(other, F32))
+    is_inside = arith.CmpiOp(place, limit.result, "slt")
+    chosen = arith.SelectOp(is_inside.result, value, outside.result)
+    block.add_ops([limit, outside, is_inside, chosen, ops.YieldOp(chosen.result)])
+    return Region([block])

@@ -26,6 +26,8 @@ from ...dialects.tile.ops import ProgramOp
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
+from .attention import Attention, find_attention
+from .attention_program import attention_program
 from .contraction import Contraction, find_contraction
 from .contraction_plan import choose_plan
 from .contraction_program import contraction_program
@@ -33,7 +35,7 @@ from .row_program import row_program
 from .rows import Rows, find_rows
 
 PART_OF = "tilecast.part_of"
-Tiled = Contraction | Rows
+Tiled = Contraction | Rows | Attention
 Piece = Tiled | list[StatementOp]
 
 
@@ -56,7 +58,20 @@ def pieces_of(scop: ScopOp) -> list[Piece]:
             pieces[-1].append(statement)
         else:
             pieces.append([statement])
-    return [_as_rows(scop, pieces, piece) if isinstance(piece, list) else piece for piece in pieces]
+    tiled = [_as_rows(scop, pieces, p) if isinstance(p, list) else p for p in pieces]
+    return _with_attention(scop, tiled)
+
+
+def _with_attention(scop: ScopOp, pieces: list[Piece]) -> list[Piece]:
+    """Scores, softmax and weighted sums as one piece, where nothing else reads what is between."""
+    for k in range(len(pieces) - 2):
+        match pieces[k : k + 3]:
+            case [Contraction() as scores, Rows() as rows, Contraction() as sums]:
+                found = find_attention(scop, scores, rows, sums)
+                others = {a for p in (*pieces[:k], *pieces[k + 3 :]) for a in arrays_in(p)}
+                if found is not None and not rows.stored & others:
+                    return [*pieces[:k], found, *_with_attention(scop, pieces[k + 3 :])]
+    return pieces
 
 
 def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp]) -> Piece:
@@ -69,6 +84,8 @@ def program_of(name: str, piece: Tiled) -> ProgramOp:
     """The program of a piece."""
     if isinstance(piece, Rows):
         return row_program(name, piece)
+    if isinstance(piece, Attention):
+        return attention_program(name, piece)
     plan = choose_plan(piece)
     assert plan is not None
     return contraction_program(name, piece, plan)

@@ -14,7 +14,7 @@ from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
 from .decode_rules import emit_decode
 from .emitter import Emitter, can_take_over, emits, word_type, words_of
-from .index_text import index_text, scaled
+from .index_text import index_text, scaled, summed
 
 WARP = 32
 
@@ -63,7 +63,8 @@ def emit_indices(emitter: Emitter, op: ops.IndicesOp) -> None:
     layout = ops.register_of(op.result).layout
     name = emitter.declare(op.result)
     emitter.repeat(layout.locals)
-    emitter.line(f"{name}[i] = {index_text(layout, op.dim.data, 't', 'i')};")
+    index = summed([emitter.name(op.start), index_text(layout, op.dim.data, "t", "i")])
+    emitter.line(f"{name}[i] = {index};")
     emitter.close()
 
 

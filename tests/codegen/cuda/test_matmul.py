@@ -91,7 +91,7 @@ def test_copies_into_what_others_still_read_are_reported() -> None:
     body = body.replace("__syncthreads();", "").replace(
         "tc_commit();", "tc_commit(); __syncthreads();"
     )
-    with pytest.raises(EmulationError, match="race at byte .* read, thread .* writes"):
+    with pytest.raises(EmulationError, match=r"race at byte .* read, thread .* writes"):
         EmulatedUnit(head + loop + body).run("matmul", *arrays(F16, 17, *shape))
 
 

@@ -121,6 +121,29 @@ def test_attention_is_two_contractions_and_rows_between() -> None:
     assert not [op for op in module.ops if "tilecast.part_of" in op.attributes]
 
 
+def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    y = nn.functional.scaled_dot_product_attention(heads(q), heads(k), heads(v))
+    return y.transpose(1, 2).reshape(q.shape)
+
+
+ATTENTION: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], ...]]] = {
+    "heads": (attention, ((2, 9, 48),) * 3),
+    "more keys than a block": (
+        nn.functional.scaled_dot_product_attention,
+        ((1, 2, 5, 24), (1, 2, 70, 24), (1, 2, 70, 16)),
+    ),
+    "a mask": (
+        lambda q, k, v, m: nn.functional.scaled_dot_product_attention(q, k, v, m),
+        ((1, 2, 17, 16), (1, 2, 33, 16), (1, 2, 33, 80), (17, 33)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_is_one_program(name: str) -> None:
+    check_programs(*ATTENTION[name], torch.float16)
+
+
 # name: function, shapes of its inputs
 ROWS: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], ...]]] = {
     "softmax": (lambda x: torch.softmax(x * 3, -1), ((9, 37),)),
