@@ -56,7 +56,7 @@ PIPELINE: tuple[Stage, ...] = (
 
 # What is computed is the same on a GPU; who runs which iteration is not.
 GPU_PASSES = {
-    "schedule": ("tile-contractions", "schedule-gpu"),
+    "schedule": ("tile-programs", "schedule-gpu"),
     "lower-scop": ("lower-scop", "inline-parts"),
 }
 GPU_PIPELINE = tuple(

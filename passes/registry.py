@@ -26,7 +26,7 @@ PASSES: dict[str, str] = {
     "collapse-dims": "poly.simplification.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
-    "tile-contractions": "tile.tile_contractions:TileContractionsPass",
+    "tile-programs": "tile.tile_programs:TileProgramsPass",
     "schedule-gpu": "poly.rules_gpu.schedule_gpu:ScheduleGpuPass",
     "schedule": "poly.rules.decide:SchedulePass",
     "eliminate-dead-statements": (

@@ -12,7 +12,7 @@ from math import prod
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import Float32Type, FloatAttr
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import BlockArgument, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ...dialects.poly import ScopOp, StatementOp
@@ -63,33 +63,32 @@ class Contraction:
         return list(dict.fromkeys(access.array for access in accesses))
 
 
-def factors(statement: StatementOp) -> tuple[int, int] | None:
-    """The numbers of the two reads whose product is summed up, both widened to f32 if narrow."""
+def is_sum_of_products(statement: StatementOp) -> bool:
+    """Whether the statement adds the product of its other two reads, widened to f32 if narrow."""
     block = statement.body.block
     end = block.last_op
     if statement.reduction is None or statement.reduction.data != "add" or len(block.args) != 3:
-        return None
+        return False
     assert isinstance(end, StatementYieldOp)
     add = end.operands[0].owner
     if not isinstance(add, arith.AddfOp) or not isinstance(add.result.type, Float32Type):
-        return None
+        return False
     term = add.rhs if add.lhs is block.args[0] else add.lhs
     product = term.owner
     if block.args[0] not in add.operands or not isinstance(product, arith.MulfOp):
-        return None
-    found = [_factor(block, operand) for operand in product.operands]
-    if None in found or sorted(x for x in found if x is not None) != [1, 2]:
-        return None
-    return 1, 2
+        return False
+    found = [_factor(operand) for operand in product.operands]
+    return found in ([1, 2], [2, 1])
 
 
-def _factor(block: Block, value: SSAValue) -> int | None:
+def _factor(value: SSAValue) -> int | None:
     """Which argument `value` is, perhaps widened."""
     owner = value.owner
     if isinstance(owner, arith.ExtFOp):
         value = owner.input
-    known = value in block.args and value.type in (F16, BF16, F32)
-    return block.args.index(value) if known else None  # type: ignore[arg-type]
+    if not isinstance(value, BlockArgument) or value.type not in (F16, BF16, F32):
+        return None
+    return value.index
 
 
 def is_zero_fill(statement: StatementOp, target: SSAValue) -> bool:
@@ -109,8 +108,7 @@ def is_zero_fill(statement: StatementOp, target: SSAValue) -> bool:
 def find_contraction(scop: ScopOp, sum_: StatementOp) -> Contraction | None:
     """The contraction around the statement `sum_`; None where it is none, or not worth tiles."""
     extents = box_extents(sum_.domain.data)
-    reads = factors(sum_)
-    if extents is None or reads is None or any(n == 0 for n in extents):
+    if extents is None or not is_sum_of_products(sum_) or 0 in extents:
         return None
     statements = scop.statements
     target = sum_.target
@@ -118,7 +116,7 @@ def find_contraction(scop: ScopOp, sum_: StatementOp) -> Contraction | None:
     if len(writers) != 2 or writers[1] is not sum_ or not is_zero_fill(writers[0], target):
         return None
     arrays, maps = list(sum_.sources), sum_.read_maps
-    lhs, rhs = (Access.of(arrays[k], maps[k]) for k in reads)
+    lhs, rhs = (Access.of(arrays[k], maps[k]) for k in (1, 2))
     result = Access.of(target, sum_.write.data)
     if lhs is None or rhs is None or result is None or maps[0] != sum_.write.data:
         return None

@@ -20,7 +20,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from ...dialects.tile.launch import PartOp
 from ..poly.affine_maps import row_major_strides
-from .tile_contractions import PART_OF
+from .tile_programs import PART_OF
 
 
 def reshaped(array: SSAValue, type: Attribute, place: Operation) -> SSAValue:

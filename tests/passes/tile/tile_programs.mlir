@@ -1,4 +1,4 @@
-// RUN: tilecast-opt %s -p tile-contractions | filecheck %s
+// RUN: tilecast-opt %s -p tile-programs | filecheck %s
 
 // A product with bias: one launch, in which the epilogue is a scalar function.
 // CHECK-LABEL: func.func @linear

@@ -1,4 +1,4 @@
-"""Give contractions and rows to tile programs; what is left of a kernel stays statements.
+"""Give contractions, rows and attention to tile programs; the rest of a kernel stays statements.
 
 before: poly.scop @k { zero, sum of products, epilogue, softmax, ..., other statements }
 after:  func.func @k(memrefs) { tile.launch { tile.program } ; tile.part @k_1_part(..) ; ... }
@@ -163,7 +163,7 @@ class KernelCutter:
         return part
 
 
-def tile_contractions(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
+def tile_programs(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
     """The kernel and its parts; None where nothing of it is for tiles."""
     is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
     if scop.parameters or not is_box or not scop.is_sequence_of_nests:
@@ -177,14 +177,14 @@ def tile_contractions(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
 
 
 @dataclass(frozen=True)
-class TileContractionsPass(ModulePass):
-    """Replace contractions and rows of scops by launches of tile programs."""
+class TileProgramsPass(ModulePass):
+    """Replace what tile programs compute by launches of them."""
 
-    name = "tile-contractions"
+    name = "tile-programs"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
-            made = tile_contractions(scop)
+            made = tile_programs(scop)
             if made is not None:
                 op.body.block.insert_ops_before(made, scop)
                 Rewriter.erase_op(scop)
