@@ -81,11 +81,18 @@ inline double value(uint16_t bits, bool is_bf16)
         memcpy(&f, &wide, 4);
         return f;
     }
-    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    const double sign = bits >> 15 ? -1.0 : 1.0;
-    if (exponent == 31)
-        return mantissa ? NAN : sign * INFINITY;
-    return sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24));
+    static const std::vector<float> table = [] {
+        std::vector<float> all(65536);
+        for (int code = 0; code < 65536; ++code) {
+            const int exponent = code >> 10 & 31, mantissa = code & 1023;
+            const float size = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                               : exponent     ? std::ldexp(1024.0f + mantissa, exponent - 25)
+                                              : std::ldexp(static_cast<float>(mantissa), -24);
+            all[code] = code >> 15 ? -size : size;
+        }
+        return all;
+    }();
+    return table[bits];
 }
 
 // To nearest even; `x` has at most 53 bits, so a product or a sum of two is rounded once.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, IntegerType
@@ -42,7 +44,7 @@ def emit_fill(emitter: Emitter, op: ops.FillOp) -> None:
     type = ops.register_of(op.result)
     value = op.value.value.data
     if isinstance(type.element, Float32Type):
-        text = f"{value!r}f"
+        text = "INFINITY" if value == inf else "-INFINITY" if value == -inf else f"{value!r}f"
     elif is_narrow(type.element):
         import ml_dtypes
 
