@@ -268,6 +268,20 @@ __device__ static inline uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t se
     return __byte_perm(a, b, selector);
 }
 
+__device__ static inline float tc_max(float a, float b)
+{
+    float d;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
+    return d;
+}
+
+__device__ static inline float tc_min(float a, float b)
+{
+    float d;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
+    return d;
+}
+
 __device__ static inline float tc_shuffle(float value, int mask)
 {
     return __shfl_xor_sync(0xFFFFFFFFu, value, mask);

@@ -362,6 +362,9 @@ inline uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
     return result;
 }
 
+inline float tc_max(float a, float b) { return a > b || a != a ? a : b; }
+inline float tc_min(float a, float b) { return a < b || a != a ? a : b; }
+
 inline float tc_shuffle(float value, int mask)
 {
     return __shfl_xor_sync(0xFFFFFFFFu, value, mask);

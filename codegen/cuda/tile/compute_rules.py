@@ -206,12 +206,12 @@ FLOAT_TEXT = {
     "sub": "{a} - {b}",
     "mul": "{a} * {b}",
     "div": "{a} / {b}",
-    "max": "fmaxf({a}, {b})",
-    "min": "fminf({a}, {b})",
+    "max": "tc_max({a}, {b})",
+    "min": "tc_min({a}, {b})",
     "neg": "-{a}",
     "abs": "fabsf({a})",
     "exp": "expf({a})",
-    "relu": "fmaxf({a}, 0.0f)",
+    "relu": "tc_max({a}, 0.0f)",
 }
 PAIRED = ("add", "sub", "mul")
 

@@ -143,6 +143,18 @@ def test_opaque_ops() -> None:
     check(*mixed())
 
 
+def test_a_nan_spreads_over_its_row() -> None:
+    class Rows(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return x.amax(-1), x.amin(-1), torch.softmax(x, -1)
+
+    x = torch.randn(3, 40)
+    x[1, 7] = torch.nan
+    results = tilecast.compile(Rows(), (x,), target="sm_80")(x)
+    for found, wanted in zip(results, Rows()(x), strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [minilm, gpt2, vit, resnet, lstm], ids=lambda make: make.__name__)
 def test_models(make: Any) -> None:
