@@ -59,7 +59,7 @@ def launches_of(func: FuncOp) -> list[Launch | TileLaunch]:
     made: list[Launch | TileLaunch] = []
     for k, group in enumerate(groups):
         if isinstance(group[0], LaunchOp):
-            numbers = [func.body.block.args.index(a) for a in group[0].arrays]  # type: ignore[arg-type]
+            numbers = [func.body.block.args.index(a) for a in group[0].arrays]
             made.append(TileLaunch(group[0].program, tuple(numbers)))
         else:
             made.append(_launch(func, group, k, len(groups)))

@@ -20,7 +20,8 @@ from ..poly.affine_maps import row_major_strides
 def memref_element(array: SSAValue) -> Attribute:
     """The element type of an array."""
     assert isinstance(array.type, MemRefType)
-    return array.type.element_type
+    element: Attribute = array.type.element_type
+    return element
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class AttentionBuilder(KernelBuilder):
     def exponential(self, x: SSAValue, reference: SSAValue, name: str) -> SSAValue:
         """exp(x - reference)."""
         block = Block(arg_types=[F32, F32])
-        shift = arith.SubfOp(*block.args)
+        shift = arith.SubfOp(block.args[0], block.args[1])
         power = math.ExpOp(shift.result)
         block.add_ops([shift, power, ops.YieldOp(power.result)])
         return self.b.add(ops.MapOp([x, reference], Region([block]), F32), name)

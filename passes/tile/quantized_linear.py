@@ -29,6 +29,7 @@ from ...dialects.tile.launch import LaunchOp
 from ...dialects.tile.types import PointerType, bits_of
 from ...dialects.tile.weight_pack import WeightPackAttr
 from ..loops.opaque_rules.kernel import OpaqueKernel
+from ..loops.opaque_rules.loop_builder import LoopBuilder
 from .builder import ProgramBuilder
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
 from .lowbit_linear import LowbitLinear, linear_of
@@ -175,10 +176,10 @@ def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> S
     return sums
 
 
-def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel) -> bool:
+def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> bool:
     """Append a launch that computes `op` to `kernel`; False where no tile program does."""
     linear = choose_linear(op)
-    if linear is None or op.source not in kernel.arrays:
+    if linear is None:
         return False
     activation, operand = element_of(op.source), linear.activation
     _, bn, _ = linear.warps.tile
@@ -199,8 +200,8 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel) -> bool:
                 *(IntAttr(n) for n in numbers),
             )
             kernel.pack(value, pack, shape, element)
-    values = [op.source, op.codes, op.scales, op.zeros, op.bias]
-    arrays = [kernel.arrays[v] for v in values if v is not None]
+    values = [op.codes, op.scales, op.zeros, op.bias]
+    arrays = [kernel.stored(b, op.source), *(kernel.arrays[v] for v in values if v is not None)]
     program = quantized_program(kernel.name, linear, op.rows, activation, op.bias is not None)
     kernel.block.add_op(LaunchOp([*arrays, kernel.out], program))
     return True

@@ -170,7 +170,7 @@ def parallel_order(statement: StatementOp) -> list[int]:
     """Parallel dims in the order of what is written."""
     parallel = set(parallel_dims(statement))
     written = [plain_dim(e) for e in statement.write.data.results]
-    return [d for d in written if d in parallel]  # type: ignore[misc]
+    return [d for d in written if d in parallel]
 
 
 def _filled(statement: StatementOp) -> float | None:

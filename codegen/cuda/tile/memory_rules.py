@@ -361,10 +361,10 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
             f"tc_store_narrow<{size}>({place}, {f'{inside} ? {load} : 0' if inside else load});"
         )
     elif inside:
-        offset = source.removeprefix(f"{array_name} + ")
+        inner_place = source.removeprefix(f"{array_name} + ")
         emitter.line(f"const bool inside = {inside};")
         emitter.line(
-            f"tc_copy_async<{width}>({place}, {array_name} + (inside ? {offset} : 0), "
+            f"tc_copy_async<{width}>({place}, {array_name} + (inside ? {inner_place} : 0), "
             f"inside ? {width} : 0);"
         )
     else:

@@ -13,6 +13,6 @@ from .forms import Problem, choose_form
 @lowers(QuantizedLinearOp)
 def lower_quantized_linear(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Every form arranges the activations, then goes through the tiles of the weight."""
-    if kernel.machine.is_gpu and lower_to_tiles(op, kernel):
+    if kernel.machine.is_gpu and lower_to_tiles(op, kernel, b):
         return
     choose_form(Problem.of(op, kernel.machine)).lower(op, kernel, b)
