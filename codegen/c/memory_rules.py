@@ -61,9 +61,11 @@ def is_bool(base: SSAValue) -> bool:
 @emits(memref.ReinterpretCastOp)
 def emit_reinterpret_cast(emitter: FunctionEmitter, op: memref.ReinterpretCastOp) -> None:
     """Another shape of a whole row-major array: the same pointer."""
-    shapes = [type.get_shape() for type in (op.source.type, op.result.type)]  # type: ignore[union-attr]
-    if math.prod(shapes[0]) != math.prod(shapes[1]):
-        raise LoweringError(f"{op.name}: expected the whole array, found {shapes}")
+    source, result = op.source.type, op.result.type
+    assert isinstance(source, MemRefType)
+    assert isinstance(result, MemRefType)
+    if math.prod(source.get_shape()) != math.prod(result.get_shape()):
+        raise LoweringError(f"{op.name}: expected the whole array, found {source} as {result}")
     emitter.set(op.result, emitter.expr(op.source))
 
 
