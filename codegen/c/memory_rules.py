@@ -59,8 +59,9 @@ def is_bool(base: SSAValue) -> bool:
 
 
 @emits(memref.ReinterpretCastOp)
-def emit_reinterpret_cast(emitter: FunctionEmitter, op: memref.ReinterpretCastOp) -> None:
+def emit_reinterpret_cast(emitter: FunctionEmitter, op: Operation) -> None:
     """Another shape of a whole row-major array: the same pointer."""
+    assert isinstance(op, memref.ReinterpretCastOp)
     source, result = op.source.type, op.result.type
     assert isinstance(source, MemRefType)
     assert isinstance(result, MemRefType)

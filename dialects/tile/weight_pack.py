@@ -28,6 +28,29 @@ class WeightPackAttr(ParametrizedAttribute):
     along_n: IntAttr
     along_k: IntAttr
 
+    @staticmethod
+    def of(
+        part: str,
+        format: str,
+        shape: tuple[int, ...],
+        operand: Attribute,
+        warps: int,
+        repeat: tuple[int, int],
+    ) -> WeightPackAttr:
+        """The attribute for a part of a weight of `shape`; `repeat` is along N and K."""
+        rows, columns = (IntAttr(n) for n in shape)
+        along_n, along_k = (IntAttr(n) for n in repeat)
+        return WeightPackAttr(
+            StringAttr(part),
+            StringAttr(format),
+            rows,
+            columns,
+            operand,
+            IntAttr(warps),
+            along_n,
+            along_k,
+        )
+
     def verify(self) -> None:
         if self.part.data not in PARTS:
             raise VerifyException(f"{self.name}: part is one of {PARTS}, found {self.part}")

@@ -1,7 +1,4 @@
-"""`quant.linear` as a tile program: tiles, packed arrays, launch.
-
-before: quant.linear %x, %codes, %scales, zeros %zeros, bias %bias
-after:  tile.launch (%x, %bytes, %scales, %zeros, %bias, %out) { program }
+"""`quant.linear` as a tile program: which tiles, and what a block does.
 
 f32 activations are written as sums of three bf16, which are exact to 24 bits: tensor cores multiply
 each by the codes' numbers, all of which bf16 has, and add up in f32. An infinite activation gives
@@ -15,7 +12,6 @@ from itertools import product
 
 import ml_dtypes
 import numpy as np
-from xdsl.dialects.builtin import IntAttr, StringAttr
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineMap
 
@@ -25,11 +21,7 @@ from ...dialects.quant.ops import QuantizedLinearOp
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import BF16, F16, F32, I8
 from ...dialects.tile.bank_conflicts import choose_swizzle
-from ...dialects.tile.launch import LaunchOp
 from ...dialects.tile.types import PointerType, bits_of
-from ...dialects.tile.weight_pack import WeightPackAttr
-from ..loops.opaque_rules.kernel import OpaqueKernel
-from ..loops.opaque_rules.loop_builder import LoopBuilder
 from .builder import ProgramBuilder
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
 from .lowbit_linear import LowbitLinear, linear_of
@@ -174,34 +166,3 @@ def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> S
         if k < SPLITS - 1:
             left = b.binary("sub", left, b.cast(part, F32, "taken"), "left_rest")
     return sums
-
-
-def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> bool:
-    """Append a launch that computes `op` to `kernel`; False where no tile program does."""
-    linear = choose_linear(op)
-    if linear is None:
-        return False
-    activation, operand = element_of(op.source), linear.activation
-    _, bn, _ = linear.warps.tile
-    table = (linear.tiles * linear.scale_rows, bn)
-    parts = [
-        ("codes", op.codes, (linear.tiles * linear.steps, linear.tile_bytes), I8),
-        ("scales", op.scales, table, F32),
-        ("zeros", op.zeros, table, operand),
-    ]
-    config, format = linear.config, str(op.weight_format)
-    numbers = (config.columns, *config.repeat[1:])
-    for part, value, shape, element in parts:
-        if value is not None:
-            pack = WeightPackAttr(
-                *(StringAttr(part), StringAttr(format)),
-                *(IntAttr(n) for n in shape_of(op.codes)),
-                operand,
-                *(IntAttr(n) for n in numbers),
-            )
-            kernel.pack(value, pack, shape, element)
-    values = [op.codes, op.scales, op.zeros, op.bias]
-    arrays = [kernel.stored(b, op.source), *(kernel.arrays[v] for v in values if v is not None)]
-    program = quantized_program(kernel.name, linear, op.rows, activation, op.bias is not None)
-    kernel.block.add_op(LaunchOp([*arrays, kernel.out], program))
-    return True

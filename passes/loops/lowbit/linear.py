@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ....dialects.quant.ops import QuantizedLinearOp
-from ...tile.quantized_linear import lower_to_tiles
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from ..opaque_rules.rule import lowers
 from .forms import Problem, choose_form
+from .tile_product import lower_to_tiles
 
 
 @lowers(QuantizedLinearOp)
