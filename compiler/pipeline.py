@@ -57,9 +57,15 @@ PIPELINE: tuple[Stage, ...] = (
     Stage("program", ("plan-memory",)),
 )
 
-GPU_SCHEDULE = Stage("schedule", ("extract-scop", "schedule-gpu"))
 # What is computed is the same on a GPU; who runs which iteration is not.
-GPU_PIPELINE = tuple(GPU_SCHEDULE if stage.name == "schedule" else stage for stage in PIPELINE)
+GPU_PASSES = {
+    "schedule": ("tile-programs", "schedule-gpu"),
+    "lower-scop": ("lower-scop", "inline-parts"),
+}
+GPU_PIPELINE = tuple(
+    Stage(stage.name, tuple(new for old in stage.passes for new in GPU_PASSES.get(old, (old,))))
+    for stage in PIPELINE
+)
 
 # Affine kernels: loops the user wrote instead of graph ops.
 KERNEL_PIPELINE: tuple[Stage, ...] = (

@@ -24,7 +24,7 @@ from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
 from ..dialects.quant.ops import Quant
-from ..dialects.tile.ops import Tile
+from ..dialects.tile.dialect import Tile
 from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
 

@@ -29,6 +29,7 @@ PASSES: dict[str, str] = {
     "collapse-dims": "poly.simplification.collapse_dims:CollapseDimsPass",
     "inline-statements": "poly.simplification.inline_statements:InlineStatementsPass",
     "online-softmax": "poly.softmax.online_softmax:OnlineSoftmaxPass",
+    "tile-programs": "tile.tile_programs:TileProgramsPass",
     "schedule-gpu": "poly.rules_gpu.schedule_gpu:ScheduleGpuPass",
     "schedule": "poly.rules.decide:SchedulePass",
     "eliminate-dead-statements": (
@@ -37,6 +38,7 @@ PASSES: dict[str, str] = {
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
     "lower-scop": "poly.emission.lower_scop:LowerScopPass",
+    "inline-parts": "tile.inline_parts:InlinePartsPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",

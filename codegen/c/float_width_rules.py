@@ -3,6 +3,7 @@
 f16 and bf16 exist in memory and in integer registers only; they are widened to f32 and rounded
 back, to nearest even, NaN staying NaN. bf16 is rounded by integer arithmetic, since the instruction
 of AVX512-BF16 takes subnormal numbers for zero; f16 by F16C, in scalar code of c99 by integers.
+GPUs have instructions for all of them.
 """
 
 from __future__ import annotations
@@ -140,6 +141,8 @@ def _convert_scalar(prelude: Prelude, pair: tuple[str, str], value: Expr) -> Exp
     source, target = pair
     if not {source, target} & NARROW_FLOATS:
         return cast(C_TYPES[target], value)
+    if prelude.machine.is_gpu:  # instructions; codegen/cuda has a function for each
+        return call(f"tc_from_{source}" if target == "f32" else f"tc_to_{target}", value)
     if prelude.isa in ("avx2", "avx512") and pair in _F16C:
         prelude.include("<immintrin.h>")
         return Expr(_F16C[pair].format(value.text), reads=value.reads)

@@ -58,6 +58,18 @@ def is_bool(base: SSAValue) -> bool:
     return element_name(base.type.get_element_type()) == "i1"
 
 
+@emits(memref.ReinterpretCastOp)
+def emit_reinterpret_cast(emitter: FunctionEmitter, op: Operation) -> None:
+    """Another shape of a whole row-major array: the same pointer."""
+    assert isinstance(op, memref.ReinterpretCastOp)
+    source, result = op.source.type, op.result.type
+    assert isinstance(source, MemRefType)
+    assert isinstance(result, MemRefType)
+    if math.prod(source.get_shape()) != math.prod(result.get_shape()):
+        raise LoweringError(f"{op.name}: expected the whole array, found {source} as {result}")
+    emitter.set(op.result, emitter.expr(op.source))
+
+
 @emits(memref.LoadOp)
 def emit_load(emitter: FunctionEmitter, op: Operation) -> None:
     """One element."""

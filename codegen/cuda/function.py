@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from math import prod
 
@@ -31,12 +30,6 @@ _UNIT_INDEX = {
     "thread.x": "threadIdx.x",
     "thread.y": "threadIdx.y",
 }
-
-
-def as_cuda(text: str) -> str:
-    """C text as CUDA C++: the spelling of restrict, helpers on the device."""
-    text = re.sub(r"\brestrict\b", "__restrict__", text)
-    return re.sub(r"^static inline ", "static __device__ inline ", text, flags=re.M)
 
 
 class CudaFunctionEmitter(FunctionEmitter):

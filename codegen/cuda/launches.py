@@ -1,7 +1,8 @@
 """A kernel of the loops level, cut into launches: what one `__global__` function runs.
 
 in:  func.func @k(memrefs) { constants; loops bound to blocks and threads; other loops }
-out: one Launch per bound loop nest, one of a single thread for what stands between them
+out: one Launch per bound loop nest, one of a single thread for what stands between them, and the
+     tile programs as they are
 
 Constants and index arithmetic are repeated in each launch that uses them.
 """
@@ -19,6 +20,8 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
 from ...dialects.errors import LoweringError
+from ...dialects.tile.launch import LaunchOp
+from ...dialects.tile.ops import ProgramOp
 from ..c.constants import splat_value
 from ..c.function import argument_roles
 
@@ -38,14 +41,29 @@ class Launch:
     block: tuple[int, int]
 
 
-def launches_of(func: FuncOp) -> list[Launch]:
+@dataclass(frozen=True)
+class TileLaunch:
+    """A tile program of a kernel, and which arguments of that kernel its arrays are."""
+
+    program: ProgramOp
+    arguments: tuple[int, ...]
+
+
+def launches_of(func: FuncOp) -> list[Launch | TileLaunch]:
     """The launches of `func`, in order."""
     groups = _groups(func)
     locals_ = [op for op in func.body.block.ops if isinstance(op, memref.AllocaOp)]
     if any(sum(_uses(group, op.memref) for group in groups) > 1 for op in locals_):
         # A local array lives as long as one thread: all of the kernel is one.
         groups = [[op for group in groups for op in group]]
-    return [_launch(func, group, k, len(groups)) for k, group in enumerate(groups)]
+    made: list[Launch | TileLaunch] = []
+    for k, group in enumerate(groups):
+        if isinstance(group[0], LaunchOp):
+            numbers = [func.body.block.args.index(a) for a in group[0].arrays]
+            made.append(TileLaunch(group[0].program, tuple(numbers)))
+        else:
+            made.append(_launch(func, group, k, len(groups)))
+    return made
 
 
 def _groups(func: FuncOp) -> list[list[Operation]]:
@@ -55,7 +73,7 @@ def _groups(func: FuncOp) -> list[list[Operation]]:
     for op in func.body.block.ops:
         if isinstance(op, ReturnOp | memref.AllocaOp) or is_side_effect_free(op):
             continue
-        parallel = isinstance(op, scf.ParallelOp)
+        parallel = isinstance(op, scf.ParallelOp | LaunchOp)
         if alone or parallel or not groups:
             groups.append([])
         groups[-1].append(op)

@@ -10,19 +10,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
+from xdsl.dialects.builtin import MemRefType
 from xdsl.dialects.func import FuncOp
 
 from ...costmodel.hardware import Machine
 from ..c.function import FunctionEmitter, signature_comment
 from ..c.prelude import Prelude
 from ..c.program import emit_program
-from .function import CudaFunctionEmitter, as_cuda
-from .launches import Launch, launches_of
+from .function import CudaFunctionEmitter
+from .launches import Launch, TileLaunch, launches_of
+from .text import as_cuda
+from .tile.unit import STANDARD_SHARED, Kernel, emit_kernel, tile_functions
 
 INCLUDE = Path(__file__).with_name("include")
-HEADERS = ("tilecast_cuda.h", "emulation.h", "emulation_fibers.h", "emulation_runtime.h")
+HEADERS = (
+    "tilecast_cuda.h",
+    "emulation.h",
+    "emulation_fibers.h",
+    "emulation_runtime.h",
+    "emulation_tensor.h",
+)
 
 
 def cuda_headers() -> dict[str, str]:
@@ -35,7 +45,8 @@ def emit_cuda_unit(kernels: Sequence[FuncOp], machine: Machine, prefix: str) -> 
     prelude = Prelude(machine)
     bodies = [_kernel(kernel, prelude, prefix) for kernel in kernels]
     head = '#include "tilecast_cuda.h"\n\n#include <stdbool.h>\n#include <string.h>\n'
-    return "\n".join([head + as_cuda(prelude.text()), *bodies])
+    helpers = as_cuda(prelude.text())
+    return "\n".join([head + tile_functions(helpers + "".join(bodies)) + helpers, *bodies])
 
 
 def emit_cuda_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix: str) -> str:
@@ -69,7 +80,7 @@ def emit_cuda_program(main: FuncOp, kernels: Sequence[FuncOp], name: str, prefix
 
 def _kernel(kernel: FuncOp, prelude: Prelude, prefix: str) -> str:
     launches = launches_of(kernel)
-    texts = [_global(launch, prelude, prefix) for launch in launches]
+    texts: list[str] = []
     emitter = FunctionEmitter(kernel, prelude, prefix)
     head = as_cuda(emitter.prototype())
     lines = [
@@ -79,6 +90,12 @@ def _kernel(kernel: FuncOp, prelude: Prelude, prefix: str) -> str:
     ]
     for launch in launches:
         arguments = [emitter.expr(kernel.body.block.args[k]).text for k in launch.arguments]
+        if isinstance(launch, TileLaunch):
+            made = emit_kernel(launch.program, prelude, prefix)
+            texts.append(made.text)
+            lines += tile_launch(made, kernel, launch, arguments)
+            continue
+        texts.append(_global(launch, prelude, prefix))
         grid, block = (f"dim3({x}, {y})" for x, y in (launch.grid, launch.block))
         values = ", ".join(
             [prefix + launch.func.sym_name.data, grid, block, "0", "tilecast_stream", *arguments]
@@ -86,6 +103,24 @@ def _kernel(kernel: FuncOp, prelude: Prelude, prefix: str) -> str:
         lines.append(f"    TILECAST_LAUNCH({values});")
     host = f'extern "C" {head};\n{head}\n{{\n' + "\n".join(lines) + "\n}\n"
     return "\n".join([signature_comment(kernel) + "\n".join(texts), host])
+
+
+def tile_launch(
+    made: Kernel, kernel: FuncOp, launch: TileLaunch, arguments: Sequence[str]
+) -> list[str]:
+    """The statements that queue a tile program; under emulation, they tell the arrays' sizes."""
+    types = [kernel.body.block.args[k].type for k in launch.arguments]
+    sizes = [
+        f"{{{argument}, {prod(type.get_shape())} * sizeof *{argument}}}"
+        for argument, type in zip(arguments, types, strict=True)
+        if isinstance(type, MemRefType)
+    ]
+    lines = [f"    TILECAST_ARRAYS({', '.join(sizes)});"]
+    if made.shared_bytes > STANDARD_SHARED:
+        lines.append(f"    {made.shared_attribute}")
+    grid = f"dim3({', '.join(made.grid)})"
+    values = [f"{made.name}_kernel", grid, f"dim3({made.threads})", str(made.shared_bytes)]
+    return [*lines, f"    TILECAST_LAUNCH({', '.join([*values, 'tilecast_stream', *arguments])});"]
 
 
 def _global(launch: Launch, prelude: Prelude, prefix: str) -> str:

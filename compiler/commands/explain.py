@@ -15,7 +15,7 @@ from .output import json_flag, print_json, print_table
 
 if TYPE_CHECKING:
     from ...costmodel.decision import Decision
-    from ...passes.graph.patches.choice import MemoryChoice
+    from ..lowering import Lowered
 
 
 @click.command("explain")
@@ -46,9 +46,11 @@ def explain_command(
         else:
             click.echo(str(report))
         return
-    kernels, decisions, memory = explained(loaded, options)
+    kernels, decisions, lowered = explained(loaded, options)
+    launches, memory = device_launches(lowered), lowered.ctx.memory
     if as_json:
-        facts = {"kernels": kernels, "decisions": [d.to_json() for d in decisions]}
+        listed = [d.to_json() for d in decisions]
+        facts = {"kernels": kernels, "decisions": listed, "launches": launches}
         print_json(facts | ({} if memory is None else {"memory": memory.to_json()}))
         return
     total = sum(fact["calls"] for fact in kernels)
@@ -61,17 +63,23 @@ def explain_command(
         click.echo(str(decision))
     if memory is not None:
         click.echo(str(memory))
+    if launches:
+        click.echo(f"\n{len(launches)} launches, by nvcc for {lowered.ctx.machine.name}")
+        print_table(list(launches[0]), [list(launch.values()) for launch in launches])
 
 
 def explained(
     loaded: LoadedModel, options: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[Decision], MemoryChoice | None]:
-    """The kernels of a model, what the cost model decided about them, and a budget of memory."""
+) -> tuple[list[dict[str, Any]], list[Decision], Lowered]:
+    """The kernels of a model, what the cost model decided about them, and the model itself.
+
+    For a GPU it is lowered to the end, for a CPU until its kernels are scheduled.
+    """
     from ...passes.context import CompileContext
     from ..driver import exported, give_model, thread_count
     from ..lowering import Lowered
     from ..options import resolve_options
-    from ..pipeline import PIPELINE, run_stage
+    from ..pipeline import GPU_PIPELINE, PIPELINE, run_stage
     from ..target import resolve_target
 
     settings = resolve_options(options)
@@ -82,13 +90,36 @@ def explained(
     give_model(ctx, settings.cost_model)
     ctx.max_memory = settings.memory_budget
     kernels: list[dict[str, Any]] = []
-    for stage in PIPELINE:
+    for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         run_stage(stage, ctx, lowered.module)
         if stage.name == "fuse":
             kernels = kernel_facts(lowered.module)
-        if stage.name == "schedule":
+        if stage.name == "schedule" and not machine.is_gpu:
             break
-    return kernels, ctx.decisions, ctx.memory
+    return kernels, ctx.decisions, lowered
+
+
+def device_launches(lowered: Lowered) -> list[dict[str, Any]]:
+    """What nvcc says of each launch of a model for a GPU; nothing without nvcc, or for a CPU."""
+    from ..cuda.nvcc import has_nvcc
+    from ..cuda.reports import launch_reports
+
+    machine = lowered.ctx.machine
+    if not machine.is_gpu or not has_nvcc():
+        return []
+    lowered.emit("model")
+    return [
+        {
+            "launch": report.kernel.removeprefix("model_").removesuffix("_kernel"),
+            "blocks": report.blocks,
+            "threads": report.threads,
+            "registers": report.registers,
+            "spills": report.spill_bytes,
+            "shared": report.shared_bytes,
+            "occupancy": f"{report.occupancy:.0%}",
+        }
+        for report in launch_reports(lowered.sources, machine.name)
+    ]
 
 
 def compiled_until(stage: str, loaded: LoadedModel, options: dict[str, Any]) -> Any:

@@ -19,7 +19,10 @@ import numpy.typing as npt
 from ...dialects.errors import BuildError, CompilerNotFoundError, TilecastError
 
 Array = npt.NDArray[Any]
-FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Wno-unused-function")
+FLAGS = (
+    *("-std=c++17", "-O1", "-shared", "-fPIC", "-DTILECAST_EMULATION_ENTRY"),
+    *("-Wall", "-Wno-unused-function"),
+)
 IGNORED = ("-Wno-unknown-pragmas", "-Wno-unused-variable", "-Wno-array-bounds")
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,18 +19,23 @@ from ...dialects.errors import BuildError, CompilerNotFoundError
 ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
+SHARED = re.compile(r"(\d+) bytes smem")
 SASS_FUNCTION = re.compile(r"\s*Function : (\S+)")
 SASS_LINE = re.compile(r"\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?\S+\s+)?([A-Z][\w.]*)")
 
 
 @dataclass(frozen=True)
 class KernelReport:
-    """What ptxas says about a kernel: registers per thread, bytes of stack and spills."""
+    """What ptxas says about a kernel: registers per thread, bytes of stack and spills.
+
+    `shared_bytes` is what its arrays take, without what a launch adds.
+    """
 
     symbol: str
     registers: int
     stack_bytes: int
     spill_bytes: int
+    shared_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,16 @@ def has_nvcc() -> bool:
     return shutil.which("nvcc") is not None
 
 
-def build_cubin(text: str, architecture: str) -> Cubin:
-    """Compile a unit; BuildError with nvcc's words where it is refused."""
+def build_cubin(text: str, architecture: str, headers: Mapping[str, str] | None = None) -> Cubin:
+    """Compile a unit, which may include `headers`; BuildError with nvcc's words if refused."""
     if not has_nvcc():
         raise CompilerNotFoundError("no nvcc in PATH: install the CUDA toolkit, or emulate")
     with tempfile.TemporaryDirectory(prefix="tilecast-nvcc-") as folder:
         source, cubin = Path(folder, "unit.cu"), Path(folder, "unit.cubin")
         source.write_text(text, encoding="utf-8")
-        flags = ["-std=c++17", "-arch", architecture, "-Xptxas", "-v", "-cubin"]
+        for name, header in (headers or {}).items():
+            Path(folder, name).write_text(header, encoding="utf-8")
+        flags = ["-std=c++17", "-fmad=false", "-arch", architecture, "-Xptxas", "-v", "-cubin"]
         done = subprocess.run(
             ["nvcc", *flags, "-o", str(cubin), str(source)], capture_output=True, text=True
         )
@@ -73,7 +81,13 @@ def parse_reports(text: str) -> tuple[KernelReport, ...]:
         if entry is None or spills is None or used is None:
             raise BuildError(f"cannot read the report of ptxas:\n{part[:500]}")
         stack, stored, loaded = (int(n) for n in spills.groups())
-        reports.append(KernelReport(entry[1], int(used[1]), stack, stored + loaded))
+        shared = SHARED.search(part)
+        reports.append(
+            KernelReport(
+                *(entry[1], int(used[1]), stack, stored + loaded),
+                int(shared[1]) if shared else 0,
+            )
+        )
     return tuple(reports)
 
 

@@ -26,7 +26,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from ..errors import LoweringError
 from ..tile import ops
 from ..tile.packing import thread_bytes, tile_of_bytes
-from ..tile.types import CodeType, TileType, bits_of
+from ..tile.types import CodeType, GlobalType, TileType, bits_of
 from .loop_arithmetic import MEANINGS
 
 Array = npt.NDArray[Any]
@@ -89,7 +89,7 @@ class BlockRun:
     def run(self, block: Block) -> list[Any]:
         """The operands of the terminator, if there is one."""
         for op in block.ops:
-            if isinstance(op, scf.YieldOp):
+            if isinstance(op, scf.YieldOp | ops.YieldOp):
                 return [self.frame[v] for v in op.operands]
             if isinstance(op, scf.ForOp):
                 results = self._for(op)
@@ -120,7 +120,7 @@ class BlockRun:
         places = [int(self.frame[o]) + np.arange(n) for o, n in zip(offsets, full, strict=True)]
         return list(np.ix_(*places))
 
-    def read(self, array: Array, shape: tuple[int, ...], offsets: Any) -> Array:
+    def read(self, array: Array | StridedArray, shape: tuple[int, ...], offsets: Any) -> Array:
         """A tile; 0 outside of the array."""
         index = self.indices(shape, offsets, array.ndim)
         inside = _inside(array, index)
@@ -128,7 +128,7 @@ class BlockRun:
         tile = np.where(inside, array[clipped], array.dtype.type(0)) if array.size else inside * 0
         return tile.astype(array.dtype).reshape(shape)
 
-    def write(self, array: Array, tile: Array, offsets: Any) -> None:
+    def write(self, array: Array | StridedArray, tile: Array, offsets: Any) -> None:
         """A tile, without what is outside of the array."""
         index = self.indices(tile.shape, offsets, array.ndim)
         inside = _inside(array, index)
@@ -136,18 +136,46 @@ class BlockRun:
         array[tuple(i[inside] for i in full)] = tile.reshape(inside.shape)[inside]
 
 
-def _inside(array: Array, index: list[Array]) -> npt.NDArray[np.bool_]:
+def _inside(array: Array | StridedArray, index: list[Array]) -> npt.NDArray[np.bool_]:
     inside: Any = np.bool_(True)
     for i, n in zip(index, array.shape, strict=True):
         inside = inside & (i >= 0) & (i < n)
     return np.asarray(inside)
 
 
+class StridedArray:
+    """A flat array seen through the digits of a global type, with the subscripts of an array."""
+
+    def __init__(self, flat: Array, type: GlobalType) -> None:
+        self.flat, self.type = flat, type
+        self.shape, self.ndim, self.dtype = type.extents, len(type.extents), flat.dtype
+        self.size = int(np.prod(self.shape))
+
+    def places(self, index: Any) -> Array:
+        """Where elements lie in the flat array."""
+        total: Any = np.int64(self.type.start.data)
+        for numbers, digits in zip(index, self.type.dims, strict=True):
+            rest = np.asarray(numbers)
+            for extent, stride in reversed(digits):
+                total, rest = total + rest % extent * stride, rest // extent
+        return np.asarray(total)
+
+    def __getitem__(self, index: Any) -> Array:
+        found: Array = self.flat[self.places(index)]
+        return found
+
+    def __setitem__(self, index: Any, values: Array) -> None:
+        self.flat[self.places(index)] = values
+
+
 def _view_global(run: BlockRun, op: ops.ViewGlobalOp) -> list[Any]:
     type = ops.tile_of(op.result)
+    assert isinstance(type, GlobalType)
+    flat = run.frame[op.pointer].view(dtype_of(type.element)).reshape(-1)
+    if type.digits.data:
+        return [StridedArray(flat, type)]
     sizes = [int(run.frame[s]) for s in op.sizes]
     shape = [sizes.pop(0) if n == DYNAMIC_INDEX else n for n in type.extents]
-    flat = run.frame[op.pointer].view(dtype_of(type.element)).reshape(-1)
     count = int(np.prod(shape))
     if flat.size < count:
         raise LoweringError(f"an array of {flat.size} elements is viewed as {shape}")
@@ -228,6 +256,14 @@ def _elementwise(run: BlockRun, op: ops.UnaryOp | ops.BinaryOp) -> list[Any]:
     return [FUNCTIONS[op.function.data](*values).astype(values[0].dtype)]
 
 
+def _map(run: BlockRun, op: ops.MapOp) -> list[Any]:
+    block = op.body.block
+    run.frame.update(zip(block.args, (run.frame[s] for s in op.sources), strict=True))
+    shape, dtype = ops.tile_of(op.result).extents, dtype_of(ops.tile_of(op.result).element)
+    (value,) = run.run(block)
+    return [np.broadcast_to(value, shape).astype(dtype)]
+
+
 def _broadcast(run: BlockRun, op: ops.BroadcastOp) -> list[Any]:
     return [np.repeat(run.frame[op.source], op.size.data, axis=op.dim.data)]
 
@@ -242,6 +278,11 @@ def _reduce(run: BlockRun, op: ops.ReduceOp) -> list[Any]:
 def _fill(run: BlockRun, op: ops.FillOp) -> list[Any]:
     type = ops.register_of(op.result)
     return [np.full(type.extents, op.value.value.data).astype(dtype_of(type.element))]
+
+
+def _indices(run: BlockRun, op: ops.IndicesOp) -> list[Any]:
+    shape = ops.tile_of(op.result).extents
+    return [(np.indices(shape)[op.dim.data] + run.frame[op.start]).astype(np.int32)]
 
 
 def _lock(run: BlockRun, op: ops.LockOp) -> list[Any]:
@@ -261,6 +302,7 @@ RULES: dict[type[Operation], Rule] = {
     ops.ViewGlobalOp: _view_global,
     ops.AllocSharedOp: _alloc,
     ops.FillOp: _fill,
+    ops.IndicesOp: _indices,
     ops.LoadGlobalOp: _load,
     ops.LoadSharedOp: _load,
     ops.StoreGlobalOp: _store,
@@ -274,6 +316,7 @@ RULES: dict[type[Operation], Rule] = {
     ops.DotOp: _dot,
     ops.UnaryOp: _elementwise,
     ops.BinaryOp: _elementwise,
+    ops.MapOp: _map,
     ops.BroadcastOp: _broadcast,
     ops.ReduceOp: _reduce,
     ops.TransposeOp: lambda run, op: [run.frame[op.source].T],

@@ -1,5 +1,7 @@
 """Tensor core instructions: the tiles that one warp multiplies, and who holds what of them.
 
+Last of all there is the product of one thread, which every layout divides by.
+
 `lhs` is [M, K], `rhs` [N, K], `accumulator` [M, N], as `tile.dot` has them.
 """
 
@@ -46,6 +48,23 @@ class Atom:
         return {"f16": 2, "bf16": 2, "f32": 4, "i8": 1}[str(self.element)]
 
 
+@dataclass(frozen=True)
+class ScalarAtom(Atom):
+    """One multiplication and addition of one thread."""
+
+    @property
+    def lhs(self) -> RegisterLayout:
+        return local(1, 1)
+
+    @property
+    def rhs(self) -> RegisterLayout:
+        return local(1, 1)
+
+    @property
+    def accumulator(self) -> RegisterLayout:
+        return local(1, 1)
+
+
 F16, BF16, F32 = Float16Type(), BFloat16Type(), Float32Type()
 I8, I32 = IntegerType(8), IntegerType(32)
 ATOMS = (
@@ -55,6 +74,7 @@ ATOMS = (
     Atom("tc_mma_m16n8k8_bf16", BF16, F32, 8),
     Atom("tc_mma_m16n8k8_tf32", F32, F32, 8),
     Atom("tc_mma_m16n8k32_s8", I8, I32, 32),
+    ScalarAtom("tc_fma", F32, F32, 1),
 )
 
 

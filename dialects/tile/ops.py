@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     f64,
 )
-from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import (
     IRDLOperation,
@@ -37,6 +37,8 @@ from xdsl.irdl import (
     var_operand_def,
 )
 from xdsl.traits import (
+    IsolatedFromAbove,
+    IsTerminator,
     MemoryReadEffect,
     MemoryWriteEffect,
     NoTerminator,
@@ -45,6 +47,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from .register_layout import RegisterLayout
 from .types import (
     CodeType,
     GlobalType,
@@ -99,7 +102,7 @@ class ProgramOp(IRDLOperation):
     grid = prop_def(AffineMapAttr)
     arguments = prop_def(ArrayAttr[StringAttr])
     body = region_def("single_block")
-    traits = traits_def(NoTerminator(), SymbolOpInterface())
+    traits = traits_def(NoTerminator(), SymbolOpInterface(), IsolatedFromAbove())
 
     def __init__(
         self,
@@ -204,6 +207,29 @@ class FillOp(IRDLOperation):
 
     def __init__(self, value: float, type: RegisterType) -> None:
         super().__init__(properties={"value": FloatAttr(value, f64)}, result_types=[type])
+
+
+@irdl_op_definition
+class IndicesOp(IRDLOperation):
+    """A register tile of i32 whose elements are `start` plus their own index along `dim`."""
+
+    name = "tile.indices"
+    dim = prop_def(IntAttr)
+    start = operand_def(IndexType())
+    result = result_def(RegisterType)
+    traits = traits_def(Pure())
+
+    def __init__(self, dim: int, start: SSAValue, layout: RegisterLayout) -> None:
+        super().__init__(
+            operands=[start],
+            properties={"dim": IntAttr(dim)},
+            result_types=[RegisterType.of(layout, IntegerType(32))],
+        )
+
+    def verify_(self) -> None:
+        check_same(self, "elements", IntegerType(32), register_of(self.result).element)
+        if not 0 <= self.dim.data < register_of(self.result).layout.rank:
+            raise VerifyException(f"tile.indices: there is no dim {self.dim.data}")
 
 
 class AccessOp(IRDLOperation):
@@ -497,6 +523,53 @@ class BinaryOp(IRDLOperation):
 
 
 @irdl_op_definition
+class YieldOp(IRDLOperation):
+    """The scalar that the body of a `tile.map` computes."""
+
+    name = "tile.yield"
+    value = operand_def()
+    traits = traits_def(IsTerminator(), Pure())
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue) -> None:
+        super().__init__(operands=[value])
+
+
+@irdl_op_definition
+class MapOp(IRDLOperation):
+    """A scalar function, written as a region, of the elements at each place of tiles.
+
+    %r = "tile.map"(%a, %b) ({
+    ^body(%x: f32, %y: f32):
+      %z = arith.addf %x, %y : f32
+      tile.yield %z : f32
+    }) : (...) -> ...
+    """
+
+    name = "tile.map"
+    sources = var_operand_def(RegisterType)
+    body = region_def("single_block")
+    result = result_def(RegisterType)
+    traits = traits_def(Pure())
+
+    def __init__(self, sources: Sequence[SSAValue], body: Region, element: Attribute) -> None:
+        type = RegisterType.of(register_of(sources[0]).layout, element)
+        super().__init__(operands=[sources], regions=[body], result_types=[type])
+
+    def verify_(self) -> None:
+        if not self.sources:
+            raise VerifyException("tile.map: expected at least one tile")
+        for source in self.sources:
+            check_same_layout(self, source, self.result)
+        found = [a.type for a in self.body.block.args]
+        check_same(self, "scalars", [register_of(s).element for s in self.sources], found)
+        end = self.body.block.last_op
+        if not isinstance(end, YieldOp):
+            raise VerifyException("tile.map: expected a body that ends in tile.yield")
+        check_same(self, "the yielded type", register_of(self.result).element, end.value.type)
+
+
+@irdl_op_definition
 class BroadcastOp(IRDLOperation):
     """Repeat each element `size` times along `dim`: what lies there is already in every thread."""
 
@@ -611,34 +684,3 @@ class ReleaseOp(IRDLOperation):
 
     def verify_(self) -> None:
         check_same(self, "numbers of", IntegerType(32), tile_of(self.semaphores).element)
-
-
-Tile = Dialect(
-    "tile",
-    [
-        ProgramOp,
-        BlockIndexOp,
-        ViewGlobalOp,
-        AllocSharedOp,
-        FillOp,
-        LoadGlobalOp,
-        StoreGlobalOp,
-        LoadSharedOp,
-        StoreSharedOp,
-        CopyAsyncOp,
-        CommitOp,
-        WaitOp,
-        SyncOp,
-        ViewOp,
-        CastOp,
-        DotOp,
-        UnaryOp,
-        BinaryOp,
-        BroadcastOp,
-        ReduceOp,
-        TransposeOp,
-        LockOp,
-        ReleaseOp,
-    ],
-    [CodeType, PointerType, GlobalType, SharedType, RegisterType],
-)

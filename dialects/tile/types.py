@@ -7,6 +7,7 @@ in the registers of a thread block (a register layout).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd, prod
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -30,6 +31,8 @@ from ..quant.elements import Element
 from .layout_text import parse_layout
 from .register_layout import RegisterLayout
 from .shared_layout import SharedLayout, Swizzle
+
+Digits = Sequence[tuple[int, int]]  # extents and strides of the digits of an index
 
 
 @irdl_attr_definition
@@ -118,16 +121,35 @@ def _parse_shaped(parser: AttrParser) -> tuple[ArrayAttr[IntAttr], Attribute]:
 
 @irdl_attr_definition
 class GlobalType(TileType):
-    """A row-major array in global memory: !tile.global<?x64xf16>."""
+    """An array in global memory: !tile.global<?x64xf16> is row-major.
+
+    Others say where element 0 lies and, per dim, its digits as pairs of extent and stride, the
+    slowest first: !tile.global<6x4xf32, 8, [[2, 100, 3, 4], [4, 1]]> has element (i, j) at
+    8 + i / 3 * 100 + i % 3 * 4 + j.
+    """
 
     name = "tile.global"
     shape: ArrayAttr[IntAttr]
     element_type: Attribute
+    start: IntAttr
+    digits: ArrayAttr[ArrayAttr[IntAttr]]
 
     @staticmethod
     def of(shape: Sequence[int], element: Attribute) -> GlobalType:
-        """The type of an array of `shape`."""
-        return GlobalType(ArrayAttr([IntAttr(n) for n in shape]), element)
+        """The type of a row-major array of `shape`."""
+        return GlobalType(
+            ArrayAttr([IntAttr(n) for n in shape]), element, IntAttr(0), ArrayAttr([])
+        )
+
+    @staticmethod
+    def strided(dims: Sequence[Digits], element: Attribute, start: int = 0) -> GlobalType:
+        """The type of an array whose dims have these digits; row-major ones are plain."""
+        shape = [prod(extent for extent, _ in digits) for digits in dims]
+        plain = GlobalType.of(shape, element)
+        if start == 0 and plain.dims == tuple(tuple(digits) for digits in dims):
+            return plain
+        listed = [ArrayAttr([IntAttr(n) for digit in digits for n in digit]) for digits in dims]
+        return GlobalType(plain.shape, element, IntAttr(start), ArrayAttr(listed))
 
     @property
     def extents(self) -> tuple[int, ...]:
@@ -137,19 +159,56 @@ class GlobalType(TileType):
     def element(self) -> Attribute:
         return self.element_type
 
+    @property
+    def dims(self) -> tuple[Digits, ...]:
+        """The digits of every dim, the slowest first."""
+        if not self.digits.data:
+            shape = self.extents
+            return tuple(((n, prod(shape[d + 1 :])),) for d, n in enumerate(shape))
+        lists = [[n.data for n in digits] for digits in self.digits]
+        return tuple(tuple(zip(n[::2], n[1::2], strict=True)) for n in lists)
+
+    @property
+    def contiguous(self) -> int:
+        """Elements along the last dim that always lie side by side, aligned to their number."""
+        digits = [digit for digits in self.dims for digit in digits]
+        extent, stride = digits[-1]
+        if stride != 1 or extent == DYNAMIC_INDEX:
+            return 1
+        return gcd(extent, self.start.data, *(stride for _, stride in digits[:-1]))
+
     def verify(self) -> None:
         _check_element(self.name, self.element_type)
         if DYNAMIC_INDEX in self.extents[1:]:
             raise VerifyException("tile.global: only the first extent may be unknown")
+        if self.digits.data and self.extents != tuple(
+            prod(extent for extent, _ in digits) for digits in self.dims
+        ):
+            raise VerifyException(
+                f"tile.global: expected digits of {self.extents}, found {self.dims}"
+            )
 
     def print_parameters(self, printer: Printer) -> None:
         with printer.in_angle_brackets():
             _print_shaped(printer, self.shape, self.element_type)
+            if self.digits.data:
+                listed = [[n.data for n in digits] for digits in self.digits]
+                printer.print_string(f", {self.start.data}, {listed}")
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
         with parser.in_angle_brackets():
-            return [*_parse_shaped(parser)]
+            shape, element = _parse_shaped(parser)
+            start, digits = 0, []
+            if parser.parse_optional_punctuation(",") is not None:
+                start = parser.parse_integer()
+                parser.parse_punctuation(",")
+                square = parser.Delimiter.SQUARE
+                digits = parser.parse_comma_separated_list(
+                    square, lambda: parser.parse_comma_separated_list(square, parser.parse_integer)
+                )
+            listed = [ArrayAttr([IntAttr(n) for n in numbers]) for numbers in digits]
+            return [shape, element, IntAttr(start), ArrayAttr(listed)]
 
 
 @irdl_attr_definition

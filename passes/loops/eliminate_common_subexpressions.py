@@ -19,8 +19,9 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.traits import is_side_effect_free
+from xdsl.traits import IsolatedFromAbove, is_side_effect_free
 
+from ...dialects.tile.launch import LaunchOp
 from ...dialects.vector import GatherOp, ScatterOp
 
 LOADS = (memref.LoadOp, vector.LoadOp, vector.MaskedLoadOp, GatherOp)
@@ -89,6 +90,8 @@ def _stores_inside(op: Operation, found: Stores) -> set[SSAValue]:
         return set()
     inside = [i for region in op.regions for block in region.blocks for i in block.ops]
     found[op] = set().union(*(_stores_inside(i, found) for i in inside))
+    if isinstance(op, LaunchOp):
+        found[op] |= set(op.arrays)
     return found[op]
 
 
@@ -104,9 +107,11 @@ def _run(
             touched = stores[op]
             loads = {k: v for k, v in loads.items() if _loaded(v) not in touched}
             stored = {k: v for k, v in stored.items() if v[0] not in touched}
+            isolated = op.has_trait(IsolatedFromAbove)
             for region in op.regions:
                 for inner in region.blocks:
-                    _run(inner, dict(pure), dict(loads), stores)
+                    known_above = ({}, {}) if isolated else (dict(pure), dict(loads))
+                    _run(inner, *known_above, stores)
             continue
         if isinstance(op, STORES):
             target = stored_memref(op)

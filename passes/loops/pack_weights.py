@@ -1,6 +1,7 @@
 """Arrange a stored weight as a kernel reads it: packed[i] = source[map(i)], zero out of range.
 
-Codes of quantized weights become words of bits (`quant.bit_pack`).
+Codes of quantized weights become words of bits (`quant.bit_pack`), on GPUs bytes of threads
+(`tile.weight_pack`).
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from xdsl.ir.affine import (
 from ...dialects.errors import LoweringError
 from ...dialects.poly import PackAttr
 from ...dialects.quant.ops import BitPackAttr
+from ...dialects.tile.weight_pack import WeightPackAttr
 
 Array = npt.NDArray[np.generic]
-Pack = PackAttr | BitPackAttr
+Pack = PackAttr | BitPackAttr | WeightPackAttr
 
 
 def pack_array(source: Array, pack: Pack, shape: Sequence[int]) -> Array:
     """`source` (of any shape with the elements of `pack.source_shape`), packed to `shape`."""
     if isinstance(pack, BitPackAttr):
         return pack.pack(source)
+    if isinstance(pack, WeightPackAttr):
+        from ..tile.lowbit_packing import pack_part
+
+        return pack_part(source, pack)
     extents = tuple(extent.data for extent in pack.source_shape)
     if pack.map.data.num_dims > len(shape):
         pairs = _picked(source, pack, extents, (*shape, 2))

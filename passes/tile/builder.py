@@ -5,7 +5,7 @@ In: a name, threads, a grid and arguments. Out: a `tile.program`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from xdsl.builder import Builder
@@ -21,6 +21,16 @@ from ...dialects.tile.shared_layout import PLAIN, Swizzle
 from ...dialects.tile.types import GlobalType, PointerType, RegisterType, SharedType
 
 Index = SSAValue | int
+
+
+def known(value: Index) -> int | None:
+    """The number that `value` is, where it is a constant."""
+    if isinstance(value, int):
+        return value
+    owner = value.owner
+    if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, IntegerAttr):
+        return int(owner.value.value.data)
+    return None
 
 
 class ProgramBuilder:
@@ -65,27 +75,42 @@ class ProgramBuilder:
 
     def plus(self, a: Index, b: Index) -> SSAValue:
         """a + b."""
-        return self.add(arith.AddiOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.AddiOp, lambda x, y: x + y, a, b, 0)
 
     def minus(self, a: Index, b: Index) -> SSAValue:
         """a - b."""
-        return self.add(arith.SubiOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.SubiOp, lambda x, y: x - y, a, b, 0)
 
     def times(self, a: Index, b: Index) -> SSAValue:
         """a * b."""
-        return self.add(arith.MuliOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.MuliOp, lambda x, y: x * y, a, b, 1)
 
     def quotient(self, a: Index, b: Index) -> SSAValue:
         """a / b, both not negative."""
-        return self.add(arith.DivUIOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.DivUIOp, lambda x, y: x // y, a, b, 1)
 
     def remainder(self, a: Index, b: Index) -> SSAValue:
         """a % b, both not negative."""
-        return self.add(arith.RemUIOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.RemUIOp, lambda x, y: x % y, a, b, None)
 
     def smaller(self, a: Index, b: Index) -> SSAValue:
         """min(a, b)."""
-        return self.add(arith.MinSIOp(self.index(a), self.index(b)))
+        return self._arithmetic(arith.MinSIOp, min, a, b, None)
+
+    def _arithmetic(
+        self,
+        kind: Callable[[SSAValue, SSAValue], Operation],
+        meaning: Callable[[int, int], int],
+        a: Index,
+        b: Index,
+        right_neutral: int | None,
+    ) -> SSAValue:
+        x, y = known(a), known(b)
+        if x is not None and y is not None:
+            return self.index(meaning(x, y))
+        if y is not None and y == right_neutral:
+            return self.index(a)
+        return self.add(kind(self.index(a), self.index(b)))
 
     def compare(self, a: Index, predicate: str, b: Index) -> SSAValue:
         """A condition; predicates as in `arith.cmpi`."""

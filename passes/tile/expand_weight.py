@@ -13,7 +13,7 @@ from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I8
 from ...dialects.tile.types import PointerType, RegisterType
 from .builder import ProgramBuilder
-from .lowbit_matmul import LowbitLinear
+from .lowbit_linear import LowbitLinear
 
 
 def expand_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.ir import Attribute
 
-from ...dialects.quant import FloatElement, IntegerElement, QuantizedTensor
+from ...dialects.quant import FloatElement, IntegerElement, QuantizedTensor, parse_format
 from ...dialects.quant.quantized_tensor import zero_values
 from ...dialects.quant.scale_types import SCALE_TYPES
 from ...dialects.reference.tile import dtype_of
 from ...dialects.tile.packing import pack_codes
 from ...dialects.tile.types import bits_of
-from .lowbit_matmul import LowbitLinear, default_config
+from ...dialects.tile.weight_pack import WeightPackAttr
+from .lowbit_linear import LowbitLinear, default_config, linear_of
 from .matmul import MatmulConfig
 
 Array = npt.NDArray[Any]
@@ -89,6 +90,21 @@ def pack_linear(tensor: QuantizedTensor, linear: LowbitLinear) -> PackedLinear:
         _by_tile(zeros, linear, dtype_of(linear.activation)),
         _by_tile(channel[:, None], linear, np.float32, rows=1),
     )
+
+
+def pack_part(stored: Array, pack: WeightPackAttr) -> Array:
+    """One stored array of a weight, as the program of `pack` reads it."""
+    format = parse_format(pack.format.data)
+    shape = pack.rows.data, pack.columns.data
+    repeat = (1, pack.along_n.data, pack.along_k.data)
+    config = MatmulConfig(1, pack.warps.data, repeat, 2)
+    linear = linear_of(format, shape, pack.operand, config)
+    if pack.part.data == "codes":
+        return pack_weight(stored.view(np.uint8).reshape(shape), linear)
+    stored = stored.reshape(shape[0], -1)
+    if pack.part.data == "scales":
+        return _by_tile(SCALE_TYPES[format.scale].decode(stored), linear, np.float32)
+    return _by_tile(zero_values(format, stored), linear, dtype_of(pack.operand))
 
 
 def pack_weight(codes: Array, linear: LowbitLinear) -> Array:

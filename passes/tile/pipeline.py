@@ -6,7 +6,7 @@ in Tilus, arXiv 2504.12984).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xdsl.ir import Attribute, SSAValue
@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I32, Atom, atom_for
 from ...dialects.tile.register_layout import RegisterLayout, local, replicate, spatial
-from .builder import ProgramBuilder
+from .builder import ProgramBuilder, known
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,39 @@ def pipelined(
     compute: Compute,
     accumulator: SSAValue,
 ) -> SSAValue:
-    """The sum of `compute(step, stage, sum)` over steps first..last, copies `stages - 1` ahead.
+    """The sum of `compute(step, stage, sum)` over steps first..last, copies `stages - 1` ahead."""
 
-    `copy(step, stage)` starts the copies of a step. One group per step is committed even where no
-    step is left, so that the count of groups to wait for stays the same.
+    def one(step: SSAValue, stage: SSAValue, carried: list[SSAValue]) -> list[SSAValue]:
+        return [compute(step, stage, *carried)]
+
+    return pipelined_many(b, steps, stages, copy, one, [accumulator])[0]
+
+
+def pipelined_many(
+    b: ProgramBuilder,
+    steps: tuple[SSAValue, SSAValue],
+    stages: int,
+    copy: Step,
+    compute: Callable[[SSAValue, SSAValue, list[SSAValue]], list[SSAValue]],
+    start: Sequence[SSAValue],
+) -> list[SSAValue]:
+    """What `compute(step, stage, values)` makes of `start` over steps first..last.
+
+    `copy(step, stage)` starts the copies of a step, `stages - 1` steps ahead. One group per step is
+    committed even where no step is left, so that the count of groups to wait for stays the same.
     """
     first, last = steps
     for ahead in range(stages - 1):
         step = b.plus(first, ahead)
-        with b.when(b.compare(step, "slt", last)):
-            copy(step, b.index(ahead))
+        ends = known(step), known(last)
+        if None not in ends:
+            if ends[0] < ends[1]:  # type: ignore[operator]
+                copy(step, b.index(ahead))
+        else:
+            with b.when(b.compare(step, "slt", last)):
+                copy(step, b.index(ahead))
         b.do(ops.CommitOp())
-    with b.loop(first, last, [accumulator], "step") as (step, (carried,), results):
+    with b.loop(first, last, start, "step") as (step, carried, results):
         b.do(ops.WaitOp(stages - 2))
         b.do(ops.SyncOp())
         done = b.minus(step, first)
@@ -100,8 +121,8 @@ def pipelined(
         with b.when(b.compare(upcoming, "slt", last)):
             copy(upcoming, b.remainder(b.plus(done, stages - 1), stages))
         b.do(ops.CommitOp())
-        results.append(compute(step, b.remainder(done, stages), carried))
-    return results[0]
+        results += compute(step, b.remainder(done, stages), carried)
+    return results
 
 
 def split_range(

@@ -6,7 +6,7 @@ __device__ static inline uint32_t tc_shared_address(const void* at)
 }
 
 template <int bytes, typename To>
-__device__ static inline void tc_load(To* to, const unsigned char* at)
+__device__ static inline void tc_load(To* to, const void* at)
 {
     static_assert(sizeof(To) == 4, "registers have 32 bits");
     if constexpr (bytes == 16) {
@@ -22,7 +22,7 @@ __device__ static inline void tc_load(To* to, const unsigned char* at)
 }
 
 template <int bytes, typename From>
-__device__ static inline void tc_store(unsigned char* at, const From* from)
+__device__ static inline void tc_store(void* at, const From* from)
 {
     static_assert(sizeof(From) == 4, "registers have 32 bits");
     if constexpr (bytes == 16) {
@@ -41,22 +41,22 @@ __device__ static inline void tc_store(unsigned char* at, const From* from)
 }
 
 template <int bytes>
-__device__ static inline uint32_t tc_load_narrow(const unsigned char* at)
+__device__ static inline uint32_t tc_load_narrow(const void* at)
 {
-    return bytes == 2 ? *reinterpret_cast<const uint16_t*>(at) : *at;
+    return bytes == 2 ? *reinterpret_cast<const uint16_t*>(at) : *reinterpret_cast<const uint8_t*>(at);
 }
 
 template <int bytes>
-__device__ static inline void tc_store_narrow(unsigned char* at, uint32_t value)
+__device__ static inline void tc_store_narrow(void* at, uint32_t value)
 {
     if (bytes == 2)
         *reinterpret_cast<uint16_t*>(at) = static_cast<uint16_t>(value);
     else
-        *at = static_cast<unsigned char>(value);
+        *reinterpret_cast<uint8_t*>(at) = static_cast<uint8_t>(value);
 }
 
 template <int bytes>
-__device__ static inline void tc_copy_async(unsigned char* to, const unsigned char* from, int valid)
+__device__ static inline void tc_copy_async(unsigned char* to, const void* from, int valid)
 {
     if constexpr (bytes == 16)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tc_shared_address(to)),
@@ -94,6 +94,27 @@ __device__ static inline void tc_ldmatrix_x1(uint32_t* to, const unsigned char* 
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];"
                  : "=r"(to[0]) : "r"(tc_shared_address(row)) : "memory");
+}
+
+__device__ static inline void tc_ldmatrix_trans_x4(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(tc_shared_address(row)) : "memory");
+}
+
+__device__ static inline void tc_ldmatrix_trans_x2(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+                 : "=r"(to[0]), "=r"(to[1])
+                 : "r"(tc_shared_address(row)) : "memory");
+}
+
+__device__ static inline void tc_ldmatrix_trans_x1(uint32_t* to, const unsigned char* row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];"
+                 : "=r"(to[0])
+                 : "r"(tc_shared_address(row)) : "memory");
 }
 
 __device__ static inline void tc_mma_m16n8k16_f16(float* c, const uint32_t* a, const uint32_t* b)
@@ -145,6 +166,11 @@ __device__ static inline void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, 
         "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ static inline void tc_fma(float* c, const float* a, const float* b)
+{
+    *c = fmaf(*a, *b, *c);
 }
 
 __device__ static inline uint32_t tc_fma_f16x2(uint32_t a, uint32_t b, uint32_t c)
@@ -223,9 +249,37 @@ __device__ static inline float tc_from_bf16(uint32_t bits)
     return __uint_as_float(bits << 16);
 }
 
+__device__ static inline uint16_t tc_to_f16(float value)
+{
+    uint16_t d;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(d) : "f"(value));
+    return d;
+}
+
+__device__ static inline uint16_t tc_to_bf16(float value)
+{
+    uint16_t d;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(d) : "f"(value));
+    return d;
+}
+
 __device__ static inline uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
 {
     return __byte_perm(a, b, selector);
+}
+
+__device__ static inline float tc_max(float a, float b)
+{
+    float d;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
+    return d;
+}
+
+__device__ static inline float tc_min(float a, float b)
+{
+    float d;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(b));
+    return d;
 }
 
 __device__ static inline float tc_shuffle(float value, int mask)

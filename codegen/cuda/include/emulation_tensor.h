@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "emulation.h"
 
@@ -24,13 +25,13 @@ struct copy { unsigned char* to; unsigned char bytes[16]; int size; };
 struct copies { std::vector<std::vector<copy>> groups; std::vector<copy> open; };
 struct range { const unsigned char* start; size_t bytes; };
 
-static std::vector<range> arrays;
+inline std::vector<range> arrays;
 
 // The copies under way of all threads of the block, and which shared bytes they will write.
 struct state { uint32_t first_epoch = 0; std::vector<copies> threads; std::vector<bool> pending; };
-static state block;
+inline state block;
 
-static copies& mine()
+inline copies& mine()
 {
     if (block.first_epoch != device().first_epoch) {
         block.first_epoch = device().first_epoch;
@@ -40,19 +41,20 @@ static copies& mine()
     return block.threads[device().current];
 }
 
-static int lane_of_thread()
+inline int lane_of_thread()
 {
     return device().current % warp_size;
 }
 
 // Waits until all lanes of the warp have given their bytes; then lane l's are at answer[l].
-static auto exchange(const void* value, size_t bytes)
+inline auto exchange(const void* value, size_t bytes)
 {
     return tilecast_emulation::meet(0xFFFFFFFFu, value, bytes);
 }
 
-static void check(const unsigned char* at, size_t bytes, bool is_write)
+inline void check(const void* address, size_t bytes, bool is_write)
 {
+    const unsigned char* at = static_cast<const unsigned char*>(address);
     tilecast_emulation::Array& shared = *device().dynamic_array;
     const unsigned char* start = device().dynamic;
     if (at >= start && at < start + shared.bytes) {
@@ -71,7 +73,7 @@ static void check(const unsigned char* at, size_t bytes, bool is_write)
     fail("%s of %zu bytes out of bounds of every array", is_write ? "write" : "read", bytes);
 }
 
-static double value(uint16_t bits, bool is_bf16)
+inline double value(uint16_t bits, bool is_bf16)
 {
     if (is_bf16) {
         const uint32_t wide = static_cast<uint32_t>(bits) << 16;
@@ -79,15 +81,22 @@ static double value(uint16_t bits, bool is_bf16)
         memcpy(&f, &wide, 4);
         return f;
     }
-    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    const double sign = bits >> 15 ? -1.0 : 1.0;
-    if (exponent == 31)
-        return mantissa ? NAN : sign * INFINITY;
-    return sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24));
+    static const std::vector<float> table = [] {
+        std::vector<float> all(65536);
+        for (int code = 0; code < 65536; ++code) {
+            const int exponent = code >> 10 & 31, mantissa = code & 1023;
+            const float size = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                               : exponent     ? std::ldexp(1024.0f + mantissa, exponent - 25)
+                                              : std::ldexp(static_cast<float>(mantissa), -24);
+            all[code] = code >> 15 ? -size : size;
+        }
+        return all;
+    }();
+    return table[bits];
 }
 
 // To nearest even; `x` has at most 53 bits, so a product or a sum of two is rounded once.
-static uint16_t rounded(double x, bool is_bf16)
+inline uint16_t rounded(double x, bool is_bf16)
 {
     const int mantissa_bits = is_bf16 ? 7 : 10, least = is_bf16 ? -126 : -14, bias = is_bf16 ? 127 : 15;
     const uint16_t sign = std::signbit(x) ? 0x8000 : 0, top = is_bf16 ? 0x7F80 : 0x7C00;
@@ -105,7 +114,7 @@ static uint16_t rounded(double x, bool is_bf16)
     return sign | (bits >= top ? top : static_cast<uint16_t>(bits));
 }
 
-static uint32_t pairwise(uint32_t a, uint32_t b, uint32_t c, bool is_bf16, double (*f)(double, double, double))
+inline uint32_t pairwise(uint32_t a, uint32_t b, uint32_t c, bool is_bf16, double (*f)(double, double, double))
 {
     uint32_t result = 0;
     for (int half = 0; half < 32; half += 16) {
@@ -116,16 +125,16 @@ static uint32_t pairwise(uint32_t a, uint32_t b, uint32_t c, bool is_bf16, doubl
     return result;
 }
 
-static double fma_of(double a, double b, double c) { return a * b + c; }
-static double add_of(double a, double b, double) { return a + b; }
-static double sub_of(double a, double b, double) { return a - b; }
-static double mul_of(double a, double b, double) { return a * b; }
+inline double fma_of(double a, double b, double c) { return a * b + c; }
+inline double add_of(double a, double b, double) { return a + b; }
+inline double sub_of(double a, double b, double) { return a - b; }
+inline double mul_of(double a, double b, double) { return a * b; }
 
 struct operands { uint32_t a[4], b[2]; };
 
 // Row g = lane / 4 of A and column of B; `k` elements of `bits` bits, 32 / bits of them per register.
 template <typename Sum, typename Value>
-static void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, int bits, Value number)
+inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, int bits, Value number)
 {
     operands mine = {};
     memcpy(mine.a, a, 4 * a_words);
@@ -152,21 +161,21 @@ static void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, 
 }  // namespace tc_emulation
 
 template <int bytes, typename To>
-static void tc_load(To* to, const unsigned char* at)
+inline void tc_load(To* to, const void* at)
 {
     tc_emulation::check(at, bytes, false);
     memcpy(to, at, bytes);
 }
 
 template <int bytes, typename From>
-static void tc_store(unsigned char* at, const From* from)
+inline void tc_store(void* at, const From* from)
 {
     tc_emulation::check(at, bytes, true);
     memcpy(at, from, bytes);
 }
 
 template <int bytes>
-static uint32_t tc_load_narrow(const unsigned char* at)
+inline uint32_t tc_load_narrow(const void* at)
 {
     uint32_t value = 0;
     tc_emulation::check(at, bytes, false);
@@ -175,14 +184,14 @@ static uint32_t tc_load_narrow(const unsigned char* at)
 }
 
 template <int bytes>
-static void tc_store_narrow(unsigned char* at, uint32_t value)
+inline void tc_store_narrow(void* at, uint32_t value)
 {
     tc_emulation::check(at, bytes, true);
     memcpy(at, &value, bytes);
 }
 
 template <int bytes>
-static void tc_copy_async(unsigned char* to, const unsigned char* from, int valid)
+inline void tc_copy_async(unsigned char* to, const void* from, int valid)
 {
     using namespace tc_emulation;
     copy c = {to, {0}, bytes};
@@ -197,7 +206,7 @@ static void tc_copy_async(unsigned char* to, const unsigned char* from, int vali
     memset(to, 0xFF, bytes);
 }
 
-static void tc_commit()
+inline void tc_commit()
 {
     tc_emulation::copies& own = tc_emulation::mine();
     own.groups.push_back(own.open);
@@ -205,7 +214,7 @@ static void tc_commit()
 }
 
 template <int pending>
-static void tc_wait()
+inline void tc_wait()
 {
     using namespace tc_emulation;
     copies& own = mine();
@@ -221,7 +230,7 @@ static void tc_wait()
 }
 
 template <int matrices>
-static void tc_ldmatrix(uint32_t* to, const unsigned char* row)
+inline void tc_ldmatrix(uint32_t* to, const unsigned char* row)
 {
     using namespace tc_emulation;
     const auto* rows = exchange(&row, sizeof row);
@@ -235,87 +244,116 @@ static void tc_ldmatrix(uint32_t* to, const unsigned char* row)
         memcpy(to + m, at + lane % 4 * 4, 4);
     }
 }
-static void tc_ldmatrix_x4(uint32_t* to, const unsigned char* row) { tc_ldmatrix<4>(to, row); }
-static void tc_ldmatrix_x2(uint32_t* to, const unsigned char* row) { tc_ldmatrix<2>(to, row); }
-static void tc_ldmatrix_x1(uint32_t* to, const unsigned char* row) { tc_ldmatrix<1>(to, row); }
+// Each lane gets two elements of a column: of its rows 2 * (lane % 4) and the one after.
+template <int matrices>
+inline void tc_ldmatrix_trans(uint32_t* to, const unsigned char* row)
+{
+    using namespace tc_emulation;
+    const auto* rows = exchange(&row, sizeof row);
+    const int lane = lane_of_thread();
+    for (int m = 0; m < matrices; ++m) {
+        to[m] = 0;
+        for (int half = 0; half < 2; ++half) {
+            const unsigned char* at;
+            uint16_t element;
+            memcpy(&at, rows[m * 8 + lane % 4 * 2 + half], sizeof at);
+            if (reinterpret_cast<uintptr_t>(at) % 16)
+                fail("ldmatrix row is not aligned to 16 bytes");
+            check(at + lane / 4 * 2, 2, false);
+            memcpy(&element, at + lane / 4 * 2, 2);
+            to[m] |= static_cast<uint32_t>(element) << 16 * half;
+        }
+    }
+}
+inline void tc_ldmatrix_trans_x4(uint32_t* to, const unsigned char* row) { tc_ldmatrix_trans<4>(to, row); }
+inline void tc_ldmatrix_trans_x2(uint32_t* to, const unsigned char* row) { tc_ldmatrix_trans<2>(to, row); }
+inline void tc_ldmatrix_trans_x1(uint32_t* to, const unsigned char* row) { tc_ldmatrix_trans<1>(to, row); }
+inline void tc_ldmatrix_x4(uint32_t* to, const unsigned char* row) { tc_ldmatrix<4>(to, row); }
+inline void tc_ldmatrix_x2(uint32_t* to, const unsigned char* row) { tc_ldmatrix<2>(to, row); }
+inline void tc_ldmatrix_x1(uint32_t* to, const unsigned char* row) { tc_ldmatrix<1>(to, row); }
 
-static float tc_from_f16(uint32_t bits) { return static_cast<float>(tc_emulation::value(bits, false)); }
-static float tc_from_bf16(uint32_t bits) { return static_cast<float>(tc_emulation::value(bits, true)); }
-static float tc_from_tf32(uint32_t bits)
+inline float tc_from_f16(uint32_t bits) { return static_cast<float>(tc_emulation::value(bits, false)); }
+inline float tc_from_bf16(uint32_t bits) { return static_cast<float>(tc_emulation::value(bits, true)); }
+inline float tc_from_tf32(uint32_t bits)
 {
     bits = (bits + 0x1000u) & 0xFFFFE000u;
     float f;
     memcpy(&f, &bits, 4);
     return f;
 }
-static int32_t tc_from_s8(uint32_t bits) { return static_cast<int8_t>(bits); }
+inline int32_t tc_from_s8(uint32_t bits) { return static_cast<int8_t>(bits); }
 
-static void tc_mma_m16n8k16_f16(float* c, const uint32_t* a, const uint32_t* b)
+inline void tc_mma_m16n8k16_f16(float* c, const uint32_t* a, const uint32_t* b)
 {
     tc_emulation::mma(c, a, 4, b, 2, 16, tc_from_f16);
 }
-static void tc_mma_m16n8k8_f16(float* c, const uint32_t* a, const uint32_t* b)
+inline void tc_mma_m16n8k8_f16(float* c, const uint32_t* a, const uint32_t* b)
 {
     tc_emulation::mma(c, a, 2, b, 1, 16, tc_from_f16);
 }
-static void tc_mma_m16n8k16_bf16(float* c, const uint32_t* a, const uint32_t* b)
+inline void tc_mma_m16n8k16_bf16(float* c, const uint32_t* a, const uint32_t* b)
 {
     tc_emulation::mma(c, a, 4, b, 2, 16, tc_from_bf16);
 }
-static void tc_mma_m16n8k8_bf16(float* c, const uint32_t* a, const uint32_t* b)
+inline void tc_mma_m16n8k8_bf16(float* c, const uint32_t* a, const uint32_t* b)
 {
     tc_emulation::mma(c, a, 2, b, 1, 16, tc_from_bf16);
 }
-static void tc_mma_m16n8k8_tf32(float* c, const float* a, const float* b)
+inline void tc_mma_m16n8k8_tf32(float* c, const float* a, const float* b)
 {
     tc_emulation::mma(c, a, 4, b, 2, 32, tc_from_tf32);
 }
-static void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, const uint32_t* b)
+inline void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, const uint32_t* b)
 {
     tc_emulation::mma(c, a, 4, b, 2, 8, tc_from_s8);
 }
 
-static uint32_t tc_fma_f16x2(uint32_t a, uint32_t b, uint32_t c)
+inline void tc_fma(float* c, const float* a, const float* b) { *c = std::fma(*a, *b, *c); }
+
+inline uint32_t tc_fma_f16x2(uint32_t a, uint32_t b, uint32_t c)
 {
     return tc_emulation::pairwise(a, b, c, false, tc_emulation::fma_of);
 }
-static uint32_t tc_add_f16x2(uint32_t a, uint32_t b)
+inline uint32_t tc_add_f16x2(uint32_t a, uint32_t b)
 {
     return tc_emulation::pairwise(a, b, 0, false, tc_emulation::add_of);
 }
-static uint32_t tc_sub_f16x2(uint32_t a, uint32_t b)
+inline uint32_t tc_sub_f16x2(uint32_t a, uint32_t b)
 {
     return tc_emulation::pairwise(a, b, 0, false, tc_emulation::sub_of);
 }
-static uint32_t tc_mul_f16x2(uint32_t a, uint32_t b)
+inline uint32_t tc_mul_f16x2(uint32_t a, uint32_t b)
 {
     return tc_emulation::pairwise(a, b, 0, false, tc_emulation::mul_of);
 }
-static uint32_t tc_fma_bf16x2(uint32_t a, uint32_t b, uint32_t c)
+inline uint32_t tc_fma_bf16x2(uint32_t a, uint32_t b, uint32_t c)
 {
     return tc_emulation::pairwise(a, b, c, true, tc_emulation::fma_of);
 }
-static uint32_t tc_add_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(a, 0x3F803F80u, b); }
-static uint32_t tc_sub_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(b, 0xBF80BF80u, a); }
-static uint32_t tc_mul_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(a, b, 0x80008000u); }
+inline uint32_t tc_add_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(a, 0x3F803F80u, b); }
+inline uint32_t tc_sub_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(b, 0xBF80BF80u, a); }
+inline uint32_t tc_mul_bf16x2(uint32_t a, uint32_t b) { return tc_fma_bf16x2(a, b, 0x80008000u); }
 
-static uint32_t tc_pack_f16x2(float low, float high)
+inline uint32_t tc_pack_f16x2(float low, float high)
 {
     return tc_emulation::rounded(low, false) | static_cast<uint32_t>(tc_emulation::rounded(high, false)) << 16;
 }
-static uint32_t tc_pack_bf16x2(float low, float high)
+inline uint32_t tc_pack_bf16x2(float low, float high)
 {
     return tc_emulation::rounded(low, true) | static_cast<uint32_t>(tc_emulation::rounded(high, true)) << 16;
 }
 
-static uint32_t tc_bytes_to_bf16x2(uint32_t word, uint32_t base)
+inline uint16_t tc_to_f16(float value) { return tc_emulation::rounded(value, false); }
+inline uint16_t tc_to_bf16(float value) { return tc_emulation::rounded(value, true); }
+
+inline uint32_t tc_bytes_to_bf16x2(uint32_t word, uint32_t base)
 {
     float offset;
     memcpy(&offset, &base, 4);
     return tc_pack_bf16x2(8388608.0f + (word & 0xFF) - offset, 8388608.0f + (word >> 16 & 0xFF) - offset);
 }
 
-static uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
+inline uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
 {
     const uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;
     uint32_t result = 0;
@@ -324,26 +362,42 @@ static uint32_t tc_permute(uint32_t a, uint32_t b, uint32_t selector)
     return result;
 }
 
-static float tc_shuffle(float value, int mask)
+inline float tc_max(float a, float b) { return a > b || a != a ? a : b; }
+inline float tc_min(float a, float b) { return a < b || a != a ? a : b; }
+
+inline float tc_shuffle(float value, int mask)
 {
     return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
 }
 
 // Blocks run one after the other: a lock that is not open never will be.
-static void tc_lock(const int32_t* semaphore, int32_t value)
+inline void tc_lock(const int32_t* semaphore, int32_t value)
 {
     if (*semaphore != value)
         tc_emulation::fail("lock waits for a block that has not run yet");
     __syncthreads();
 }
 
-static void tc_release(int32_t* semaphore, int32_t value)
+inline void tc_release(int32_t* semaphore, int32_t value)
 {
     __syncthreads();
     if (threadIdx.x == 0)
         *semaphore = value;
 }
 
+// The arrays of the next launch, so that accesses outside of them are errors.
+#define TILECAST_ARRAYS(...) tc_emulation::set_arrays({__VA_ARGS__})
+namespace tc_emulation {
+struct host_array { const void* start; size_t bytes; };
+inline void set_arrays(std::initializer_list<host_array> given)
+{
+    arrays.clear();
+    for (const host_array& array : given)
+        arrays.push_back({static_cast<const unsigned char*>(array.start), array.bytes});
+}
+}  // namespace tc_emulation
+
+#ifdef TILECAST_EMULATION_ENTRY  // what a caller of single launchers tells and asks
 extern "C" void tc_emulation_array(const void* start, size_t bytes)
 {
     tc_emulation::arrays.push_back({static_cast<const unsigned char*>(start), bytes});
@@ -355,5 +409,6 @@ extern "C" void tc_emulation_reset()
     tilecast_emulation::device().failed = false;
     tilecast_emulation::device().message[0] = 0;
 }
+#endif
 
 #endif

@@ -13,6 +13,8 @@
 #define TILECAST_DYNAMIC_SHARED(type, name)                        \
     extern __shared__ __align__(128) unsigned char tilecast_dynamic[]; \
     type *const name = reinterpret_cast<type *>(tilecast_dynamic)
+#define TC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define TILECAST_ARRAYS(...) /* the emulation checks accesses against these */
 #define TILECAST_LAUNCH(kernel, grid, block, shared, stream, ...) \
     kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
 

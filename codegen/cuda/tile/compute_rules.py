@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, IntegerType
@@ -14,6 +16,7 @@ from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
 from .decode_rules import emit_decode
 from .emitter import Emitter, can_take_over, emits, word_type, words_of
+from .index_text import index_text, scaled, summed
 
 WARP = 32
 
@@ -41,7 +44,7 @@ def emit_fill(emitter: Emitter, op: ops.FillOp) -> None:
     type = ops.register_of(op.result)
     value = op.value.value.data
     if isinstance(type.element, Float32Type):
-        text = f"{value!r}f"
+        text = "INFINITY" if value == inf else "-INFINITY" if value == -inf else f"{value!r}f"
     elif is_narrow(type.element):
         import ml_dtypes
 
@@ -53,6 +56,17 @@ def emit_fill(emitter: Emitter, op: ops.FillOp) -> None:
     name = emitter.declare(op.result)
     emitter.repeat(words_of(type))
     emitter.line(f"{name}[i] = {text};")
+    emitter.close()
+
+
+@emits(ops.IndicesOp)
+def emit_indices(emitter: Emitter, op: ops.IndicesOp) -> None:
+    """What the layout says of thread and register."""
+    layout = ops.register_of(op.result).layout
+    name = emitter.declare(op.result)
+    emitter.repeat(layout.locals)
+    index = summed([emitter.name(op.start), index_text(layout, op.dim.data, "t", "i")])
+    emitter.line(f"{name}[i] = {index};")
     emitter.close()
 
 
@@ -84,7 +98,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
             break
     else:
         raise LoweringError(
-            f"tile.dot of {element}: no tensor core instruction divides the layouts "
+            f"tile.dot of {element}: no instruction divides the layouts "
             + ", ".join(str(type.layout) for type in types)
         )
     if can_take_over(op.accumulator, op):
@@ -100,7 +114,7 @@ def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
     for extent, name in ((k, "kk"), (n, "nn"), (m, "mm")):
         emitter.repeat(extent, name=name)
     c_at, a_at, b_at = (
-        f"{array} + {' + '.join(f'{name} * {stride}' for name, stride in places)}"
+        f"{array} + {' + '.join(scaled(name, stride) for name, stride in places if stride) or '0'}"
         for array, places in zip((sums, a, b), strides, strict=True)
     )
     emitter.line(f"{atom.name}({c_at}, {a_at}, {b_at});")
@@ -192,12 +206,12 @@ FLOAT_TEXT = {
     "sub": "{a} - {b}",
     "mul": "{a} * {b}",
     "div": "{a} / {b}",
-    "max": "fmaxf({a}, {b})",
-    "min": "fminf({a}, {b})",
+    "max": "tc_max({a}, {b})",
+    "min": "tc_min({a}, {b})",
     "neg": "-{a}",
     "abs": "fabsf({a})",
     "exp": "expf({a})",
-    "relu": "fmaxf({a}, 0.0f)",
+    "relu": "tc_max({a}, 0.0f)",
 }
 PAIRED = ("add", "sub", "mul")
 
@@ -253,6 +267,20 @@ def emit_broadcast(emitter: Emitter, op: ops.BroadcastOp) -> None:
     else:
         emitter.repeat(type.layout.locals)
         emitter.line(f"{name}[i] = {source}[{kept.format(i='i')}];")
+    emitter.close()
+
+
+@emits(ops.MapOp)
+def emit_map(emitter: Emitter, op: ops.MapOp) -> None:
+    """A device function by the rules of C, called for every element."""
+    function = emitter.scalar_function(op)
+    names = [emitter.name(v) for v in op.sources]
+    type = ops.register_of(op.result)
+    elements = [ops.register_of(v).element for v in op.sources]
+    name = emitter.declare(op.result)
+    emitter.repeat(type.layout.locals)
+    values = [as_float(e, n, "i") for e, n in zip(elements, names, strict=True)]
+    emitter.line(f"{name}[i] = {function}({', '.join(values)});")
     emitter.close()
 
 

@@ -13,11 +13,15 @@ from typing import Any
 
 from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import Float32Type, IntegerAttr, IntegerType
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
 from ....dialects.tile.types import RegisterType, SharedType, bits_of
+from ...c.function import FunctionEmitter
+from ...c.prelude import Prelude
+from ..text import as_cuda
 
 Rule = Callable[["Emitter", Any], None]
 RULES: dict[type[Operation], Rule] = {}
@@ -52,10 +56,14 @@ def words_of(type: RegisterType) -> int:
 
 @dataclass
 class Emitter:
-    """Text so far; `shared_bytes` grows with every shared array, `tables` go before."""
+    """Text so far; `shared_bytes` grows with every shared array, `tables` go before.
+
+    `tables` are constant arrays and scalar functions, whose helpers are in `prelude`.
+    """
 
     program: str
     threads: int
+    prelude: Prelude
     lines: list[str] = field(default_factory=list)
     names: dict[SSAValue, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
@@ -108,6 +116,24 @@ class Emitter:
         name = self.fresh(value.name_hint)
         self.line(f"{word_type(type.element)} {name}[{words_of(type)}];")
         self.bind(value, name)
+        return name
+
+    def scalar_function(self, op: ops.MapOp) -> str:
+        """The name of a device function that computes the body of `op`."""
+        name = self.fresh(f"{self.program}_{op.result.name_hint or 'map'}")
+        block = op.body.block
+        result = ops.register_of(op.result).element
+        func = FuncOp(name, ([a.type for a in block.args], [result]))
+        mapping: dict[SSAValue, SSAValue] = {}
+        for argument, new in zip(block.args, func.body.block.args, strict=True):
+            new.name_hint = argument.name_hint
+            mapping[argument] = new
+        for inner in block.ops:
+            if isinstance(inner, ops.YieldOp):
+                func.body.block.add_op(ReturnOp(mapping[inner.value]))
+            else:
+                func.body.block.add_op(inner.clone(mapping))
+        self.tables.append(as_cuda(FunctionEmitter(func, self.prelude).emit("static inline ")))
         return name
 
     def emit_block(self, block: Block) -> None:

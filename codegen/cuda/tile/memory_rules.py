@@ -7,7 +7,7 @@ the factor spatial(8,4).local(1, 4 bytes), vectors of 16, 8 or 4 bytes where it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import gcd, prod
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
@@ -17,7 +17,9 @@ from ....dialects.tile.register_layout import RegisterLayout, local, spatial
 from ....dialects.tile.shared_layout import CHUNK
 from ....dialects.tile.types import GlobalType, RegisterType, SharedType, bits_of
 from .emitter import Emitter, alignment_of, constant_of, emits, shared_type
-from .index_text import in_parentheses, index_text, scaled, summed
+from .index_text import digit, in_parentheses, index_text, scaled, summed
+
+MOST_INT = 2**31 - 1
 
 
 @emits(ops.ViewGlobalOp)
@@ -80,20 +82,15 @@ def tile_index(
 def vector_elements(
     type: RegisterType, array: GlobalType | SharedType, offsets: Sequence[SSAValue]
 ) -> int:
-    """Elements of the widest access: 16 bytes or fewer, one row, aligned."""
+    """Elements of the widest access: 16 bytes or fewer, side by side, aligned."""
     size = bits_of(type.element) // 8
     ones = (1,) * (type.layout.rank - 1)
+    side_by_side = array.contiguous if isinstance(array, GlobalType) else array.extents[-1]
     for width in (16, 8, 4, 2, 1):
         count = width // size
         if width % size or not type.layout.is_divisible_by(local(*ones, count)):
             continue
-        row = array.extents[-1]
-        is_row = len(array.extents) == 1 or (row * size) % width == 0
-        if row == DYNAMIC_INDEX:
-            is_row = count == 1
-        elif len(array.extents) == 1:
-            is_row = row % count == 0
-        if is_row and alignment_of(offsets[-1]) % count == 0:
+        if side_by_side % count == 0 and alignment_of(offsets[-1]) % count == 0:
             return count
     raise AssertionError("one element is always possible")
 
@@ -115,6 +112,12 @@ def take_narrow(name: str, size: int) -> str:
 def word_place(name: str, size: int) -> str:
     """The register with element i."""
     return f"{name} + i" if size == 4 else f"{name} + i / {4 // size}"
+
+
+def word_index(size: int, ahead: int) -> str:
+    """The number of the register with element i, or one behind it."""
+    index = "i" if size == 4 else f"i / {4 // size}"
+    return f"{index} + {ahead}" if ahead else index
 
 
 @emits(ops.LoadSharedOp)
@@ -139,11 +142,16 @@ def emit_load_shared(emitter: Emitter, op: ops.LoadSharedOp) -> None:
 def _emit_ldmatrix(
     emitter: Emitter, op: ops.LoadSharedOp, type: RegisterType, array: SharedType
 ) -> bool:
-    """Matrices of 8 rows of 16 bytes; lane l points to row l % 8 of matrix l / 8."""
+    """Matrices of 8 rows of 16 bytes; lane l points to row l % 8 of matrix l / 8.
+
+    Where a thread holds neighbours of a column, matrices of 16-bit elements are transposed.
+    """
     size = bits_of(type.element) // 8
     if size > 2 or type.layout.rank != 2:
         return False
-    atom = spatial(8, 4) * local(1, 4 // size)
+    atom, suffix = spatial(8, 4) * local(1, 4 // size), ""
+    if size == 2 and not type.layout.is_divisible_by(atom):
+        atom, suffix = atom.permute((1, 0)), "_trans"
     matrices = type.layout.quotient(atom)
     per_chunk = CHUNK // size
     aligned = array.layout.row_bytes % CHUNK == 0 and alignment_of(op.offsets[-1]) % per_chunk == 0
@@ -158,7 +166,7 @@ def _emit_ldmatrix(
     row, column = (emitter.name(o) for o in op.offsets[-2:])
     index = [*lead, summed([row, warps[0], "t % 8"]), summed([column, warps[1]])]
     place = shared_place(array, emitter.name(op.source), index)
-    emitter.line(f"tc_ldmatrix_x{at_once}({name} + i, {place});")
+    emitter.line(f"tc_ldmatrix{suffix}_x{at_once}({name} + i, {place});")
     emitter.close()
     return True
 
@@ -189,15 +197,31 @@ def _emit_store(emitter: Emitter, name: str, size: int, count: int, place: str) 
 
 
 def global_place(emitter: Emitter, value: SSAValue, index: Sequence[str]) -> str:
-    """The address of an element of a global array."""
+    """The address of an element of a global array, computed in 32 bits where these suffice."""
     type = ops.tile_of(value)
-    strides = [prod(type.extents[d + 1 :]) for d in range(len(type.extents))]
-    terms = [
-        scaled(f"static_cast<int64_t>({text})" if stride > 1 else in_parentheses(text), stride)
-        for text, stride in zip(index, strides, strict=True)
-        if text != "0"
-    ]
+    assert isinstance(type, GlobalType)
+    wide = DYNAMIC_INDEX in type.extents or _last_place(type) > MOST_INT
+    terms = [str(type.start.data)] if type.start.data else []
+    for text, digits in zip(index, type.dims, strict=True):
+        below = 1
+        found: list[str] = []
+        for k, (extent, stride) in reversed(list(enumerate(digits))):
+            if extent != 1 and text != "0" and stride:
+                number = text
+                if len(digits) > 1:
+                    number = digit(f"static_cast<unsigned>({text})", below, extent, k == 0)
+                if wide and stride > 1:
+                    number = f"static_cast<int64_t>({number})"
+                found.append(scaled(number if wide else in_parentheses(number), stride))
+            below *= extent
+        terms += found[::-1]
     return f"{emitter.name(value)} + {summed(terms)}"
+
+
+def _last_place(type: GlobalType) -> int:
+    """The offset of the last element, twice: indices of tiles go beyond the extents."""
+    digits = [digit for digits in type.dims for digit in digits]
+    return 2 * (type.start.data + sum(extent * stride for extent, stride in digits))
 
 
 def conditions(
@@ -230,14 +254,15 @@ def emit_load_global(emitter: Emitter, op: ops.LoadGlobalOp) -> None:
     words = max(1, count * size // 4)
     emitter.repeat(type.layout.locals, count)
     index, inside = _checked_index(emitter, type.layout, op.source, op.offsets)
-    place = f"reinterpret_cast<const unsigned char*>({global_place(emitter, op.source, index)})"
+    place = global_place(emitter, op.source, index)
     if count * size < 4:
         load = f"tc_load_narrow<{size}>({place})"
         put_narrow(emitter, name, size, f"{inside} ? {load} : 0" if inside else load)
     else:
         target = word_place(name, size)
         if inside:
-            emitter.line(f"for (int w = 0; w < {words}; ++w) ({target})[w] = 0;")
+            for w in range(words):
+                emitter.line(f"{name}[{word_index(size, w)}] = 0;")
             emitter.line(f"if ({inside})")
         emitter.line(f"{'    ' if inside else ''}tc_load<{count * size}>({target}, {place});")
     emitter.close()
@@ -269,7 +294,7 @@ def emit_store_global(emitter: Emitter, op: ops.StoreGlobalOp) -> None:
     count = vector_elements(type, array, op.offsets)
     emitter.repeat(type.layout.locals, count)
     index, inside = _checked_index(emitter, type.layout, op.target, op.offsets)
-    place = f"reinterpret_cast<unsigned char*>({global_place(emitter, op.target, index)})"
+    place = global_place(emitter, op.target, index)
     asked = [part for part in (inside, *first_copies(type.layout)) if part]
     if asked:
         emitter.line(f"if ({' && '.join(asked)})")
@@ -300,19 +325,11 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
     which a wait for the group covers as well.
     """
     array, target = ops.tile_of(op.source), shared_type(op.target)
+    assert isinstance(array, GlobalType)
     stage = target.extents[1:]
     size = bits_of(array.element) // 8
-    width = next(
-        (
-            w
-            for w in (16, 8, 4)
-            if w >= size
-            and (stage[-1] * size) % w == 0
-            and (len(array.extents) == 1 or array.extents[-1] * size % w == 0)
-            and alignment_of(op.offsets[-1]) * size % w == 0
-        ),
-        size,
-    )
+    side_by_side = gcd(array.contiguous, stage[-1], alignment_of(op.offsets[-1]))
+    width = next((w for w in (16, 8, 4) if w >= size and side_by_side % (w // size) == 0), size)
     count = width // size
     chunks = prod(stage) // count
     whole = chunks % emitter.threads == 0
@@ -336,17 +353,19 @@ def emit_copy_async(emitter: Emitter, op: ops.CopyAsyncOp) -> None:
     inside = ""
     if op.in_bounds is None:
         inside = conditions(emitter, op.source, op.offsets, tile, index)
-    source = f"reinterpret_cast<const unsigned char*>({global_place(emitter, op.source, index)})"
+    array_name = emitter.name(op.source)
+    source = global_place(emitter, op.source, index)
     if width < 4:
         load = f"tc_load_narrow<{size}>({source})"
         emitter.line(
             f"tc_store_narrow<{size}>({place}, {f'{inside} ? {load} : 0' if inside else load});"
         )
     elif inside:
-        base = f"reinterpret_cast<const unsigned char*>({emitter.name(op.source)})"
+        inner_place = source.removeprefix(f"{array_name} + ")
         emitter.line(f"const bool inside = {inside};")
         emitter.line(
-            f"tc_copy_async<{width}>({place}, inside ? {source} : {base}, inside ? {width} : 0);"
+            f"tc_copy_async<{width}>({place}, {array_name} + (inside ? {inner_place} : 0), "
+            f"inside ? {width} : 0);"
         )
     else:
         emitter.line(f"tc_copy_async<{width}>({place}, {source}, {width});")

@@ -22,9 +22,12 @@ from xdsl.ir.affine import (
     AffineExpr,
 )
 
+from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
 from ....dialects.tile.types import PointerType
+from ...c.prelude import Prelude
+from ..text import as_cuda
 from . import compute_rules, control_rules, memory_rules
 from .emitter import Emitter
 
@@ -42,25 +45,71 @@ PREFACE = """\
 #define TC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 
 {functions}#endif
-
+"""
+PART = """
+#ifndef __CUDACC__
+#include "emulation_tensor.h"
+#else
+{functions}#endif
+"""
+SWIZZLE = """
 // Exchanges 16-byte chunks so that neither copies nor ldmatrix meet a bank twice.
 template <int shift, int mask>
 __device__ static inline int tc_swizzle(int offset)
-{{
+{
     return offset ^ (offset >> shift & mask);
-}}
+}
 """
 STANDARD_SHARED = 48 * 1024
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Text of a kernel and its launcher, and what a caller has to know."""
+    """A kernel as text, and what a caller has to know.
+
+    `parameters` are declarations, `grid` the blocks along each axis in terms of their names.
+    """
 
     name: str
     text: str
-    shared_bytes: int
+    parameters: tuple[tuple[str, str], ...]
+    grid: tuple[str, ...]
     threads: int
+    shared_bytes: int
+
+    @property
+    def launcher(self) -> str:
+        """A C function that starts the kernel on a stream."""
+        signature = ", ".join(declaration for declaration, _ in self.parameters)
+        listed = ", ".join(name for _, name in self.parameters)
+        attribute = ""
+        if self.shared_bytes > STANDARD_SHARED:
+            attribute = f"    {self.shared_attribute}\n"
+        return f"""
+extern "C" int {self.name}({signature}, void* stream)
+{{
+    const dim3 grid({", ".join(self.grid)});
+#ifndef __CUDACC__
+    (void)stream;
+    return tilecast_emulation::launch(
+        grid, {self.threads}, {self.shared_bytes}, [=] {{ {self.name}_kernel({listed}); }});
+#else
+{attribute}    {self.name}_kernel<<<grid, {self.threads}, {self.shared_bytes},
+        static_cast<cudaStream_t>(stream)>>>(
+        {listed});
+    return cudaGetLastError();
+#endif
+}}
+"""
+
+    @property
+    def shared_attribute(self) -> str:
+        """The statement that lets the kernel have more shared memory than 48 KiB."""
+        return (
+            f"cudaFuncSetAttribute({self.name}_kernel, "
+            "cudaFuncAttributeMaxDynamicSharedMemorySize, "
+            f"{self.shared_bytes});"
+        )
 
 
 @cache
@@ -98,11 +147,11 @@ def c_type(element: Attribute) -> str:
     return {"i8": "int8_t", "i32": "int32_t"}[str(element)]
 
 
-def emit_kernel(program: ops.ProgramOp) -> Kernel:
-    """The kernel of a program and its launcher."""
+def emit_kernel(program: ops.ProgramOp, prelude: Prelude, prefix: str = "") -> Kernel:
+    """The kernel of a program, called `prefix` and its name; helpers go to `prelude`."""
     program.verify()
-    name = program.sym_name.data
-    emitter = Emitter(name, program.threads.data)
+    name = prefix + program.sym_name.data
+    emitter = Emitter(name, program.threads.data, prelude)
     written = {
         view.pointer
         for view in program.walk()
@@ -111,55 +160,34 @@ def emit_kernel(program: ops.ProgramOp) -> Kernel:
             isinstance(use.operation, ops.StoreGlobalOp | ops.ReleaseOp) for use in view.result.uses
         )
     }
-    parameters, names, sizes = [], [], []
+    parameters: list[tuple[str, str]] = []
+    sizes: list[str] = []
     for argument, label in zip(program.body.block.args, program.arguments.data, strict=True):
         parameter = emitter.fresh(label.data)
         emitter.bind(argument, parameter)
-        names.append(parameter)
         if isinstance(argument.type, PointerType):
             const = "" if argument in written else "const "
             type = c_type(argument.type.pointee)
-            parameters.append(f"{const}{type}* __restrict__ {parameter}")
+            parameters.append((f"{const}{type}* __restrict__ {parameter}", parameter))
         else:
-            parameters.append(f"int {parameter}")
+            parameters.append((f"int {parameter}", parameter))
             sizes.append(parameter)
     emitter.emit_block(program.body.block)
-    threads, shared = program.threads.data, emitter.shared_bytes
-    grid = [affine_text(e, sizes) for e in program.grid.data.results]
-    listed = ", ".join(names)
-    signature = ", ".join(parameters)
-    attribute = ""
-    if shared > STANDARD_SHARED:
-        attribute = (
-            f"    cudaFuncSetAttribute({name}_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, "
-            f"{shared});\n"
-        )
+    threads = program.threads.data
+    signature = ", ".join(declaration for declaration, _ in parameters)
     body = "\n".join(emitter.lines)
     tables = "".join(f"{table}\n" for table in emitter.tables)
     text = f"""
-{tables}__global__ void __launch_bounds__({threads}) {name}_kernel(
+{tables}static __global__ void __launch_bounds__({threads}) {name}_kernel(
     {signature})
 {{
     TC_SHARED(shared);
     const unsigned t = threadIdx.x;
 {body}
 }}
-
-extern "C" int {name}({signature}, void* stream)
-{{
-    const dim3 grid({", ".join(grid)});
-#ifndef __CUDACC__
-    (void)stream;
-    return tilecast_emulation::launch(
-        grid, {threads}, {shared}, [=] {{ {name}_kernel({listed}); }});
-#else
-{attribute}    {name}_kernel<<<grid, {threads}, {shared}, static_cast<cudaStream_t>(stream)>>>(
-        {listed});
-    return cudaGetLastError();
-#endif
-}}
 """
-    return Kernel(name, text, shared, threads)
+    grid = tuple(affine_text(e, sizes) for e in program.grid.data.results)
+    return Kernel(name, text, tuple(parameters), grid, threads, emitter.shared_bytes)
 
 
 def affine_text(expression: AffineExpr, sizes: Sequence[str]) -> str:
@@ -181,7 +209,18 @@ def affine_text(expression: AffineExpr, sizes: Sequence[str]) -> str:
     return f"({a} {sign} {b})"
 
 
+def tile_functions(text: str) -> str:
+    """What kernels in `text`, part of a larger file, need before them."""
+    if not set(re.findall(r"\btc_\w+", text)) & set(device_functions()):
+        return ""
+    swizzle = SWIZZLE if "tc_swizzle" in text else ""
+    return PART.format(functions=used_functions(text)) + swizzle
+
+
 def emit_unit(programs: Sequence[ops.ProgramOp], description: str) -> str:
     """The whole file."""
-    text = "".join(emit_kernel(program).text for program in programs)
-    return PREFACE.format(description=description, functions=used_functions(text)) + text
+    prelude = Prelude(Machine("sm_80", "scalar"))
+    kernels = [emit_kernel(program, prelude) for program in programs]
+    text = "".join(kernel.text + kernel.launcher for kernel in kernels)
+    head = PREFACE.format(description=description, functions=used_functions(text))
+    return head + SWIZZLE + as_cuda(prelude.text()) + text

@@ -105,7 +105,7 @@ def tree_sum(b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
 
 def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> SSAValue:
     """The activations for products in f32; where they are int8, what the integers stand for."""
-    source = kernel.arrays[op.source]
+    source = kernel.stored(b, op.source)
     if op.activations.data == "f32":
         return source
     rows, columns = shape_of(op.source)

@@ -29,7 +29,7 @@ from .quads import QuadDecoder
 
 def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
-    source = kernel.arrays[op.source]
+    source = kernel.stored(b, op.source)
     panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bytes")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)

@@ -7,9 +7,12 @@ from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from ..opaque_rules.rule import lowers
 from .forms import Problem, choose_form
+from .tile_product import lower_to_tiles
 
 
 @lowers(QuantizedLinearOp)
 def lower_quantized_linear(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Every form arranges the activations, then goes through the tiles of the weight."""
+    if kernel.machine.is_gpu and lower_to_tiles(op, kernel, b):
+        return
     choose_form(Problem.of(op, kernel.machine)).lower(op, kernel, b)

@@ -132,5 +132,7 @@ class LowerScopPass(ModulePass):
         fma = not isinstance(ctx, CompileContext) or ctx.machine.has_fma
         gpu = isinstance(ctx, CompileContext) and ctx.machine.is_gpu
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
-            op.body.block.insert_op_before(lower_scop(scop, fma, gpu=gpu), scop)
+            func = lower_scop(scop, fma, gpu=gpu)
+            func.attributes |= scop.attributes
+            op.body.block.insert_op_before(func, scop)
             Rewriter.erase_op(scop)

@@ -83,6 +83,18 @@ def test_planted_errors_are_reported(old: str, new: str, message: str) -> None:
         EmulatedUnit(text).run("matmul", *arrays(F16, 17, n, k))
 
 
+def test_copies_into_what_others_still_read_are_reported() -> None:
+    """The barrier behind the copies of a step: what is read is there, what is written is in use."""
+    shape = (35, 200)  # more steps than stages
+    head, loop, body = unit_text(F16, PLAIN, shape).partition("for (int step")
+    assert body.count("__syncthreads();") == body.count("tc_commit();") == 1
+    body = body.replace("__syncthreads();", "").replace(
+        "tc_commit();", "tc_commit(); __syncthreads();"
+    )
+    with pytest.raises(EmulationError, match=r"race at byte .* read, thread .* writes"):
+        EmulatedUnit(head + loop + body).run("matmul", *arrays(F16, 17, *shape))
+
+
 def test_a_wrong_swizzle_gives_wrong_numbers() -> None:
     text = unit_text(F16, PLAIN)
     head, _, rest = text.partition("tc_ldmatrix_x4(left")

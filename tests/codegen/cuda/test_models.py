@@ -84,11 +84,20 @@ def mixed() -> tuple[nn.Module, tuple[Any, ...]]:
     return Mixed(), (torch.randn(5, 37), torch.randint(0, 37, (5, 37)))
 
 
-def check(model: nn.Module, inputs: tuple[Any, ...], target: str = "sm_80") -> None:
-    model.eval()
-    fast = tilecast.compile(model, inputs, target=target)
+def check(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    target: str = "sm_80",
+    dtype: torch.dtype = torch.float32,
+    weights: str | None = None,
+) -> None:
+    model.eval().to(dtype)
+    inputs = tuple(x.to(dtype) if x.is_floating_point() else x for x in inputs)
+    fast = tilecast.compile(model, inputs, target=target, weights=weights)
     report = fast.verify()
     assert report.passed, str(report)
+    if weights is not None or dtype != torch.float32:
+        return  # the report has compared with what is to be expected
     with torch.no_grad():
         expected = model(*inputs)
     result = fast(*inputs)
@@ -102,9 +111,48 @@ def test_mlp(target: str) -> None:
     check(*mlp(), target)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "weights"), [(torch.float16, None), (torch.float32, "u4:g32")], ids=["f16", "u4"]
+)
+def test_tensor_cores(dtype: torch.dtype, weights: str | None) -> None:
+    torch.manual_seed(0)
+    model, inputs = mlp()
+    check(model, inputs, "sm_80", dtype, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dtype", "weights"),
+    [
+        (torch.float16, None),
+        (torch.bfloat16, None),
+        (torch.float32, "u4:g16"),
+        (torch.float32, "e3m2"),
+        (torch.float32, "nf4:g16"),
+    ],
+    ids=["f16", "bf16", "u4", "e3m2", "nf4"],
+)
+def test_transformers_of_narrow_types(dtype: torch.dtype, weights: str | None) -> None:
+    torch.manual_seed(0)
+    model, inputs = minilm()
+    check(model, inputs, "sm_90", dtype, weights)
+
+
 def test_opaque_ops() -> None:
     torch.manual_seed(0)
     check(*mixed())
+
+
+def test_a_nan_spreads_over_its_row() -> None:
+    class Rows(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return x.amax(-1), x.amin(-1), torch.softmax(x, -1)
+
+    x = torch.randn(3, 40)
+    x[1, 7] = torch.nan
+    results = tilecast.compile(Rows(), (x,), target="sm_80")(x)
+    for found, wanted in zip(results, Rows()(x), strict=True):
+        torch.testing.assert_close(found, wanted, equal_nan=True)
 
 
 @pytest.mark.slow

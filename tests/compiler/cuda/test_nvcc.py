@@ -12,10 +12,12 @@ from tilecast.compiler.cuda.nvcc import (
     instructions,
     parse_reports,
 )
+from tilecast.compiler.cuda.reports import LAUNCH, occupancy, plain_name
 from tilecast.dialects.quant import CodebookElement, FloatElement
 from tilecast.dialects.quant.element_table import element_named
 from tilecast.dialects.tile.atoms import BF16, F16, F32, I8
-from tilecast.passes.tile.lowbit_matmul import LowbitLinear, default_config, lowbit_program
+from tilecast.passes.tile.lowbit_linear import LowbitLinear, default_config
+from tilecast.passes.tile.lowbit_matmul import lowbit_program
 from tilecast.passes.tile.matmul import MatmulConfig, matmul_program
 
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
@@ -99,3 +101,17 @@ def test_reports_are_read() -> None:
     assert (report.symbol, report.registers, report.stack_bytes, report.spill_bytes) == (
         "k", 40, 8, 16,
     )  # fmt: skip
+
+
+def test_occupancy_is_what_fits() -> None:
+    assert occupancy("sm_80", 256, 32, 0) == 1.0
+    assert occupancy("sm_80", 256, 128, 0) == 0.25  # registers
+    assert occupancy("sm_80", 128, 32, 80 * 1024) == 0.125  # shared memory
+    assert occupancy("sm_90", 32, 16, 0) == 0.5  # blocks
+
+
+def test_launches_are_read_from_sources() -> None:
+    text = "    TILECAST_LAUNCH(m_k_kernel, dim3(4, 2, 1), dim3(128), 4096, tilecast_stream, x);\n"
+    assert LAUNCH.findall(text) == [("m_k_kernel", "4, 2, 1", "128", "4096")]
+    assert plain_name("_Z10m_k_kernelPKfPf") == "m_k_kernel"
+    assert plain_name("_ZL10m_k_kernelPKfPf") == "m_k_kernel"

@@ -55,3 +55,20 @@
 "tile.program"() <{sym_name = "p", threads = #builtin.int<64>, grid = affine_map<() -> (1, 1, 1)>, arguments = []}> ({
   %r = "tile.fill"() <{value = 0.0 : f64}> : () -> !tile.register<8x8xf32, "spatial(8,4).local(1,2)">
 }) : () -> ()
+
+// -----
+
+// EXPECT-ERROR: tile.global: expected digits of (6, 4), found (((2, 100),), ((4, 1),))
+"tile.program"() <{sym_name = "p", threads = #builtin.int<32>, grid = affine_map<() -> (1, 1, 1)>, arguments = ["x"]}> ({
+^entry(%x: !tile.pointer<f32>):
+  %g = tile.view_global %x[] : !tile.pointer<f32> -> !tile.global<6x4xf32, 0, [[2, 100], [4, 1]]>
+}) : () -> ()
+
+// -----
+
+// EXPECT-ERROR: tile.map: expected the yielded type f32, found f16
+%r = "tile.fill"() <{value = 0.0 : f64}> : () -> !tile.register<8x4xf16, "spatial(8,4)">
+%s = "tile.map"(%r) ({
+^body(%a: f16):
+  tile.yield %a : f16
+}) : (!tile.register<8x4xf16, "spatial(8,4)">) -> !tile.register<8x4xf32, "spatial(8,4)">

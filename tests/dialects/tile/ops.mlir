@@ -29,3 +29,18 @@
   // CHECK: tile.store_global
   tile.store_global %h, %ys[%block, %zero] : !tile.register<16x16xf16, "column_local(2,2).spatial(8,4).local(1,2)"> -> !tile.global<?x16xf16>
 }) : () -> ()
+
+// CHECK: tile.view_global %{{.*}}[] : !tile.pointer<f32> -> !tile.global<6x4xf32, 8, [[2, 100, 3, 4], [4, 1]]>
+// CHECK: "tile.map"(%{{.*}}) ({
+// CHECK: tile.yield %{{.*}} : f32
+"tile.program"() <{sym_name = "squares", threads = #builtin.int<32>, grid = affine_map<() -> (1, 1, 1)>, arguments = ["x"]}> ({
+^entry(%x: !tile.pointer<f32>):
+  %zero = arith.constant 0 : index
+  %xs = tile.view_global %x[] : !tile.pointer<f32> -> !tile.global<6x4xf32, 8, [[2, 100, 3, 4], [4, 1]]>
+  %r = tile.load_global %xs[%zero, %zero] : !tile.global<6x4xf32, 8, [[2, 100, 3, 4], [4, 1]]> -> !tile.register<8x4xf32, "spatial(8,4)">
+  %s = "tile.map"(%r) ({
+  ^body(%a: f32):
+    %b = arith.mulf %a, %a : f32
+    tile.yield %b : f32
+  }) : (!tile.register<8x4xf32, "spatial(8,4)">) -> !tile.register<8x4xf32, "spatial(8,4)">
+}) : () -> ()

@@ -1,0 +1,152 @@
+"""Which tiles a contraction is computed in, by an analytic model of a GPU.
+
+In: a `Contraction`. Out: a `Plan`; None where no tiles fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xdsl.ir import Attribute
+
+from ...dialects.tile.atoms import BF16, F16, F32
+from ...dialects.tile.register_layout import RegisterLayout
+from ...dialects.tile.types import bits_of
+from .contraction import Contraction
+from .fma_threads import SLICE, FmaThreads
+from .matmul import MOST_REGISTERS, SHARED_BYTES
+from .pipeline import Warps
+
+MULTIPROCESSORS = 108  # of an A100; an H100 has 132
+FMA_PER_CLOCK = 128  # of a multiprocessor
+MMA_PER_CLOCK = 1024  # multiplications of f16 by tensor cores
+BYTES_PER_CLOCK = 40  # a multiprocessor's share of the second-level cache's bandwidth
+WARPS_TO_HIDE = 8  # warps of a multiprocessor that hide the latency of the others
+MOST_BLOCKS = 65535  # along the second and third axis of a grid
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Threads, steps along K of `depth`, and stages of the ring of copies."""
+
+    unit: FmaThreads | Warps
+    depth: int
+    stages: int
+    along_m: bool
+    along_n: bool
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.unit.threads
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """(M, N) of a block."""
+        return self.unit.tile[0], self.unit.tile[1]
+
+    @property
+    def slice(self) -> int:
+        """Steps along K between loads from shared memory to registers."""
+        return SLICE if isinstance(self.unit, FmaThreads) else self.depth
+
+    @property
+    def lhs(self) -> RegisterLayout:
+        """How a slice of lhs is loaded: [M, K], or [K, M] where memory runs along M."""
+        if isinstance(self.unit, FmaThreads) or not self.along_m:
+            return self.unit.lhs
+        return self.unit.lhs.permute((1, 0))
+
+    @property
+    def rhs(self) -> RegisterLayout:
+        """How a slice of rhs is loaded: [N, K], or [K, N] where memory runs along N."""
+        if isinstance(self.unit, FmaThreads) or not self.along_n:
+            return self.unit.rhs
+        return self.unit.rhs.permute((1, 0))
+
+
+# Warps along M and N, rows and columns of each thread, depth.
+FMA_TILES = (
+    (4, 2, 8, 8, 16),
+    (2, 2, 8, 8, 16),
+    (2, 2, 8, 4, 16),
+    (1, 4, 8, 4, 32),
+    (2, 2, 4, 4, 32),
+    (1, 4, 4, 4, 32),
+    (1, 2, 4, 4, 32),
+    (1, 4, 2, 4, 32),
+    (1, 4, 1, 4, 32),
+    (1, 2, 1, 4, 32),
+    (1, 1, 1, 4, 32),
+)
+# Warps along M and N, instructions of each along M, N and K.
+MMA_TILES = (
+    (2, 4, (4, 4, 2)),
+    (2, 2, (4, 4, 2)),
+    (2, 2, (2, 4, 2)),
+    (1, 4, (2, 4, 2)),
+    (2, 2, (1, 4, 4)),
+    (1, 4, (1, 4, 4)),
+    (1, 4, (1, 2, 4)),
+    (1, 2, (1, 2, 4)),
+    (1, 1, (1, 2, 4)),
+)
+STAGES = 3
+
+
+def operand(contraction: Contraction) -> Attribute:
+    """The type of the products: 16 bits where both operands have the same 16-bit type, else f32."""
+    lhs, rhs = contraction.lhs.element, contraction.rhs.element
+    return lhs if lhs == rhs and lhs in (F16, BF16) else F32
+
+
+def plans(contraction: Contraction) -> Iterator[Plan]:
+    """All plans that fit."""
+    along_m = _runs_along(contraction, contraction.lhs.strides, contraction.rows)
+    along_n = _runs_along(contraction, contraction.rhs.strides, contraction.columns)
+    element = operand(contraction)
+    if element == F32:
+        for rows, columns, rows_each, columns_each, depth in FMA_TILES:
+            threads = FmaThreads(rows, columns, rows_each, columns_each, along_m, along_n)
+            yield Plan(threads, depth, STAGES, along_m, along_n)
+    else:
+        for rows, columns, repeat in MMA_TILES:
+            warps = Warps(element, rows, columns, repeat)
+            yield Plan(warps, warps.tile[2], STAGES, along_m, along_n)
+
+
+def _runs_along(contraction: Contraction, strides: tuple[int, ...], dims: tuple[int, ...]) -> bool:
+    """Whether neighbours in memory differ in `dims` and not along K."""
+    if any(strides[d] == 1 for d in contraction.depth):
+        return False
+    return any(strides[d] == 1 for d in dims)
+
+
+def fits(contraction: Contraction, plan: Plan) -> bool:
+    """Whether registers, shared memory and the grid suffice."""
+    m, n = plan.tile
+    sizes = (m * bits_of(contraction.lhs.element), n * bits_of(contraction.rhs.element))
+    shared = plan.stages * plan.depth * sum(sizes) // 8
+    enough = not isinstance(plan.unit, Warps) or plan.unit.registers < MOST_REGISTERS
+    batch, rows, _, _ = contraction.shape
+    return enough and shared <= SHARED_BYTES and max(batch, -(-rows // m)) <= MOST_BLOCKS
+
+
+def clocks(contraction: Contraction, plan: Plan) -> float:
+    """Clocks per step along K, times rounds of blocks: what a plan costs, up to a factor."""
+    m, n = plan.tile
+    batch, rows, columns, _ = contraction.shape
+    blocks = batch * -(-rows // m) * -(-columns // n)
+    rate = FMA_PER_CLOCK if isinstance(plan.unit, FmaThreads) else MMA_PER_CLOCK
+    warps = plan.threads // 32 * max(1.0, min(blocks / MULTIPROCESSORS, 4))
+    rate_reached = rate * min(1.0, warps / WARPS_TO_HIDE)
+    lhs, rhs = (bits_of(a.element) / 8 for a in (contraction.lhs, contraction.rhs))
+    traffic = (m * lhs + n * rhs) / BYTES_PER_CLOCK
+    return max(1.0, blocks / MULTIPROCESSORS) * (m * n / rate_reached + traffic)
+
+
+def choose_plan(contraction: Contraction) -> Plan | None:
+    """The plan of least cost; None where none fits."""
+    possible = [plan for plan in plans(contraction) if fits(contraction, plan)]
+    return min(possible, key=lambda plan: clocks(contraction, plan), default=None)

@@ -1,0 +1,130 @@
+"""What a product with a weight of 1 to 8 bits is made for, and how the weight's bytes lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from xdsl.ir import Attribute
+
+from ...dialects.errors import OptionError
+from ...dialects.quant import IntegerElement, WeightFormat
+from ...dialects.tile.atoms import F32
+from ...dialects.tile.register_layout import RegisterLayout, local, spatial
+from ...dialects.tile.types import CodeType, bits_of
+from .matmul import MatmulConfig
+from .pipeline import Warps
+
+
+@dataclass(frozen=True)
+class LowbitLinear:
+    """What the program is made for: the weight's shape and format, activations, configuration.
+
+    `element` names a row of the element table, `group` counts elements along K that share a scale
+    (None: a whole row does), `has_zeros` whether groups have zero points.
+    """
+
+    rows: int
+    columns: int
+    element: str
+    group: int | None
+    has_zeros: bool
+    activation: Attribute
+    config: MatmulConfig
+    levels: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        step = self.warps.tile[2]
+        if self.group is not None and self.group % step and step % self.group:
+            raise OptionError(
+                f"groups of {self.group} neither fill nor divide steps of {step} along K: "
+                "choose another repeat along K"
+            )
+
+    @property
+    def warps(self) -> Warps:
+        """How the warps lie."""
+        c = self.config
+        return Warps(self.activation, c.rows, c.columns, c.repeat)
+
+    @property
+    def code(self) -> CodeType:
+        """The type of the weight's codes."""
+        return CodeType.of(self.element)
+
+    @property
+    def steps(self) -> int:
+        """Tiles along K."""
+        return -(-self.columns // self.warps.tile[2])
+
+    @property
+    def tiles(self) -> int:
+        """Tiles along N."""
+        return -(-self.rows // self.warps.tile[1])
+
+    @property
+    def fragments(self) -> RegisterLayout:
+        """The weight's tile [N, K] without copies: one column of warps holds it."""
+        c = self.config
+        return spatial(c.columns, 1) * local(*c.repeat[1:]) * self.warps.atom.rhs
+
+    @property
+    def thread_bytes(self) -> int:
+        """Bytes of a thread's fragment."""
+        return self.fragments.locals * bits_of(self.code) // 8
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a tile."""
+        return self.thread_bytes * self.fragments.threads
+
+    @property
+    def byte_layout(self) -> RegisterLayout:
+        """The tile's bytes: each thread up to 16 at a time, neighbours next to each other."""
+        at_once = gcd(self.thread_bytes, 16)
+        times = self.thread_bytes // at_once
+        return local(times) * spatial(self.fragments.threads) * local(at_once)
+
+    @property
+    def has_small_groups(self) -> bool:
+        """Whether several groups lie in a step."""
+        return self.group is not None and self.group < self.warps.tile[2]
+
+    @property
+    def scale_element(self) -> Attribute:
+        """The type of scales in memory."""
+        return self.activation if self.has_small_groups else F32
+
+    @property
+    def groups_per_step(self) -> int:
+        """Rows of scales that a step reads."""
+        return self.warps.tile[2] // self.group if self.has_small_groups and self.group else 1
+
+    @property
+    def scale_rows(self) -> int:
+        """Rows of scales and zero points per tile along N."""
+        if self.group is None:
+            return 1
+        if self.has_small_groups:
+            return self.steps * self.groups_per_step
+        return -(-self.columns // self.group)
+
+
+def default_config(group: int | None, rows: int = 4096) -> MatmulConfig:
+    """128 codes per thread and step, so that any width is read 16 bytes at a time."""
+    if group is not None and group % 64 and group > 16:
+        return MatmulConfig(1, 4, (1, 8, 2), 4)
+    return MatmulConfig(1, 4, (1, 8, 4), 4)
+
+
+def linear_of(
+    format: WeightFormat, shape: tuple[int, int], operand: Attribute, config: MatmulConfig
+) -> LowbitLinear:
+    """The product's description; zero points of whole rows are those of one long group."""
+    step = 16 * config.repeat[2]
+    group, has_zeros = format.group, format.zero != "none"
+    if has_zeros and group is None:
+        group = -(-shape[1] // step) * step
+    integers = isinstance(format.element, IntegerElement)
+    levels = None if integers else tuple(float(v) for v in format.element.levels)
+    return LowbitLinear(*shape, format.element.name, group, has_zeros, operand, config, levels)

@@ -1,0 +1,93 @@
+"""A weight of few bits on its way into a product: copies to shared memory, codes, numbers, scales.
+
+In: a `LowbitLinear` whose packed arrays are arguments of a program. Out: the fragments of a step.
+"""
+
+from __future__ import annotations
+
+from xdsl.ir import SSAValue
+
+from ...dialects.tile import ops
+from ...dialects.tile.atoms import F32, I8
+from ...dialects.tile.register_layout import RegisterLayout
+from ...dialects.tile.types import RegisterType
+from .builder import ProgramBuilder
+from .lowbit_linear import LowbitLinear
+
+
+class WeightRing:
+    """Stages of the weight's bytes, scales and zero points; `column` is the tile along N."""
+
+    def __init__(self, b: ProgramBuilder, linear: LowbitLinear, column: SSAValue) -> None:
+        self.b, self.linear = b, linear
+        _, bn, _ = linear.warps.tile
+        stages, per_step = linear.config.stages, linear.groups_per_step
+        tiles = (linear.tiles * linear.steps, linear.tile_bytes)
+        self.weight = b.view_global("weight", tiles, [])
+        self.weight_ring = b.alloc_shared("weight_ring", (stages, linear.tile_bytes), I8)
+        table, small = (linear.tiles * linear.scale_rows, bn), (stages, per_step, bn)
+        self.tables: dict[str, tuple[SSAValue, SSAValue]] = {}  # in global and in shared memory
+        if linear.group is not None:
+            ring = b.alloc_shared("scale_ring", small, linear.scale_element)
+            self.tables["scale"] = b.view_global("scales", table, []), ring
+        if linear.has_zeros:
+            ring = b.alloc_shared("zero_ring", small, linear.activation)
+            self.tables["zero"] = b.view_global("zeros", table, []), ring
+        self.first_tile = b.times(column, linear.steps)
+        self.first_scale = b.times(column, linear.scale_rows)
+
+    def copy(self, step: SSAValue, stage: SSAValue) -> None:
+        """Start the copies of a step."""
+        b, linear = self.b, self.linear
+        tile = b.plus(self.first_tile, step)
+        b.copy_async(self.weight, (tile, 0), self.weight_ring, stage, True)
+        for source, ring in self.tables.values():
+            if linear.group is None or linear.has_small_groups:
+                row = b.plus(self.first_scale, b.times(step, linear.groups_per_step))
+            else:
+                bk = linear.warps.tile[2]
+                row = b.plus(self.first_scale, b.quotient(step, linear.group // bk))
+            b.copy_async(source, (row, 0), ring, stage, True)
+
+    def numbers(self, stage: SSAValue) -> SSAValue:
+        """[N, K] of a step, less zero points; times the scales of groups that do not fill it."""
+        b, linear = self.b, self.linear
+        held = b.load(self.weight_ring, (stage, 0), linear.byte_layout, "bytes")
+        codes = b.add(ops.ViewOp(held, RegisterType.of(linear.fragments, linear.code)), "codes")
+        right = b.cast(codes, linear.activation, "right", linear.levels)
+        if "zero" in self.tables:
+            right = b.binary("sub", right, self._spread("zero", stage), "right")
+        if linear.has_small_groups:
+            right = b.binary("mul", right, self._spread("scale", stage), "right")
+        return right
+
+    def _spread(self, what: str, stage: SSAValue) -> SSAValue:
+        """Numbers of groups [groups, N] in the place of every number of the tile [N, K]."""
+        b, linear = self.b, self.linear
+        layout = linear.fragments
+        size = linear.warps.tile[2]
+        if linear.has_small_groups and linear.group:
+            size = linear.group
+        reduced = layout.reduce(1, size).permute((1, 0))
+        loaded = b.load(self.tables[what][1], (stage, 0, 0), reduced, f"{what}s")
+        turned = b.add(ops.TransposeOp(loaded), f"{what}s")
+        return b.broadcast(turned, layout, 1, size, f"every_{what}")
+
+    @property
+    def scales_sums(self) -> bool:
+        """Whether the sums of a step are to be scaled."""
+        return self.linear.group is not None and not self.linear.has_small_groups
+
+    def scaled(self, sums: SSAValue, stage: SSAValue) -> SSAValue:
+        """A step's sums, where groups fill it."""
+        return scale_columns(self.b, self.tables["scale"][1], (stage, self.b.index(0)), sums)
+
+
+def scale_columns(
+    b: ProgramBuilder, source: SSAValue, lead: tuple[SSAValue, ...], sums: SSAValue
+) -> SSAValue:
+    """`sums` [M, N] times the row of N scales at `lead` of an array."""
+    layout: RegisterLayout = ops.register_of(sums).layout
+    scale = b.cast(b.load(source, (*lead, b.index(0)), layout.reduce(0), "scale"), F32, "scale")
+    every = b.broadcast(scale, layout, 0, layout.shape[0], "every_scale")
+    return b.binary("mul", sums, every, "scaled")
