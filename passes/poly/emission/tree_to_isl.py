@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....dialects.schedule import Band, Chain, Leaf, Node, statements_of
-from ..sets import IslMap, IslSet, declared, dim_aff, dims, isl
+from ..sets import IslMap, IslSet, declared, dim_aff, dims, isl, values_of
 
 AXIS_MARK = "axis "
 
@@ -56,10 +56,11 @@ def greatest_value(band: Band, domains: dict[str, IslSet]) -> int | None:
     """The greatest value that `band` has for any instance of its statements; 0 for none, None where
     that depends on sizes."""
     values = [
-        dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain).max_val()
+        values_of(dim_aff(name, domain.dim(isl.dim_type.set), expr).intersect_domain(domain))
         for name, expr in band.exprs
         if not (domain := domains[name]).is_empty()
     ]
-    if not all(value.is_int() for value in values):
+    greatest = [one.dim_max_val(0) for one in values]
+    if not all(value.is_int() for value in greatest):
         return None
-    return max((value.to_python() for value in values), default=0)
+    return max((value.to_python() for value in greatest), default=0)

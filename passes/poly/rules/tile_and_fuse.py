@@ -16,7 +16,7 @@ from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Band, Chain, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
-from ..sets import dim_aff, domain_set
+from ..sets import dim_aff, domain_set, values_of
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
@@ -154,7 +154,7 @@ def _iterations(plan: LoopPlan, band: Band) -> int:
     for name, expr in band.exprs:
         s = plan.statements[name]
         aff = dim_aff(name, s.rank, expr)
-        top = aff.intersect_domain(domain_set(s.domain.data, name)).max_val()
+        top = values_of(aff.intersect_domain(domain_set(s.domain.data, name))).dim_max_val(0)
         counts.append(int(top.to_python()) + 1)
     return max(counts)
 
