@@ -83,7 +83,7 @@ class StatementEmitter:
 
     def _is_contiguous(self, access: Sequence[Linear]) -> bool:
         strides = [e.lane_stride for e in access]
-        return bool(strides) and strides[-1] == 1 and not any(strides[:-1])
+        return bool(strides) and strides[-1] == 1 and all(stride == 0 for stride in strides[:-1])
 
     def _offsets(
         self, array: SSAValue, access: Sequence[Linear]

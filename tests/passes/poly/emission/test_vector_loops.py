@@ -177,6 +177,14 @@ def test_lanes_with_a_stride(check: Check, doubled: Any) -> None:
     assert "vector.gather" in names(func)
 
 
+@pytest.mark.parametrize("row", ["i0 floordiv 2", "i0 mod 3"])
+def test_lanes_in_rows_that_change_without_a_stride(check: Check, scop_text: Any, row: str) -> None:
+    s = scop_text(x="in 8x16xf32", y="out 16xf32")
+    s.statement("16", "y[i0]", f"x[{row}, i0]", "double")
+    func = check(s.scop(), Vectorize("S0.i0", 4))
+    assert "vector.gather" in names(func)
+
+
 def test_unrolled_copies_of_a_varying_count_are_guarded(check: Check, doubled: Any) -> None:
     domain = "{ [i0, i1] : 0 <= i0 < 6 and i0 <= i1 < 6 }"
     func = check(doubled(domain, 6, 6), Unroll("S1.i1"))
