@@ -132,11 +132,9 @@ class RandomProgram:
                 last = f"min({outer.name} + 3, {outer.high + 2})"
         name = f"i{self.count}"
         head = f"range({first}, {last})"
-        if rng.random() < 0.1:
-            head = f"range({first}, {last}, {rng.choice((2, 3))})"
-        elif rng.random() < 0.1:
-            head = f"range({last} - 1, {first} - 1, -1)"
-            head = head if "m" not in first + last else f"range({first}, {last})"
+        if rng.random() < 0.2 and "m" not in first + last:  # max() as a start needs step 1
+            backward = f"range({last} - 1, {first} - 1, -1)"
+            head = rng.choice((f"range({first}, {last}, {rng.choice((2, 3))})", backward))
         node = self.node(f"for {name} in {head}:")
         inner = [*around, Variable(name, low, top)]
         count = instances * max(1, top - low + 1)
