@@ -13,10 +13,12 @@ from xdsl.dialects.builtin import (
     IntegerType,
     MemRefType,
     VectorType,
+    i32,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ....dialects.vector import FnmaOp, GatherOp, ScatterOp
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
@@ -110,6 +112,17 @@ class StatementEmitter:
                 total = self.index.add(arith.AddiOp(total, term))
         return total
 
+    def any_lane(self) -> SSAValue:
+        """The i1 value of: a lane is alive."""
+        assert self.mask is not None
+        ones = self.index.splat(self._scalar(1, i32))
+        alive = self.index.add(SelectOp(self.mask, ones, self._zeros(i32)))
+        kind = vector.CombiningKindAttr(Kind.OR)
+        count = vector.ReductionOp.build(
+            operands=[alive, []], result_types=[i32], properties={"kind": kind}
+        )
+        return self.index.add(arith.CmpiOp(self.index.add(count), self._scalar(0, i32), "ne"))
+
     def load(self, array: SSAValue, access: Sequence[Linear]) -> SSAValue:
         """The element, or one element per lane."""
         if not any(e.varies for e in access):
@@ -132,6 +145,11 @@ class StatementEmitter:
         block = self.index.block
         assert block is not None
         if not any(e.varies for e in access):
+            if isinstance(value.type, VectorType):
+                raise IllegalScheduleError(
+                    "a vector loop computes one value per lane for one element; vectorize "
+                    "another loop"
+                )
             indices = self.index.place(array, access)
             block.add_op(memref.StoreOp.get(value, array, indices))
             return
