@@ -17,7 +17,9 @@ import click
 
 from ..machine import describe_machine
 from .check_models import check_models, whole
+from .check_parsers import mutate_target
 from .check_programs import check_programs
+from .parsers import TARGETS
 from .program_cases import ProgramCase
 from .report import Report
 
@@ -78,6 +80,23 @@ def programs(
     cases = [ProgramCase(seed + k, kept, schedule) for k in range(count or 1)]
     small = count is not None if minimize is None else minimize
     finish(check_programs(cases, small), path)
+
+
+@main.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(TARGETS)))
+@click.option("--runs", default=1000, show_default=True, help="Inputs per target.")
+@click.option("--seconds", default=60, show_default=True, help="Per target at most.")
+@click.option("--seed", default=0, show_default=True)
+def parsers(names: tuple[str, ...], runs: int, seconds: int, seed: int) -> None:
+    """Damaged files and text to everything that reads some."""
+    bad = 0
+    for name in names or tuple(TARGETS):
+        findings = mutate_target(name, runs, seconds, seed)
+        print(f"{name}: {findings.runs} inputs, slowest {findings.slowest:.1f} s")
+        for place, data in findings.found.items():
+            print(f"  {place}: {data[:300]!r}")
+        bad += len(findings.found)
+    sys.exit(1 if bad else 0)
 
 
 def finish(reports: Iterator[Report], path: Path | None) -> None:
