@@ -12,16 +12,16 @@ from typing import TextIO
 
 import click
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.parser import Parser
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
 from xdsl.utils.arg_spec import parse_pipeline
-from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError
+from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException
 from xdsl.utils.exceptions import VerifyException as XdslVerifyException
 
 from ..dialects.errors import InvalidInputError, OptionError, TilecastError
 from ..passes.context import CompileContext
 from ..passes.registry import PASSES, load_pass
+from .ir_text import parse_ir
 
 SECTION_MARK = "// -----"
 
@@ -75,11 +75,7 @@ def run_opt(
 
 def _run_section(text: str, passes: list[ModulePass], source: str) -> ModuleOp:
     context = CompileContext()
-    try:
-        module = Parser(context, text, source).parse_module()
-        module.verify()
-    except (ParseError, DiagnosticException, XdslVerifyException) as error:
-        raise InvalidInputError(f"{source}: {error}") from error
+    module = parse_ir(context, text, source)
     for step in passes:
         step.apply(context, module)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,12 +39,13 @@ from .samples import Sample
 
 SECONDS = 30  # for one sample; what takes longer counts as a crash
 UNIT_CASES = 24  # samples per C file
-Status = Literal["pass", "refused", "mismatch", "crash", "invalid"]
+Status = Literal["pass", "refused", "mismatch", "crash", "invalid", "near tie"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a sample: `invalid` samples do not run in eager either."""
+    """What became of a sample: `invalid` samples do not run in eager either, a `near tie` is a
+    mismatch that rounding errors explain (where asked for)."""
 
     operator: str
     dtype: str
@@ -66,22 +67,30 @@ class Case:
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """TimeoutError after `seconds`."""
+    """TimeoutError after `seconds` of processor time: a busy machine is no reason to give up."""
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"took more than {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
-def run_samples(samples: Sequence[Sample], target: str) -> list[Outcome]:
-    """Every sample through all stages, compared with eager PyTorch in float64."""
+SecondLook = Callable[[Case, list[Any]], bool]
+
+
+def run_samples(
+    samples: Sequence[Sample], target: str, is_near_tie: SecondLook | None = None
+) -> list[Outcome]:
+    """Every sample through all stages, compared with eager PyTorch in float64.
+
+    `is_near_tie` says of wrong results whether rounding errors can lead to them.
+    """
     machine = resolve_target(target)
     outcomes: list[Outcome] = []
     cases: list[Case] = []
@@ -93,7 +102,7 @@ def run_samples(samples: Sequence[Sample], target: str) -> list[Outcome]:
         except Exception as error:
             outcomes.append(failure(sample, error))
     for first in range(0, len(cases), UNIT_CASES * 8):
-        outcomes += run_cases(cases[first : first + UNIT_CASES * 8], machine)
+        outcomes += run_cases(cases[first : first + UNIT_CASES * 8], machine, is_near_tie)
     return outcomes
 
 
@@ -121,7 +130,9 @@ def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Ca
     return Case(sample, program, artifact, tuple(kernels), text)
 
 
-def run_cases(cases: Sequence[Case], machine: Machine) -> list[Outcome]:
+def run_cases(
+    cases: Sequence[Case], machine: Machine, is_near_tie: SecondLook | None = None
+) -> list[Outcome]:
     """Build one library of all cases and run each; cases that do not build are found one by one."""
     if not cases:
         return []
@@ -138,14 +149,15 @@ def run_cases(cases: Sequence[Case], machine: Machine) -> list[Outcome]:
         except TilecastError as error:
             if len(cases) > 1:
                 half = len(cases) // 2
-                return run_cases(cases[:half], machine) + run_cases(cases[half:], machine)
+                parts = cases[:half], cases[half:]
+                return [o for part in parts for o in run_cases(part, machine, is_near_tie)]
             (case,) = cases
             text = f"defect: the C compiler refused it: {error}"
             return [replace(failure(case.sample, error), status="crash", reason=text[-300:])]
-        return [run_case(case, path) for case in cases]
+        return [run_case(case, path, is_near_tie) for case in cases]
 
 
-def run_case(case: Case, library: Path) -> Outcome:
+def run_case(case: Case, library: Path, is_near_tie: SecondLook | None = None) -> Outcome:
     """One sample, compiled and eager."""
     sample = case.sample
     outcome = Outcome(sample.operator, sample.dtype, sample.index, "pass")
@@ -164,7 +176,10 @@ def run_case(case: Case, library: Path) -> Outcome:
             found = tree_leaves(model(*inputs))
     except Exception as error:
         return failure(sample, error)
-    return checked(outcome, found, wide, native, case.artifact.reduction_length)
+    outcome = checked(outcome, found, wide, native, case.artifact.reduction_length)
+    if outcome.status == "mismatch" and is_near_tie is not None and is_near_tie(case, found):
+        return replace(outcome, status="near tie")
+    return outcome
 
 
 def checked(

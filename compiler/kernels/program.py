@@ -10,12 +10,11 @@ from typing import Any
 from xdsl.dialects.builtin import IndexType, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation
-from xdsl.parser import Parser
-from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
 
 from ...dialects.errors import InvalidInputError, OptionError
 from ...passes.context import CompileContext
 from ..frontend.kernel_language import BoundKernel, Kernel
+from ..ir_text import parse_ir
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,7 @@ def read_program(path: Path) -> KernelProgram:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"cannot read IR text from {path}: {error}") from error
-    try:
-        module = Parser(CompileContext(), text, str(path)).parse_module()
-        module.verify()
-    except (ParseError, DiagnosticException, VerifyException) as error:
-        raise InvalidInputError(f"{path}: {error}") from error
+    module = parse_ir(CompileContext(), text, str(path))
     functions: list[Operation] = list(module.ops)
     if len(functions) != 1 or not isinstance(functions[0], FuncOp):
         found = ", ".join(op.name for op in functions) or "nothing"

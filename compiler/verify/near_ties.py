@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
+from torch.utils._pytree import tree_leaves
 
 from .compare import CONSTANT_ROUNDINGS
 from .eager import NARROW, DoubleInterpreter, run_program
@@ -40,7 +41,24 @@ class RoundingInterpreter(DoubleInterpreter):
     def run_node(self, n: Node) -> Any:
         """The node's result, with errors."""
         result = super().run_node(n)
-        return result if n.op != "call_function" else self.with_errors(result, n.meta.get("val"))
+        if n.op != "call_function":
+            return result
+        if isinstance(result, Tensor) and self.is_alias(n, result):
+            # What is written through a view has to reach the tensor that it is a view of.
+            schema = getattr(n.target, "_schema", None)
+            if schema is not None and schema.is_mutable:
+                result.copy_(self.with_errors(result, n.meta.get("val")))
+            return result
+        return self.with_errors(result, n.meta.get("val"))
+
+    def is_alias(self, n: Node, result: Tensor) -> bool:
+        """Whether `result` shares memory with an argument."""
+        given, _ = self.fetch_args_kwargs_from_env(n)
+        memory = result.untyped_storage().data_ptr()
+        return any(
+            isinstance(leaf, Tensor) and leaf.untyped_storage().data_ptr() == memory
+            for leaf in tree_leaves(given)
+        )
 
     def with_errors(self, result: Any, declared: Any) -> Any:
         """`result` with an error in every tensor whose `declared` type is narrow."""

@@ -87,18 +87,17 @@ class HoistPointwise(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: PointwiseOp, rewriter: PatternRewriter) -> None:
         shape = shape_of(op.result)
-        flat_operands = [rows_of(v) for v in op.operands_ if shape_of(v) == shape]
-        rows = next((shape_of(v) for v in flat_operands if v is not None), None)
+        known = [rows_of(v) if shape_of(v) == shape else None for v in op.operands_]
+        rows = next((shape_of(v) for v in known if v is not None), None)
         if rows is None:
             return
+        shapes = [_flat_shape(shape_of(v), shape, rows) for v in op.operands_]
+        if any(flat is None and small is None for flat, small in zip(known, shapes, strict=True)):
+            return  # before any op is made: one that is left over would keep its operands alive
         new_ops: list[GraphOp] = []
         operands: list[SSAValue] = []
-        for value in op.operands_:
-            flat = rows_of(value) if shape_of(value) == shape else None
+        for value, flat, small in zip(op.operands_, known, shapes, strict=True):
             if flat is None:
-                small = _flat_shape(shape_of(value), shape, rows)
-                if small is None:
-                    return
                 flat = value
                 if small != shape_of(value):
                     new_ops.append(ReshapeOp(value, tensor_of(element_of(value), small)))

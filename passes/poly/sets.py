@@ -105,6 +105,12 @@ def at_sizes(domain: IslSet, sizes: Sequence[int]) -> IslSet:
     return domain
 
 
+def values_of(aff: PwAff) -> IslSet:
+    """The values that `aff` has on its domain. Their least and greatest come from here: isl's
+    `min_val` of an expression takes none that an equation of its domain gave a fraction."""
+    return isl.Map.from_pw_aff(aff).range()
+
+
 def box_extents(domain: IslSet | str) -> tuple[int, ...] | None:
     """Extents of a domain that is a box at the origin, an `Extent` where one depends on bounded
     sizes; None for any other domain."""

@@ -17,7 +17,7 @@ from ...dialects.poly import ArrayOp, ScopOp, StatementOp, has_dynamic_shape
 from ...dialects.schedule import Band, Node
 from .dependences.dependences import Dependences, array_names
 from .emission.tree_to_isl import common_path, prefix_map
-from .sets import access_map, domain_set, isl
+from .sets import access_map, domain_set, isl, values_of
 from .simplification.collapse_dims import is_indirect
 
 LOCAL_BYTES = 512 * 1024  # stacks are small; larger temporaries become scratch arguments
@@ -93,7 +93,7 @@ def _tile(
     shape, base = [], []
     for d in range(rank):
         low, high = footprint.dim_min(d), footprint.dim_max(d)
-        extent = high.sub(low).max_val()
+        extent = values_of(high.sub(low)).dim_max_val(0)
         if low.n_piece() != 1 or not extent.is_int():
             return None
         count = extent.to_python() + 1

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ....dialects.schedule import Band
-from ..sets import IslMap, dims, isl
+from ..sets import IslMap, dims, isl, values_of
 
 Expressions = Mapping[str, str]
 Pairs = dict[tuple[str, str], IslMap]
@@ -35,8 +35,8 @@ def advance(
         f"{to_name}[{', '.join(f'o{d}' for d in range(to_rank))}]]"
     )
     difference = isl.PwAff(f"{{ {space} -> [({after}) - ({_explicit(before)})] }}")
-    over = difference.intersect_domain(pair.wrap())
-    return over.min_val().to_python(), over.max_val().to_python()
+    values = values_of(difference.intersect_domain(pair.wrap()))
+    return values.dim_min_val(0).to_python(), values.dim_max_val(0).to_python()
 
 
 def _explicit(expr: str) -> str:

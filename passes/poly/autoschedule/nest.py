@@ -13,7 +13,7 @@ from ....dialects.schedule import Band, Node, statements_of
 from ..dependences.dependences import Dependences
 from ..dependences.legality import check_schedule_is_legal
 from ..emission.tree_to_isl import prefix_map
-from ..sets import IslSet, dim_aff, domain_set, isl, pairs_of
+from ..sets import IslSet, dim_aff, domain_set, isl, pairs_of, values_of
 from .advance import Pairs
 
 
@@ -53,11 +53,11 @@ class ScheduledScop:
     def extent(self, band: Band) -> int:
         """Iterations of `band`, all outer ones together."""
         values = [
-            dim_aff(name, self.ranks[name], expr).intersect_domain(self.domains[name])
+            values_of(dim_aff(name, self.ranks[name], expr).intersect_domain(self.domains[name]))
             for name, expr in band.exprs
         ]
-        low = min(v.min_val().to_python() for v in values)
-        return int(max(v.max_val().to_python() for v in values) - low + 1)
+        low = min(v.dim_min_val(0).to_python() for v in values)
+        return int(max(v.dim_max_val(0).to_python() for v in values) - low + 1)
 
     def instances(self, statement: str) -> int:
         """About how many instances `statement` has: those of its bounding box without a dim per

@@ -279,5 +279,15 @@ class LoopEmitter:
             total = self.accumulators[node]
             total = one.accumulate(s, arrays, accesses, dims, self.arrays, total)
             self.accumulators[node] = total
+        elif (
+            self.mask is not None and s.reduction is None and not any(e.varies for e in accesses[0])
+        ):
+            # One element, so one lane at most: it may be that none is alive.
+            self.branch(
+                one.any_lane(),
+                lambda: StatementEmitter(self.index(), self.mask, self.fma).emit(
+                    s, arrays, accesses, dims, self.arrays
+                ),
+            )
         else:
             one.emit(s, arrays, accesses, dims, self.arrays)

@@ -13,10 +13,12 @@ from xdsl.dialects.builtin import (
     IntegerType,
     MemRefType,
     VectorType,
+    i32,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import IRDLOperation
 
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.pairs import DotAddOp, DotOp
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ....dialects.vector import FnmaOp, GatherOp, ReverseOp, ScatterOp
@@ -85,7 +87,7 @@ class StatementEmitter:
     def _is_contiguous(self, access: Sequence[Linear], step: int = 1) -> bool:
         """Whether neighbouring lanes are `step` elements of the last dim apart, none of others."""
         strides = [e.lane_stride for e in access]
-        return bool(strides) and strides[-1] == step and not any(strides[:-1])
+        return bool(strides) and strides[-1] == step and all(s == 0 for s in strides[:-1])
 
     def _is_backward(self, access: Sequence[Linear]) -> bool:
         """Whether a whole vector of neighbours runs from the last one to the first."""
@@ -121,6 +123,17 @@ class StatementEmitter:
                 total = self.index.add(arith.AddiOp(total, term))
         return total
 
+    def any_lane(self) -> SSAValue:
+        """The i1 value of: a lane is alive."""
+        assert self.mask is not None
+        ones = self.index.splat(self._scalar(1, i32))
+        alive = self.index.add(SelectOp(self.mask, ones, self._zeros(i32)))
+        kind = vector.CombiningKindAttr(Kind.OR)
+        count = vector.ReductionOp.build(
+            operands=[alive, []], result_types=[i32], properties={"kind": kind}
+        )
+        return self.index.add(arith.CmpiOp(self.index.add(count), self._scalar(0, i32), "ne"))
+
     def load(self, array: SSAValue, access: Sequence[Linear]) -> SSAValue:
         """The element, or one element per lane."""
         if not any(e.varies for e in access):
@@ -147,6 +160,11 @@ class StatementEmitter:
         block = self.index.block
         assert block is not None
         if not any(e.varies for e in access):
+            if isinstance(value.type, VectorType):
+                raise IllegalScheduleError(
+                    "a vector loop computes one value per lane for one element; vectorize "
+                    "another loop"
+                )
             indices = self.index.place(array, access)
             block.add_op(memref.StoreOp.get(value, array, indices))
             return

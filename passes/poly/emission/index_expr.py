@@ -260,12 +260,29 @@ class IndexBuilder:
 
         return self._opaque("s", min(then.low, other.low), max(then.high, other.high), make)
 
+    def _chosen(self, condition: Expr, then: Expr, other: Expr) -> Linear:
+        """`then` where `condition` holds, else `other`."""
+        holds = self.condition(condition)
+        if isinstance(holds, bool):
+            return self.evaluate(then if holds else other)
+        one, two = self.evaluate(then), self.evaluate(other)
+        if holds is None:  # without a block
+            return self._opaque("s", min(one.low, two.low), max(one.high, two.high), None)
+        if isinstance(holds.type, VectorType) or one.varies or two.varies:
+            raise IllegalScheduleError(
+                "the place of an access depends on a condition in every lane; vectorize another "
+                "loop"
+            )
+        return self.choose(holds, one, two)
+
     def evaluate(self, expr: Expr) -> Linear:
         """An AST expression over the iterators in `env`."""
         if isinstance(expr, int):
             return Linear(expr)
         if isinstance(expr, str):
             return self.env[expr]
+        if expr.op == "choose":
+            return self._chosen(*expr.args)
         values = [self.evaluate(a) for a in expr.args]
         match expr.op:
             case "add":

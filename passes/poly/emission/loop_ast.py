@@ -30,6 +30,8 @@ OPERATORS: dict[Any, str] = {
     _OP.and_then: "and",
     _OP.or_: "or",
     _OP.or_else: "or",
+    _OP.select: "choose",
+    _OP.cond: "choose",
     _OP.eq: "eq",
     _OP.le: "le",
     _OP.lt: "lt",
@@ -40,7 +42,8 @@ OPERATORS: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Call:
-    """`op` of `args`; "div" rounds down, "rem" is never negative."""
+    """`op` of `args`; "div" rounds down, "rem" is never negative, "choose" takes the second where
+    the first holds, else the third."""
 
     op: str
     args: tuple[Expr, ...]

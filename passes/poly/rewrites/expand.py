@@ -109,7 +109,7 @@ def expand_temporaries(scop: ScopOp) -> list[Expand]:
     steps = []
     names = array_names(scop)
     for array in [a for a in names if isinstance(a.owner, ArrayOp) and not is_indirect(a)]:
-        depth = max((s.rank for s in scop.statements), default=0)
+        depth = max((1, *(s.rank for s in scop.statements)))  # a step takes no 0
         step = Expand(names[array], depth)
         try:
             expand(scop, step)

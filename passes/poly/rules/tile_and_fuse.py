@@ -17,7 +17,7 @@ from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..parameters import lower_bounds
-from ..sets import at_sizes, dim_aff, domain_set
+from ..sets import PwAff, at_sizes, dim_aff, domain_set, values_of
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
@@ -172,10 +172,14 @@ def _iterations(plan: LoopPlan, band: Band) -> tuple[int, int]:
         s = plan.statements[name]
         aff = dim_aff(name, s.rank, expr)
         domain = domain_set(s.domain.data, name)
-        most.append(int(aff.intersect_domain(domain).max_val().to_python()) + 1)
+        most.append(_greatest(aff.intersect_domain(domain)) + 1)
         small = at_sizes(domain, smallest) if smallest else domain
-        least.append(int(aff.intersect_domain(small).max_val().to_python()) + 1)
+        least.append(_greatest(aff.intersect_domain(small)) + 1)
     return max(least), max(most)
+
+
+def _greatest(aff: PwAff) -> int:
+    return int(values_of(aff).dim_max_val(0).to_python())
 
 
 def _allows_parallel(plan: LoopPlan, band: Band) -> bool:

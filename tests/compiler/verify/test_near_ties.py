@@ -28,3 +28,18 @@ def test_numbers_closer_than_rounding_have_both_orders() -> None:
 
 def test_equal_and_distant_numbers_have_one_order() -> None:
     assert orders(torch.tensor([2.0, 0.5, 2.0, 9.0, 0.5])) == {(1, 4, 0, 2, 3)}
+
+
+class InPlace(nn.Module):
+    """A comparison of what was written through a view."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        copy = x.clone()
+        copy[1:].clamp_(min=0)
+        return copy.mul_(3.0) > -1.0
+
+
+def test_what_is_written_through_a_view_is_seen() -> None:
+    x = torch.tensor([-2.0, -2.0, 2.0])
+    runs = possible_results(export_model(InPlace(), (x,)), [x], seed=3)
+    assert {tuple(run[0].tolist()) for run in runs} == {(False, True, True)}

@@ -143,6 +143,21 @@ def test_pointwise_that_mixes_rows_stays() -> None:
     assert shape_of(product.result) == (2, 3, 4)
 
 
+def test_nothing_is_left_of_rows_that_do_not_work_out() -> None:
+    class Choice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, s: Tensor) -> Tensor:
+            y = self.layer(x)
+            return torch.where(y > s, y, s)
+
+    for op in ops(canonical(Choice(), X, torch.randn(2, 3, 1))):
+        for use in (use for result in op.results for use in result.uses):
+            assert use.operation.parent is not None
+
+
 @pytest.mark.parametrize(
     "function",
     [

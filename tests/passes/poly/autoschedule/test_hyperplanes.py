@@ -28,6 +28,11 @@ def test_advance_is_the_range_of_differences() -> None:
     assert advance(isl.Map(NEAR), ("S", 2, "2i0 + i1"), ("T", 2, "2i0 + i1 + 3")) == (2, 4)
 
 
+def test_an_equation_may_halve_a_dim() -> None:
+    pair = isl.Map("{ S[i, j] -> T[k, 2i] : 2k = j - 2 and 0 <= i <= 3 and 4 + 2i <= j <= 6 }")
+    assert advance(pair, ("S", 2, "i0"), ("T", 2, "i0")) == (1, 2)
+
+
 def test_a_shift_makes_up_for_what_goes_backward() -> None:
     pairs = pairs_of(isl.UnionMap(NEAR))
     assert shifts_that_keep(pairs, {"S": "i1", "T": "i1"}, {"S": 2, "T": 2}) == {"S": 0, "T": 1}

@@ -171,6 +171,18 @@ def test_statements_alive_in_some_lanes_only(check: Check, scop_text: Any) -> No
     check(s.scop(), Rearrange(tree))
 
 
+def test_one_lane_alive_or_none(check: Check, scop_text: Any) -> None:
+    """Where one of the lanes is the one, the statement runs for it; elsewhere not at all."""
+    s = scop_text(x="in 9xf32", y="out 9x4xf32", z="out 9xf32")
+    s.statement("9", "z[i0]", "", "zero")
+    s.statement("9 x 4", "y[i0, i1]", "", "zero")
+    s.statement("{ [i0, i1] : 0 <= i0 < 9 and 0 <= i1 < 4 }", "y[i0, i1]", "x[i0]", "double")
+    s.statement("{ [i0, i1] : 0 <= i0 < 9 and 0 <= i1 < 4 and i1 = i0 - 2 }", "z[i0]", "x[i0]")
+    fused = Fuse(("S2.i0", "S3.i0"), "i"), Fuse(("S2.i1", "S3.i1"), "j")
+    func = check(s.scop(), *fused, Vectorize("j", 4))
+    assert "vector.store" in names(func)
+
+
 def test_lanes_with_a_stride(check: Check, doubled: Any) -> None:
     domain = "{ [i0, i1] : 0 <= i0 < 2 and 0 <= i1 < 40 and i1 mod 2 = 0 }"
     func = check(doubled(domain, 2, 40), Vectorize("S1.i1", 8))
@@ -184,6 +196,14 @@ def test_lanes_that_run_backward(check: Check, scop_text: Any) -> None:
     s.statement("21", "z[20 - i0]", "x[i0]", "copy")
     func = check(s.scop(), Vectorize("S0.i0", 8), Vectorize("S1.i0", 8))
     assert names(func).count("vector.reverse") == 2
+    assert "vector.gather" in names(func)
+
+
+@pytest.mark.parametrize("row", ["i0 floordiv 2", "i0 mod 3"])
+def test_lanes_in_rows_that_change_without_a_stride(check: Check, scop_text: Any, row: str) -> None:
+    s = scop_text(x="in 8x16xf32", y="out 16xf32")
+    s.statement("16", "y[i0]", f"x[{row}, i0]", "double")
+    func = check(s.scop(), Vectorize("S0.i0", 4))
     assert "vector.gather" in names(func)
 
 

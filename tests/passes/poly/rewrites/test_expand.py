@@ -9,7 +9,7 @@ import pytest
 from tilecast import f64, kernel
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ArrayOp, ScopOp
-from tilecast.dialects.schedule import Expand, Parallelize
+from tilecast.dialects.schedule import Expand, Parallelize, parse_step
 from tilecast.passes.poly.rewrites import apply_rewrite
 from tilecast.passes.poly.rewrites.expand import expand_temporaries
 
@@ -111,3 +111,15 @@ def test_refusals(scop: Scop, make, sizes, name: str, reason: str) -> None:  # t
     with pytest.raises(IllegalScheduleError, match=reason):
         apply_rewrite(program, Expand(name, 2))
     assert str(program) == before
+
+
+@kernel
+def no_loops(x: f64[1]) -> None:
+    total = 1.0
+    total = total + total
+    x[0] = total
+
+
+def test_the_step_of_a_program_without_loops_can_be_read(scop: Scop) -> None:
+    steps = expand_temporaries(scop(no_loops))
+    assert [parse_step(str(step)) for step in steps] == steps != []

@@ -1,0 +1,1 @@
+"""Random models and random affine programs, compiled and compared with what they mean."""

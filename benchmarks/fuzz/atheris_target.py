@@ -1,0 +1,40 @@
+"""`python -m benchmarks.fuzz.atheris_target TARGET SECONDS`: damaged input, guided by coverage.
+
+Needs `pip install atheris`. Inputs start from the target's seeds; findings are printed at the end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
+    from .check_parsers import Findings, feed
+    from .parsers import TARGETS, check_seeds, folder
+
+
+def main(name: str, seconds: int) -> None:
+    """Fuzz until the time is over; atheris ends the process."""
+    findings = Findings()
+
+    def report() -> None:
+        print(f"{name}: {findings.runs} inputs, slowest {findings.slowest:.1f} s")
+        for place, data in findings.found.items():
+            print(f"  {place}: {data[:300]!r}")
+
+    atexit.register(report)
+    with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
+        check_seeds(name)  # imports what the target needs
+    corpus = folder() / f"corpus-{name}"
+    corpus.mkdir(exist_ok=True)
+    for number, data in enumerate(TARGETS[name].seeds()):
+        (corpus / str(number)).write_bytes(data)
+    limits = [f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=100"]
+    atheris.Setup([sys.argv[0], *limits, str(corpus)], lambda data: feed(name, data, findings))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

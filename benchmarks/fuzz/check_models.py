@@ -1,0 +1,85 @@
+"""Random models through the compiler, compared with eager PyTorch; failures are made small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ..conformance.batch import Outcome, run_samples
+from ..conformance.samples import Sample
+from .isolated import run_isolated
+from .minimize import minimized
+from .near_ties import is_near_tie
+from .random_model import draw_graph
+from .report import Failure, Report
+
+BATCH = 64
+BAD = ("mismatch", "crash")
+Choice = tuple[int, tuple[int, ...]]  # a seed, and the numbers of steps that are kept
+
+
+def whole(seed: int) -> Choice:
+    """All steps of a seed."""
+    return seed, tuple(draw_graph(seed).numbers)
+
+
+def run_choices(choices: Sequence[Choice], target: str) -> list[Outcome]:
+    """The outcomes of these models, in order; runs in this process."""
+    samples = []
+    for number, (seed, kept) in enumerate(choices):
+        module, inputs = draw_graph(seed).model(kept)
+        samples.append(Sample("model", "mixed", number, module, inputs))  # type: ignore[arg-type]
+    outcomes = run_samples(samples, target, is_near_tie)
+    return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+def run_apart(choices: Sequence[Choice], target: str) -> list[Outcome]:
+    """The same in another process, which may die; what kills it is found by halves."""
+    died = Outcome("model", "mixed", 0, "crash", "the process died")
+    return run_isolated(run_choices, choices, target, died)
+
+
+def kind_of(outcome: Outcome) -> str:
+    """What makes two failures the same: the kind of result, and the error without its numbers."""
+    if outcome.status != "crash":
+        return outcome.status
+    return re.sub(r"\d+|%\w+", "#", outcome.reason)[:60]
+
+
+def failure(choice: Choice, outcome: Outcome, target: str) -> Failure:
+    """A failure with the model's text and command."""
+    seed, kept = choice
+    module, inputs = draw_graph(seed).model(kept)
+    types = zip(module.given, inputs, strict=True)
+    shapes = ", ".join(f"v{k}: {t.dtype} {tuple(t.shape)}" for k, t in types)
+    steps = ",".join(map(str, kept))
+    command = f"python -m benchmarks.fuzz models --seed {seed} --steps {steps} --target {target}"
+    return Failure(seed, outcome.status, outcome.reason, f"{shapes} | {module}", command)
+
+
+def smallest(choice: Choice, outcome: Outcome, target: str) -> Failure:
+    """The failure of a model with as few steps as show it."""
+    seed, steps = choice
+
+    def fail(candidates: list[list[int]]) -> list[bool]:
+        found = iter(run_apart([(seed, tuple(c)) for c in candidates if c], target))
+        return [bool(c) and kind_of(next(found)) == kind_of(outcome) for c in candidates]
+
+    kept = tuple(minimized(steps, fail))
+    (last,) = run_apart([(seed, kept)], target)
+    return failure((seed, kept), last, target)
+
+
+def check_models(choices: Sequence[Choice], target: str, minimize: bool = True) -> Iterator[Report]:
+    """The report so far, after every batch of models."""
+    report = Report()
+    for first in range(0, len(choices), BATCH):
+        part = choices[first : first + BATCH]
+        for choice, outcome in zip(part, run_apart(part, target), strict=True):
+            report.counts[outcome.status] += 1
+            if outcome.status == "refused":
+                report.refusals[re.sub(r" @ \S+|\d+", "#", outcome.reason)[:120]] += 1
+            if outcome.status in BAD:
+                full = failure(choice, outcome, target)
+                report.failures.append(smallest(choice, outcome, target) if minimize else full)
+        yield report

@@ -1,0 +1,39 @@
+"""IR text that someone wrote, to a verified module; one error for all that can be wrong with it."""
+
+from __future__ import annotations
+
+import re
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.parser import Parser
+from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
+
+from ..dialects.errors import InvalidInputError
+from ..passes.context import CompileContext
+
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+NOT_PRINTABLE = re.compile(r"[\v\f]")
+
+
+def parse_ir(context: CompileContext, text: str, source: str) -> ModuleOp:
+    """The module that `text`, from `source`, describes; InvalidInputError where there is none."""
+    check_strings(text, source)
+    try:
+        module = Parser(context, text, source).parse_module()
+        module.verify()
+    except (ParseError, DiagnosticException, VerifyException) as error:
+        raise InvalidInputError(f"{source}: {error}") from error
+    except Exception as error:  # the parser raises whatever it meets first in damaged text
+        raise InvalidInputError(
+            f"{source}: expected IR text, found what cannot be read: {error!r}"
+        ) from error
+    return module
+
+
+def check_strings(text: str, source: str) -> None:
+    """InvalidInputError for a string that does not end on its line: xDSL's lexer would take time
+    that is exponential in what follows it."""
+    for number, line in enumerate(text.split("\n"), 1):
+        rest = NOT_PRINTABLE.sub('"', STRING.sub("", line)).partition("//")[0]
+        if '"' in rest:
+            raise InvalidInputError(f"{source}:{number}: a string does not end on its line: {line}")
