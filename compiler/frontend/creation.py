@@ -73,7 +73,7 @@ def arange_step(b: Builder, start: Scalar, end: Scalar, step: Scalar, *_: object
     element = b.out_element
     extent = b.shape[0]
     if element not in FLOATS:
-        first = start if has_symbols([start]) else int(start)
+        first = int(start) if isinstance(start, float) else start
         return b.iota(extent, element, first, int(step))
     if has_symbols([extent]):
         return arange_float(b, extent, start, step)

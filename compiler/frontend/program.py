@@ -242,7 +242,7 @@ class _Importer:
     def _import_control_flow(self, node: Node, fakes: Any) -> Any:
         self.builder.loc = location(node)
         try:
-            expected = [tensor_type(f) for f in _leaves(fakes)]
+            expected = [self._type(f) for f in _leaves(fakes)]
             results = CONTROL_FLOW[operator_name(node)](self, node)
         except (UnsupportedUse, UnsupportedOperatorError) as error:
             self.gaps.add(node, str(error))

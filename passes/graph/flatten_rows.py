@@ -99,6 +99,7 @@ class HoistPointwise(RewritePattern):
         for value, flat, small in zip(op.operands_, known, shapes, strict=True):
             if flat is None:
                 flat = value
+                assert small is not None
                 if small != shape_of(value):
                     new_ops.append(ReshapeOp(value, tensor_of(element_of(value), small)))
                     flat = new_ops[-1].result

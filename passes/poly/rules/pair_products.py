@@ -30,8 +30,8 @@ from ....dialects.pairs import DotOp, JoinOp
 from ....dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
 from ..access_patterns import Contraction, combining_op, contraction_of, reduction_dims
 from ..affine_maps import plain_dim, substitute
+from ..array_shapes import shape_of
 from ..sets import box_extents, box_text
-from ..simplification.collapse_dims import shape_of
 from .pack_operands import is_weight, set_read
 
 LEAST_REUSE = 16  # products with each element of an operand that is worth a copy into pairs
