@@ -21,6 +21,7 @@ from ....dialects.graph import (
     PadOp,
     PointwiseOp,
     ReduceOp,
+    Tensor,
     ViewOp,
     element_of,
     shape_of,
@@ -77,10 +78,11 @@ class PatchWriter:
 
     def reduced(self, reduce: ReduceOp) -> SSAValue:
         """The reduction of the result, patch after patch."""
-        combine, found = COMBINE[reduce.fn.data], None
+        combine = COMBINE[reduce.fn.data]
+        found: SSAValue | None = None
         for index in product(*(range(count) for count in self.grid.counts)):
             dims = [d.data for d in reduce.dims]
-            type = TensorType(element_of(reduce.result), shape_of(reduce.result))
+            type: Tensor = TensorType(element_of(reduce.result), shape_of(reduce.result))
             new = self.insert(ReduceOp(reduce.fn.data, self.part(index), dims, type))
             found = new if found is None else self.insert(PointwiseOp(combine, [found, new], type))
         assert found is not None
