@@ -1,5 +1,5 @@
-"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; also fnma and
-exchange.
+"""The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; also fnma,
+reverse and exchange.
 
 All vectors are one-dimensional. Syntax is the generic form of MLIR.
 """
@@ -135,6 +135,25 @@ class FnmaOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ReverseOp(IRDLOperation):
+    """result[l] = source[lanes - 1 - l]."""
+
+    name = "vector.reverse"
+    source = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, source: SSAValue) -> None:
+        super().__init__(operands=[source], result_types=[source.type])
+
+    def verify_(self) -> None:
+        if self.source.type != self.result.type:
+            raise VerifyException(
+                f"vector.reverse: expected a result of {self.source.type}, got {self.result.type}"
+            )
+
+
+@irdl_op_definition
 class ExchangeOp(IRDLOperation):
     """results[k][l] = rows[l][k]: as many vectors as each has lanes, transposed in registers."""
 
@@ -161,6 +180,15 @@ class ExchangeOp(IRDLOperation):
 
 VectorExtension = Dialect(
     "vector_extension",
-    [GatherOp, ScatterOp, StepOp, ConstantMaskOp, FnmaOp, ExchangeOp, *VECTOR_FORMS.values()],
+    [
+        GatherOp,
+        ScatterOp,
+        StepOp,
+        ConstantMaskOp,
+        FnmaOp,
+        ReverseOp,
+        ExchangeOp,
+        *VECTOR_FORMS.values(),
+    ],
     [],
 )

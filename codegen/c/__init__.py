@@ -17,6 +17,7 @@ from . import (
     pair_rules,
     parallel_rules,
     reduction_rules,
+    reverse_rules,
     vector_rules,
 )
 from .program import emit_program, program_weight_symbols
@@ -48,6 +49,7 @@ _RULES = (
     pair_rules,
     parallel_rules,
     reduction_rules,
+    reverse_rules,
     unpack_rules,
     dot_rules,
     vector_rules,

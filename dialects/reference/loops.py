@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..vector import ConstantMaskOp, ExchangeOp, GatherOp, ScatterOp, StepOp
+from ..vector import ConstantMaskOp, ExchangeOp, GatherOp, ReverseOp, ScatterOp, StepOp
 from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 
 
@@ -186,6 +186,11 @@ def _masked_store(op: Operation, array: Array, *rest: Any) -> None:
 @means(vector.BroadcastOp)
 def _broadcast(op: vector.BroadcastOp, value: Any) -> Any:
     return np.full(vector_arith.lanes_of(op.vector.type), value)
+
+
+@means(ReverseOp)
+def _reverse(op: ReverseOp, source: Array) -> Any:
+    return source[::-1]
 
 
 @means(ExchangeOp)

@@ -18,6 +18,7 @@ from .jam import unroll_and_jam
 from .nest import ScheduledScop
 from .parallel_loops import parallelize
 from .peel import peeled
+from .right_looking import right_looking
 from .tiles import tile_permutable
 from .time_tiles import TimeTile, tile_time
 from .vector_loops import vectorize
@@ -52,7 +53,7 @@ def candidate(
             scheduled = ScheduledScop(scop, dependences)
     tree = base_tree(scheduled, choice)
     if choice.vectors:
-        tree = vectorize(scheduled, tree, machine)
+        tree = vectorize(scheduled, right_looking(scheduled, tree), machine)
     workers = threads if choice.parallel else 1
     nodes = tree.children if isinstance(tree, Chain) else (tree,)
     finished = [_finish(scheduled, node, choice, workers) for node in nodes]

@@ -10,6 +10,7 @@ after:  for each block of k, block of rows, tile of columns, tile of rows:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ....dialects.errors import IllegalScheduleError
@@ -30,6 +31,9 @@ from ..access_patterns import panel_width, parallel_dims, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..rewrites import apply_rewrite
 from ..sets import IslSet, condition_text, dims, domain_set, isl
+from ..storage import element_bytes
+
+PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,19 @@ def _to_pack(
     return tuple(found)
 
 
+def _far_rows(statement: StatementOp, axes: Axes) -> Iterator[tuple[int, int]]:
+    """(source number, array dim) of operands whose columns lie side by side, but each row on a page
+    of its own: in panels they need a fraction of the address translations."""
+    for k, (array, access) in enumerate(zip(statement.sources, statement.read_maps, strict=True)):
+        if k == 0 or stride(array, access, axes.column) != 1 or panel_width(access, axes.column):
+            continue
+        (last, *others) = [p for p, e in enumerate(access.results) if axes.column in e.used_dims()]
+        row = stride(array, access, axes.depth) or 0
+        is_plain = not others and plain_dim(access.results[last]) == axes.column
+        if is_plain and abs(row) * element_bytes(array) >= PAGE_BYTES:
+            yield k, last
+
+
 def extents_of(statement: StatementOp) -> list[int]:
     """One more than the greatest value of each dim."""
     domain = domain_set(statement.domain.data, "S")
@@ -143,9 +160,14 @@ class ContractionNest:
         self.rewrites: list[Rewrite] = []
         self.rest: str | None = None
         statement = self.scop.statement(self.statement)
+        width = self.tiling.vectors * self.lanes
         for operand, position in self.axes.packed:
-            width = self.tiling.vectors * self.lanes
             self._apply(Pack(self.statement, operand, position, width))
+        for operand, position in _far_rows(statement, self.axes):
+            try:
+                self._apply(Pack(self.statement, operand, position, width))
+            except IllegalScheduleError:  # it is read where it lies
+                continue
         domain = domain_set(statement.domain.data, "S").reset_tuple_id()
         full = full_tiles(statement, self.axes, self.tiling, self.lanes)
         if full.is_empty():

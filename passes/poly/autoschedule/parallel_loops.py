@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from ....dialects.schedule import Band, Chain, Leaf, Node, chain, statements_of
+from ....dialects.schedule import Band, Chain, Leaf, Node, bands_of, chain, statements_of
 from ..primitives.tree_edits import nested
 from .nest import ScheduledScop, perfect_nest
 
-LEAST_WORK = 10_000  # statement instances per parallel region; starting one takes microseconds
+# Instances, or vectors of them, per thread of a parallel region: starting one takes microseconds,
+# and data that another core wrote last has to come from there.
+LEAST_WORK = 2_000
 BLOCKS_PER_THREAD = 1
 
 
@@ -82,6 +84,8 @@ def _blocks(scheduled: ScheduledScop, nest: list[Band], k: int, body: Node, thre
 
 
 def _work(scheduled: ScheduledScop, node: Node, outer: tuple[Band, ...]) -> float:
-    """Statement instances below `node` per iteration of the loops `outer`."""
-    total = sum(scheduled.instances(name) for name in statements_of(node))
+    """Statement instances below `node`, vectors of them where they have lanes, per iteration of the
+    loops `outer`."""
+    lanes = {s: b.lanes for b in bands_of(node) if b.kind == "vector" for s in statements_of(b)}
+    total = sum(scheduled.instances(s) / lanes.get(s, 1) for s in statements_of(node))
     return total / max(1, prod(scheduled.extent(band) for band in outer))

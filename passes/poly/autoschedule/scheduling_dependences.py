@@ -17,6 +17,7 @@ from ..dependences.dependences import (
     domains_of,
     original_schedule,
 )
+from ..dependences.updates import updates_of
 from ..sets import UnionMap, ends_of, isl, maps_of, union_map
 
 
@@ -38,7 +39,7 @@ def _parts(accesses: UnionMap, arrays: set[str]) -> tuple[UnionMap, UnionMap]:
 def scheduling_dependences(scop: ScopOp, dependences: Dependences) -> SchedulingDependences:
     """The pairs of `dependences` that imply all others; all of them where isl cannot tell."""
     names = array_names(scop)
-    reduced = {names[s.target] for s in scop.statements if s.reduction is not None}
+    reduced = {names[updates.target] for updates in updates_of(scop)}
     order = original_schedule(scop).intersect_domain(domains_of(scop))
     (kept_reads, reads), (kept_writes, writes) = (_parts(a, reduced) for a in accesses_of(scop))
     try:

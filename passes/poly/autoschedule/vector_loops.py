@@ -22,6 +22,7 @@ from ..simplification.collapse_dims import shape_of
 from ..storage import element_bytes
 from .nest import ScheduledScop, perfect_nest
 
+GAINS = {0: 0.25, 1: 2.0, -1: 1.5}  # by elements between neighbouring lanes
 GATHER = -3.0  # what a strided access costs where a contiguous one gains 2
 CHAIN = 3.0  # gain of a sum whose scalar form waits for each addition
 SHORTEST = 4  # iterations below which lanes do not pay
@@ -60,7 +61,7 @@ def _innermost(
     names = statements_of(body)
     lanes = machine.lanes(max(element_bytes(scheduled.statements[n].target) for n in names))
     ranked = sorted(
-        ((_score(scheduled, names, (*outer, *nest), band), k) for k, band in enumerate(nest)),
+        ((lane_score(scheduled, names, (*outer, *nest), band), k) for k, band in enumerate(nest)),
         reverse=True,
     )
     for score, k in ranked:
@@ -131,17 +132,18 @@ def _is_legal(scheduled: ScheduledScop, tree: Node) -> bool:
     return True
 
 
-def _score(
+def lane_score(
     scheduled: ScheduledScop, names: Sequence[str], path: Sequence[Band], band: Band
 ) -> float:
-    """How much lanes along `band` gain: contiguous accesses count, strided ones cost."""
+    """How much lanes along `band`, a loop of `path`, gain: contiguous accesses count, strided ones
+    cost."""
     total = 0.0
     for name in names:
         s = scheduled.statements[name]
         if scheduled.direction(name, path, band) is None:
             return -1.0
         for array, along in _strides(scheduled, name, path, band):
-            total += GATHER if along is None else {0: 0.25, 1: 2.0}.get(along, GATHER)
+            total += GATHER if along is None else GAINS.get(along, GATHER)
             if along == 0 and array is s.target and s.reduction is not None:
                 total += CHAIN / 2  # target and first source
     return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from xdsl.dialects import memref
@@ -22,6 +22,7 @@ from ..sets import (
     union_map,
     union_set,
 )
+from .updates import Updates, exact_update, updates_of
 
 
 @dataclass(frozen=True)
@@ -95,23 +96,25 @@ def indirect_reads(statement: StatementOp) -> list[SSAValue]:
 
 
 def accesses_of(
-    scop: ScopOp, without_accumulator_of: StatementOp | None = None
+    scop: ScopOp, without: Mapping[str, int] | None = None
 ) -> tuple[UnionMap, UnionMap]:
     """(reads, writes) as relations from instances to elements.
 
-    Of one reduction, the accesses through its accumulator can be left out.
+    The accesses of some statements through their accumulators can be left out: `without` has the
+    source of each that reads it.
     """
     names = array_names(scop)
     reads, writes = [], []
     for s in scop.statements:
         label = s.sym_name.data
         domain = domain_set(s.domain.data, label)
-        first = 1 if s is without_accumulator_of else 0
-        if not first:
+        accumulator = None if without is None else without.get(label)
+        if accumulator is None:
             write = access_map(s.write.data, label, names[s.target])
             writes.append(write.intersect_domain(domain))
-        for array, access in list(zip(s.sources, s.read_maps, strict=True))[first:]:
-            reads.append(access_map(access, label, names[array]).intersect_domain(domain))
+        for k, (array, access) in enumerate(zip(s.sources, s.read_maps, strict=True)):
+            if k != accumulator:
+                reads.append(access_map(access, label, names[array]).intersect_domain(domain))
         for array in indirect_reads(s):
             rank = len(array.type.get_shape())  # type: ignore[attr-defined]
             element = ", ".join(f"o{k}" for k in range(rank))
@@ -165,6 +168,7 @@ def _description(scop: ScopOp) -> Hashable:
             s.sym_name.data,
             s.domain.data,
             s.reduction,
+            exact_update(s),
             names[s.target],
             str(s.write.data),
             tuple((names[a], str(m)) for a, m in zip(s.sources, s.read_maps, strict=True)),
@@ -177,14 +181,15 @@ def _description(scop: ScopOp) -> Hashable:
 def _compute(scop: ScopOp) -> Dependences:
     """The dependences of `scop`: value-based flow, memory-based reads, anti and output.
 
-    Reduction pairs are those between updates of one element by one statement, through the
-    accumulator of both. Only these are relaxed, so reassociating is sound even where a reduction
-    reads its target elsewhere too (the factorisations: A[i, j] -= A[i, k] * A[k, j]). Take any read
-    of an element that is not an accumulator's: each update of the element that preceded it in
-    original order is a pair in `reads`, each that followed it a pair in `anti`, and neither is
-    relaxed. So in every legal order the read comes after the same set of updates, and its value
-    differs by their association at most. Where an update reads its own element a second time, its
-    value depends on its place among the others, and its pairs with them are kept for that reason.
+    Reduction pairs are those between updates of one element that may change places (updates.py),
+    through the accumulators of both. Only these are relaxed, so reassociating is sound even where a
+    reduction reads its target elsewhere too (the factorisations: A[i, j] -= A[i, k] * A[k, j]).
+    Take any read of an element that is not an accumulator's: each update of the element that
+    preceded it in original order is a pair in `reads`, each that followed it a pair in `anti`, and
+    neither is relaxed. So in every legal order the read comes after the same set of updates, and
+    its value differs by their association at most. Where an update reads its own element a second
+    time, its value depends on its place among the others, and its pairs with them are kept for that
+    reason.
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
@@ -193,18 +198,35 @@ def _compute(scop: ScopOp) -> Dependences:
     every = memory_between(reads, writes, schedule, before)
     anti = memory_between(writes, reads, schedule, before)
     output = memory_between(writes, writes, schedule, before)
+    pairs = every.union(anti).union(output)
     reduction = isl.UnionMap("{ }")
-    for s in scop.statements:
-        if s.reduction is None:
-            continue
-        instances = isl.UnionSet(domain_set(s.domain.data, s.sym_name.data))
-        writer = writes.intersect_domain(instances)
-        same_element = writer.apply_range(writer.reverse())
-        pairs = every.union(anti).union(output).intersect(same_element)
-        if s.target in list(s.sources)[1:] or s.target in indirect_reads(s):
-            operands, _ = accesses_of(scop, without_accumulator_of=s)
-            operands = operands.intersect_domain(instances)
-            pairs = pairs.subtract(memory_between(operands, writer, schedule, before))
-            pairs = pairs.subtract(memory_between(writer, operands, schedule, before))
-        reduction = reduction.union(pairs)
+    for updates in updates_of(scop):
+        relaxed = _pairs_of_updates(scop, updates, writes, pairs, (schedule, before))
+        reduction = reduction.union(relaxed)
     return Dependences(flow, every, anti, output, reduction)
+
+
+def _pairs_of_updates(
+    scop: ScopOp,
+    updates: Updates,
+    writes: UnionMap,
+    pairs: UnionMap,
+    order: tuple[UnionMap, UnionMap],
+) -> UnionMap:
+    """The part of `pairs` between instances of `updates` that may change places; `order` is the
+    original schedule and its pairs."""
+    members = [scop.statement(name) for name in updates.accumulators]
+    instances = union_set([domain_set(s.domain.data, s.sym_name.data) for s in members])
+    writer = writes.intersect_domain(instances)
+    relaxed = pairs.intersect(writer.apply_range(writer.reverse()))
+    if any(_reads_target_otherwise(s, updates.accumulators[s.sym_name.data]) for s in members):
+        operands, _ = accesses_of(scop, without=updates.accumulators)
+        operands = operands.intersect_domain(instances)
+        relaxed = relaxed.subtract(memory_between(operands, writer, *order))
+        relaxed = relaxed.subtract(memory_between(writer, operands, *order))
+    return relaxed
+
+
+def _reads_target_otherwise(statement: StatementOp, accumulator: int) -> bool:
+    others = [a for k, a in enumerate(statement.sources) if k != accumulator]
+    return statement.target in (*others, *indirect_reads(statement))

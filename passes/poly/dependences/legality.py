@@ -68,7 +68,8 @@ class OrderChecker:
                 refuse_sequence(pairs.relation)
         for k, child in enumerate(children):
             inside = [p for p in ordered if place[p.source] == place[p.sink] == k]
-            self._check(child, inside, [p for p in updates if place[p.source] == k])
+            still = [p for p in updates if place[p.source] == place[p.sink] == k]
+            self._check(child, inside, still)
 
     def _check_band(self, band: Band, ordered: list[AlivePairs], updates: list[AlivePairs]) -> None:
         exprs = dict(band.exprs)
@@ -82,9 +83,11 @@ class OrderChecker:
             if under.rest is not None:
                 rest.append(under.rest)
         still: list[AlivePairs] = []
-        for pairs in updates:  # in any order, but not at the same time; lanes are added up later
+        for pairs in (
+            updates
+        ):  # in any order, but not at the same time; lanes of one statement are added up later
             under = pairs.under(exprs[pairs.source], exprs[pairs.sink])
-            if band.kind in CONCURRENT and band.kind != "vector":
+            if band.kind in CONCURRENT and (band.kind != "vector" or pairs.source != pairs.sink):
                 apart = under.forward if under.backward is None else under.backward
                 if not apart.is_empty():
                     refuse_loop(band, apart, self.values, "updates")

@@ -19,7 +19,7 @@ from xdsl.irdl import IRDLOperation
 
 from ....dialects.pairs import DotAddOp, DotOp
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
-from ....dialects.vector import FnmaOp, GatherOp, ScatterOp
+from ....dialects.vector import FnmaOp, GatherOp, ReverseOp, ScatterOp
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
 from ..access_patterns import combining_op
 from ..affine_maps import row_major_strides
@@ -82,9 +82,19 @@ class StatementEmitter:
     def _zeros(self, element: Attribute) -> SSAValue:
         return self.index.splat(self._scalar(0, element))
 
-    def _is_contiguous(self, access: Sequence[Linear]) -> bool:
+    def _is_contiguous(self, access: Sequence[Linear], step: int = 1) -> bool:
+        """Whether neighbouring lanes are `step` elements of the last dim apart, none of others."""
         strides = [e.lane_stride for e in access]
-        return bool(strides) and strides[-1] == 1 and not any(strides[:-1])
+        return bool(strides) and strides[-1] == step and not any(strides[:-1])
+
+    def _is_backward(self, access: Sequence[Linear]) -> bool:
+        """Whether a whole vector of neighbours runs from the last one to the first."""
+        return self.mask is None and self._is_contiguous(access, -1)
+
+    def _last_lane(self, array: SSAValue, access: Sequence[Linear]) -> list[SSAValue]:
+        """Indices of the element of the last lane of a backward access."""
+        *outer, last = (e.uniform_part() for e in access)
+        return self.index.place(array, [*outer, last + Linear(1 - self.lanes)])
 
     def _offsets(
         self, array: SSAValue, access: Sequence[Linear]
@@ -123,6 +133,10 @@ class StatementEmitter:
                 return self.index.add(vector.LoadOp(array, indices, type))
             zeros = self._zeros(element)
             return self.index.add(vector.MaskedLoadOp(array, indices, self.mask, zeros))
+        if self._is_backward(access):
+            type = VectorType(element, [self.lanes])
+            forward = vector.LoadOp(array, self._last_lane(array, access), type)
+            return self.index.add(ReverseOp(self.index.add(forward)))
         indices, offsets = self._offsets(array, access)
         return self.index.add(
             GatherOp(array, indices, offsets, self._all_lanes(), self._zeros(element))
@@ -143,6 +157,10 @@ class StatementEmitter:
                 block.add_op(vector.StoreOp(value, array, indices))
             else:
                 block.add_op(vector.MaskedStoreOp(array, indices, self.mask, value))
+            return
+        if self._is_backward(access):
+            reverse = self.index.add(ReverseOp(value))
+            block.add_op(vector.StoreOp(reverse, array, self._last_lane(array, access)))
             return
         indices, offsets = self._offsets(array, access)
         block.add_op(ScatterOp(array, indices, offsets, self._all_lanes(), value))

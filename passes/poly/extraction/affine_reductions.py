@@ -6,8 +6,8 @@ from xdsl.dialects import affine, arith
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
+from ..combiners import COMBINERS
 from ..sets import access_map
-from .extract_scop import COMBINERS
 from .iteration_domain import IterationDomain
 from .statement_slice import StatementSlice
 

@@ -37,22 +37,8 @@ from ....dialects.graph_opaque import OpaqueOp
 from ....dialects.poly import ArrayOp, IndexOp, ScopOp, StatementOp, YieldOp
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 from ..affine_maps import compose, plain_dim, reshape_map
+from ..combiners import COMBINERS
 from ..sets import box_text
-
-COMBINERS: dict[type[Operation], str] = {
-    arith.AddfOp: "add",
-    arith.AddiOp: "add",
-    arith.MulfOp: "mul",
-    arith.MuliOp: "mul",
-    arith.MaximumfOp: "max",
-    arith.MaxSIOp: "max",
-    arith.MaxUIOp: "max",
-    arith.MinimumfOp: "min",
-    arith.MinSIOp: "min",
-    arith.MinUIOp: "min",
-    arith.AndIOp: "and",
-    arith.OrIOp: "or",
-}
 
 
 def _log_add_exp(s: ScalarBuilder, total: SSAValue, x: SSAValue) -> SSAValue:

@@ -177,7 +177,7 @@ def check_element_is_untouched(scop: ScopOp, blocks: ReductionBlocks, step: Rewr
         for bound in (blocks.begin(), blocks.end())
     )
     elements = isl.UnionMap(key.reverse().apply_range(update))
-    reads, writes = accesses_of(scop, without_accumulator_of=statement)
+    reads, writes = accesses_of(scop, without={label: 0})
     touching = reads.union(writes).apply_range(elements.reverse())
     own = isl.UnionMap(update.apply_range(elements.reverse().as_map()))
     touching = touching.union(own.subtract(isl.UnionMap(key)))

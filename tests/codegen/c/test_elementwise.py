@@ -96,6 +96,8 @@ def _cases() -> list[Case]:
     cases += [c for c in _all("vfma", "vector.fma {0}, {1}, {2} : {t}", F, 3) if c.lanes]
     fnma = '"vector.fnma"({0}, {1}, {2}) : ({t}, {t}, {t}) -> {t}'
     cases += [c for c in _all("vfnma", fnma, F, 3) if c.lanes]
+    reverse = '"vector.reverse"({0}) : ({t}) -> {t}'
+    cases += [c for c in _all("reverse", reverse, (*F, *I, "i1"), 1) if c.lanes]
     for op in ("addi", "subi", "muli", "andi", "ori", "xori", "minsi", "maxsi", "minui", "maxui"):
         cases += _all(op, f"arith.{op} {{0}}, {{1}} : {{t}}", I, 2)
     for op in ("addi", "muli", "andi", "ori", "xori"):

@@ -96,6 +96,20 @@ def test_isl_fuses_lu(polybench: Polybench) -> None:
     )
 
 
+def test_nussinov_pushes_complete_elements_along_rows(polybench: Polybench) -> None:
+    """The loop over k shares that of j, and the former j has the lanes: rows instead of columns."""
+    tree = tree_of(polybench("nussinov"), Choice(base="distributed"))
+    assert tree.endswith(
+        "  for S0.i1_1  [S0: i1, S4: i2]\n    S0\n    vector S4.i2  [S4: i1]\n      S4\n"
+    )
+
+
+def test_reversed_rows_have_lanes(polybench: Polybench) -> None:
+    tree = tree_of(polybench("durbin"), Choice(base="distributed"))
+    assert "vector S5.i1  [S5: i1]\n" in tree
+    assert "vector S7.i1  [S7: i1]\n" in tree
+
+
 def check(scop: ScopOp, steps: list[object]) -> None:
     """Legality by the checker that candidates of a search go through."""
     rewritten, tree = apply_schedule(scop, steps)  # type: ignore[arg-type]

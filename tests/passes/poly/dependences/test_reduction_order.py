@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from tilecast import f64, kernel
 from tilecast.compiler.frontend.kernel_language import Kernel
+from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.reference.poly import Instance, original_order, run_scop
+from tilecast.dialects.schedule import parse_tree
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.dependences.dependences import dependences_of
+from tilecast.passes.poly.dependences.legality import LegalityChecker
 from tilecast.passes.poly.extraction.extract_affine import ExtractAffinePass
 from tilecast.passes.poly.sets import UnionMap, isl
 
@@ -71,7 +74,33 @@ def reads_itself(n: int, x: f64[n], A: f64[n, n]) -> None:
             x[i] += A[i, j] * x[j]
 
 
-KERNELS = [lu, cholesky, triangular_product, triangular_solve, reads_itself]
+@kernel
+def folding(n: int, t: f64[n, n]) -> None:
+    """Four statements whose maxima meet in one element."""
+    for i in range(n - 1, -1, -1):
+        for j in range(i + 1, n):
+            t[i, j] = max(t[i, j], t[i, j - 1])
+            t[i, j] = max(t[i, j], t[i + 1, j] - 1.0)
+            for k in range(i + 1, j):
+                t[i, j] = max(t[i, j], t[i, k] + t[k + 1, j])
+
+
+@kernel
+def largest_and_doubled(n: int, x: f64[n], A: f64[n, n]) -> None:
+    """A maximum that an assignment interrupts."""
+    for i in range(n):
+        for j in range(n):
+            x[i] = max(x[i], A[i, j])
+        x[i] = max(x[i], 1.5)
+        x[i] = x[i] * 2.0
+        for j in range(n):
+            x[i] = max(x[i], A[j, i])
+
+
+KERNELS = [
+    *(lu, cholesky, triangular_product, triangular_solve, reads_itself),
+    *(folding, largest_and_doubled),
+]
 
 
 def scop_of(program: Kernel) -> ScopOp:
@@ -159,3 +188,43 @@ def test_an_update_that_reads_its_element_twice_keeps_its_place() -> None:
     twice = {("S0", (i, i)) for i in range(5)}
     assert relaxed
     assert not any(source in twice or sink in twice for source, sink in relaxed)
+
+
+def test_only_exact_updates_of_several_statements_change_places() -> None:
+    """Maxima do; sums of floats keep the order of their statements."""
+
+    @kernel
+    def sums(n: int, x: f64[n], A: f64[n, n]) -> None:
+        for i in range(n):
+            x[i] += 1.0
+            for j in range(n):
+                x[i] += A[i, j]
+
+    between = {
+        program.name: {
+            (source[0], sink[0])
+            for source, sink in pairs_of(dependences_of(scop_of(program)).reduction)
+            if source[0] != sink[0]
+        }
+        for program in (folding, largest_and_doubled, sums)
+    }
+    assert between["folding"] == {("S0", "S1"), ("S0", "S2"), ("S1", "S2")}
+    assert between["largest_and_doubled"] == {("S0", "S1"), ("S0", "S3"), ("S1", "S3")}
+    assert between["sums"] == set()
+
+
+def test_a_vector_loop_may_not_hold_updates_of_two_statements_apart() -> None:
+    """S0 of one lane and S1 of another update one element."""
+
+    @kernel
+    def neighbours(n: int, x: f64[2 * n], y: f64[n], z: f64[n]) -> None:
+        for i in range(n):
+            x[i] = max(x[i], y[i])
+            x[i + 1] = max(x[i + 1], z[i])
+
+    scop = scop_of(neighbours)
+    leaves = "{ S0 S1 }"
+    apart = parse_tree(f"vector(4) v[S0: i0; S1: i0] {leaves}")
+    with pytest.raises(IllegalScheduleError, match="update one element"):
+        LegalityChecker(scop).check(apart)
+    LegalityChecker(scop).check(parse_tree(f"for v[S0: -i0; S1: -i0] {leaves}"))

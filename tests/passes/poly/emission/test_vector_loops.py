@@ -177,6 +177,16 @@ def test_lanes_with_a_stride(check: Check, doubled: Any) -> None:
     assert "vector.gather" in names(func)
 
 
+def test_lanes_that_run_backward(check: Check, scop_text: Any) -> None:
+    """Whole vectors are loaded or stored at their last lane and reversed; a rest is gathered."""
+    s = scop_text(x="in 21xf32", y="out 21xf32", z="out 21xf32")
+    s.statement("21", "y[i0]", "x[20 - i0]", "copy")
+    s.statement("21", "z[20 - i0]", "x[i0]", "copy")
+    func = check(s.scop(), Vectorize("S0.i0", 8), Vectorize("S1.i0", 8))
+    assert names(func).count("vector.reverse") == 2
+    assert "vector.gather" in names(func)
+
+
 def test_unrolled_copies_of_a_varying_count_are_guarded(check: Check, doubled: Any) -> None:
     domain = "{ [i0, i1] : 0 <= i0 < 6 and i0 <= i1 < 6 }"
     func = check(doubled(domain, 6, 6), Unroll("S1.i1"))
