@@ -80,7 +80,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "precision",
         "str",
         "f32",
-        "of what matrix products and attention multiply: f32, or bf16 (sums stay f32)",
+        "of what linear layers and matrix products multiply: f32, or bf16 (sums stay f32)",
         ("f32", "bf16"),
     ),
     OptionSpec("tune", "str", None, "measure this many schedules first, or seconds as '90s'"),

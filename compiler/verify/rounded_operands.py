@@ -13,7 +13,7 @@ from torch import Tensor
 from .definite import DefiniteInterpreter
 
 aten = torch.ops.aten
-# Which arguments are multiplied with each other.
+# Which arguments the pass `lower-precision` rounds: products and no others, or the bound is loose.
 FACTORS: dict[Any, tuple[int, ...]] = {
     aten.linear.default: (0, 1),
     aten.matmul.default: (0, 1),
@@ -22,10 +22,6 @@ FACTORS: dict[Any, tuple[int, ...]] = {
     aten.mv.default: (0, 1),
     aten.addmm.default: (1, 2),
     aten.baddbmm.default: (1, 2),
-    aten.scaled_dot_product_attention.default: (0, 1, 2),
-    aten.conv1d.default: (0, 1),
-    aten.conv2d.default: (0, 1),
-    aten.convolution.default: (0, 1),
 }
 
 
