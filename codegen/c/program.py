@@ -138,7 +138,7 @@ class _ProgramEmitter:
             f"void {name}_program(const void *const *inputs, void *const *outputs,\n"
             f"    const void *const *weights, unsigned char *arena)"
         )
-        unused = [p for p in ("inputs", "outputs", "weights", "arena") if p not in main.used]
+        unused = _unused(main, ("inputs", "outputs", "weights", "arena"))
         clock = TIMER.format(name=name, calls=max(1, self.calls)) if self.timed else ""
         parts = [
             includes,
@@ -168,11 +168,8 @@ class _ProgramEmitter:
             source = f"{array}[{counts[kind]}]"
             counts[kind] += 1
             if argument.uses:
-                body.used.add(array)
                 body.declare(argument, source, const=kind == "in", cast=False)
         body.block(self.main.body.block)
-        if self.arenas:
-            body.used.add("weights")
         return body
 
     def _function(self, program: FuncOp) -> tuple[str, ProgramBody, list[str]]:
@@ -202,7 +199,7 @@ class _ProgramEmitter:
 
 
 def _unused(body: ProgramBody, parameters: Sequence[str]) -> list[str]:
-    """Parameters of a static function that its text does not mention."""
+    """Parameters of a function that its text does not mention."""
     mentioned = set(re.findall(r"\w+", "\n".join(body.lines)))
     return [name for name in parameters if name not in mentioned]
 

@@ -51,7 +51,6 @@ class ProgramBody:
         self.names: dict[SSAValue, str] = {}
         self.is_const: dict[SSAValue, bool] = {}
         self.is_carried: set[SSAValue] = set()
-        self.used: set[str] = set()
         self.uses_memcpy = False
 
     def line(self, text: str) -> None:
@@ -86,13 +85,11 @@ class ProgramBody:
                 shift = splat_value(op.byte_shift)
                 if shift is None:
                     raise LoweringError("memref.view: expected a constant offset into the arena")
-                self.used.add("arena")
                 if self.is_arena(op.result):
                     self.alias(op.result, op.source, int(shift))
                 else:
                     self.declare(op.result, f"({self.names[op.source]} + {shift})", const=False)
             case memref.GetGlobalOp():
-                self.used.add("weights")
                 index = self.weights[symbol_of(op.name_)]
                 self.declare(op.memref, f"weights[{index}]", const=True, cast=False)
             case memref.ReinterpretCastOp():

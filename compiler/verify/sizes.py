@@ -65,7 +65,7 @@ def at_sizes(func: FuncOp, values: Values) -> FuncOp:
         for result in list(op.results):
             if is_dynamic(result.type):
                 Rewriter.replace_value_with_new_type(result, _fixed(result.type, values))
-    copy.update_function_type()
+    copy.update_function_type()  # type: ignore[no-untyped-call]
     return copy
 
 

@@ -205,10 +205,14 @@ def test_new_values_of_changed_inputs_are_results() -> None:
     np.testing.assert_allclose(found[value.index], 2 * (X.numpy() + 1))
 
 
-def test_dynamic_dimensions_are_refused() -> None:
-    dynamic = ({0: torch.export.Dim("batch")},)
+def test_dynamic_dimensions_are_symbols_with_bounds() -> None:
+    dynamic = ({0: torch.export.Dim("batch", min=1, max=8)},)
     program = torch.export.export(nn.Linear(3, 4), (X,), dynamic_shapes=dynamic)
-    with pytest.raises(UnsupportedOperatorError, match="dynamic dimensions"):
+    (spec,) = import_program(program).inputs
+    assert [str(extent) for extent in spec.shape] == ["batch[1..8]", "3"]
+    unbounded = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(nn.Linear(3, 4), (X,), dynamic_shapes=unbounded)
+    with pytest.raises(InvalidInputError, match="batch has no upper bound"):
         import_program(program)
 
 
