@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from xdsl.dialects import arith, memref, scf
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     ArrayAttr,
     IndexType,
     IntAttr,
@@ -34,7 +35,7 @@ from ...dialects.graph_control import PROGRAM_ATTRIBUTE, CondOp, ControlOp, ForO
 from .allocate_arena import ALIGNMENT
 from .kernel_interface import KernelInterface, bytes_of, memref_of
 
-Buffers = list[SSAValue]
+Buffers = Sequence[SSAValue]
 
 
 def control_op(func: FuncOp) -> ControlOp | None:
@@ -81,7 +82,7 @@ class _ControlWriter:
         arguments = self.block.args
         self.arena = arguments[-1]
         self.arena.name_hint = "arena"
-        self.results = list(arguments[len(inputs) : -1])
+        self.results: Buffers = arguments[len(inputs) : -1]
         self.values: dict[SSAValue, SSAValue] = {}
         for old, new in zip(func.body.block.args, arguments, strict=False):
             new.name_hint = old.name_hint
@@ -146,10 +147,10 @@ class _ControlWriter:
         times, count = op.count.data, len(op.carried)
         sliced, shared = self._places(op.sliced), self._places(op.shared)
         stacked, carried = self.results[count:], self.results[:count]
-        first = [carried, self.spare] if times % 2 == 0 else [self.spare, carried]
-        for source, target in zip(self._places(op.carried), first[0], strict=True):
+        first, second = (carried, self.spare) if times % 2 == 0 else (self.spare, carried)
+        for source, target in zip(self._places(op.carried), first, strict=True):
             self.block.add_op(memref.CopyOp(source, target))
-        start = [*first[0], *first[1]]
+        start = [*first, *second]
         block = Block(arg_types=[IndexType(), *(value.type for value in start)])
         i, *buffers = block.args
         current, next_ = buffers[:count], buffers[count:]
@@ -157,8 +158,8 @@ class _ControlWriter:
         writes = [*next_, *(_slice(block, value, i) for value in stacked)]
         self._call(block, "body", reads, writes)
         block.add_op(scf.YieldOp(*next_, *current))
-        bounds = [self._index(n) for n in (0, times, 1)]
-        self.block.add_op(scf.ForOp(*bounds, start, Region(block)))
+        zero, last, one = (self._index(n) for n in (0, times, 1))
+        self.block.add_op(scf.ForOp(zero, last, one, start, Region(block)))
 
     def _places(self, values: Sequence[SSAValue]) -> Buffers:
         return [self.values[value] for value in values]
@@ -215,7 +216,7 @@ def _slice(block: Block, value: SSAValue, i: SSAValue) -> SSAValue:
     offset = arith.MuliOp(i, size)
     piece: MemRefType[Attribute] = MemRefType(type.element_type, shape)
     cast = memref.ReinterpretCastOp(
-        value, [offset.result], [], [], [memref.DYNAMIC_INDEX], shape, strides, piece
+        value, [offset.result], [], [], [DYNAMIC_INDEX], shape, strides, piece
     )
     ops: list[Operation] = [size, offset, cast]
     block.add_ops(ops)
