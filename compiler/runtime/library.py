@@ -94,7 +94,7 @@ class Library:
         self.program(*pointers, self.weights, place, ctypes.c_int(threads))
         self._check_device()
 
-    def run_kernel(self, name: str, arrays: Sequence[Array]) -> None:
+    def run_kernel(self, name: str, arrays: Sequence[npt.NDArray[Any]]) -> None:
         """Call one kernel by itself on contiguous arrays, outputs last."""
         kernel = self._library[f"{self.name}_{name}"]
         kernel.restype = None

@@ -6,7 +6,7 @@ Inputs are fresh random numbers away from zero, outputs are poisoned before the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +51,15 @@ def is_main(func: FuncOp) -> bool:
     return func.sym_name.data == "main"
 
 
+class RunsKernels(Protocol):
+    """What runs a kernel by name: a built library, or an interpreter of its loops."""
+
+    def run_kernel(self, name: str, arrays: list[Array]) -> None:
+        """Call a kernel on contiguous arrays, outputs last."""
+
+
 def check_kernel(
-    func: FuncOp, compiled: FuncOp, library: Library, rng: np.random.Generator
+    func: FuncOp, compiled: FuncOp, library: RunsKernels, rng: np.random.Generator
 ) -> list[CheckResult]:
     """One row per output of the kernel."""
     inputs, references = random_evaluation(func, rng)
