@@ -19,7 +19,7 @@ build/typing/tilecast:
 	@mkdir -p build/typing
 	@ln -sfn ../.. $@
 
-.PHONY: help setup demo test test-slow lint format bench peers clean distclean
+.PHONY: help setup demo test test-slow lint format docs bench peers clean distclean
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ lint: $(READY) build/typing/tilecast ## check format, lint rules and types
 format: $(READY) ## format the sources and apply safe fixes
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: $(READY) build/typing/tilecast ## build the documentation into build/site
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,demo,docs]'
+	$(RUN) -m mkdocs build
 
 peers: $(READY) ## install the engines that benchmarks compare with (ONNX Runtime, OpenVINO)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,demo,peers]'

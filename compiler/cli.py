@@ -11,6 +11,7 @@ import click
 
 from ..dialects.errors import TilecastError, VerifyFailure
 from .commands.bench import bench_command
+from .commands.bisect import bisect_command
 from .commands.cache import cache_group
 from .commands.compile import compile_command
 from .commands.costmodel import costmodel_group
@@ -57,6 +58,7 @@ for command in (
     bench_command,
     profile_command,
     verify_command,
+    bisect_command,
     report_command,
     explain_command,
     quantize_command,

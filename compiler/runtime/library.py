@@ -94,7 +94,9 @@ class Library:
         self.program(*pointers, self.weights, place, ctypes.c_int(threads))
         self._check_device()
 
-    def run_kernel(self, name: str, arrays: Sequence[Array], sizes: Sequence[int] = ()) -> None:
+    def run_kernel(
+        self, name: str, arrays: Sequence[npt.NDArray[Any]], sizes: Sequence[int] = ()
+    ) -> None:
         """Call one kernel by itself on its sizes and contiguous arrays, outputs last."""
         kernel = self._library[f"{self.name}_{name}"]
         kernel.restype = None

@@ -6,7 +6,7 @@ Inputs are fresh random numbers away from zero, outputs are poisoned before the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ from .sizes import at_sizes, size_points, symbols_in
 Array = npt.NDArray[np.generic]
 
 
+NO_SIZES: Mapping[str, int] = {}
+
+
 def check_kernels(
     structure: ModuleOp, loops: ModuleOp, library: Library, seed: int
 ) -> list[CheckResult]:
@@ -50,12 +53,19 @@ def check_kernels(
     return results
 
 
+class RunsKernels(Protocol):
+    """What runs a kernel by name: a built library, or an interpreter of its loops."""
+
+    def run_kernel(self, name: str, arrays: list[Array], sizes: Sequence[int] = ()) -> None:
+        """Call a kernel on its sizes and contiguous arrays, outputs last."""
+
+
 def check_kernel(
     func: FuncOp,
     compiled: FuncOp,
-    library: Library,
+    library: RunsKernels,
     rng: np.random.Generator,
-    values: Mapping[str, int],
+    values: Mapping[str, int] = NO_SIZES,
 ) -> list[CheckResult]:
     """One row per output of the kernel, for given values of its symbols."""
     func = at_sizes(func, values)

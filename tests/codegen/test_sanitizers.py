@@ -92,7 +92,7 @@ def test_a_small_model_is_clean(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["c99", "native"])
 @pytest.mark.parametrize(
     "build",
-    [lstm, zoo("bert"), zoo("gpt2"), zoo("vit"), zoo("llama"), zoo("whisper")],
+    [lstm, zoo("bert"), zoo("gpt2"), zoo("vit"), zoo("llama"), zoo("whisper_encoder")],
     ids=["lstm", "bert", "gpt2", "vit", "llama", "whisper"],
 )
 def test_models_are_clean(build: Any, target: str, tmp_path: Path) -> None:
