@@ -303,9 +303,7 @@ def lower(
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
-    lowered.ctx.precision = settings.precision
-    give_model(lowered.ctx, settings.cost_model)
-    lowered.ctx.max_memory = settings.memory_budget
+    apply_settings(lowered.ctx, settings)
     lowered.ctx.recorded_schedule = schedules.get if schedules else None
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         with progress.stage(stage.name):
@@ -321,12 +319,14 @@ def lower(
     return lowered
 
 
-def give_model(ctx: CompileContext, wanted: str | None) -> None:
-    """Let the cost model `wanted` decide, on what is known about the speeds of the target."""
+def apply_settings(ctx: CompileContext, settings: Options) -> None:
+    """Tell the passes what they are to keep to; a cost model decides on what is known about the
+    speeds of the target."""
     from ..costmodel.features.hardware import Hardware
     from ..costmodel.models.default import chosen_model
 
-    ctx.cost_model = chosen_model(wanted)
+    ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
+    ctx.cost_model = chosen_model(settings.cost_model)
     if ctx.cost_model is not None:
         ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))
 

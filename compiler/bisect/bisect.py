@@ -21,7 +21,7 @@ from ...dialects.errors import TilecastError
 from ...dialects.poly import ScopOp
 from ...dialects.reference import graph as graph_meaning
 from ...dialects.reference import linalg as linalg_meaning
-from ..driver import lower, thread_count
+from ..driver import apply_settings, lower, thread_count
 from ..frontend.tensor_types import to_numpy
 from ..logging import Progress
 from ..lowering import Lowered
@@ -185,6 +185,7 @@ def bisect(
     suspects = {result.name.partition("[")[0] for result in wrong if result.kind == "kernel"}
     threads = thread_count(settings, machine)
     again = Lowered.from_program(program, leaves, machine, threads)
+    apply_settings(again.ctx, settings)
     culprit = _Bisection(program, leaves, again, suspects, seed).run()
     if culprit is not None:
         return culprit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ class InterpretedKernel:
     def __init__(self, func: FuncOp) -> None:
         self.func = func
 
-    def run_kernel(self, name: str, arrays: list[Array]) -> None:
-        """Run the kernel on its arguments, outputs last."""
+    def run_kernel(self, name: str, arrays: list[Array], sizes: Sequence[int] = ()) -> None:
+        """Run the kernel, one of fixed sizes, on its arguments, outputs last."""
         run_kernel(self.func, arrays)
 
 

@@ -36,9 +36,9 @@ def bisect_command(model: str, output: Path | None, seed: int, **flags: Any) -> 
     machine = resolve_target(settings.target)
     if machine.is_gpu:
         raise OptionError(f"bisect runs kernels on the CPU, {settings.target} is a GPU")
-    program, leaves, _ = exported(
-        loaded.model, loaded.example_inputs, None, settings.weights, settings.activations
-    )
+    if settings.dynamic_shapes is not None:
+        raise OptionError("bisect evaluates fixed shapes: leave out dynamic_shapes")
+    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
     culprit = bisect(program, leaves, settings, machine, find_toolchain(), seed)
     if culprit is None:
         click.echo("every pass keeps the meaning, and the compiled model is right")

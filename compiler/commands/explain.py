@@ -76,7 +76,7 @@ def explained(
     For a GPU it is lowered to the end, for a CPU until its kernels are scheduled.
     """
     from ...passes.context import CompileContext
-    from ..driver import exported, give_model, thread_count
+    from ..driver import apply_settings, exported, thread_count
     from ..lowering import Lowered
     from ..options import resolve_options
     from ..pipeline import GPU_PIPELINE, PIPELINE, run_stage
@@ -87,8 +87,7 @@ def explained(
     program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
     lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
     ctx: CompileContext = lowered.ctx
-    give_model(ctx, settings.cost_model)
-    ctx.max_memory = settings.memory_budget
+    apply_settings(ctx, settings)
     kernels: list[dict[str, Any]] = []
     for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
         run_stage(stage, ctx, lowered.module)

@@ -171,7 +171,7 @@ def lowered_at() -> Any:
 
     def run(model: nn.Module, inputs: Sequence[Tensor], stage: str) -> Any:
         settings = resolve_options({"stop_after": stage})
-        program, leaves, _ = exported(model, tuple(inputs), None)
+        program, leaves, _ = exported(model, tuple(inputs), None, settings)
         return lower(program, leaves, settings, resolve_target("native"), Progress(False))
 
     return run
