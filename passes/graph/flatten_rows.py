@@ -98,6 +98,7 @@ class HoistPointwise(RewritePattern):
         operands: list[SSAValue] = []
         for value, flat, small in zip(op.operands_, known, shapes, strict=True):
             if flat is None:
+                assert small is not None
                 flat = value
                 assert small is not None
                 if small != shape_of(value):
