@@ -12,6 +12,7 @@ room for padding and unused lanes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
@@ -55,12 +56,19 @@ class MemoryLimit:
         for _ in range(MOST_TRIES):
             path = self.search.cheapest(aim)
             if path is None:
-                return None
+                break
             attempt = self.attempt(path)
             if attempt.bytes <= budget:
                 return attempt
             aim -= attempt.bytes - budget
-        return None
+        return self.smallest if self.smallest.bytes <= budget else None
+
+    @cached_property
+    def smallest(self) -> Attempt:
+        """The division that has the fewest bytes in use."""
+        path = self.search.cheapest(self.search.least())
+        assert path is not None
+        return self.attempt(path)
 
     def attempt(self, path: Path) -> Attempt:
         """The program with the stages of `path` cut, in a copy of main."""
@@ -74,9 +82,7 @@ class MemoryLimit:
 
     def least(self) -> int:
         """The smallest arena that a division was found for."""
-        path = self.search.cheapest(self.search.least())
-        assert path is not None
-        found: Attempt | None = self.attempt(path)
+        found: Attempt | None = self.smallest
         least = 0
         while found is not None:  # gaps may differ where the bytes in use do not
             least = found.bytes

@@ -28,14 +28,14 @@ class Classifier(nn.Module):
 
 
 @pytest.mark.parametrize("target", ["c99", "native"])
-def test_a_quarter_of_the_memory(target: str) -> None:
+def test_a_third_of_the_memory(target: str) -> None:
     torch.manual_seed(0)
     model, x = Classifier().eval(), torch.randn(1, 3, 36, 28)
     plain = tilecast.compile(model, (x,), target=target, max_memory="1GB", verify=False)
     assert plain.artifact.memory is not None
     assert plain.artifact.memory["stages"] == ()
     assert plain.artifact.memory["plain_bytes"] == plain.artifact.arena_bytes
-    budget = plain.artifact.arena_bytes // 4
+    budget = plain.artifact.arena_bytes // 3
     small = tilecast.compile(model, (x,), target=target, max_memory=budget)  # verifies
     assert small.artifact.arena_bytes <= budget
     assert small.artifact.memory is not None
