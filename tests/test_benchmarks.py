@@ -51,7 +51,7 @@ def test_a_file_is_continued_and_summarized(tmp_path: Path) -> None:
     assert other.returncode == 0, other.stderr
     results = json.loads(path.read_text())["results"]
     assert [result["threads"] for result in results] == [1, 2]
-    assert results[0] == known
+    assert results[0] == {"precision": "f32", **known}
     assert "2.50" in compare("--summary", path).stdout
 
 

@@ -231,7 +231,8 @@ class _Importer:
         try:
             return self.sizes.size(value)
         except (SymbolicSizeError, UnsupportedOperatorError) as error:
-            self.gaps.add(node, str(error))
+            if self.lost.isdisjoint(node.all_input_nodes):  # else it is said where that arose
+                self.gaps.add(node, str(error))
             self.lost.add(node)
             return 1
 

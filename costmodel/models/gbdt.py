@@ -18,7 +18,7 @@ from ..features.nests import Array
 from ..features.program import PROGRAM_NAMES, ROOFLINE
 from .files import write_description
 from .interface import Candidates, slowdowns
-from .tree_text import check_trees
+from .tree_text import checked_trees
 
 PRIOR = 2.0  # scores by which the roofline tells candidates apart that differ by the factor e
 GRADES = 31  # relevance of the fastest of a task; half as fast is 15
@@ -116,9 +116,9 @@ class GbdtModel:
         model = GbdtModel()
         for head in ("ranker", "regressor"):
             text = parts.get(head, b"").decode("ascii", errors="replace")
-            check_trees(text, len(PROGRAM_NAMES))
+            trees = checked_trees(text, len(PROGRAM_NAMES))
             try:
-                setattr(model, head, lightgbm.Booster(model_str=text))
+                setattr(model, head, lightgbm.Booster(model_str=trees))
             except (lightgbm.basic.LightGBMError, ValueError) as error:
                 raise InvalidInputError(
                     f"the {head} of this model cannot be read: {error}"

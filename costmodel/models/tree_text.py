@@ -7,7 +7,18 @@ from ...dialects.errors import InvalidInputError
 
 MOST_TREES = 20_000
 MOST_LEAVES = 4096
-NODE_LISTS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+# What LightGBM gets to read: not the sizes of trees in bytes, by which it would jump in the text.
+HEADER = (
+    *("version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx"),
+    *("objective", "feature_names", "feature_infos"),
+)
+TREE = (
+    *("num_leaves", "num_cat", "split_feature", "split_gain", "threshold", "decision_type"),
+    *("left_child", "right_child", "leaf_value", "is_linear", "shrinkage"),
+)
+NODE_LISTS = (
+    *("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child"),
+)
 
 
 def check_trees(text: str, features: int) -> None:
@@ -25,6 +36,24 @@ def check_trees(text: str, features: int) -> None:
             check_tree(fields_of(block), features)
         except (ValueError, KeyError) as error:
             raise InvalidInputError(f"tree {number} of this model is damaged: {error}") from error
+
+
+def checked_trees(text: str, features: int) -> str:
+    """The checked trees of `text`, and nothing else of it; InvalidInputError as `check_trees`."""
+    check_trees(text, features)
+    head, *trees = (fields_of(block) for block in text.split("\nTree="))
+    if len(head.get("feature_names", "").split()) != features:
+        raise InvalidInputError(f"expected names of {features} features")
+    if len(head.get("feature_infos", "").split()) != features:
+        raise InvalidInputError(f"expected ranges of {features} features")
+    lines = ["tree", *_kept(head, HEADER)]
+    for number, tree in enumerate(trees):
+        lines += ["", f"Tree={number}", *_kept(tree, TREE)]
+    return "\n".join([*lines, "", "end of trees", ""])
+
+
+def _kept(fields: dict[str, str], names: tuple[str, ...]) -> list[str]:
+    return [f"{name}={fields[name]}" for name in names if name in fields]
 
 
 def fields_of(block: str) -> dict[str, str]:
@@ -47,7 +76,8 @@ def check_tree(fields: dict[str, str], features: int) -> None:
         raise ValueError(f"expected {leaves - 1} nodes")
     if not all(0 <= int(f) < features for f in lists["split_feature"]):
         raise ValueError(f"expected features below {features}")
-    [float(v) for v in lists["threshold"]]
+    [float(v) for name in ("threshold", "split_gain") for v in lists[name]]
+    float(fields["shrinkage"])
     if any(int(v) & 1 for v in lists["decision_type"]):
         raise ValueError("categorical splits")
     children = [int(c) for name in ("left_child", "right_child") for c in lists[name]]

@@ -58,7 +58,8 @@ SHORT_BERT = Case("bert", shrink=lambda x: x[:, :9], label="-9-tokens")
 SMALL_RESNET = Case("resnet18", shrink=lambda x: x[..., :40, :33].contiguous(), label="-40x33")
 TOKEN = Case("gpt2", "single_token")
 DEFAULT = [MLP, SHORT_LSTM, SHORT_BERT, TOKEN, Case("gpt2"), Case("vit"), SMALL_RESNET]
-FULL = [Case("lstm"), Case("bert"), Case("resnet18")]
+FULL = [Case("lstm"), Case("bert"), Case("resnet18"), Case("keyword_spotting")]
+FULL += [Case("mobilenet_v2")]
 FULL += [Case("minilm"), Case("minilm", "batch_of_eight")]
 EVERY = [*DEFAULT, *map(slow, FULL)]
 

@@ -8,13 +8,13 @@ from xdsl.ir import SSAValue
 from ....dialects.errors import LoweringError
 from ....dialects.poly import ScopOp, StatementOp, extents_of
 from ..parameters import can_grow
-from ..sets import IslSet, access_map, box_text, declared, domain_set, expr_text, isl
+from ..sets import IslSet, access_map, box_text, domain_set, expr_text, isl
 
 
 def _elements(array: SSAValue) -> IslSet:
     assert isinstance(array.type, MemRefType)
     text = box_text([expr_text(e) for e in extents_of(array)])
-    return isl.Set(declared(text) + text).set_tuple_name("A")
+    return isl.Set(text).set_tuple_name("A")
 
 
 def roles_of(scop: ScopOp, context: IslSet) -> list[str]:

@@ -30,7 +30,7 @@ TORCH_OVERFLOWS = {"sigmoid": -700.0, "cosh": 709.0, "sinh": 709.0}
 
 
 def _lanes(isa: str, element: str) -> list[int]:
-    if isa == "scalar":
+    if isa in ("scalar", "neon"):  # no intrinsics that load lanes
         return [1]
     narrowest, full = 4, {"avx2": 8, "avx512": 16}[isa]
     return [1, *(lanes if element == "f32" else lanes // 2 for lanes in (narrowest, full))]

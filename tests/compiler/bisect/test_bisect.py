@@ -38,7 +38,7 @@ class Small(nn.Module):
 
 def culprit() -> Culprit | None:
     settings = resolve_options({"cache": False, "threads": 1, "target": "x86-64-v3"})
-    program, leaves, _ = exported(Small().eval(), (torch.randn(3, 6),), None)
+    program, leaves, _ = exported(Small().eval(), (torch.randn(3, 6),), None, settings)
     return bisect(program, leaves, settings, resolve_target("x86-64-v3"), find_toolchain())
 
 

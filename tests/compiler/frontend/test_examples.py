@@ -24,6 +24,8 @@ CASES = [
     ("gpt2", "single_token"),
     ("vit", "model"),
     ("minilm", "model"),
+    ("keyword_spotting", "model"),
+    ("mobilenet_v2", "model"),
 ]
 PIPELINE = ("canonicalize", "fold-constants", "canonicalize", "fold-batch-norm", "canonicalize")
 
