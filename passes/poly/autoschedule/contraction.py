@@ -30,7 +30,7 @@ from ....dialects.schedule import (
 from ..access_patterns import panel_width, parallel_dims, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..rewrites import apply_rewrite
-from ..sets import IslSet, condition_text, dims, domain_set, isl
+from ..sets import IslSet, box_extents, condition_text, dims, domain_set, isl
 from ..storage import element_bytes
 
 PAGE_BYTES = 4096
@@ -112,7 +112,10 @@ def _to_pack(
 
 def _far_rows(statement: StatementOp, axes: Axes) -> Iterator[tuple[int, int]]:
     """(source number, array dim) of operands whose columns lie side by side, but each row on a page
-    of its own: in panels they need a fraction of the address translations."""
+    of its own: in panels they need a fraction of the address translations. A triangle of rows and
+    columns reads too little of the panels for that to pay."""
+    if box_extents(domain_set(statement.domain.data, "S")) is None:
+        return
     for k, (array, access) in enumerate(zip(statement.sources, statement.read_maps, strict=True)):
         if k == 0 or stride(array, access, axes.column) != 1 or panel_width(access, axes.column):
             continue
