@@ -17,6 +17,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page for page in sorted(pages) if f": {page}\n" not in text] == []
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
