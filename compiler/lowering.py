@@ -152,6 +152,10 @@ class Lowered:
             if isinstance(op, CallOp)
         )
         symbols = program_weight_symbols(main, programs)
+        memory = None
+        if self.ctx.memory is not None:
+            local = max(map(local_bytes, kernels), default=0)
+            memory = self.ctx.memory.to_json() | {"local_bytes": local}
         return Artifact(
             name=settings.name,
             machine=machine,
@@ -168,10 +172,7 @@ class Lowered:
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
             precision=settings.precision,
-            memory=None
-            if self.ctx.memory is None
-            else self.ctx.memory.to_json()
-            | {"local_bytes": max(map(local_bytes, kernels), default=0)},
+            memory=memory,
         )
 
 

@@ -212,7 +212,7 @@ class _Importer:
             if builder.outs and all(0 in type.get_shape() for type in builder.outs):
                 return self._stand_in(fakes)  # there is nothing to compute
             arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
-            value = rule(builder, *(self._translate(a) for a in arguments))
+            value = rule(builder, *(self.translate(a) for a in arguments))
         except (UnsupportedUse, UnsupportedOperatorError) as error:
             self.gaps.add(node, str(error))
             self._note_lost(node, fakes)
@@ -252,10 +252,6 @@ class _Importer:
         _check_types(node, results, expected)
         return results
 
-    def translate(self, argument: Any) -> Any:
-        """The values of an argument of a node."""
-        return self._translate(argument)
-
     def subgraph(
         self, graph: Node, values: Sequence[Any], types: Sequence[Attribute | None]
     ) -> tuple[str, list[Attribute]]:
@@ -289,7 +285,7 @@ class _Importer:
         self._import_calls()
         (output,) = [node for node in self.graph_module.graph.nodes if node.op == "output"]
         leaves = output.args[0] if isinstance(output.args[0], (list, tuple)) else [output.args[0]]
-        results = tensors(self._translate(leaves), "what a graph of control flow gives")
+        results = tensors(self.translate(leaves), "what a graph of control flow gives")
         func = program_function(name, [a.type for a in self.block.args], [r.type for r in results])
         self.block.add_op(ReturnOp(*results))
         func.body.detach_block(func.body.block)
@@ -312,11 +308,12 @@ class _Importer:
             leaves.append(self.builder.full(0, type.element_type, extents_of_type(type)))
         return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
 
-    def _translate(self, argument: Any) -> Any:
+    def translate(self, argument: Any) -> Any:
+        """The values of an argument of a node."""
         if isinstance(argument, Node):
             return self.values[argument]
         if isinstance(argument, (list, tuple)):
-            return [self._translate(a) for a in argument]
+            return [self.translate(a) for a in argument]
         return argument
 
     def _import_outputs(self) -> None:
@@ -325,7 +322,7 @@ class _Importer:
         specs = self.program.graph_signature.output_specs
         arguments = {node.name: node for node in self.program.graph.nodes}
         for spec, leaf in zip(specs, output.args[0], strict=True):
-            found = self._output(self._translate(leaf), index_of)
+            found = self._output(self.translate(leaf), index_of)
             if spec.kind is OutputKind.USER_OUTPUT:
                 self.outputs.append(found)
             elif spec.kind is OutputKind.USER_INPUT_MUTATION:

@@ -65,12 +65,7 @@ def lowbit_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
 
     def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
         left = b.load(lhs_ring, (stage, 0, 0), warps.lhs, "left")
-        right = ring.numbers(stage)
-        if not ring.scales_sums:
-            return b.add(ops.DotOp(left, right, carried), "sums")
-        nothing = b.fill(0.0, warps.accumulator, F32, "part_sums")
-        sums = b.add(ops.DotOp(left, right, nothing), "part_sums")
-        return b.binary("add", carried, ring.scaled(sums, stage), "sums")
+        return ring.multiplied(left, stage, carried)
 
     def finish(sums: SSAValue) -> None:
         b.store(b.cast(sums, activation, "rounded"), result, (i, j))

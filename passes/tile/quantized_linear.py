@@ -27,10 +27,9 @@ from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
 from .lowbit_linear import LowbitLinear, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import pipelined
-from .weight_ring import WeightRing, scale_columns
+from .weight_ring import SPLITS, WeightRing, scale_columns
 
 WARPS, STAGES = 4, 3
-SPLITS = 3  # bf16 that an f32 is the sum of
 MOST_REGISTERS = 176  # of tiles; addresses, and numbers on their way, need others
 DECODES_PER_CLOCK = 64  # codes that a multiprocessor turns into numbers
 
@@ -135,11 +134,7 @@ def quantized_program(
 
     def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
         left = b.load(lhs_ring, (stage, 0, 0), warps.lhs, "left")
-        right = ring.numbers(stage)
-        if not ring.scales_sums:
-            return dot(b, left, right, carried)
-        sums = dot(b, left, right, b.fill(0.0, warps.accumulator, F32, "part_sums"))
-        return b.binary("add", carried, ring.scaled(sums, stage), "sums")
+        return ring.multiplied(left, stage, carried)
 
     zero = b.fill(0.0, warps.accumulator, F32, "sums")
     steps = (b.index(0), b.index(linear.steps))
@@ -154,15 +149,3 @@ def quantized_program(
         sums = b.binary("add", sums, every, "sums")
     b.store(b.cast(sums, activation, "rounded"), result, (i, j))
     return b.program
-
-
-def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> SSAValue:
-    """sums + left @ right^T; an f32 `left` goes in as three bf16, the largest first."""
-    if ops.register_of(left).element != F32:
-        return b.add(ops.DotOp(left, right, sums), "sums")
-    for k in range(SPLITS):
-        part = b.cast(left, BF16, "left_part")
-        sums = b.add(ops.DotOp(part, right, sums), "sums")
-        if k < SPLITS - 1:
-            left = b.binary("sub", left, b.cast(part, F32, "taken"), "left_rest")
-    return sums

@@ -8,11 +8,13 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import F32, I8
+from ...dialects.tile.atoms import BF16, F32, I8
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import RegisterType
 from .builder import ProgramBuilder
 from .lowbit_linear import LowbitLinear
+
+SPLITS = 3  # bf16 that an f32 is the sum of
 
 
 class WeightRing:
@@ -73,6 +75,14 @@ class WeightRing:
         turned = b.add(ops.TransposeOp(loaded), f"{what}s")
         return b.broadcast(turned, layout, 1, size, f"every_{what}")
 
+    def multiplied(self, left: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
+        """`carried` + `left` @ the weight of a step, whose scale comes once for the step's sums."""
+        b, right = self.b, self.numbers(stage)
+        if not self.scales_sums:
+            return dot(b, left, right, carried)
+        zeros = b.fill(0.0, self.linear.warps.accumulator, F32, "part_sums")
+        return b.binary("add", carried, self.scaled(dot(b, left, right, zeros), stage), "sums")
+
     @property
     def scales_sums(self) -> bool:
         """Whether the sums of a step are to be scaled."""
@@ -81,6 +91,18 @@ class WeightRing:
     def scaled(self, sums: SSAValue, stage: SSAValue) -> SSAValue:
         """A step's sums, where groups fill it."""
         return scale_columns(self.b, self.tables["scale"][1], (stage, self.b.index(0)), sums)
+
+
+def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> SSAValue:
+    """sums + left @ right^T; an f32 `left` goes in as three bf16, the largest first."""
+    if ops.register_of(left).element != F32:
+        return b.add(ops.DotOp(left, right, sums), "sums")
+    for k in range(SPLITS):
+        part = b.cast(left, BF16, "left_part")
+        sums = b.add(ops.DotOp(part, right, sums), "sums")
+        if k < SPLITS - 1:
+            left = b.binary("sub", left, b.cast(part, F32, "taken"), "left_rest")
+    return sums
 
 
 def scale_columns(

@@ -17,25 +17,20 @@ from ....dialects.quant import PERIOD
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
-from .activations import FloatRows, arranged, float_source
+from .activations import FloatRows
 from .decode import Decoder, PeriodDecoder, group_rest
-from .lanes import Lanes
-from .panel_access import PanelAccess, Values, over_tiles
-from .panels import Panels, block_tile, pack_panels
+from .float_product import lower_float_product
+from .panel_access import PanelAccess, Values
+from .panels import Panels, block_tile
 
 BLOCK_PERIODS = 8  # a block of 256 x 32 floats is 32 KiB, its part of the activations half of that
 UNROLLED = 4
 
 
 def lower_block_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
-    """The activations in the order they are read in, then one tile of outputs after the other."""
-    source = float_source(op, kernel, b)
-    panels = pack_panels(op, kernel, block_tile(kernel.machine, op.rows), "bits")
-    lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
-    decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
-    x = arranged(b, kernel, source, panels, decoder)
-    product = BlockProduct(PanelAccess(panels, lanes, kernel.out), decoder, x)
-    over_tiles(b, panels, product.tile)
+    """Every tile by a BlockProduct."""
+    shape = block_tile(kernel.machine, op.rows)
+    lower_float_product(op, kernel, b, shape, BlockProduct)
 
 
 @dataclass(frozen=True)

@@ -19,22 +19,18 @@ from ....dialects.quant import PERIOD
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
-from .activations import FloatRows, arranged, float_source
+from .activations import FloatRows
 from .decode import Decoder, PeriodDecoder, group_rest
+from .float_product import lower_float_product
 from .lanes import Lanes
-from .panel_access import PanelAccess, Values, over_tiles
-from .panels import Panels, pack_panels, register_tile
+from .panel_access import PanelAccess, Values
+from .panels import Panels, register_tile
 
 
 def lower_register_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
-    """The activations in the order they are read in, then one tile of outputs after the other."""
-    source = float_source(op, kernel, b)
-    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bits")
-    lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
-    decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
-    x = arranged(b, kernel, source, panels, decoder)
-    product = Product(PanelAccess(panels, lanes, kernel.out), decoder, x)
-    over_tiles(b, panels, product.tile)
+    """Every tile by a Product."""
+    shape = register_tile(kernel.machine, op.rows)
+    lower_float_product(op, kernel, b, shape, Product)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....dialects.schedule import Band, Chain, Leaf, Node, statements_of
-from ..sets import IslMap, IslSet, declared, dim_aff, dims, isl
+from ..sets import IslMap, IslSet, declared, dim_aff, dims, isl, values_of
 
 AXIS_MARK = "axis "
 
@@ -60,8 +60,8 @@ def greatest_value(band: Band, domains: dict[str, IslSet]) -> int | None:
         domain = domains[name]
         if domain.is_empty():
             continue
-        values = isl.Map.from_pw_aff(dim_aff(name, domain.dim(isl.dim_type.set), expr))
-        top = values.intersect_domain(domain).range().dim_max(0)
+        value = dim_aff(name, domain.dim(isl.dim_type.set), expr)
+        top = values_of(value.intersect_domain(domain)).dim_max(0)
         if not top.is_cst():
             return None
         greatest = max(greatest, top.max_val().to_python())

@@ -8,9 +8,9 @@ from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.dialects.reference.tile import run_program
 from tilecast.dialects.tile.launch import LaunchOp
 from tilecast.passes.context import CompileContext
+from tilecast.passes.loops.kernel_interface import KernelInterface
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
 from tilecast.passes.loops.pack_weights import pack_array
-from tilecast.passes.loops.plan_memory import KernelInterface
 from xdsl.dialects.func import FuncOp
 from xdsl.parser import Parser
 

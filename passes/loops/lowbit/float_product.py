@@ -1,0 +1,40 @@
+"""What the products with f32 activations have in common: panels, decoder, activations, tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from xdsl.ir import SSAValue
+
+from ....dialects.quant.ops import QuantizedLinearOp
+from ..opaque_rules.kernel import OpaqueKernel
+from ..opaque_rules.loop_builder import LoopBuilder
+from .activations import FloatRows, arranged, float_source
+from .decode import Decoder
+from .lanes import Lanes
+from .panel_access import PanelAccess, over_tiles
+from .panels import TileShape, pack_panels
+
+
+class TileProduct(Protocol):
+    """Writes the loops of one tile of outputs."""
+
+    def tile(self, b: LoopBuilder, tile: SSAValue) -> None:
+        """The outputs of all rows and the lanes of a tile."""
+
+
+def lower_float_product(
+    op: QuantizedLinearOp,
+    kernel: OpaqueKernel,
+    b: LoopBuilder,
+    shape: TileShape,
+    product: Callable[[PanelAccess, Decoder, FloatRows], TileProduct],
+) -> None:
+    """The activations in the order they are read in, then one tile of outputs after the other."""
+    source = float_source(op, kernel, b)
+    panels = pack_panels(op, kernel, shape, "bits")
+    lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
+    decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
+    x = arranged(b, kernel, source, panels, decoder)
+    over_tiles(b, panels, product(PanelAccess(panels, lanes, kernel.out), decoder, x).tile)
