@@ -3,6 +3,7 @@
     python -m benchmarks.costmodel programs                # kernels of networks, affine programs
     python -m benchmarks.costmodel build --seconds 500     # shares the machine with others
     python -m benchmarks.costmodel measure --seconds 100   # needs the machine for itself
+    python -m benchmarks.costmodel gpu                     # reports of ptxas, needs nvcc
     python -m benchmarks.costmodel pack                    # what is committed
 
 Each continues where its last run ended. Several builds may run at a time, as --part 0/2 and 1/2.
@@ -22,15 +23,18 @@ from tilecast.compiler.runtime.cache import open_store
 from tilecast.compiler.runtime.toolchain import find_toolchain
 from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.draw import Effort, draw
-from tilecast.compiler.tune.sample_build import BUILT, Draft, build_drafts
+from tilecast.compiler.tune.sample_build import BUILT, BuiltFunction, Draft, build_drafts
 from tilecast.compiler.tune.training_data import read_scop
+from tilecast.costmodel.data.objects import ObjectSample
 from tilecast.costmodel.data.samples import ARCHIVE, DataSet, Sample, Task
+from tilecast.costmodel.features.loop_text import LoopText
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.poly.rules.choice import RULES, alternatives, random_choice
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.search import ScopCheck, scop_space
 from xdsl.dialects.builtin import ModuleOp
 
+from . import gpu
 from .corpus import Program, read_program, write_networks, write_polybench, write_random
 
 FOLDER = Path(__file__).parent / "data"
@@ -113,15 +117,32 @@ def build(data: DataSet, work: Path, seconds: float, part: str, count: int, kind
             data.add_task(task, str(ModuleOp([rewritten.clone()])))
         total = 0
         for start in range(0, len(drafts), PER_LIBRARY):
-            built, failures = build_drafts(
+            batch = build_drafts(
                 drafts[start : start + PER_LIBRARY], folder, machine, program.threads, toolchain
             )
-            total += len(built)
-            for draft, why in failures:
+            total += len(batch.built)
+            for function, text in batch.built:
+                data.add_object(object_of(program, machine.isa, text, function))
+            for draft, why in batch.failures:
                 data.add_sample(
                     Sample(draft.task, draft.steps, None, failure="lowering", detail=why)
                 )
         print(f"{program.name}: {total} of {len(drafts)}", file=sys.stderr, flush=True)
+
+
+def object_of(program: Program, target: str, text: LoopText, report: BuiltFunction) -> ObjectSample:
+    """What the compiler made of a kernel."""
+    return ObjectSample(
+        program.family,
+        program.name,
+        target,
+        tuple(" ".join(words) for words in text.lines),
+        text.live_vectors,
+        text.live_integers,
+        report.registers,
+        report.spills,
+        report.instructions,
+    )
 
 
 def measure(data: DataSet, work: Path, seconds: float) -> None:
@@ -149,7 +170,7 @@ def measure(data: DataSet, work: Path, seconds: float) -> None:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costmodel", description=__doc__)
-    parser.add_argument("phase", choices=["programs", "build", "measure", "pack"])
+    parser.add_argument("phase", choices=["programs", "build", "measure", "gpu", "pack"])
     parser.add_argument("--seconds", type=float, default=100.0)
     parser.add_argument("--schedules", type=int, default=DRAWN.schedules, help="per program")
     parser.add_argument("--random", type=int, default=160, help="random programs")
@@ -166,6 +187,9 @@ def main() -> None:
         build(data, options.work, options.seconds, options.part, options.schedules, options.kind)
     elif options.phase == "measure":
         measure(data, options.work, options.seconds)
+    elif options.phase == "gpu":
+        for line in gpu.collect(data, options.work):
+            print(line, file=sys.stderr, flush=True)
     else:
         FOLDER.mkdir(exist_ok=True)
         data.pack(FOLDER / ARCHIVE)

@@ -7,7 +7,6 @@ function: the task and schedule it belongs to, its arguments, and what its objec
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,16 +17,16 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from ...codegen.c import emit_unit
+from ...costmodel.features.loop_text import LoopText, loop_text
 from ...costmodel.hardware import Machine
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
 from ..options import compiler_environment
 from ..runtime.toolchain import Toolchain
 from .build_worker import numpy_name, scheduled_loops
+from .object_report import ObjectReport, object_reports
 
 BUILT = "built.jsonl"
-_SYMBOL = re.compile(r"^[0-9a-f]+ <(\w+)[^>]*>:$")
-_SPILL = re.compile(r"\bv?mov\w*\s+%[xyz]mm\d+.*,-?(0x)?[0-9a-f]*\(%r[sb]p\)")
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,24 @@ class BuiltFunction:
     instructions: int
     vector_instructions: int
     spills: int
+    registers: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What became of drafts: functions with the text of their loops, or why there is none."""
+
+    built: list[tuple[BuiltFunction, LoopText]]
+    failures: list[tuple[Draft, str]]
 
 
 def build_drafts(
     drafts: Sequence[Draft], folder: Path, machine: Machine, threads: int, toolchain: Toolchain
-) -> tuple[list[BuiltFunction], list[tuple[Draft, str]]]:
-    """(what was built into one library in `folder`, drafts that cannot be lowered and why)."""
+) -> Batch:
+    """What was built into one library in `folder`."""
     context = CompileContext(machine=machine, threads=threads)
     kernels: list[tuple[Draft, FuncOp]] = []
-    failures = []
+    failures: list[tuple[Draft, str]] = []
     serial = len(list(folder.glob("*.so")))
     for draft in drafts:
         module = ModuleOp([draft.scop.clone()])
@@ -74,7 +82,7 @@ def build_drafts(
         kernel.properties["sym_name"] = StringAttr(f"k{serial}_{len(kernels)}")
         kernels.append((draft, kernel))
     if not kernels:
-        return [], failures
+        return Batch([], failures)
     source, library = folder / f"batch{serial}.c", folder / f"batch{serial}.so"
     source.write_text(emit_unit([k for _, k in kernels], machine), encoding="utf-8")
     command = [*toolchain.command, *toolchain.flags(machine), "-shared", "-fPIC"]
@@ -86,23 +94,28 @@ def build_drafts(
     )
     source.unlink()
     if done.returncode != 0:
-        return [], failures + [(draft, done.stderr[:200]) for draft, _ in kernels]
-    counts = object_counts(library)
-    built = [
-        BuiltFunction(
+        return Batch([], failures + [(draft, done.stderr[:200]) for draft, _ in kernels])
+    reports = object_reports(library)
+    built = []
+    for draft, kernel in kernels:
+        name = kernel.sym_name.data
+        report = reports.get(name, ObjectReport())
+        function = BuiltFunction(
             draft.task,
             draft.steps,
             draft.choice,
             str(library),
-            kernel.sym_name.data,
+            name,
             arguments_of(draft.scop, kernel),
-            *counts.get(kernel.sym_name.data, (0, 0, 0)),
+            report.instructions,
+            report.vector_instructions,
+            report.spills,
+            report.registers,
         )
-        for draft, kernel in kernels
-    ]
+        built.append((function, loop_text(kernel)))
     with (folder / BUILT).open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(b)) + "\n" for b in built)
-    return built, failures
+        file.writelines(json.dumps(asdict(b)) + "\n" for b, _ in built)
+    return Batch(built, failures)
 
 
 def arguments_of(scop: ScopOp, kernel: FuncOp) -> tuple[tuple[tuple[int, ...], str, str], ...]:
@@ -114,23 +127,3 @@ def arguments_of(scop: ScopOp, kernel: FuncOp) -> tuple[tuple[tuple[int, ...], s
         role = roles[k] if k < len(roles) else "scratch"
         found.append((tuple(type.get_shape()), numpy_name(type.element_type), role))
     return tuple(found)
-
-
-def object_counts(library: Path) -> dict[str, tuple[int, int, int]]:
-    """(instructions, vector instructions, vector registers stored to the stack) by function;
-    bodies of parallel loops count for the function that they are a part of."""
-    text = subprocess.run(
-        ["objdump", "-d", "--no-show-raw-insn", str(library)], capture_output=True, text=True
-    ).stdout
-    counts: dict[str, list[int]] = {}
-    current: list[int] | None = None
-    for line in text.splitlines():
-        symbol = _SYMBOL.match(line)
-        if symbol:
-            owner = re.match(r"k\d+_\d+", symbol[1])
-            current = counts.setdefault(owner[0], [0, 0, 0]) if owner else None
-        elif current is not None and "\t" in line:
-            current[0] += 1
-            current[1] += "ymm" in line or "zmm" in line
-            current[2] += _SPILL.search(line) is not None
-    return {name: (c[0], c[1], c[2]) for name, c in counts.items()}

@@ -1,6 +1,7 @@
 """A data set: what was measured, and the programs it was measured on.
 
 samples.jsonl      one sample a line; lines are only ever appended
+objects.jsonl      one kernel a line with what compilers made of it (objects.py)
 tasks.jsonl        one task a line: name, family, group, machine, threads, speeds
 scops/NAME.mlir    the unscheduled program of task NAME
 data.tar.xz        the same files, packed, where there are no others
@@ -27,6 +28,7 @@ from typing import Any
 from ...dialects.errors import InvalidInputError
 from ..hardware import Machine
 from ..speeds import Speeds
+from .objects import ObjectSample, object_of
 
 SCHEMA = 1
 LONGEST_LINE = 1 << 20
@@ -34,7 +36,7 @@ LONGEST_SECONDS = 1e6
 NOISY = 0.2
 ARCHIVE = "data.tar.xz"
 LARGEST_UNPACKED = 1 << 30
-_MEMBER = re.compile(r"(tasks|samples)\.jsonl|scops/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.mlir")
+_MEMBER = re.compile(r"(tasks|samples|objects)\.jsonl|scops/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.mlir")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
 
 
@@ -101,6 +103,14 @@ class DataSet:
     def add_sample(self, sample: Sample) -> None:
         """Append a sample; it is on disk when this returns."""
         self._append("samples.jsonl", asdict(sample))
+
+    def add_object(self, sample: ObjectSample) -> None:
+        """Append what a compiler made of a kernel."""
+        self._append("objects.jsonl", asdict(sample))
+
+    def objects(self) -> list[ObjectSample]:
+        """All kernels with what compilers made of them, equal ones once."""
+        return list(dict.fromkeys(map(object_of, self._lines("objects.jsonl"))))
 
     def tasks(self) -> list[Task]:
         """All tasks."""

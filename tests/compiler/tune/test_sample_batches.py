@@ -20,12 +20,14 @@ def test_a_batch_has_a_sample_per_schedule_and_failures_have_reasons(tmp_path: P
     scop = read_scop(scop_text(20))
     drafts = [Draft("t", scop, s) for s in ("", "split(S0.i1, 4, o, i)", "unroll(nothing)")]
     machine, toolchain = native_machine(), find_toolchain()
-    built, failures = build_drafts(drafts, tmp_path, machine, 1, toolchain)
+    batch = build_drafts(drafts, tmp_path, machine, 1, toolchain)
+    built = [function for function, _ in batch.built]
     assert (
         [b.steps for b in built] == [b.steps for b in read_built(tmp_path)] == ["", drafts[1].steps]
     )
-    assert all(b.instructions > 5 for b in built)
-    [(failed, why)] = failures
+    assert all(b.instructions > 5 and 0 < b.registers <= 32 for b in built)
+    assert all(text.lines and text.live_vectors for _, text in batch.built)
+    [(failed, why)] = batch.failures
     assert failed.steps == "unroll(nothing)"
     assert "nothing" in why
     samples = measure_program(tmp_path, 1)

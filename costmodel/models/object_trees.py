@@ -1,0 +1,108 @@
+"""Boosted trees over how often a kernel has which word: what `object_tokens` is compared with.
+
+`LiveModel` is what no learning gives: as many registers as values are live at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.objects import LABELS, ObjectSample
+from ..features.nests import Array
+
+MOST_WORDS = 300
+ROUNDS = 250
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 5,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "objective": "regression_l1",
+    "verbosity": -1,
+    "num_threads": 1,
+    "seed": 0,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+
+
+@dataclass
+class ObjectTreesModel:
+    """A forest per label; counts other than registers in logarithms."""
+
+    name: str = "gbdt"
+    words: list[str] = field(default_factory=list)
+    boosters: dict[str, Any] = field(default_factory=dict)
+
+    def train(self, samples: Sequence[ObjectSample]) -> None:
+        """From nothing, on these samples."""
+        import lightgbm
+
+        counts = Counter(w for s in samples for w in {w for n in s.lines for w in n.split(" ")})
+        self.words = [w for w, _ in counts.most_common(MOST_WORDS)]
+        x = self._features(samples)
+        for label in LABELS:
+            y = np.array([float(getattr(s, label)) for s in samples])
+            y = y if label == "registers" else np.log1p(y)
+            self.boosters[label] = lightgbm.train(SETTINGS, lightgbm.Dataset(x, y), ROUNDS)
+
+    def predict(self, samples: Sequence[ObjectSample]) -> dict[str, Array]:
+        """As `ObjectTokensModel.predict`."""
+        x = self._features(samples)
+        found = {n: np.asarray(b.predict(x, num_threads=1)) for n, b in self.boosters.items()}
+        return {
+            "registers": np.round(found["registers"]),
+            "spills": np.round(np.expm1(found["spills"])),
+            "instructions": np.expm1(found["instructions"]),
+        }
+
+    def _features(self, samples: Sequence[ObjectSample]) -> Array:
+        place = {w: k for k, w in enumerate(self.words)}
+        x = np.zeros((len(samples), len(self.words) + 4))
+        for row, s in enumerate(samples):
+            for word, count in Counter(w for n in s.lines for w in n.split(" ")).items():
+                if word in place:
+                    x[row, place[word]] = np.log1p(count)
+            x[row, -4:] = s.live_vectors, s.live_integers, len(s.lines), s.target == "sm_90"
+        return x
+
+
+@dataclass
+class LiveModel:
+    """Live values and lines, each times what is best on the samples it was given."""
+
+    name: str = "live values"
+    factors: dict[str, float] = field(default_factory=dict)
+    most: int = 0
+
+    def train(self, samples: Sequence[ObjectSample]) -> None:
+        """A factor per label."""
+        self.most = max(s.registers for s in samples)
+        self.factors = {
+            "registers": float(np.median([s.registers - self._live(s) for s in samples])),
+            "instructions": float(
+                np.median([s.instructions / max(1, len(s.lines)) for s in samples])
+            ),
+        }
+
+    def predict(self, samples: Sequence[ObjectSample]) -> dict[str, Array]:
+        """As `ObjectTokensModel.predict`."""
+        live = np.array([float(self._live(s)) for s in samples])
+        lines = np.array([float(len(s.lines)) for s in samples])
+        wanted = live + self.factors["registers"]
+        return {
+            "registers": np.clip(np.round(wanted), 0, self.most),
+            "spills": np.maximum(0, np.round(wanted - self.most)),
+            "instructions": lines * self.factors["instructions"],
+        }
+
+    @staticmethod
+    def _live(s: ObjectSample) -> int:
+        return s.live_vectors + (s.live_integers if s.target.startswith("sm_") else 0)
