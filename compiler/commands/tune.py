@@ -20,6 +20,9 @@ from .output import json_flag, print_json
 @click.option("--database", type=click.Path(path_type=Path), help="Default: in the cache folder.")
 @click.option("--curve", type=click.Path(path_type=Path), help="JSON file of progress over time.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--runner", default="local", show_default=True, help="Who measures: local, or dask://HOST:PORT."
+)
 @option_flags("tune", "stop_after", "dump_dir", "verify", "name")
 @json_flag
 def tune_command(
@@ -28,6 +31,7 @@ def tune_command(
     database: Path | None,
     curve: Path | None,
     seed: int,
+    runner: str,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -48,7 +52,7 @@ def tune_command(
     machine = resolve_target(settings.target)
     check_runs_here(machine, settings.target)
     program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
-    run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed)
+    run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed, runner)
     if curve is not None:
         rows = [dict(zip(("seconds", "trials", "ratio"), p, strict=True)) for p in run.curve]
         curve.write_text(json.dumps({"model": model, "budget": budget, "curve": rows}, indent=1))

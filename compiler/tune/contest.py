@@ -8,7 +8,7 @@ same turns.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -58,12 +58,15 @@ class Contest:
         self.pool.close()
         self.runner.close()
 
-    def build(self, texts: Sequence[str]) -> list[Library | Result]:
-        """A library per schedule, or why there is none."""
-        return self.pool.build(texts, BUILD_SECONDS)
+    def records(self, texts: Sequence[str], is_final: bool = False) -> Iterator[Record]:
+        """A record per schedule, each as soon as it is measured. Those of finals have more turns:
+        they outrank others, because they were not picked for their luck."""
+        turns = FINAL_REPEATS if is_final else TURNS
+        for text, built in zip(texts, self.pool.build(texts, BUILD_SECONDS), strict=True):
+            yield self.record(text, built, turns)
 
     def record(self, text: str, built: Library | Result, turns: int = TURNS) -> Record:
-        """The record of a built schedule; a final has more turns, see `FINAL_REPEATS`."""
+        """The record of a built schedule."""
         found = self.times(built, turns) if isinstance(built, Library) else built
         task = self.kernel.task
         given: dict[str, Any] = {
@@ -83,10 +86,6 @@ class Contest:
         baseline = min(others) if turns >= FINAL_REPEATS else self.seconds
         noise = median(mine) / min(mine) - 1
         return Record(**given, seconds=min(mine), baseline=baseline, noise=noise, repeats=len(mine))
-
-    def final(self, text: str, built: Library | Result) -> Record:
-        """A record that outranks those of the search: it was not picked for its luck."""
-        return self.record(text, built, FINAL_REPEATS)
 
     def times(self, library: Library, turns: int) -> tuple[list[float], list[float]] | Result:
         """Times of a schedule and of the default one, in turns; or why there are none."""

@@ -25,6 +25,7 @@ from ..runtime.cache import open_store
 from ..runtime.toolchain import Toolchain
 from .budget import TuningBudget
 from .model_tasks import kernel_tasks
+from .runner import LOCAL, opened_runner
 from .tuner import TuningRun
 
 RANKING = "pretrained"  # orders candidates; a wrong order costs measurements, not results
@@ -38,6 +39,7 @@ def tune_program(
     toolchain: Toolchain,
     database: Path | None = None,
     seed: int = 0,
+    runner: str = LOCAL,
 ) -> TuningRun:
     """Measure schedules of the model's kernels within the budget `settings.tune`.
 
@@ -49,14 +51,19 @@ def tune_program(
     assert isinstance(structure, ModuleOp)
     threads = thread_count(settings, machine)
     path = database or open_store(settings.cache).root / RECORDS
-    with Database(path) as opened, TemporaryDirectory(prefix="tilecast-tune-") as folder:
+    with (
+        opened_runner(runner, machine) as measuring,
+        Database(path) as opened,
+        TemporaryDirectory(prefix="tilecast-tune-") as folder,
+    ):
         run = TuningRun(
             RecordedSchedules(opened, target_key(machine), toolchain.identity, threads),
             chosen_model(settings.cost_model or RANKING),
             Hardware(machine, target_speeds(machine)),
             budget,
             lambda line: print(f"  {line}", file=sys.stderr, flush=True),
-            seed=seed,
+            measuring,
+            seed,
         )
         run.tune(list(kernel_tasks(structure, Path(folder), machine, toolchain, threads)))
     return run

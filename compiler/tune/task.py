@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -103,6 +103,15 @@ class MeasureTask:
             value = np.ascontiguousarray(initial[argument.name])
             np.save(self.folder / f"{argument.name}.npy", value)
         (self.folder / "scop.mlir").write_text(scop_text, encoding="utf-8")
+        self._describe()
+
+    def compiled_with(self, command: tuple[str, ...]) -> MeasureTask:
+        """The task for another machine's compiler, which workers will read about in the folder."""
+        found = replace(self, compiler=command)
+        found._describe()
+        return found
+
+    def _describe(self) -> None:
         content = {
             "function": self.function,
             "arguments": [asdict(a) for a in self.arguments],

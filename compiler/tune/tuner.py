@@ -21,9 +21,9 @@ from ...passes.poly.search.rule_space import RuleSpace
 from ..logging import warn
 from ..records.best import RecordedSchedules, best_record
 from .budget import TuningBudget
-from .contest import Contest
 from .model_tasks import KernelTask
 from .proposals import Proposals
+from .runner import AnyContest, LocalRunner, Runner
 
 BATCH = 8
 FINALISTS = 3
@@ -37,7 +37,7 @@ class KernelSearch:
     since it fell, `final` whether its best are confirmed."""
 
     kernel: KernelTask
-    contest: Contest
+    contest: AnyContest
     proposals: Proposals
     best: float = 1.0
     idle: int = 0
@@ -64,7 +64,7 @@ class TuningRun:
     hardware: Hardware
     budget: TuningBudget
     report: Callable[[str], None]
-    builders: int = 2
+    runner: Runner = field(default_factory=LocalRunner)
     seed: int = 0
     curve: list[tuple[float, int, float]] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
@@ -122,7 +122,7 @@ class TuningRun:
         if not has_rules(kernel.scop):
             return
         try:
-            contest = Contest(kernel, self.records.compiler, self.builders)
+            contest = self.runner.contest(kernel, self.records.compiler)
         except VerifyFailure as error:
             warn(f"{kernel.task.function} is not tuned: {error}")
             return
@@ -148,17 +148,16 @@ class TuningRun:
         if self.budget.trials is not None:
             size = max(1, min(BATCH, self.budget.trials - self.trials))
         choices = search.proposals.batch(size)
-        texts = [str(choice) for choice in choices]
+        asked = {str(choice): choice for choice in choices}
         before = search.best
-        for choice, text, built in zip(choices, texts, search.contest.build(texts), strict=True):
-            record = search.contest.record(text, built)
+        for record in search.contest.records(list(asked)):
             self.records.database.add([record])
             self.trials += 1
             self.measured += 1
             if record.failure is not None:
                 self.failed[record.failure] += 1
             ratio = 1 / record.speedup if record.speedup else None
-            search.proposals.told(choice, ratio)
+            search.proposals.told(asked[record.steps], ratio)
             if ratio is not None and ratio < search.best:
                 search.best, search.is_confirmed = ratio, False
             self.curve.append((self.elapsed, self.trials, 1 / self.gain))
@@ -174,8 +173,8 @@ class TuningRun:
         if search.is_confirmed:
             return
         texts = [str(choice) for _, choice in search.proposals.population[:FINALISTS]]
-        for text, built in zip(texts, search.contest.build(texts), strict=True):
-            self.records.database.add([search.contest.final(text, built)])
+        for record in search.contest.records(texts, is_final=True):
+            self.records.database.add([record])
         best = best_record(self.records.of(search.kernel.key))
         search.best = 1 / best.speedup if best is not None else 1.0
         search.is_confirmed = True

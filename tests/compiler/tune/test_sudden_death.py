@@ -16,7 +16,8 @@ import pytest
 from tilecast.compiler.records.database import Database
 
 MODULE = "import sys; from tilecast.compiler.cli import main; main()"
-LONGEST_RUN = 14.0  # seconds until a run is killed: start, expectations, some batches
+START = 4.0  # seconds in which a run imports, exports and opens its database
+MEASURING = 5.0
 
 
 def tuner(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -43,6 +44,14 @@ def steps_in(path: Path) -> list[tuple[str, str]]:
         return [(r.task, r.steps) for r in database.records()]
 
 
+def wait_for_more(path: Path, known: int) -> None:
+    """Until there are more records than `known`."""
+    end = time.monotonic() + 120.0
+    while len(steps_in(path)) <= known:
+        assert time.monotonic() < end, "nothing is measured"
+        time.sleep(0.05)
+
+
 def workers_of(folder: Path) -> list[str]:
     """Commands of processes that work on tasks in `folder`."""
     found = []
@@ -60,9 +69,13 @@ def workers_of(folder: Path) -> list[str]:
 def test_a_run_killed_ten_times_loses_nothing_and_ends(tmp_path: Path) -> None:
     rng, path = random.Random(5), tmp_path / "tuning.sqlite"
     known: set[tuple[str, str]] = set()
-    for _ in range(10):
+    for number in range(10):
         process = tuner(tmp_path, "--budget", "200")
-        time.sleep(rng.uniform(1.0, LONGEST_RUN))
+        if number % 3:  # somewhere among the measurements, else somewhere before
+            wait_for_more(path, len(known))
+            time.sleep(rng.uniform(0.0, MEASURING))
+        else:
+            time.sleep(rng.uniform(0.0, START))
         assert process.poll() is None, process.communicate()[1]
         process.send_signal(signal.SIGKILL)
         told = process.communicate()[1]
@@ -86,7 +99,7 @@ def test_a_run_killed_ten_times_loses_nothing_and_ends(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_tuners_with_one_database_both_succeed(tmp_path: Path) -> None:
-    both = [tuner(tmp_path, "--budget", "12s", "--seed", str(k), "--json") for k in range(2)]
+    both = [tuner(tmp_path, "--budget", "20", "--seed", str(k), "--json") for k in range(2)]
     told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     measured = [json.loads(out)["measured"] for out, _ in told]
