@@ -96,7 +96,7 @@ class DaskContest:
             yield Record.from_data(answer["record"])
 
     def close(self) -> None:
-        """Forget the arrays; workers drop a contest when they begin another."""
+        """Forget the arrays; workers keep the contest for a while."""
         self._data = None
 
     def _answers(
@@ -111,7 +111,7 @@ class DaskContest:
             except (OSError, TimeoutError):  # a worker died while it was sent the arrays
                 self._data = None
                 continue
-            for future in as_completed(asked):
+            for future in as_completed(asked, loop=self.runner.client.loop):
                 if future.status == "finished":
                     waiting.remove(asked[future])
                     yield asked[future], future.result()

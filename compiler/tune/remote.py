@@ -51,6 +51,7 @@ class Opened:
         self.folder.cleanup()
 
 
+MOST_OPEN = 4  # contests, each with idle processes and arrays
 _opened: dict[str, Opened] = {}
 _busy = Lock()  # one measurement at a time, however many threads the worker has
 
@@ -76,10 +77,10 @@ def measured(payload: Payload, text: str, is_final: bool) -> dict[str, Any]:
 
 
 def opened(payload: Payload) -> Contest:
-    """The contest of the kernel; that of another one is closed."""
+    """The contest of the kernel; of many, that which was not asked for longest is closed."""
     if payload.key not in _opened:
-        for key in list(_opened):
-            _opened.pop(key).close()
+        while len(_opened) >= MOST_OPEN:
+            _opened.pop(next(iter(_opened))).close()
         folder = tempfile.TemporaryDirectory(prefix="tilecast-tune-")
         try:
             contest = Contest(received(payload, Path(folder.name)), payload.compiler, 1)
@@ -87,6 +88,7 @@ def opened(payload: Payload) -> Contest:
             folder.cleanup()
             raise
         _opened[payload.key] = Opened(contest, folder)
+    _opened[payload.key] = _opened.pop(payload.key)  # the last is the latest
     return _opened[payload.key].contest
 
 

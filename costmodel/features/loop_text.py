@@ -3,15 +3,19 @@
 before: a function of the loops level (scf, vector, memref, arith, tile)
 after:  `LoopText`: one line of words per op, in order, and counts; what predicts its object code
 
-    vector.fma:16xf32 <0 <1 <5!     the op with its type; each operand by how many ops ago it was
-                                    made (powers of two), ! where this is its last use
+    vector.fma:16xf32 v5 i2 uses1 <1 <c0 <3!
+
+the op with its type, values that are live there (v in vector registers, i in others), what is known
+of it; each operand by how many ops ago it was made (powers of two), ! where this is its last use;
+constants by their size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log2
+from itertools import accumulate
+from math import gcd, log2
 from typing import Any
 
 from xdsl.dialects import arith, scf
@@ -24,11 +28,13 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from ...dialects.tile.types import RegisterType, TileType, bits_of
+from ...dialects.tile.ops import ProgramOp
+from ...dialects.tile.types import GlobalType, RegisterType, SharedType, TileType, bits_of
 
 REGISTER_BYTES = 64
 WORD_BITS = 32  # of a register of a GPU's thread
 SILENT = ("arith.constant", "scf.yield", "scf.reduce", "func.return", "tile.yield")
+MOST_LIVE = 64
 FARTHEST = 12  # powers of two
 
 
@@ -51,6 +57,7 @@ class _Reader:
     """Positions of ops and of last uses, then words."""
 
     def __init__(self, kernel: Operation) -> None:
+        self.kernel = kernel
         self.ops: list[Operation] = []
         self.made: dict[SSAValue, int] = {}
         self.ends: dict[Operation, int] = {}
@@ -89,7 +96,6 @@ class _Reader:
 
     def text(self) -> LoopText:
         """Words of all ops and the most live values."""
-        lines = [line for at, op in enumerate(self.ops) if (line := tuple(self._words(at, op)))]
         vectors, integers = [0] * (len(self.ops) + 1), [0] * (len(self.ops) + 1)
         for value, end in self.last.items():
             is_constant = isinstance(value.owner, arith.ConstantOp)
@@ -99,31 +105,33 @@ class _Reader:
             changes = vectors if in_vectors(value.type) else integers
             changes[self.made[value]] += size
             changes[end] -= size
-        return LoopText(tuple(lines), _most(vectors), _most(integers))
+        live = list(zip(accumulate(vectors), accumulate(integers), strict=True))
+        lines = [
+            (head, f"v{min(MOST_LIVE, live[at][0])}", f"i{min(MOST_LIVE, live[at][1])}", *rest)
+            for at, op in enumerate(self.ops)
+            for head, *rest in [list(self._words(at, op))]
+            if op.name not in SILENT
+        ]
+        if isinstance(self.kernel, ProgramOp):
+            lines.insert(0, (self.kernel.name, f"threads{self.kernel.threads.data}"))
+        return LoopText(tuple(lines), *map(max, zip(*live, strict=True)))
 
     def _words(self, at: int, op: Operation) -> Iterator[str]:
-        if op.name in SILENT:
-            return
         yield f"{op.name}:{type_word(op)}"
+        if op.results:
+            yield f"uses{min(3, sum(len(list(r.uses)) for r in op.results))}"
         if isinstance(op, scf.ForOp):
             yield f"trips{size_word(trip_count(op))}"
+        yield from shape_words(op)
         for value in op.operands:
             if value not in self.made:
                 yield "<argument"
             elif isinstance(value.owner, arith.ConstantOp):
-                yield "<constant"
+                yield f"<c{constant_word(value.owner)}"
             else:
                 ago = max(0, at - self.made[value])
                 is_last = "!" if self.last.get(value) == self.ends[op] else ""
                 yield f"<{min(FARTHEST, round(log2(1 + ago)))}{is_last}"
-
-
-def _most(changes: list[int]) -> int:
-    most = now = 0
-    for change in changes:
-        now += change
-        most = max(most, now)
-    return most
 
 
 def in_vectors(type: Attribute) -> bool:
@@ -162,6 +170,35 @@ def type_word(op: Operation) -> str:
     return "".join(str(type).split())[:40]
 
 
+def shape_words(op: Operation) -> Iterator[str]:
+    """The extents of an array that a program views or has, which say what is aligned and guarded;
+    the lanes of a vector access and the last extent of what it is an access to."""
+    for value in [*op.results, *op.operands]:
+        type = value.type
+        if isinstance(type, SharedType):
+            yield "shared" + "x".join(map(str, type.extents))
+            return
+        if isinstance(type, GlobalType) and op.name == "tile.view_global":
+            yield from (f"extent{extent_word(n)}" for n in type.extents[-3:])
+            return
+        if isinstance(type, MemRefType) and type.get_shape():
+            yield f"extent{extent_word(type.get_shape()[-1])}"
+            return
+
+
+def extent_word(extent: int) -> str:
+    """Magnitude of an extent, and what of 32 divides it."""
+    return f"{size_word(extent)}by{gcd(extent, 32)}"
+
+
+def constant_word(op: arith.ConstantOp) -> str:
+    """The size of a whole number, with what of 32 divides it; `f` for others."""
+    if isinstance(op.value, IntegerAttr):
+        number = abs(op.value.value.data)
+        return extent_word(number) if number > 16 else str(number)
+    return "f"
+
+
 def trip_count(op: scf.ForOp) -> int:
     """Iterations of a loop with constant bounds, else 0."""
     bounds = []
@@ -178,4 +215,4 @@ def trip_count(op: scf.ForOp) -> int:
 
 def size_word(value: int) -> str:
     """Small numbers as they are, large ones by magnitude."""
-    return str(value) if value <= 4 else f"~{round(2 * log2(value))}"
+    return str(value) if value <= 16 else f"~{round(2 * log2(value))}"

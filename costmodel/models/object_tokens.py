@@ -7,6 +7,7 @@ ops alone.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,18 +22,27 @@ from ...dialects.errors import InvalidInputError
 from ..data.objects import ObjectSample
 from ..features.nests import Array
 from .corrections import one_thread
-from .files import write_description
-from .object_network import MOST_REGISTERS, SCALARS, Batch, Counts, ObjectNetwork, padded
+from .files import read_description, write_description
+from .object_network import (
+    MOST_REGISTERS,
+    SCALARS,
+    Batch,
+    Counts,
+    Line,
+    ObjectNetwork,
+    batch_of,
+)
 
 EPOCHS = 30
 BATCH = 24
 RATE = 3e-3
 LONGEST = 512
-WORDS_OF_A_LINE = 6
+WORDS_OF_A_LINE = 11
 FEWEST = 3  # occurrences of a word that the vocabulary has
-MOST_WORDS = 4096
+MOST_WORDS = 2048
 SPREAD = 0.6  # of the target distribution around the right number of registers
 UNKNOWN = "?"
+LIVE_WORDS = re.compile(r" v(\d+) i(\d+)")
 
 
 @dataclass
@@ -68,8 +78,10 @@ class ObjectTokensModel:
                 chance = torch.softmax(counts.registers, dim=1).cumsum(dim=1)
                 # The median: what is off by one as often in one direction as in the other.
                 found["registers"][rows] = (chance < 0.5).sum(dim=1).double().numpy()
-                found["spills"][rows] = np.round(np.expm1(counts.spills.double().clamp(0, 16)))
-                found["instructions"][rows] = np.expm1(counts.instructions.double())
+                found["spills"][rows] = np.round(
+                    np.expm1(counts.spills.double().clamp(0, 16).numpy())
+                )
+                found["instructions"][rows] = np.expm1(counts.instructions.double().numpy())
         return found
 
     def save(self, folder: Path) -> None:
@@ -77,6 +89,14 @@ class ObjectTokensModel:
         settings = {"operands": self.operands, "live": self.live, "words": list(self.words)}
         weights = safetensors.torch.save(self.network.state_dict())
         write_description(folder, self.name, words=json.dumps(settings).encode(), weights=weights)
+
+    @staticmethod
+    def loaded(folder: Path) -> ObjectTokensModel:
+        """The model that `save` wrote; InvalidInputError for anything else."""
+        kind, parts = read_description(folder)
+        if kind != ObjectTokensModel.name:
+            raise InvalidInputError(f"{folder}: expected a model {ObjectTokensModel.name!r}")
+        return ObjectTokensModel.restored(parts)
 
     @staticmethod
     def restored(parts: dict[str, bytes]) -> ObjectTokensModel:
@@ -127,24 +147,24 @@ class ObjectTokensModel:
         return [order[k : k + BATCH] for k in range(0, len(order), BATCH)]
 
     def _batch(self, samples: Sequence[ObjectSample]) -> Batch:
-        kernels = [[self._numbers(line) for line in s.lines] for s in samples]
+        kernels = [[self._line(line) for line in s.lines] for s in samples]
         scalars = torch.zeros(len(samples), SCALARS)
         for row, s in enumerate(samples):
             live = (s.live_vectors, s.live_integers) if self.live else (0, 0)
             scalars[row] = torch.tensor(
                 [*(n / 32 for n in live), np.log1p(len(s.lines)) / 5, s.target == "sm_90"]
             )
-        words, is_line, weight = padded(kernels, LONGEST)
-        return Batch(words, is_line, scalars, weight)
+        return batch_of(kernels, scalars, LONGEST)
 
-    def _numbers(self, line: str) -> list[int]:
-        return [self.words.get(w, self.words[UNKNOWN]) for w in self._of_line(line)]
+    def _line(self, line: str) -> Line:
+        numbers = [self.words.get(w, self.words[UNKNOWN]) for w in self._of_line(line)]
+        found = LIVE_WORDS.search(line) if self.live else None
+        live = (int(found[1]) / 16, int(found[2]) / 16) if found else (0.0, 0.0)
+        return Line(numbers, live)
 
     def _of_line(self, line: str) -> list[str]:
-        words = line.split(" ")
-        if self.operands:
-            return words[:WORDS_OF_A_LINE]
-        return [w for w in words[:2] if not w.startswith("<")]
+        words = LIVE_WORDS.sub("", line, count=1).split(" ")
+        return words[:WORDS_OF_A_LINE] if self.operands else words[:1]
 
 
 def object_loss(
