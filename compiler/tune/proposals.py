@@ -9,44 +9,90 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Protocol
 
 from ...costmodel.features.hardware import Hardware
+from ...costmodel.features.nests import Array
+from ...costmodel.hardware import Machine
 from ...costmodel.models.interface import Candidates, CostModel
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ...passes.poly.rules.choice import RULES, RuleChoice
 from ...passes.poly.rules.decide import described, text_of
 from ...passes.poly.rules.schedule import apply_recorded
+from ...passes.poly.search import SearchSpace
 from ...passes.poly.search.exploration import reason_of
-from ...passes.poly.search.rule_space import RuleSpace
 
 FRESH = 0.2  # share of children that are drawn anew, and of picks that the model does not make
 CROSSING = 0.35
 POPULATION = 12
 TOURNAMENT = 3
 OVERSAMPLING = 4
+Found = tuple[RuleChoice, str, Any]
 SECONDS = 4.0  # of scheduling and ranking for one batch
+
+
+class Programs(Protocol):
+    """What choices make of a kernel, and how long that is expected to take."""
+
+    def of(self, choice: RuleChoice) -> tuple[str, Any] | None:
+        """The text of the program under `choice`, and the program; None where that is illegal."""
+        ...
+
+    def seconds(self, programs: Sequence[Any]) -> Array | None:
+        """Predicted times; None where there is nobody to ask."""
+        ...
+
+
+@dataclass
+class RulePrograms:
+    """A kernel under choices of the rules, judged by a cost model; `rejected` counts reasons."""
+
+    scop: ScopOp
+    machine: Machine
+    threads: int
+    model: CostModel | None
+    hardware: Hardware
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def of(self, choice: RuleChoice) -> tuple[str, ScopOp] | None:
+        """The kernel scheduled."""
+        copy = self.scop.clone()
+        try:
+            apply_recorded(copy, self.machine, self.threads, str(choice))
+        except IllegalScheduleError as error:
+            self.rejected[reason_of(str(error))] += 1
+            return None
+        return text_of(copy), copy
+
+    def seconds(self, programs: Sequence[ScopOp]) -> Array | None:
+        """By the model."""
+        if self.model is None:
+            return None
+        try:
+            nests = [described(program, self.threads) for program in programs]
+        except IllegalScheduleError:
+            return None
+        return self.model.seconds(Candidates.of(nests, self.hardware))
 
 
 @dataclass
 class Proposals:
     """The search over the choices of the rules for one kernel."""
 
-    scop: ScopOp
-    space: RuleSpace
-    model: CostModel | None
-    hardware: Hardware
+    programs: Programs
+    space: SearchSpace[RuleChoice]
     rng: Random
     population: list[tuple[float, RuleChoice]] = field(default_factory=list)
-    rejected: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._tried: set[str] = set()
-        self._programs: set[str] = set()
+        self._known: set[str] = set()
         self._first = [c for c in self.space.defaults() if c != RULES]
-        self.scheduled(RULES)
+        self._new(RULES)
 
     def told(self, choice: RuleChoice, ratio: float | None) -> None:
         """The time of `choice` over that of the default; None where it failed."""
@@ -58,7 +104,7 @@ class Proposals:
     def batch(self, count: int) -> list[RuleChoice]:
         """Up to `count` choices that make new programs; none where no more are found."""
         end = time.monotonic() + SECONDS
-        found: list[tuple[RuleChoice, ScopOp]] = []
+        found: list[Found] = []
         for _ in range(40 * count):
             if len(found) == OVERSAMPLING * count or (found and time.monotonic() > end):
                 break
@@ -66,24 +112,18 @@ class Proposals:
             if str(choice) in self._tried:
                 continue
             self._tried.add(str(choice))
-            program = self.scheduled(choice)
-            if program is not None:
-                found.append((choice, program))
+            made = self._new(choice)
+            if made is not None:
+                found.append((choice, *made))
         return self._picked(found, count)
 
-    def scheduled(self, choice: RuleChoice) -> ScopOp | None:
-        """The kernel under `choice`; None where that is illegal or makes a known program."""
-        copy = self.scop.clone()
-        try:
-            apply_recorded(copy, self.space.machine, self.space.threads, str(choice))
-        except IllegalScheduleError as error:
-            self.rejected[reason_of(str(error))] += 1
+    def _new(self, choice: RuleChoice) -> tuple[str, Any] | None:
+        """The program under `choice`; None where that is illegal or known."""
+        made = self.programs.of(choice)
+        if made is None or made[0] in self._known:
             return None
-        text = text_of(copy)
-        if text in self._programs:
-            return None
-        self._programs.add(text)
-        return copy
+        self._known.add(made[0])
+        return made
 
     def _child(self) -> RuleChoice:
         if not self.population or self.rng.random() < FRESH:
@@ -99,21 +139,21 @@ class Proposals:
         drawn = self.rng.choices(self.population, k=TOURNAMENT)
         return min(drawn, key=lambda p: p[0])[1]
 
-    def _picked(self, found: list[tuple[RuleChoice, ScopOp]], count: int) -> list[RuleChoice]:
+    def _picked(self, found: list[Found], count: int) -> list[RuleChoice]:
         """Mostly those that the model expects to be fastest; what is left stays unmeasured and may
         be drawn again."""
         order = list(range(len(found)))
-        if self.model is not None and len(found) > count:
-            try:
-                programs = [described(program, self.space.threads) for _, program in found]
-                seconds = self.model.seconds(Candidates.of(programs, self.hardware))
-                order.sort(key=lambda k: float(seconds[k]))
-            except IllegalScheduleError:
+        if len(found) > count:
+            seconds = self.programs.seconds([program for _, _, program in found])
+            if seconds is None:
                 self.rng.shuffle(order)
+            else:
+                order.sort(key=lambda k: float(seconds[k]))
         chance = sum(self.rng.random() < FRESH for _ in range(count))
         best, rest = order[: count - chance], order[count - chance :]
         picked = best + self.rng.sample(rest, min(len(rest), count - len(best)))
         for k in set(order) - set(picked):
-            self._tried.discard(str(found[k][0]))
-            self._programs.discard(text_of(found[k][1]))
+            choice, text, _ = found[k]
+            self._tried.discard(str(choice))
+            self._known.discard(text)
         return [found[k][0] for k in picked]

@@ -22,7 +22,7 @@ from ..logging import warn
 from ..records.best import RecordedSchedules, best_record
 from .budget import TuningBudget
 from .model_tasks import KernelTask
-from .proposals import Proposals
+from .proposals import Proposals, RulePrograms
 from .runner import AnyContest, LocalRunner, Runner
 
 BATCH = 8
@@ -129,7 +129,8 @@ class TuningRun:
         machine, threads = kernel.task.machine, kernel.task.threads
         space = RuleSpace(kernel.scop, machine, threads)
         rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
-        proposals = Proposals(kernel.scop, space, self.model, self.hardware, rng)
+        programs = RulePrograms(kernel.scop, machine, threads, self.model, self.hardware)
+        proposals = Proposals(programs, space, rng)
         search = KernelSearch(kernel, contest, proposals)
         for record in self.records.of(kernel.key):
             try:
