@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,36 @@ def eval_command(data: Path, report: Path | None, models: tuple[str, ...], as_js
         for model, found in evaluation.results.items()
     ]
     print_table(["model", *names], rows)
+
+
+@costmodel_group.command("eval-objects")
+@DATA
+@click.option("--report", type=click.Path(path_type=Path), help="Markdown file.")
+@json_flag
+def eval_objects_command(data: Path, report: Path | None, as_json: bool) -> None:
+    """Cross-validate models of registers, spills and instructions by program and network."""
+    from ...costmodel.data.samples import DataSet
+    from ..tune.object_evaluation import object_results, write_object_report
+
+    with DataSet.opened(data) as source:
+        found = object_results(source)
+    if not found:
+        raise InvalidInputError(f"{data} has too few kernels in objects.jsonl")
+    if report is not None:
+        write_object_report(found, report)
+    figures = {
+        group: {m: {n: asdict(f) for n, f in of.items()} for m, of in results.items()}
+        for group, (_, results) in found.items()
+    }
+    if as_json:
+        print_json(figures)
+        return
+    rows: list[list[Any]] = [
+        [group, model, *(f"{f['value']:.3f}" for f in of.values())]
+        for group, results in figures.items()
+        for model, of in results.items()
+    ]
+    print_table(["kernels", "model", *next(iter(next(iter(figures.values())).values()))], rows)
 
 
 @costmodel_group.command("predict")

@@ -17,7 +17,6 @@ from ...costmodel.evaluation.report import Curve, draw_figures, family_table, ta
 from ...costmodel.models.ensemble import EnsembleModel
 from ...costmodel.models.load import MODELS, new_model
 from ...passes.poly.rules.choice import alternatives
-from .object_evaluation import Results, object_results, object_section
 from .training_data import measured
 
 SHARES = (0.25, 0.5, 1.0)  # of the training families, for the learning curve
@@ -36,16 +35,11 @@ class Evaluation:
     facts: Mapping[str, Any]
     kinds: Mapping[str, Mapping[str, Mapping[str, Figure]]]
     decisions: str
-    objects: Mapping[str, tuple[str, Results]]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
         results = {m: {n: asdict(f) for n, f in found.items()} for m, found in self.results.items()}
-        objects = {
-            group: {m: {n: asdict(f) for n, f in found.items()} for m, found in models.items()}
-            for group, (_, models) in self.objects.items()
-        }
-        return {"results": results, "objects": objects, "facts": dict(self.facts)}
+        return {"results": results, "facts": dict(self.facts)}
 
 
 def evaluate(
@@ -72,7 +66,6 @@ def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]
         facts_of(source, data),
         by_kind(ranked, data),
         decision_table(outcomes(data, [str(c) for c in alternatives(2)])),
-        object_results(source),
     )
 
 
@@ -160,7 +153,6 @@ of the family: it goes against the rules where the predicted gain exceeds the ma
 
 {evaluation.decisions}
 
-{object_section(evaluation.objects)}
 ## Held-out families, {evaluation.shown}
 
 {family_table(evaluation.tasks, evaluation.families)}

@@ -1,9 +1,10 @@
-"""`costmodel eval` of registers, spills and instructions: C objects and kernels of GPUs apart."""
+"""`costmodel eval-objects`: registers, spills and instructions of C objects and of GPU kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from ...costmodel.data.objects import ObjectSample
 from ...costmodel.data.samples import DataSet
@@ -16,7 +17,6 @@ MODELS: dict[str, Callable[[], ObjectModel]] = {
     "live values": LiveModel,
     "gbdt": ObjectTreesModel,
     "tokens, ops only": partial(ObjectTokensModel, operands=False, live=False),
-    "tokens, operands": partial(ObjectTokensModel, live=False),
     "tokens": ObjectTokensModel,
 }
 FEWEST = 40  # kernels below which nothing is said
@@ -54,20 +54,21 @@ def object_results(source: DataSet) -> dict[str, tuple[str, Results]]:
     return found
 
 
-def object_section(found: Mapping[str, tuple[str, Results]]) -> str:
-    """The part of the report; empty without samples."""
-    if not found:
-        return ""
-    text = """## Registers, spills, instructions
+def write_object_report(found: Mapping[str, tuple[str, Results]], path: Path) -> None:
+    """Write the Markdown file."""
+    text = f"""# Registers, spills, instructions
+
+Written by `tilecast costmodel eval-objects --report {path.name}`; nothing here is edited by hand.
 
 What compilers make of a kernel, predicted from its loops, cross-validated by whole family; equal
 kernels count once. C objects: different vector registers in use, vector registers stored to the
 stack. GPU kernels: registers of a thread, bytes of spills, machine instructions. nRMSE is the root
 of the mean squared error over the range of what was measured; brackets are 95% intervals over
 resampled families. `tokens` reads each op with its operands and the values that are live there;
-other rows of it lack the live values, or all but the ops. `live values` counts what is live and
-learns only a constant; `gbdt` has the counts of words.
+`tokens, ops only` reads nothing but the ops. `live values` counts what is live and learns only a
+constant; `gbdt` has the counts of words.
 """
     for name, (facts, results) in found.items():
-        text += f"\n### {name}\n\n{facts}\n\n{object_table(results)}\n"
-    return text
+        text += f"\n## {name}\n\n{facts}\n\n{object_table(results)}\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

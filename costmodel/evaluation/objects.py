@@ -13,7 +13,7 @@ from ..features.nests import Array
 from .metrics import RESAMPLES, Figure
 from .splits import family_folds
 
-FOLDS = 4
+FOLDS = 3
 NAMES = (
     *("exact registers", "within one"),
     *(f"nRMSE {label}" for label in LABELS),

@@ -33,10 +33,10 @@ from .object_network import (
     batch_of,
 )
 
-EPOCHS = 30
+EPOCHS = 14
 BATCH = 24
 RATE = 3e-3
-LONGEST = 512
+LONGEST = 384
 WORDS_OF_A_LINE = 11
 FEWEST = 3  # occurrences of a word that the vocabulary has
 MOST_WORDS = 2048

@@ -29,18 +29,18 @@ def sample(number: int) -> ObjectSample:
     return ObjectSample(f"f{number % 8}", f"p{number}", "avx512", tuple(lines), live, 1, *labels)
 
 
-SAMPLES = [sample(k) for k in range(160)]
+SAMPLES = [sample(k) for k in range(120)]
 
 
 @pytest.fixture(scope="module")
 def trained() -> ObjectTokensModel:
-    model = ObjectTokensModel(epochs=25)
-    model.train(SAMPLES[:120])
+    model = ObjectTokensModel(epochs=20)
+    model.train(SAMPLES[:96])
     return model
 
 
 def test_kernels_that_were_not_seen_are_predicted(trained: ObjectTokensModel) -> None:
-    found, rest = trained.predict(SAMPLES[120:]), SAMPLES[120:]
+    found, rest = trained.predict(SAMPLES[96:]), SAMPLES[96:]
     registers = np.array([s.registers for s in rest])
     assert (found["registers"] == registers).mean() >= 0.9
     ratios = found["instructions"] / np.array([s.instructions for s in rest])
