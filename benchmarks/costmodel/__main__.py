@@ -28,10 +28,12 @@ from tilecast.compiler.tune.training_data import read_scop
 from tilecast.costmodel.data.objects import ObjectSample
 from tilecast.costmodel.data.samples import ARCHIVE, DataSet, Sample, Task
 from tilecast.costmodel.features.loop_text import LoopText
+from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.poly.rules.choice import RULES, alternatives, random_choice
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.search import ScopCheck, scop_space
+from tilecast.passes.poly.search.rule_space import RuleSpace
 from xdsl.dialects.builtin import ModuleOp
 
 from . import gpu
@@ -52,17 +54,25 @@ def programs(work: Path, count: int) -> None:
 
 
 def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iterator[Draft]:
-    """What the rules make of their own choice, of the alternatives, and of random ones."""
+    """What the rules make of their own choice, of alternatives, and of random ones, every other of
+    which is one that tuning would try."""
     variants: dict[str, str] = {}
     seen = set()
     machine = native_machine()
+    space = RuleSpace(scop, machine, program.threads)
     choices = [RULES, *alternatives(program.threads)]
     for number in range(4 * count):
         if len(seen) == count:
             return
-        choice = choices[number] if number < len(choices) else random_choice(program.threads, rng)
+        if number < len(choices):
+            choice = choices[number]
+        else:
+            choice = space.sample(rng) if number % 2 else random_choice(program.threads, rng)
         rewritten = scop.clone()
-        choose_schedule(rewritten, machine, program.threads, choice)
+        try:
+            choose_schedule(rewritten, machine, program.threads, choice)
+        except IllegalScheduleError:
+            continue
         steps = rewritten.properties.pop("schedule")
         text = str(ModuleOp([rewritten.clone()]))
         task = variants.setdefault(text, f"{program.name}.{len(variants)}")

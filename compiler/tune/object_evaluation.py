@@ -60,13 +60,14 @@ def write_object_report(found: Mapping[str, tuple[str, Results]], path: Path) ->
 
 Written by `tilecast costmodel eval-objects --report {path.name}`; nothing here is edited by hand.
 
-What compilers make of a kernel, predicted from its loops, cross-validated by whole family; equal
-kernels count once. C objects: different vector registers in use, vector registers stored to the
-stack. GPU kernels: registers of a thread, bytes of spills, machine instructions. nRMSE is the root
-of the mean squared error over the range of what was measured; brackets are 95% intervals over
-resampled families. `tokens` reads each op with its operands and the values that are live there;
-`tokens, ops only` reads nothing but the ops. `live values` counts what is live and learns only a
-constant; `gbdt` has the counts of words.
+What compilers make of a kernel, predicted from its loops. A third of the families (networks,
+programs), drawn once, is tested on and not trained on; equal kernels count once, in one family.
+C objects: different vector registers in use, vector registers stored to the stack. GPU kernels:
+registers of a thread, bytes of spills, machine instructions. nRMSE is the root of the mean squared
+error over the range of what was measured; brackets are 95% intervals over resampled families.
+`tokens` reads each op with its operands and the values that are live there; `tokens, ops only`
+reads nothing but the ops. `live values` counts what is live and learns only a constant; `gbdt` has
+the counts of words.
 """
     for name, (facts, results) in found.items():
         text += f"\n## {name}\n\n{facts}\n\n{object_table(results)}\n"
