@@ -81,10 +81,6 @@ class Pool:
         """The nearest to a child."""
         return self._nearest(self.space.crossover(one, other, rng), None, rng)
 
-    def steps(self, point: RuleChoice) -> Sequence[Any]:
-        """Nothing reads them."""
-        return ()
-
     def _nearest(self, wanted: RuleChoice, but: RuleChoice | None, rng: Random) -> RuleChoice:
         texts = np.array([repr(getattr(wanted, f.name)) for f in fields(RuleChoice)])
         distance = (self._fields != texts).sum(axis=1) + np.array(

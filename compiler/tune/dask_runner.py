@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed import Client, Future, as_completed
+import distributed
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import OptionError, VerifyFailure
@@ -20,6 +20,7 @@ from ..records.record import Record, target_key
 from . import remote
 from .model_tasks import KernelTask
 
+dask: Any = distributed  # its functions have no types
 CONNECT_SECONDS = 20
 TRIES = 10  # deaths of workers that a measurement outlives
 
@@ -33,7 +34,7 @@ def resource_of(machine: Machine) -> str:
 class DaskRunner:
     """The workers of a scheduler that offer `resource`."""
 
-    client: Client
+    client: Any
     resource: str
 
     @staticmethod
@@ -41,7 +42,7 @@ class DaskRunner:
     def connected(address: str, machine: Machine) -> Iterator[DaskRunner]:
         """A runner on the scheduler at HOST:PORT; OptionError without it or a worker that fits."""
         try:
-            client = Client(f"tcp://{address}", timeout=CONNECT_SECONDS, set_as_default=False)
+            client = dask.Client(f"tcp://{address}", timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OptionError(
                 f"runner dask://{address}: no scheduler answers there ({error}); start one with "
@@ -81,7 +82,7 @@ class DaskContest:
 
     def __post_init__(self) -> None:
         self.payload = remote.packed(self.kernel, self.compiler)
-        self._data: Future | None = None
+        self._data: Any = None
         [(_, answer)] = self._answers(remote.default_seconds, [""], False)
         if "failure" in answer:
             raise VerifyFailure(answer["failure"])
@@ -111,7 +112,7 @@ class DaskContest:
             except (OSError, TimeoutError):  # a worker died while it was sent the arrays
                 self._data = None
                 continue
-            for future in as_completed(asked, loop=self.runner.client.loop):
+            for future in dask.as_completed(asked, loop=self.runner.client.loop):
                 if future.status == "finished":
                     waiting.remove(asked[future])
                     yield asked[future], future.result()
@@ -124,7 +125,7 @@ class DaskContest:
             self._data = None
         raise OptionError(f"workers died {TRIES} times while they measured {waiting[0]!r}")
 
-    def _submitted(self, function: Any, texts: Sequence[str], is_final: bool) -> dict[Future, str]:
+    def _submitted(self, function: Any, texts: Sequence[str], is_final: bool) -> dict[Any, str]:
         client, fit = self.runner.client, self.runner.workers()
         if self._data is None:
             self._data = client.scatter(self.payload, workers=fit, broadcast=True, hash=False)

@@ -108,6 +108,7 @@ def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
         "samples": len(data.seconds),
         "left out as noisy": sum(s.is_noisy for s in samples),
         "tasks": len(set(data.names)),
+        "schedules per task": round(len(data.seconds) / len(set(data.names)), 1),
         "families": len(set(data.families)),
         "failures": counted(s.failure for s in samples if s.failure),
         "median noise": round(noise[len(noise) // 2], 4),
@@ -140,7 +141,8 @@ Written by `tilecast costmodel eval --report {path.name}`; nothing here is edite
 Cross-validation in {folds} folds by whole program family: all sizes of a PolyBench kernel, all
 kernels of a network, are either trained on or tested on. Metrics are means over the tasks with at
 least {FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled
-tasks. top-k is the best time over the best among the k schedules that the model ranks first.
+tasks. top-k is the best time over the best among the k schedules that the model ranks first; where
+tasks have few schedules (see the data card), top-5 says little, as the row of `random` shows.
 
 {table(evaluation.results)}
 

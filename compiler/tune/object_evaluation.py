@@ -40,7 +40,7 @@ def groups(source: DataSet) -> dict[str, list[ObjectSample]]:
 
 def object_results(source: DataSet) -> dict[str, tuple[str, Results]]:
     """By group: how much there is, and the figures of each model."""
-    found = {}
+    found: dict[str, tuple[str, Results]] = {}
     for name, samples in groups(source).items():
         families, registers = {s.family for s in samples}, [s.registers for s in samples]
         facts = (

@@ -23,7 +23,6 @@ from ...dialects.poly import ScopOp
 from ...passes.poly.rules.choice import RULES, RuleChoice
 from ...passes.poly.rules.decide import described, text_of
 from ...passes.poly.rules.schedule import apply_recorded
-from ...passes.poly.search import SearchSpace
 from ...passes.poly.search.exploration import reason_of
 
 FRESH = 0.2  # share of children that are drawn anew, and of picks that the model does not make
@@ -33,6 +32,26 @@ TOURNAMENT = 3
 OVERSAMPLING = 4
 Found = tuple[RuleChoice, str, Any]
 SECONDS = 4.0  # of scheduling and ranking for one batch
+
+
+class ChoiceSpace(Protocol):
+    """Where choices come from, as `SearchSpace` has it."""
+
+    def defaults(self) -> Sequence[RuleChoice]:
+        """What is tried first."""
+        ...
+
+    def sample(self, rng: Random) -> RuleChoice:
+        """Any choice."""
+        ...
+
+    def mutate(self, point: RuleChoice, rng: Random) -> RuleChoice:
+        """One that differs a little."""
+        ...
+
+    def crossover(self, one: RuleChoice, other: RuleChoice, rng: Random) -> RuleChoice:
+        """One with fields of both."""
+        ...
 
 
 class Programs(Protocol):
@@ -84,7 +103,7 @@ class Proposals:
     """The search over the choices of the rules for one kernel."""
 
     programs: Programs
-    space: SearchSpace[RuleChoice]
+    space: ChoiceSpace
     rng: Random
     population: list[tuple[float, RuleChoice]] = field(default_factory=list)
 
