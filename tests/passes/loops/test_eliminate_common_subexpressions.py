@@ -275,6 +275,7 @@ def test_a_kernel_without_repetition_stays() -> None:
     assert str(after) == str(before)
 
 
+STORE_Z = "\n memref.store %z, %y[%c2] : memref<8xf32>"
 TWO_STORES = """
       %a = memref.load %x[%c1] : memref<8xf32>
       memref.store %a, %y[%c0] : memref<8xf32>
@@ -288,10 +289,7 @@ TWO_STORES = """
     [
         ("%z = memref.load %x[%c2] : memref<8xf32>", 1),
         ("%z = memref.load %y[%c0] : memref<8xf32>", 1),  # takes the value that was stored
-        (
-            "%z = memref.load %y[%count] : memref<8xf32>\n memref.store %z, %y[%c2] : memref<8xf32>",
-            3,
-        ),
+        ("%z = memref.load %y[%count] : memref<8xf32>" + STORE_Z, 3),
         ("memref.store %a, %y[%count] : memref<8xf32>", 2),
         ("scf.for %i = %c0 to %count step %c1 { memref.store %a, %y[%i] : memref<8xf32> }", 3),
     ],
