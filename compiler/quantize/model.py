@@ -22,6 +22,7 @@ from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
 from .calibration import Calibration, input_moments
 from .gptq import gptq_matrix
 from .quantizers import quantize_matrix
+from .stored_integers import with_stored_integers
 
 Method = Literal["rtn", "mse", "gptq"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -129,6 +130,8 @@ def with_quantized_weights(
 ) -> ExportedProgram:
     """`program`, exported from `model`, with its codes and those that `spec` asks for.
 
+    Weights that the program itself computes from integers keep those, unless `spec` says otherwise.
+
     `activations` says how products with them treat the other operand.
     """
     known = quantized_weights(model)
@@ -140,7 +143,8 @@ def with_quantized_weights(
             raise InvalidInputError(
                 f"the weight {name} has changed since it was quantized; quantize the model again"
             )
-    setattr(program, ATTRIBUTE, known)
+    program, imported = with_stored_integers(program)
+    setattr(program, ATTRIBUTE, {**known, **imported})
     found: ExportedProgram = program if spec is None else quantize(program, spec)
     if activations != "f32" and not quantized_weights(found):
         raise OptionError(
