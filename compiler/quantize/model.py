@@ -22,6 +22,7 @@ from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
 from .calibration import Calibration, input_moments
 from .gptq import gptq_matrix
 from .quantizers import quantize_matrix
+from .smoothing import smoothed
 from .stored_integers import with_stored_integers
 
 Method = Literal["rtn", "mse", "gptq"]
@@ -38,6 +39,7 @@ def quantize(
     *,
     method: Method | None = None,
     calibration: Calibration | None = None,
+    smooth: float | None = None,
 ) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
@@ -46,7 +48,9 @@ def quantize(
     layer as it is. `method` is "rtn" (to nearest), "mse" (ranges clipped) or "gptq" (errors moved
     into later columns, the default with calibration). `calibration` are tuples of positional
     arguments that the model is run on; "mse" then weighs errors by how large inputs are.
-    OptionError where no layer is quantized.
+    `smooth` (0 to 1, 0.5 being usual) first moves so much of the range of activations into weights
+    as folds into what comes before, for activations that are to be rounded. OptionError where no
+    layer is quantized.
     """
     rules = parse_spec(spec)
     method = method or ("rtn" if calibration is None else "gptq")
@@ -54,6 +58,11 @@ def quantize(
         raise OptionError(f"quantizer {method!r}: expected one of {', '.join(METHODS)}")
     if method == "gptq" and calibration is None:
         raise OptionError('method="gptq" needs calibration: tuples of inputs to run the model on')
+    if smooth is not None:
+        if calibration is None or quantized_weights(model):
+            raise OptionError("smooth needs calibration, and a model that is not quantized yet")
+        calibration = list(calibration)
+        model, _ = smoothed(model, calibration, smooth)
     weights = linear_weights(model)
     formats = {name: format_for(rules, name.removesuffix(".weight")) for name in weights}
     chosen = {name: format for name, format in formats.items() if format is not None}

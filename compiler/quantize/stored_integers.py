@@ -173,7 +173,9 @@ def is_same(tensor: QuantizedTensor, weight: Array) -> bool:
     """Whether the codes stand for `weight`, up to the rounding of another order of operations."""
     found = tensor.dequantize()
     largest = float(np.abs(weight).max(initial=0.0))
-    return bool(np.isfinite(found).all()) and bool((np.abs(found - weight) <= CLOSE * largest).all())
+    return bool(np.isfinite(found).all()) and bool(
+        (np.abs(found - weight) <= CLOSE * largest).all()
+    )
 
 
 def with_parameters(
@@ -184,7 +186,7 @@ def with_parameters(
     nodes = {node.name: node for node in module.graph.nodes}
     first = next(iter(module.graph.nodes))
     specs: list[InputSpec] = []
-    for name, tensor in tensors.items():
+    for name in tensors:
         old = nodes[name.removesuffix("_codes")]
         with module.graph.inserting_before(first):
             new = module.graph.placeholder(f"p_{name}")

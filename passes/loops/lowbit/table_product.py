@@ -4,13 +4,10 @@ Four bits of a code word are one part of 4, 2 or 1 elements (`byte_fields`), and
 their activations fill a register, so one permutation multiplies and adds for 16 rows of the weight:
 
     tables[row, n, c] = sum over the elements e of nibble n of x[e] * (digit e of c - center)
-    parallel for block of tiles: for row: for block of K: for tile: for group in the block of K:
-        part[p] += tables[n][nibble n of the words of part p]
+    parallel for tile: for group: part[p] += tables[n][nibble n of the words of part p]
         total += scale * (step * sum over p of 2^position(p) * part[p] + rest * sum of x)
 
-Digits are taken from their center, so that sums stay as small as the weights are. The tables of a
-row are 16 times as large as its activations, so several tiles use those of a block of K while the
-first-level cache has them.
+Digits are taken from their center, so that sums stay as small as the weights are.
 """
 
 from __future__ import annotations
@@ -28,15 +25,13 @@ from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import float_source, tree_sum
 from .lanes import Lanes
-from .panel_access import PanelAccess, Values
+from .panel_access import PanelAccess, Values, over_tiles
 from .panels import Panels, TileShape, pack_panels
 from .quads import QuadDecoder
 
 NIBBLES = 8  # of a word
 ENTRIES = 16  # of a table: the lanes of a register
 VECTORS = 4
-TILES = 4  # that use the tables of a block of K, one after the other
-BLOCK_WORDS = 32  # tables of so many words are 16 KiB
 
 
 def table_tile(lanes: int) -> TileShape:
@@ -54,7 +49,7 @@ def lower_table_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuil
     sums = kernel.scratch("sums", [rows, periods], f32)
     TableWriter(lanes, panels, source, tables, sums).write(b)
     product = TableProduct(PanelAccess(panels, lanes, kernel.out), tables, sums)
-    b.parallel(0, -(-panels.tiles // TILES), product.tiles)
+    over_tiles(b, panels, product.tile)
 
 
 def elements_of(part: BytePart, word: int, nibble: int) -> list[int]:
@@ -123,36 +118,8 @@ class TableWriter:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Blocks of K: `per_block` pieces of `periods` each, a piece being (a part of) one group."""
-
-    periods: int
-    per_block: int
-    per_group: int | None  # None: all of K is one group
-
-    @staticmethod
-    def of(panels: Panels) -> Pieces:
-        """Blocks whose tables fit the first-level cache, as far as groups allow."""
-        format = panels.format
-        most = max(1, BLOCK_WORDS // format.element.width)
-        if format.group is None:
-            return Pieces(min(most, panels.periods), 1, None)
-        group = format.group // PERIOD
-        if group <= most:
-            return Pieces(group, most // group, 1)
-        size = next(n for n in range(most, 0, -1) if group % n == 0)
-        return Pieces(size, 1, group // size)
-
-    def group_of(self, b: LoopBuilder, piece: SSAValue) -> SSAValue:
-        """The group that a piece belongs to."""
-        if self.per_group is None:
-            return b.index(0)
-        return piece if self.per_group == 1 else b.div(piece, b.index(self.per_group))
-
-
-@dataclass(frozen=True)
 class TableProduct:
-    """Writes the loops of a block of tiles."""
+    """Writes the loops of one tile."""
 
     access: PanelAccess
     tables: SSAValue
@@ -163,76 +130,30 @@ class TableProduct:
         """The packed arrays."""
         return self.access.panels
 
-    def tiles(self, b: LoopBuilder, block: SSAValue) -> None:
-        """The outputs of all rows and the lanes of TILES tiles."""
-        panels, access, lanes = self.panels, self.access, self.access.lanes
-        first = b.mul(block, b.index(TILES))
-        count = b.minimum(b.index(TILES), b.sub(b.index(panels.tiles), first))
-        totals = b.local([TILES, panels.tile.panel], f32)
-        places = [access.first_lane(v) for v in range(VECTORS)]
-        pieces = Pieces.of(panels)
-        whole, left = divmod(panels.periods, pieces.periods)
+    def tile(self, b: LoopBuilder, tile: SSAValue) -> None:
+        """The outputs of all rows and the lanes of a tile."""
+        b.loop(0, self.panels.rows, lambda b, row: self.row(b, tile, row))
+
+    def row(self, b: LoopBuilder, tile: SSAValue, row: SSAValue) -> None:
+        """The outputs of a row."""
+        lanes = self.access.lanes
+        parts = byte_parts(self.panels.format.element.width)
         zero = lanes.constant(b, 0.0, f32)
 
-        def load(b: LoopBuilder, at: SSAValue) -> Values:
-            return [lanes.load(b, totals, [at, place]) for place in places]
+        def group(
+            b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
+        ) -> Values:
+            carried = [zero] * (len(parts) * VECTORS) + [b.constant(0.0, f32)]
+            *part, sum = b.loop(
+                0,
+                count,
+                lambda b, p, *carried: self.period(b, tile, row, b.add(first, p), list(carried)),
+                carried,
+            )
+            return self.scaled(b, tile, g, part, sum, total)
 
-        def store(b: LoopBuilder, at: SSAValue, values: Values) -> None:
-            for place, value in zip(places, values, strict=True):
-                lanes.store(b, value, totals, [at, place], None)
-
-        def row(b: LoopBuilder, row: SSAValue) -> None:
-            b.loop(0, count, lambda b, at: store(b, at, [zero] * VECTORS))
-
-            def piece(b: LoopBuilder, at: SSAValue, n: SSAValue, size: int, total: Values) -> Values:
-                start = b.mul(n, b.index(pieces.periods))
-                g = pieces.group_of(b, n)
-                return self.piece(b, row, b.add(first, at), g, start, size, total)
-
-            def part(b: LoopBuilder, k: SSAValue) -> None:
-                lower = b.mul(k, b.index(pieces.per_block))
-                upper = b.minimum(b.add(lower, b.index(pieces.per_block)), b.index(whole))
-
-                def tile(b: LoopBuilder, at: SSAValue) -> None:
-                    def one(b: LoopBuilder, n: SSAValue, *total: SSAValue) -> Values:
-                        return piece(b, at, n, pieces.periods, list(total))
-
-                    store(b, at, b.loop(lower, upper, one, load(b, at)))
-
-                b.loop(0, count, tile)
-
-            b.loop(0, -(-whole // pieces.per_block), part)
-
-            def finish(b: LoopBuilder, at: SSAValue) -> None:
-                total = load(b, at)
-                if left:
-                    total = piece(b, at, b.index(whole), left, total)
-                access.store(b, b.add(first, at), row, 1, total)
-
-            b.loop(0, count, finish)
-
-        b.loop(0, panels.rows, row)
-
-    def piece(
-        self,
-        b: LoopBuilder,
-        row: SSAValue,
-        tile: SSAValue,
-        group: SSAValue,
-        first: SSAValue,
-        count: int,
-        total: Values,
-    ) -> Values:
-        """`total` and `count` periods, all of one group."""
-        zero = self.access.lanes.constant(b, 0.0, f32)
-        parts = byte_parts(self.panels.format.element.width)
-        *part, sum = b.loop(
-            0,
-            count,
-            lambda b, p, *carried: self.period(b, tile, row, b.add(first, p), list(carried)),
-            [zero] * (len(parts) * VECTORS) + [b.constant(0.0, f32)],
-        )
-        return self.scaled(b, tile, group, part, sum, total)
+        total = self.access.over_groups(b, group, [zero] * VECTORS)
+        self.access.store(b, tile, row, 1, total)
 
     def period(
         self, b: LoopBuilder, tile: SSAValue, row: SSAValue, period: SSAValue, carried: Values
@@ -262,7 +183,7 @@ class TableProduct:
         g: SSAValue,
         part: Values,
         sum: SSAValue,
-        total: Values,
+        total: Values | None,
     ) -> Values:
         """total + scale * (what the digits are worth, offsets and zero points taken off)."""
         access, lanes, format = self.access, self.access.lanes, self.panels.format
@@ -289,5 +210,7 @@ class TableProduct:
             elif rest:
                 value = lanes.fma(b, spread, lanes.constant(b, rest / unit, f32), value)
             scale = access.scale(b, tile, g, v, unit)
-            result.append(lanes.fma(b, value, scale, total[v]))
+            result.append(
+                b.mul(value, scale) if total is None else lanes.fma(b, value, scale, total[v])
+            )
         return result
