@@ -32,6 +32,7 @@ from .quads import QuadDecoder
 NIBBLES = 8  # of a word
 ENTRIES = 16  # of a table: the lanes of a register
 VECTORS = 4
+AHEAD = 8  # words, 2 KiB: lookups take a cache line sooner than the hardware has the next one
 
 
 def table_tile(lanes: int) -> TileShape:
@@ -161,7 +162,7 @@ class TableProduct:
         """Look up all nibbles of a period."""
         access, lanes = self.access, self.access.lanes
         *sums, total = carried
-        decoders = [QuadDecoder(access, tile, period, v) for v in range(VECTORS)]
+        decoders = [QuadDecoder(access, tile, period, v, AHEAD) for v in range(VECTORS)]
         # Vectors innermost: a table is loaded once for all of them, and their sums are independent.
         # Sums by multiply-add, which gcc leaves where it is: it moves a chain of `+` behind all of
         # its lookups, which do not fit the registers.
