@@ -22,7 +22,7 @@ from xdsl.ir import Block, Region, SSAValue
 
 from ....dialects.schedule import Band
 from .emit_statement import StatementEmitter
-from .index_expr import Atom, Linear
+from .linear import Atom, Linear
 from .loop_ast import Loop, User, direct_users, mentions
 
 if TYPE_CHECKING:
