@@ -21,6 +21,7 @@ from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
 from .calibration import Calibration, input_moments
 from .gptq import gptq_matrix
+from .outliers import with_outliers
 from .quantizers import quantize_matrix
 from .smoothing import smoothed
 from .stored_integers import with_stored_integers
@@ -40,6 +41,7 @@ def quantize(
     method: Method | None = None,
     calibration: Calibration | None = None,
     smooth: float | None = None,
+    outliers: float | None = None,
 ) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
@@ -49,8 +51,9 @@ def quantize(
     into later columns, the default with calibration). `calibration` are tuples of positional
     arguments that the model is run on; "mse" then weighs errors by how large inputs are.
     `smooth` (0 to 1, 0.5 being usual) first moves so much of the range of activations into weights
-    as folds into what comes before, for activations that are to be rounded. OptionError where no
-    layer is quantized.
+    as folds into what comes before, for activations that are to be rounded. `outliers` keeps so
+    large a share of the columns, those that meet the largest activations, in f32; layers of modules
+    become two then. OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
     method = method or ("rtn" if calibration is None else "gptq")
@@ -68,6 +71,15 @@ def quantize(
     chosen = {name: format for name, format in formats.items() if format is not None}
     if not chosen:
         raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
+    if outliers is not None:
+        if calibration is None or not isinstance(model, nn.Module):
+            raise OptionError("outliers needs calibration, and a torch.nn.Module to quantize")
+        calibration = list(calibration)
+        own = [name for name in chosen if is_own(weights, name)]
+        seen_before = input_moments(model, calibration, own)
+        model, renamed = with_outliers(model, seen_before, outliers)
+        chosen = {renamed.get(name, name): format for name, format in chosen.items()}
+        weights = linear_weights(model)
     moments = None if calibration is None else input_moments(model, calibration, list(chosen))
     tensors: dict[str, QuantizedTensor] = {}
     shared: dict[int, QuantizedTensor] = {}
@@ -79,6 +91,12 @@ def quantize(
             shared[key] = quantized(array, format, method, seen)
         tensors[name] = shared[key]
     return with_tensors(model, tensors)
+
+
+def is_own(weights: Mapping[str, Tensor], name: str) -> bool:
+    """Whether no other layer has this weight too."""
+    place = weights[name].data_ptr()
+    return sum(other.data_ptr() == place for other in weights.values()) == 1
 
 
 def quantized(

@@ -140,8 +140,8 @@ def quantized(
         points = None
     # zero points that are integers are kept as codes, all others as numbers
     is_whole = points is not None and bool((points == np.rint(points)).all())
-    held = [numbers.min(), numbers.max(), *((points.min(), points.max()) if is_whole else ())]
-    low, high = int(min(held)), int(max(held))
+    held = numbers if points is None or not is_whole else np.append(numbers, points)
+    low, high = int(held.min()), int(held.max())
     width = max(1, high.bit_length()) if low >= 0 else max(high, -low - 1).bit_length() + 1
     if width > MOST_BITS:
         return None
