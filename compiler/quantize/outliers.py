@@ -42,8 +42,8 @@ class SplitLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer."""
-        few: Tensor = self.outliers(torch.index_select(x, -1, self.columns))
-        return few + self.rest(x * self.keep)
+        few = self.outliers(torch.index_select(x, -1, self.columns))
+        return torch.add(few, self.rest(x * self.keep))
 
 
 def with_outliers(
