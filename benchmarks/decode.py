@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
 import time
@@ -112,8 +113,12 @@ def main(arguments: Sequence[str]) -> None:
     for name, row in rows.items():
         print(f"{name:<26}{row['tokens_per_second']:>8.1f} tokens/s{row['f32']:>7.2f} x f32")
     if chosen.output is not None:
-        command = "python -m benchmarks.decode " + " ".join(arguments)
-        record = {"machine": describe_machine(), "command": command, "results": rows}
+        record = {
+            "machine": describe_machine(),
+            "date": time.strftime("%Y-%m-%d"),
+            "command": "python -m benchmarks.decode " + shlex.join(arguments),
+            "results": rows,
+        }
         chosen.output.write_text(json.dumps(record, indent=1) + "\n")
 
 
