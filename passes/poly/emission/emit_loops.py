@@ -20,7 +20,7 @@ from .emit_vector_loop import emit_vector_loop
 from .full_tiles import FullTile, plan_full_tiles
 from .index_expr import IndexBuilder
 from .linear import Linear
-from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, axes_in, has_bare_loop
+from .loop_ast import AstNode, Copy, Guard, Loop, Mark, Sequence, User, axes_in, has_bare_loop
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
 
@@ -30,7 +30,8 @@ class LoopEmitter:
     """Walks the AST and appends loops-level ops to `block`.
 
     In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
-    `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `accumulators` hold, lane by lane, reductions whose target is the same in every vector: one per
+    statement and copy of it, `copies` being the copies of the unrolled loops around.
     `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
     full one, `refuted` the conditions that do not all hold in a partial one.
     `greatest` is the greatest value of a band's loop variable, in any iteration around it; None
@@ -46,7 +47,8 @@ class LoopEmitter:
     env: dict[str, Linear] = field(default_factory=dict)
     lanes: int = 0
     mask: SSAValue | None = None
-    accumulators: dict[User, SSAValue] = field(default_factory=dict)
+    accumulators: dict[Copy, SSAValue] = field(default_factory=dict)
+    copies: tuple[int, ...] = ()
     tile: FullTile | None = None
     in_tile: bool = False
     refuted: tuple[frozenset[Linear], ...] = ()
@@ -278,7 +280,9 @@ class LoopEmitter:
         for k in range(copies):
             left = span + Linear(1 - k * step)
             value = first + Linear(k * step)
+            outer, self.copies = self.copies, (*self.copies, k)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
+            self.copies = outer
 
     def loop_operands(
         self, first: Linear, last: Linear, step: int
@@ -295,10 +299,11 @@ class LoopEmitter:
         s = node.statement
         arrays = [self.arrays[a] for a in (s.target, *s.sources)]
         one = StatementEmitter(index, self.mask, self.fma)
-        if node in self.accumulators:
-            total = self.accumulators[node]
+        copy = (node, self.copies)
+        if copy in self.accumulators:
+            total = self.accumulators[copy]
             total = one.accumulate(s, arrays, accesses, dims, self.arrays, total)
-            self.accumulators[node] = total
+            self.accumulators[copy] = total
         elif (
             self.mask is not None and s.reduction is None and not any(e.varies for e in accesses[0])
         ):

@@ -97,6 +97,7 @@ class Mark:
 
 
 AstNode = User | Sequence | Guard | Loop | Mark
+Copy = tuple[User, tuple[int, ...]]  # a statement, and which copies of the unrolled loops around it
 
 
 def read_expr(expr: Any) -> Expr:
