@@ -1,5 +1,5 @@
 """The upstream `vector` ops that xDSL lacks: gather, scatter, step, constant_mask; also fnma,
-reverse and exchange.
+reverse, exchange and prefetch.
 
 All vectors are one-dimensional. Syntax is the generic form of MLIR.
 """
@@ -178,6 +178,22 @@ class ExchangeOp(IRDLOperation):
             )
 
 
+@irdl_op_definition
+class PrefetchOp(IRDLOperation):
+    """Ask for the cache line of base[indices] counted in flat row-major order, also behind the end.
+
+    Nothing is read; machines without such an instruction do nothing.
+    """
+
+    name = "vector.prefetch"
+    base = operand_def(MemRefType)
+    indices = var_operand_def(IndexType)
+    traits = traits_def(MemoryReadEffect())
+
+    def __init__(self, base: SSAValue, indices: Sequence[SSAValue]) -> None:
+        super().__init__(operands=[base, indices])
+
+
 VectorExtension = Dialect(
     "vector_extension",
     [
@@ -188,6 +204,7 @@ VectorExtension = Dialect(
         FnmaOp,
         ReverseOp,
         ExchangeOp,
+        PrefetchOp,
         *VECTOR_FORMS.values(),
     ],
     [],

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from xdsl.dialects.arith import AddiOp
 from xdsl.dialects.builtin import ArrayAttr, IndexType, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
-from xdsl.dialects.scf import ForOp, YieldOp
+from xdsl.dialects.scf import ForOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
@@ -22,6 +22,7 @@ from .index_width import index_type
 from .prelude import Prelude
 from .registry import LANES, STATEMENTS, has_rule
 from .scope import Scope
+from .update_chains import update_chains
 
 _INLINE_WIDTH = 64
 _LOOP_NAMES = "ijklmnpq"
@@ -52,6 +53,7 @@ class FunctionEmitter:
         self._pending: list[SSAValue] = []
         self._repeatable: set[SSAValue] = set()
         self._variables: set[SSAValue] = set()
+        self._chains: dict[ForOp, dict[SSAValue, int]] = {}
         self._displaced: dict[SSAValue, tuple[Expr, int]] = {}
         self.in_region = False
         self.outlined: list[str] = []
@@ -162,21 +164,17 @@ class FunctionEmitter:
     def _carried_variable(self, value: SSAValue) -> str | None:
         """The loop variable that `value` is the next value of, where it may be assigned at once.
 
-        That is where the variable is read by the op of `value` alone. Assigning in place keeps the
-        order of the IR: accumulators are updated one by one, with few other values alive.
+        That is where nothing else reads the variable, or the steps between it and `value`.
+        Assigning in place keeps the order of the IR: accumulators are updated one by one, with few
+        other values alive.
         """
-        user = value.get_user_of_unique_use()
-        owner = value.owner
-        if not isinstance(user, YieldOp) or user.parent is not owner.parent:
-            return None
-        loop = user.parent_op()
+        loop = value.owner.parent_op() if isinstance(value.owner, Operation) else None
         if not isinstance(loop, ForOp):
             return None
-        (use,) = value.uses
-        argument = loop.body.block.args[1 + use.index]
-        if argument.get_user_of_unique_use() is not owner:
-            return None
-        return self.assign_to[-1][use.index]
+        if loop not in self._chains:
+            self._chains[loop] = update_chains(loop)
+        position = self._chains[loop].get(value)
+        return None if position is None else self.assign_to[-1][position]
 
     def _materialize(self, value: SSAValue) -> None:
         expression = self.expr(value)

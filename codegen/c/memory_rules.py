@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from ...dialects.vector import PrefetchOp
 from .c_types import element_name, row_major_strides, storage_type
 from .compare_rules import blend
 from .constants import splat_value
@@ -279,6 +280,17 @@ def emit_masked_store(emitter: FunctionEmitter, op: Operation) -> None:
         target = cast("long long *", at) if shape.element == "i64" else at
         statement = shape.intrinsic("maskstore", target, mask_for(prelude, shape, mask), value)
     emitter.effect(f"{statement.text};")
+
+
+@emits(PrefetchOp)
+def emit_prefetch(emitter: FunctionEmitter, op: Operation) -> None:
+    """An x86 instruction; nothing elsewhere."""
+    assert isinstance(op, PrefetchOp)
+    if emitter.prelude.isa not in ("avx2", "avx512"):
+        return
+    emitter.prelude.include("<immintrin.h>")
+    at = cast("const char *", address(emitter, op.base, list(op.indices)))
+    emitter.line(f"{call('_mm_prefetch', at, Expr('_MM_HINT_T0')).text};")
 
 
 def _define_lane_masked_store(prelude: Prelude, shape: VectorShape) -> str:

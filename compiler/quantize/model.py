@@ -21,7 +21,10 @@ from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
 from .calibration import Calibration, input_moments
 from .gptq import gptq_matrix
+from .outliers import with_outliers
 from .quantizers import quantize_matrix
+from .smoothing import smoothed
+from .stored_integers import with_stored_integers
 
 Method = Literal["rtn", "mse", "gptq"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -37,6 +40,8 @@ def quantize(
     *,
     method: Method | None = None,
     calibration: Calibration | None = None,
+    smooth: float | None = None,
+    outliers: float | None = None,
 ) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
@@ -45,7 +50,10 @@ def quantize(
     layer as it is. `method` is "rtn" (to nearest), "mse" (ranges clipped) or "gptq" (errors moved
     into later columns, the default with calibration). `calibration` are tuples of positional
     arguments that the model is run on; "mse" then weighs errors by how large inputs are.
-    OptionError where no layer is quantized.
+    `smooth` (0 to 1, 0.5 being usual) first moves so much of the range of activations into weights
+    as folds into what comes before, for activations that are to be rounded. `outliers` keeps so
+    large a share of the columns, those that meet the largest activations, in f32; layers of modules
+    become two then. OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
     method = method or ("rtn" if calibration is None else "gptq")
@@ -53,11 +61,25 @@ def quantize(
         raise OptionError(f"quantizer {method!r}: expected one of {', '.join(METHODS)}")
     if method == "gptq" and calibration is None:
         raise OptionError('method="gptq" needs calibration: tuples of inputs to run the model on')
+    if smooth is not None:
+        if calibration is None or quantized_weights(model):
+            raise OptionError("smooth needs calibration, and a model that is not quantized yet")
+        calibration = list(calibration)
+        model, _ = smoothed(model, calibration, smooth)
     weights = linear_weights(model)
     formats = {name: format_for(rules, name.removesuffix(".weight")) for name in weights}
     chosen = {name: format for name, format in formats.items() if format is not None}
     if not chosen:
         raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
+    if outliers is not None:
+        if calibration is None or not isinstance(model, nn.Module):
+            raise OptionError("outliers needs calibration, and a torch.nn.Module to quantize")
+        calibration = list(calibration)
+        own = [name for name in chosen if is_own(weights, name)]
+        seen_before = input_moments(model, calibration, own)
+        model, renamed = with_outliers(model, seen_before, outliers)
+        chosen = {renamed.get(name, name): format for name, format in chosen.items()}
+        weights = linear_weights(model)
     moments = None if calibration is None else input_moments(model, calibration, list(chosen))
     tensors: dict[str, QuantizedTensor] = {}
     shared: dict[int, QuantizedTensor] = {}
@@ -69,6 +91,12 @@ def quantize(
             shared[key] = quantized(array, format, method, seen)
         tensors[name] = shared[key]
     return with_tensors(model, tensors)
+
+
+def is_own(weights: Mapping[str, Tensor], name: str) -> bool:
+    """Whether no other layer has this weight too."""
+    place = weights[name].data_ptr()
+    return sum(other.data_ptr() == place for other in weights.values()) == 1
 
 
 def quantized(
@@ -129,6 +157,8 @@ def with_quantized_weights(
 ) -> ExportedProgram:
     """`program`, exported from `model`, with its codes and those that `spec` asks for.
 
+    Weights that the program itself computes from integers keep those, unless `spec` says otherwise.
+
     `activations` says how products with them treat the other operand.
     """
     known = quantized_weights(model)
@@ -140,7 +170,8 @@ def with_quantized_weights(
             raise InvalidInputError(
                 f"the weight {name} has changed since it was quantized; quantize the model again"
             )
-    setattr(program, ATTRIBUTE, known)
+    program, imported = with_stored_integers(program)
+    setattr(program, ATTRIBUTE, {**known, **imported})
     found: ExportedProgram = program if spec is None else quantize(program, spec)
     if activations != "f32" and not quantized_weights(found):
         raise OptionError(

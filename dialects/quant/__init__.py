@@ -1,7 +1,7 @@
 """Quantized weights: formats and their numpy meaning, how codes are packed, and the IR ops."""
 
 from .bit_fields import BitField, bit_fields, pack_words, unpack_words
-from .byte_fields import BytePart, byte_parts, pack_bytes, unpack_bytes
+from .byte_fields import BytePart, byte_parts, byte_words, pack_bytes, unpack_bytes
 from .elements import CodebookElement, Element, FloatElement, IntegerElement
 from .quantized_tensor import QuantizedTensor
 from .weight_format import PERIOD, WeightFormat, parse_format
@@ -18,6 +18,7 @@ __all__ = [
     "WeightFormat",
     "bit_fields",
     "byte_parts",
+    "byte_words",
     "pack_bytes",
     "pack_words",
     "parse_format",

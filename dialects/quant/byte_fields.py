@@ -5,6 +5,10 @@ four bytes of a lane. A width is a sum of powers of two, and a code is cut in pa
 (7 = 4 + 2 + 1, the lowest bits first); the parts of all elements fill words of their own.
 
     word of 4-bit parts: |e7 e3|e6 e2|e5 e1|e4 e0|       (element 4 q + j: quad q, byte j)
+
+Words follow each other as the quads need them, so that a product reads memory front to back: read
+part by part, cache lines come in an order that hardware does not prefetch (7 bits at 59% of the
+bandwidth).
 """
 
 from __future__ import annotations
@@ -22,28 +26,42 @@ QUADS = PERIOD // 4  # words of four bytes that the codes of a period become
 
 @dataclass(frozen=True)
 class BytePart:
-    """Bits `position` .. `position + width - 1` of every code, in `width` words from `first` on."""
+    """Bits `position` .. `position + width - 1` of every code, in `width` words of the period."""
 
     width: int
     position: int
-    first: int
+    words: tuple[int, ...]
 
     def place(self, quad: int) -> tuple[int, int]:
         """(word of the period, bit of each byte) of the part of elements 4 quad .. 4 quad + 3."""
         word, shift = divmod(quad * self.width, 8)
-        return self.first + word, shift
+        return self.words[word], shift
 
 
 @cache
 def byte_parts(width: int) -> tuple[BytePart, ...]:
     """The parts of codes of `width` bits, the widest first and lowest."""
+    widths = [bits for bits in (8, 4, 2, 1) if width & bits]
+    starts = [(word * (8 // bits), -bits) for bits in widths for word in range(bits)]
+    order = {start: number for number, start in enumerate(sorted(starts))}
     parts: list[BytePart] = []
     done = 0
-    for bits in (8, 4, 2, 1):
-        if width & bits:
-            parts.append(BytePart(bits, done, done))
-            done += bits
+    for bits in widths:
+        words = tuple(order[word * (8 // bits), -bits] for word in range(bits))
+        parts.append(BytePart(bits, done, words))
+        done += bits
     return tuple(parts)
+
+
+@cache
+def byte_words(width: int) -> tuple[tuple[int, int], ...]:
+    """(number of the part, word within the part) of the words of a period, as they lie."""
+    owners = {
+        word: (number, within)
+        for number, part in enumerate(byte_parts(width))
+        for within, word in enumerate(part.words)
+    }
+    return tuple(owners[word] for word in range(width))
 
 
 def pack_bytes(codes: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint32]:

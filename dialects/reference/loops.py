@@ -19,7 +19,15 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..vector import ConstantMaskOp, ExchangeOp, GatherOp, ReverseOp, ScatterOp, StepOp
+from ..vector import (
+    ConstantMaskOp,
+    ExchangeOp,
+    GatherOp,
+    PrefetchOp,
+    ReverseOp,
+    ScatterOp,
+    StepOp,
+)
 from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 
 
@@ -181,6 +189,11 @@ def _masked_store(op: Operation, array: Array, *rest: Any) -> None:
     if isinstance(op, ScatterOp):
         indices, offsets = rest[:-3], rest[-3]
     array.reshape(-1)[_picked(array, _flat(array, indices), offsets, mask)] = value[mask]
+
+
+@means(PrefetchOp)
+def _prefetch(op: PrefetchOp, *rest: Any) -> None:
+    return None
 
 
 @means(vector.BroadcastOp)

@@ -23,7 +23,7 @@ from .float_product import lower_float_product
 from .panel_access import PanelAccess, Values
 from .panels import Panels, block_tile
 
-BLOCK_PERIODS = 8  # a block of 256 x 32 floats is 32 KiB, its part of the activations half of that
+BLOCK_PERIODS = 4  # a block of 128 x 32 floats is 16 KiB, its part of the activations half of that
 UNROLLED = 4
 
 

@@ -1,7 +1,8 @@
 """The forms that the loops of `quant.linear` take, and which of them is predicted to be fastest.
 
-A form says where it is possible and how many cycles a period (32 elements of K) of one vector of
-outputs takes on one core, for all rows. `choose_form` is the only place that decides.
+A form says where it is possible, how many cycles a period (32 elements of K) of one vector of
+outputs takes on one core, for all rows, and how many go into preparing the activations of a period.
+The words come from memory meanwhile. `choose_form` is the only place that decides.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
 
 # Cycles of an instruction on whole registers (Zen 4, similar on others): a multiply-add; shifts,
 # permutations and other steps of decoding, of which more than one runs at a time; a store.
-FMA, STEP, STORE = 1.0, 0.65, 1.0
-TABLE_SPILLS = 2.0  # gcc separates lookups from their sums and spills: measured at 1 to 3 bits
+FMA, STEP, STORE = 1.0, 0.45, 1.0
+SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
+FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
+BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
 LONGEST_EXACT = 2**31 - 1
 BLOCK_ROWS = 2048  # sums of a block of rows are on the stack
 
@@ -56,6 +59,17 @@ class Problem:
         return 2.0 if isinstance(self.format.element, IntegerElement) else 3.0
 
     @property
+    def lanes(self) -> int:
+        """Outputs of a vector."""
+        return self.machine.lanes(4)
+
+    @property
+    def memory(self) -> float:
+        """Cycles in which the weights of a period of a vector come from memory."""
+        bits = self.format.bits(self.outputs, self.columns)
+        return PERIOD * self.lanes * bits / 8 / BYTES
+
+    @property
     def longest_sum(self) -> int:
         """The largest integer that the sum of a group can be."""
         group = self.format.group or self.columns
@@ -64,19 +78,33 @@ class Problem:
 
 @dataclass(frozen=True)
 class Form:
-    """A way to compute the product."""
+    """A way to compute the product.
+
+    `waits` is the share of the shorter one of computing and reading that does not run beside the
+    longer one: code that is done with a cache line sooner sees fewer of them ahead.
+    """
 
     name: str
     lower: Lower
     is_possible: Callable[[Problem], bool]
     cycles: Callable[[Problem], float]
+    preparation: Callable[[Problem], float]
+    waits: float = 0.05
+
+    def time(self, problem: Problem) -> float:
+        """Predicted cycles of a period of a vector, its share of the preparation included."""
+        cycles, memory = self.cycles(problem), problem.memory
+        vectors = max(1.0, problem.outputs / problem.lanes)
+        busy = max(cycles, memory) + self.waits * min(cycles, memory)
+        return busy + problem.rows * self.preparation(problem) / vectors
 
 
 def _register_cycles(problem: Problem) -> float:
     """Every block of rows decodes the weight again."""
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
-    return PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA)
+    busy = SHARED if problem.rows > 1 else 1.0
+    return PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA * busy)
 
 
 def _block_cycles(problem: Problem) -> float:
@@ -90,7 +118,25 @@ def _block_cycles(problem: Problem) -> float:
 def _table_cycles(problem: Problem) -> float:
     """A shift, a permutation and a sum for a nibble of the weight."""
     lookups = problem.format.element.width * NIBBLES
-    return problem.rows * lookups * (2 * STEP + FMA) * TABLE_SPILLS
+    size = problem.rows * -(-problem.columns // PERIOD) * lookups * ENTRIES * 4
+    is_far = size > problem.machine.l2_bytes // 2
+    return problem.rows * lookups * (2 * STEP + FMA + is_far * FAR_TABLE)
+
+
+def _arranging(problem: Problem) -> float:
+    """Every activation is read and stored."""
+    return 2.0 * PERIOD
+
+
+def _making_tables(problem: Problem) -> float:
+    """Every part of an element is in one table."""
+    width = problem.format.element.width
+    return PERIOD * len(byte_parts(width)) * FMA + 2 * width * NIBBLES * STORE
+
+
+def _rounding(problem: Problem) -> float:
+    """The largest magnitude, then rounding and joining four by four."""
+    return 3.0 * PERIOD
 
 
 def _integer_cycles(problem: Problem) -> float:
@@ -121,10 +167,16 @@ def _has_table_form(problem: Problem) -> bool:
 
 
 FORMS = (
-    Form("registers", lower_register_product, lambda problem: True, _register_cycles),
-    Form("blocks", lower_block_product, lambda p: 1 < p.rows <= BLOCK_ROWS, _block_cycles),
-    Form("tables", lower_table_product, _has_table_form, _table_cycles),
-    Form("integers", lower_integer_product, _has_integer_form, _integer_cycles),
+    Form("registers", lower_register_product, lambda p: True, _register_cycles, _arranging),
+    Form(
+        "blocks",
+        lower_block_product,
+        lambda p: 1 < p.rows <= BLOCK_ROWS,
+        _block_cycles,
+        _arranging,
+    ),
+    Form("tables", lower_table_product, _has_table_form, _table_cycles, _making_tables, waits=0.4),
+    Form("integers", lower_integer_product, _has_integer_form, _integer_cycles, _rounding),
 )
 
 
@@ -134,5 +186,5 @@ def possible_forms(problem: Problem) -> list[Form]:
 
 
 def choose_form(problem: Problem) -> Form:
-    """The possible form with the fewest predicted cycles."""
-    return min(possible_forms(problem), key=lambda form: form.cycles(problem))
+    """The possible form with the least predicted time."""
+    return min(possible_forms(problem), key=lambda form: form.time(problem))

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from xdsl.ir import SSAValue
 
 from ....dialects.quant import byte_parts
+from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .panel_access import PanelAccess
 
 
 @dataclass
 class QuadDecoder:
-    """The quads of one period for one vector of lanes; every word is loaded once."""
+    """The quads of one period for one vector of lanes; every word is loaded once.
+
+    Cache lines are asked for `ahead` words before they are needed (0: left to the hardware).
+    """
 
     access: PanelAccess
     tile: SSAValue
     period: SSAValue
     vector: int
+    ahead: int = 0
     words: dict[int, SSAValue] = field(default_factory=dict)
 
     def word(self, b: LoopBuilder, number: int) -> SSAValue:
@@ -28,6 +33,10 @@ class QuadDecoder:
             first = b.mul(self.period, b.index(width)) if width > 1 else self.period
             row = b.add(first, b.index(number)) if number else first
             at = [self.tile, row]
+            if self.ahead:
+                later = b.add(row, b.index(self.ahead))
+                lane = b.index(self.access.first_lane(self.vector))
+                b.append(PrefetchOp(self.access.panels.words, [self.tile, later, lane]))
             self.words[number] = self.access.raw(b, self.access.panels.words, at, self.vector)
         return self.words[number]
 

@@ -19,7 +19,7 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, VectorType, f32
 from xdsl.ir import SSAValue
 
-from ....dialects.quant import PERIOD, BytePart, IntegerElement, byte_parts
+from ....dialects.quant import PERIOD, BytePart, IntegerElement, byte_parts, byte_words
 from ....dialects.quant.ops import LookupOp, QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
@@ -32,6 +32,7 @@ from .quads import QuadDecoder
 NIBBLES = 8  # of a word
 ENTRIES = 16  # of a table: the lanes of a register
 VECTORS = 4
+AHEAD = 8  # words, 2 KiB: lookups take a cache line sooner than the hardware has the next one
 
 
 def table_tile(lanes: int) -> TileShape:
@@ -95,17 +96,19 @@ class TableWriter:
         x = [b.load(self.source, [row, b.add(first, b.index(k))]) for k in range(count)]
         spread = [self.lanes.splat(b, value) for value in x]
         table = 0
-        for part in byte_parts(self.panels.format.element.width):
-            factors = [self.constant(b, digits(part, f)) for f in range(4 // part.width)]
-            for word in range(part.width):
-                for nibble in range(NIBBLES):
-                    entry = self.lanes.constant(b, 0.0, f32)
-                    for place, element in enumerate(elements_of(part, word, nibble)):
-                        if element < count:
-                            entry = self.lanes.fma(b, spread[element], factors[place], entry)
-                    at = [row, period, b.index(table), b.index(0)]
-                    self.lanes.store(b, entry, self.tables, at, None)
-                    table += 1
+        parts = byte_parts(self.panels.format.element.width)
+        factors = [
+            [self.constant(b, digits(part, f)) for f in range(4 // part.width)] for part in parts
+        ]
+        for number, word in byte_words(self.panels.format.element.width):
+            for nibble in range(NIBBLES):
+                entry = self.lanes.constant(b, 0.0, f32)
+                for place, element in enumerate(elements_of(parts[number], word, nibble)):
+                    if element < count:
+                        entry = self.lanes.fma(b, spread[element], factors[number][place], entry)
+                at = [row, period, b.index(table), b.index(0)]
+                self.lanes.store(b, entry, self.tables, at, None)
+                table += 1
         b.store(tree_sum(b, x), self.sums, [row, period])
 
     def constant(self, b: LoopBuilder, values: np.ndarray) -> SSAValue:
@@ -159,17 +162,19 @@ class TableProduct:
         """Look up all nibbles of a period."""
         access, lanes = self.access, self.access.lanes
         *sums, total = carried
-        decoders = [QuadDecoder(access, tile, period, v) for v in range(VECTORS)]
-        for number, part in enumerate(byte_parts(self.panels.format.element.width)):
-            for word in range(part.first, part.first + part.width):
+        decoders = [QuadDecoder(access, tile, period, v, AHEAD) for v in range(VECTORS)]
+        # Vectors innermost: a table is loaded once for all of them, and their sums are independent.
+        # Sums by multiply-add, which gcc leaves where it is: it moves a chain of `+` behind all of
+        # its lookups, which do not fit the registers.
+        one = lanes.constant(b, 1.0, f32)
+        for word, (number, _) in enumerate(byte_words(self.panels.format.element.width)):
+            for nibble in range(NIBBLES):
+                entries = lanes.load(b, self.tables, [row, period, word * NIBBLES + nibble, 0])
                 for v, decoder in enumerate(decoders):
                     at = number * VECTORS + v
-                    for nibble in range(NIBBLES):
-                        entries = lanes.load(
-                            b, self.tables, [row, period, word * NIBBLES + nibble, 0]
-                        )
-                        code = lanes.shift_right(b, decoder.word(b, word), 4 * nibble)
-                        sums[at] = b.add(sums[at], b.insert(LookupOp(code, [entries])))
+                    code = lanes.shift_right(b, decoder.word(b, word), 4 * nibble)
+                    found = b.insert(LookupOp(code, [entries]))
+                    sums[at] = lanes.fma(b, found, one, sums[at])
         return [*sums, b.add(total, b.load(self.sums, [row, period]))]
 
     def scaled(

@@ -13,6 +13,8 @@ from tilecast.dialects.quant import (
     FloatElement,
     QuantizedTensor,
     bit_fields,
+    byte_parts,
+    byte_words,
     pack_bytes,
     pack_words,
     parse_format,
@@ -169,3 +171,11 @@ def test_bytes_of_codes_are_unpacked(width: int) -> None:
     words = pack_bytes(codes, width)
     assert words.shape == (3, 2 * width)
     np.testing.assert_array_equal(unpack_bytes(words, width), codes)
+
+
+@pytest.mark.parametrize("width", range(1, 9))
+def test_quads_need_the_words_of_a_period_front_to_back(width: int) -> None:
+    used = [part.place(quad)[0] for quad in range(8) for part in byte_parts(width)]
+    assert list(dict.fromkeys(used)) == list(range(width))
+    owners = byte_words(width)
+    assert [byte_parts(width)[number].words[k] for number, k in owners] == list(range(width))

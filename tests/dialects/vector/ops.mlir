@@ -34,6 +34,8 @@ func.func @ops(%x: memref<8xf32>, %i: index, %v: vector<4xf32>) {
   %c = "vector.index_cast"(%w) : (vector<4xi64>) -> vector<4xindex>
   // CHECK-NEXT: %d = "vector.fnma"(%g, %v, %s) : (vector<4xf32>, vector<4xf32>, vector<4xf32>) -> vector<4xf32>
   %d = "vector.fnma"(%g, %v, %s) : (vector<4xf32>, vector<4xf32>, vector<4xf32>) -> vector<4xf32>
+  // CHECK-NEXT: "vector.prefetch"(%x, %i) : (memref<8xf32>, index) -> ()
+  "vector.prefetch"(%x, %i) : (memref<8xf32>, index) -> ()
   // CHECK-NEXT: func.return
   func.return
 }

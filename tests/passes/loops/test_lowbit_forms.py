@@ -1,0 +1,43 @@
+"""Which form of a product is predicted to be the fastest."""
+
+from __future__ import annotations
+
+import pytest
+import tilecast.passes.loops.lower_opaque  # noqa: F401  (registers the rules)
+from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.quant import parse_format
+from tilecast.passes.loops.lowbit.forms import Problem, choose_form, possible_forms
+
+AVX512 = Machine("x86-64-v4", "avx512", ("avx512_vnni",), 64, 32)
+
+
+def problem(bits: int, rows: int, activations: str = "f32", outputs: int = 4096) -> Problem:
+    format = parse_format(f"u{bits}:g128")
+    return Problem(format, activations, rows, outputs, 4096, AVX512)
+
+
+@pytest.mark.parametrize(
+    ("bits", "rows", "form"),
+    [(1, 1, "tables"), (4, 1, "registers"), (8, 1, "registers"), (4, 64, "blocks")],
+)
+def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None:
+    assert choose_form(problem(bits, rows)).name == form
+
+
+def test_int8_activations_are_multiplied_as_integers() -> None:
+    assert choose_form(problem(7, 16, "int8")).name == "integers"
+
+
+@pytest.mark.parametrize("rows", [1, 4, 16, 64, 256])
+@pytest.mark.parametrize("activations", ["f32", "int8"])
+def test_no_width_is_a_cliff(rows: int, activations: str) -> None:
+    found = [problem(bits, rows, activations) for bits in range(1, 9)]
+    times = [choose_form(p).time(p) for p in found]
+    for before, here, after in zip(times, times[1:], times[2:], strict=False):
+        assert here <= 1.3 * (before + after) / 2
+
+
+def test_tables_have_to_pay_for_themselves() -> None:
+    few, many = problem(1, 1, outputs=16), problem(1, 1)
+    tables = next(form for form in possible_forms(few) if form.name == "tables")
+    assert tables.time(few) > 2 * tables.time(many)
