@@ -1,7 +1,8 @@
 """Conditions on sizes that torch.export met while it traced, beside the ranges of its symbols.
 
 Slicing `x[:9]` of `2 * n` numbers gives 9 numbers if `2 * n >= 9`; the exported graph says 9, and
-is wrong for other sizes. What holds for a part of one symbol's range narrows it, the rest is refused.
+is wrong for other sizes. What holds for a part of one symbol's range narrows it; the model is
+refused where it is no range.
 """
 
 from __future__ import annotations
