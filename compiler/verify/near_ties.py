@@ -137,4 +137,5 @@ def spread_of(reference: Array, runs: Sequence[Array]) -> Floats:
     want = reference.astype(np.float64)
     with np.errstate(invalid="ignore"):
         distances = [np.abs(run.astype(np.float64) - want) for run in runs]
-    return np.nan_to_num(np.max(distances, 0), nan=0.0, posinf=0.0)
+    spread: Floats = np.nan_to_num(np.max(distances, 0), nan=0.0, posinf=0.0)
+    return spread
