@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
-from ..dialects.errors import CompilerNotFoundError
-from .runtime.cache import cache_directory, problem_of
-from .runtime.toolchain import find_toolchain
+from ..dialects.errors import CompilerNotFoundError, TilecastError
+from .runtime.cache import cache_directory, open_store, problem_of
+from .runtime.toolchain import build_library, find_toolchain
 from .target import native_machine, physical_cores
 
 State = Literal["ok", "warning", "broken"]
 PINNED_XDSL = "0.74.0"
+LEAST_ROOM = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ def examine() -> list[Finding]:
         examine_xdsl,
         examine_islpy,
         examine_cache,
+        examine_room,
+        examine_loading,
     )
     return [check() for check in checks]
 
@@ -113,6 +120,33 @@ def examine_cache() -> Finding:
     if problem is None:
         return Finding("cache", "ok", str(root))
     return Finding("cache", "warning", problem, "set TILECAST_CACHE_DIR to a folder of your own")
+
+
+def examine_room() -> Finding:
+    """Free space where results are cached and where the C compiler works."""
+    folders = {"cache": open_store().root, "temporary files": Path(tempfile.gettempdir())}
+    free = {name: shutil.disk_usage(folder).free for name, folder in folders.items()}
+    found = ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in free.items())
+    if min(free.values()) >= LEAST_ROOM:
+        return Finding("room", "ok", found)
+    fix = "tilecast cache clear, or set TILECAST_CACHE_DIR and TMPDIR to folders with more room"
+    return Finding("room", "warning", found, fix)
+
+
+def examine_loading() -> Finding:
+    """What is built can be loaded: folders may be mounted so that nothing in them is executed."""
+    source = {"probe.c": "int probe(void);\nint probe(void) { return 42; }\n"}
+    store = open_store()
+    try:
+        content = build_library(source, find_toolchain(), native_machine(), open_store(False))
+        with store.scratch_file(content) as path:
+            answer = ctypes.CDLL(str(path)).probe()
+    except (TilecastError, OSError) as error:
+        fix = "set TILECAST_CACHE_DIR to a folder that is not mounted noexec"
+        return Finding("loading", "broken", " ".join(str(error).split())[:200], fix)
+    if answer != 42:
+        return Finding("loading", "broken", f"built code answers {answer}, not 42", "change CC")
+    return Finding("loading", "ok", f"a library in {store.root} runs")
 
 
 def _version(distribution: str) -> str | None:

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_leaves
 
 from ..costmodel.hardware import Machine
-from ..dialects.errors import CacheError, OptionError
+from ..dialects.errors import CacheError, OptionError, VerifyFailure
 from .logging import Progress, log, warn
 from .options import STAGES, Options, resolve_options
 from .pipeline import GPU_PIPELINE, PIPELINE, ir_file_name, run_stage, write_text
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .kernels.compiled import CompiledKernel
     from .kernels.lowering import Schedule
     from .lowering import Lowered
+    from .verify.report import VerifyReport
 
 Example = tuple[Any, ...]
 # Emission needs no compiler; sources are then meant for any of this age or later.
@@ -230,7 +231,17 @@ def build(
         library = build_library(units, toolchain, machine, store)
     if settings.verify:
         with progress.stage("verify"):
-            artifact = verified(artifact, lowered, library, program, leaves, store)
+            report = None
+            try:
+                report = verification(artifact, lowered, library, program, leaves, store)
+                report.check()
+            except VerifyFailure as error:
+                from .bisect.on_failure import explained
+
+                raise explained(
+                    error, report, program, leaves, lowered, settings, machine, toolchain
+                ) from error
+            artifact = replace(artifact, report=report)
     artifact = replace(artifact, seconds=dict(progress.seconds))
     entry = add_or_keep_aside(store, model_key(parts), artifact.to_files(library), parts)
     return replace(artifact, library=entry.path / "library.so")
@@ -264,24 +275,20 @@ def add_or_keep_aside(
         return open_store(enabled=False).add(kind, key, files, parts)
 
 
-def verified(
+def verification(
     artifact: Artifact,
     lowered: Lowered,
     content: bytes,
     program: ExportedProgram,
     leaves: list[Any],
     store: Store,
-) -> Artifact:
-    """`artifact` with its report; VerifyFailure where a result is wrong."""
+) -> VerifyReport:
+    """Every kernel and the model, checked; VerifyFailure where results depend on threads."""
     from .verify.artifact import verify_modules
 
     with store.scratch_file(content) as path:
         library = Library(path, artifact.name, artifact.weights, artifact.threads)
-        report = verify_modules(
-            artifact, library, program, leaves, lowered.structure, lowered.loops
-        )
-    report.check()
-    return replace(artifact, report=report)
+        return verify_modules(artifact, library, program, leaves, lowered.structure, lowered.loops)
 
 
 def lower(

@@ -48,6 +48,7 @@ class Sample:
     index: int
     module: SampleModule
     inputs: tuple[Tensor, ...]
+    dynamic_shapes: Any = None  # as torch.export takes them
 
     def __str__(self) -> str:
         return f"{self.operator} {self.dtype} #{self.index}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ..conformance.batch import Outcome, run_samples
+from ..conformance.batch import Outcome, run_samples, without_collection
 from ..conformance.samples import Sample
 from .isolated import run_isolated
 from .minimize import minimized
 from .near_ties import is_near_tie
-from .random_model import draw_graph
+from .random_model import draw_graph, dynamic_dims
 from .report import Failure, Report
 
 BATCH = 64
@@ -28,8 +28,10 @@ def run_choices(choices: Sequence[Choice], target: str) -> list[Outcome]:
     samples = []
     for number, (seed, kept) in enumerate(choices):
         module, inputs = draw_graph(seed).model(kept)
-        samples.append(Sample("model", "mixed", number, module, inputs))  # type: ignore[arg-type]
-    outcomes = run_samples(samples, target, is_near_tie)
+        dims = dynamic_dims(seed, inputs)
+        samples.append(Sample("model", "mixed", number, module, inputs, dims))  # type: ignore[arg-type]
+    with without_collection():
+        outcomes = run_samples(samples, target, is_near_tie)
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 

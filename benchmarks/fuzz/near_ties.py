@@ -17,6 +17,7 @@ from tilecast.compiler.verify.definite import DefiniteInterpreter
 from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from tilecast.compiler.verify.near_ties import possible_results
 from tilecast.dialects.reference.number_types import is_float_type
+from torch import Tensor
 
 from ..conformance.batch import Case
 
@@ -24,9 +25,8 @@ Array = npt.NDArray[Any]
 CANCELLED = 4.0  # times the bound: what is left of sums that cancel, such as a mean after a norm
 
 
-def is_near_tie(case: Case, found: list[Any]) -> bool:
+def is_near_tie(case: Case, inputs: list[Tensor], found: list[Any]) -> bool:
     """Whether each element of `found` lies among what the program gives under rounding errors."""
-    inputs = [tensor.clone() for tensor in case.sample.inputs]
     wide = run_program(case.program, [t.clone() for t in inputs], DoubleInterpreter)
     native = run_program(case.program, [t.clone() for t in inputs], DefiniteInterpreter)
     runs = possible_results(case.program, inputs, 0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from .exact_steps import draw_boolean, draw_cast, draw_in_place, draw_integer, draw_view
 from .float_steps import (
@@ -36,7 +37,11 @@ from .pair_steps import (
 MAX_ELEMENTS = 6000
 EXTENTS = (1, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64)
 FLOATS = (torch.float32,) * 5 + (torch.float64, torch.float16, torch.bfloat16)
-INTEGERS = (torch.int64, torch.int64, torch.int32, torch.int16, torch.int8, torch.bool)
+INTEGERS = (
+    *(torch.int64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+    torch.bool,
+)
+MIN_DYNAMIC = 3  # torch.export takes 0 and 1 for constants
 LARGEST = 200.0  # of float values: larger ones leave half precision a step or two later
 
 
@@ -92,6 +97,19 @@ class DrawnGraph:
         """The model of these steps, and its inputs."""
         model = RandomModel(self, kept)
         return model, tuple(self.values[k].clone().contiguous() for k in model.given)
+
+
+def dynamic_dims(seed: int, inputs: Sequence[Tensor]) -> Any:
+    """For a sixth of the seeds: all dims of one extent as torch.export takes dims that vary.
+
+    What the model's constants fix stays fixed. None where there is no such extent.
+    """
+    extents = sorted({n for tensor in inputs for n in tensor.shape if n >= MIN_DYNAMIC})
+    if seed % 6 or not extents:
+        return None
+    extent = random.Random(seed).choice(extents)
+    dim = Dim.AUTO(min=2, max=extent + 9)
+    return {"inputs": tuple({d: dim for d, n in enumerate(t.shape) if n == extent} for t in inputs)}
 
 
 def random_input(rng: random.Random, generator: torch.Generator) -> Tensor:

@@ -1,8 +1,7 @@
-"""Write a package: all files into a temporary sibling folder, then one rename."""
+"""Write a package: all files into a temporary sibling folder, which then replaces the target."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from ...dialects.errors import PackageError
+from ..replace_folder import remove_left_behind, replace_folder
 from .content import PackageContent, check_content
 from .interface import support_files
 from .manifest import MANIFEST, build_manifest, is_package, manifest_text
@@ -32,13 +32,15 @@ def write_package(directory: str | Path, content: PackageContent) -> Path:
     _check_target(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        prefix = f".tilecast-{target.name}-"
+        remove_left_behind(target.parent, prefix)
+        staging = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
     except OSError as error:
         raise PackageError(f"cannot write a package to {target}: {_reason(error)}") from error
     try:
         _write_files(staging, content)
         staging.chmod(0o777 & ~_umask())
-        _replace(target, staging)
+        replace_folder(target, staging)
     except OSError as error:
         raise PackageError(f"cannot write a package to {target}: {_reason(error)}") from error
     finally:
@@ -97,24 +99,6 @@ def _check_target(target: Path) -> None:
         raise PackageError(
             f"{target} holds files that are no tilecast package; choose an empty or new folder"
         )
-
-
-def _replace(target: Path, staging: Path) -> None:
-    """Put `staging` in the place of `target`; an old package stays until the new one is there."""
-    if not target.exists():
-        staging.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    try:
-        target.rename(old)  # onto an empty folder: atomic on POSIX
-        try:
-            staging.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

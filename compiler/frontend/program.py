@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from .coverage import Gaps, decompose_missing, operator_name
 from .imported_model import ImportedModel, OutputSpec, TensorSpec
 from .location import location
 from .rules import RULES, UnsupportedUse, bind, load_rules
+from .size_conditions import narrowed_ranges
 from .symbolic_sizes import SymbolicSizes, symbol_names
 from .tensor_types import c_identifier, has_static_shape, tensor_type, to_numpy, unique
 
@@ -35,9 +36,10 @@ STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 def import_program(program: ExportedProgram) -> ImportedModel:
     """Import `program`; UnsupportedOperatorError lists all that cannot be."""
     load_rules()
+    narrowed = narrowed_ranges(program)  # taking operators apart loses the conditions
     program = decompose_missing(program)
     gaps = Gaps()
-    importer = _Importer(program, gaps)
+    importer = _Importer(program, gaps, narrowed)
     importer.run()
     gaps.check()
     model = importer.model()
@@ -69,11 +71,13 @@ class _Importer:
         self,
         program: ExportedProgram,
         gaps: Gaps,
+        narrowed: Mapping[str, tuple[int, int]],
         graph_module: GraphModule | None = None,
         weights: WeightStore | None = None,
     ) -> None:
         self.program = program
         self.gaps = gaps
+        self.narrowed = narrowed
         self.graph_module = graph_module or program.graph_module
         self.weights = WeightStore() if weights is None else weights
         self.functions: dict[str, FuncOp] = {}  # what control flow calls
@@ -87,7 +91,7 @@ class _Importer:
         self.outputs: list[OutputSpec] = []
         self.mutations: list[tuple[OutputSpec, int]] = []
         self.results: list[SSAValue] = []
-        self.sizes = SymbolicSizes(program, self._symbol_names())
+        self.sizes = SymbolicSizes(program, self._symbol_names(), narrowed)
 
     def run(self) -> None:
         self._import_placeholders()
@@ -217,8 +221,9 @@ class _Importer:
             self.gaps.add(node, str(error))
             self._note_lost(node, fakes)
             return self._stand_in(fakes)
-        except (SymbolicSizeError, TypeError) as error:
-            if isinstance(error, TypeError) and not self._has_dynamic_size(node):
+        except (SymbolicSizeError, TypeError, NotImplementedError) as error:
+            # xDSL has no products and remainders of two symbols
+            if not isinstance(error, SymbolicSizeError) and not self._has_dynamic_size(node):
                 raise
             self.gaps.add(node, f"not supported for these dynamic sizes: {error}")
             self.lost.add(node)
@@ -261,7 +266,11 @@ class _Importer:
         """
         name = unique(c_identifier(str(graph.target)), self.taken)
         inner = _Importer(
-            self.program, self.gaps, getattr(self.graph_module, str(graph.target)), self.weights
+            self.program,
+            self.gaps,
+            self.narrowed,
+            getattr(self.graph_module, str(graph.target)),
+            self.weights,
         )
         inner.functions, inner.taken = self.functions, self.taken
         self.functions[name] = inner.function(name, values, types)

@@ -22,8 +22,14 @@ LARGEST = 2**31 - 1
 class SymbolicSizes:
     """What the symbols of one exported program are."""
 
-    def __init__(self, program: ExportedProgram, names: Mapping[Any, str]) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        names: Mapping[Any, str],
+        narrowed: Mapping[str, tuple[int, int]],
+    ) -> None:
         self.ranges = program.range_constraints
+        self.narrowed = narrowed  # by torch's names
         self.names = names
         self.known: dict[Any, Any] = {}
 
@@ -71,8 +77,8 @@ class SymbolicSizes:
                     f"dimension {name} has no upper bound, and memory is planned for the largest "
                     f'sizes; give it one: torch.export.Dim("{name}", min=1, max=...)'
                 )
-            low = max(1, int(bounds.lower))
-            self.known[symbol] = Size.symbol(Symbol(name, low, int(bounds.upper)))
+            low, high = self.narrowed.get(str(symbol), (int(bounds.lower), int(bounds.upper)))
+            self.known[symbol] = Size.symbol(Symbol(name, max(1, low), high))
         return self.known[symbol]
 
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from ...codegen.replace_folder import remove_left_behind, replace_folder
 from ...dialects.errors import CacheError
 from ..logging import log, warn
 from ..options import environment
@@ -106,6 +107,7 @@ class Store:
         path = self.root / kind / key
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            remove_left_behind(path.parent, ".")
             staging = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=path.parent))
         except OSError as error:
             raise CacheError(f"cannot write the cache in {path.parent}: {error}") from error
@@ -113,12 +115,7 @@ class Store:
             for name, content in files.items():
                 (staging / name).write_bytes(content)
             (staging / "entry.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-            with contextlib.suppress(FileNotFoundError):
-                # An old entry is moved away first: rename does not replace a filled folder.
-                os.rename(path, staging / ".old")
-            with contextlib.suppress(FileExistsError):
-                os.rename(staging, path)
-            shutil.rmtree(path / ".old", ignore_errors=True)
+            replace_folder(path, staging)
         except OSError as error:
             raise CacheError(f"cannot write cache entry {path}: {error}") from error
         finally:
@@ -136,6 +133,7 @@ class Store:
     @contextlib.contextmanager
     def scratch_file(self, content: bytes) -> Iterator[Path]:
         """`content` in a file of its own for the time of the block."""
+        remove_left_behind(self.root, ".scratch-")
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=self.root) as folder:
             path = Path(folder) / "content"
             path.write_bytes(content)

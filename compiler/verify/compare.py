@@ -35,11 +35,13 @@ def compare(
     reference: Array,
     eager: Array,
     reduction_length: int,
+    open_range: Floats | float = 0.0,
 ) -> CheckResult:
     """Compare `found` with `reference`; `eager` is the same computed in the model's own type.
 
-    A reference outside of the type's range, such as an overflow to infinity, is rounded to the
-    type first: NaN must meet NaN and an infinity the same infinity.
+    `open_range` is what elements may be off by besides, because of comparisons that rounding errors
+    decide and of sums that cancel. A reference outside of the type's range, such as an overflow to
+    infinity, is rounded to the type first: NaN must meet NaN and an infinity the same infinity.
     """
     if not is_float_type(found.dtype):
         return compare_exact(kind, name, found, reference, [eager])
@@ -53,6 +55,7 @@ def compare(
     eager_max = float(eager_error[np.isfinite(eager_error)].max(initial=0.0))
     absolute, relative = allowed_error(reference, eager.astype(found.dtype), reduction_length)
     allowed = np.maximum(absolute, relative * np.where(special, 0.0, np.abs(want)))
+    allowed = allowed + np.reshape(open_range, -1)
     with np.errstate(invalid="ignore"):
         margin = np.where(error == 0.0, 0.0, error / allowed)
     # An element where eager itself differs in kind (overflows earlier, say) decides nothing.

@@ -21,7 +21,7 @@ from ..runtime.library import Library
 from ..runtime.signature import Signature
 from .compare import compare, compare_exact
 from .eager import DoubleInterpreter, run_program
-from .near_ties import possible_results
+from .near_ties import possible_results, spread_of
 from .poison import poison_tensor
 from .report import CheckResult
 from .rounded_operands import INTERPRETERS
@@ -56,8 +56,8 @@ def check_once(
 ) -> list[CheckResult]:
     """One row per output, on fresh random floats; integer inputs are those of the example.
 
-    Integer outputs that differ from the reference are compared with what other rounding errors
-    would have led to.
+    Outputs that differ from the reference are compared with what other rounding errors would have
+    led to.
 
     Results must be the same bits with one thread and with all threads.
     """
@@ -78,13 +78,16 @@ def check_once(
         result, reference, native = (
             to_numpy(tensor) for tensor in (found[leaf.index], references[k], natives[k])
         )
-        row = compare("model", name, result, reference, native, artifact.reduction_length)
-        if not row.passed and not is_float_type(result.dtype):
-            others = [
-                to_numpy(run[k])
-                for run in possible_results(program, inputs, seed, signature.changed)
-            ]
-            row = compare_exact("model", name, result, reference, [native, *others])
+        length = artifact.reduction_length
+        row = compare("model", name, result, reference, native, length)
+        if not row.passed:
+            runs = possible_results(program, inputs, seed, signature.changed)
+            others = [to_numpy(run[k]) for run in runs]
+            if is_float_type(result.dtype):
+                spread = spread_of(reference, others)
+                row = compare("model", name, result, reference, native, length, spread)
+            else:
+                row = compare_exact("model", name, result, reference, [native, *others])
         results.append(row)
     return results
 

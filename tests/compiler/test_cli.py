@@ -239,6 +239,8 @@ def test_doctor_finds_what_is_there() -> None:
     assert findings["compiler"]["state"] == "ok"
     assert findings["torch"]["found"] == torch.__version__
     assert findings["cache"]["state"] == "ok"
+    assert findings["loading"]["state"] == "ok"
+    assert "GiB" in findings["room"]["found"]
 
 
 def test_doctor_says_how_to_get_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -198,6 +198,29 @@ def test_threads_that_call_at_once_get_their_own_results(build_model):
     assert wrong == []
 
 
+WAIT = """
+void {name}_program(const void *const *inputs, void *const *outputs,
+                    const void *const *weights, unsigned char *arena);
+void {name}_program(const void *const *inputs, void *const *outputs,
+                    const void *const *weights, unsigned char *arena)
+{{
+    const volatile float *x = inputs[0];
+    long patience = 3000000000L / {count};
+    while (x[0] == 0.0f && --patience > 0) {{ }}
+    *(float *)outputs[0] = patience > 0;
+}}
+"""
+
+
+def test_other_threads_run_during_a_call(build_model):
+    model, x = build_model((1,), source=WAIT), torch.zeros(1)
+    thread = threading.Thread(target=lambda: x.fill_(1.0))
+    timer = threading.Timer(0.05, thread.start)  # while the call waits for it
+    timer.start()
+    assert model(x).item() == 1.0
+    thread.join()
+
+
 def test_call_overhead_is_small(build_model):
     model = build_model((4,))
     x = torch.randn(4)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 from tilecast.compiler.frontend.export import export_model
-from tilecast.compiler.verify.near_ties import possible_results
+from tilecast.compiler.frontend.tensor_types import to_numpy
+from tilecast.compiler.verify.compare import compare
+from tilecast.compiler.verify.near_ties import possible_results, spread_of
 from torch import Tensor, nn
 
 
@@ -43,3 +47,23 @@ def test_what_is_written_through_a_view_is_seen() -> None:
     x = torch.tensor([-2.0, -2.0, 2.0])
     runs = possible_results(export_model(InPlace(), (x,)), [x], seed=3)
     assert {tuple(run[0].tolist()) for run in runs} == {(False, True, True)}
+
+
+class Variance(nn.Module):
+    """Of numbers that are all the same, computed from the mean."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.var(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sums_that_cancel_are_off_by_the_errors_of_their_terms(dtype: torch.dtype) -> None:
+    x = torch.full((3,), 1.1, dtype=dtype)
+    runs = possible_results(export_model(Variance(), (x,)), [x], seed=3)
+    spread = spread_of(np.zeros(()), [to_numpy(run[0]) for run in runs])
+    assert 0 < float(spread) < (4 * torch.finfo(dtype).eps) ** 2
+    reference, found = np.zeros(1, np.float64), np.full(1, torch.finfo(dtype).eps ** 2 / 8)
+    kind = np.float32 if dtype == torch.float32 else np.float64
+    native = reference.astype(kind)
+    assert not compare("model", "y", found.astype(kind), reference, native, 3).passed
+    assert compare("model", "y", found.astype(kind), reference, native, 3, spread).passed
