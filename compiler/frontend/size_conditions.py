@@ -7,11 +7,11 @@ refused where it is no range.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from random import Random
-from types import CodeType
 
 from torch.export import ExportedProgram
 
@@ -22,6 +22,11 @@ Range = tuple[int, int]
 Values = Mapping[str, int]
 MOST_VALUES = 1 << 16  # of one symbol that are tried one by one
 POINTS = 64  # combinations of several symbols that are tried
+ARITHMETIC = (
+    *(ast.Expression, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Compare, ast.Name, ast.Load),
+    *(ast.Constant, ast.And, ast.Or, ast.Not, ast.USub, ast.Add, ast.Sub, ast.Mult),
+    *(ast.FloorDiv, ast.Mod, ast.cmpop),
+)
 
 
 def narrowed_ranges(program: ExportedProgram) -> dict[str, Range]:
@@ -67,15 +72,26 @@ def _conditions(
             return f"({value.node.expr})"
 
         try:
-            code = compile(SIZE.sub(extent, text), "<size condition>", "eval")
+            tree = ast.parse(SIZE.sub(extent, text), "<size condition>", "eval")
         except (KeyError, IndexError, SyntaxError):
             continue  # about something else than sizes of inputs
-        if symbols and symbols <= set(ranges) and set(code.co_names) <= symbols:
-            yield text, sorted(symbols), _evaluation(code)
+        if symbols and symbols <= set(ranges) and _is_arithmetic(tree, symbols):
+            yield text, sorted(symbols), _evaluation(tree)
 
 
-def _evaluation(code: CodeType) -> Callable[[Values], bool]:
-    # only arithmetic on the symbols: `co_names` has been checked
+def _is_arithmetic(tree: ast.Expression, symbols: Collection[str]) -> bool:
+    """Whether `tree` compares sums, products and quotients of `symbols` and numbers: the text may
+    come from a file, so nothing else is evaluated."""
+    return all(
+        isinstance(node, ARITHMETIC)
+        and (not isinstance(node, ast.Name) or node.id in symbols)
+        and (not isinstance(node, ast.Constant) or isinstance(node.value, int))
+        for node in ast.walk(tree)
+    )
+
+
+def _evaluation(tree: ast.Expression) -> Callable[[Values], bool]:
+    code = compile(tree, "<size condition>", "eval")
     return lambda values: bool(eval(code, {"__builtins__": {}}, dict(values)))
 
 
