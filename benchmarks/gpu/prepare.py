@@ -91,12 +91,12 @@ def prepare_module(cell: Module, out: Path, target: str) -> None:
     )
     arrays = []
     signature = artifact.signature
-    for k, (spec, value) in enumerate(zip(signature.inputs, leaves, strict=True)):
-        more = {}
+    for k, spec in enumerate(signature.inputs):
+        value, more = leaves[signature.positions[k]], {}
         if not value.is_floating_point() or cell.suite == "check":
             more["file"] = stored(folder, f"input{k}.pt", value)
         arrays.append(entry("in", spec.dtype, spec.shape, **more))
-    arrays += [entry("out", spec.dtype, spec.shape) for spec in signature.outputs]
+    arrays += [entry("out", spec.dtype, spec.shape) for spec in signature.results]
     for k, weight in enumerate(artifact.weights.values()):
         file = stored(folder, f"weight{k}.pt", weight)
         arrays.append(entry("weight", "int8", [weight.nbytes], file=file))
@@ -111,7 +111,7 @@ def prepare_module(cell: Module, out: Path, target: str) -> None:
         "program": "program.pt2",
     }
     name = artifact.name
-    counts = len(signature.inputs), len(signature.outputs), len(artifact.weights)
+    counts = len(signature.inputs), len(signature.results), len(artifact.weights)
     places = [f"a + {sum(counts[:k])}" for k in range(3)]
     shim = SHIM.format(
         definition="",
