@@ -92,7 +92,8 @@ def prepare_module(cell: Module, out: Path, target: str) -> None:
     arrays = []
     signature = artifact.signature
     for k, spec in enumerate(signature.inputs):
-        value, more = leaves[signature.positions[k]], {}
+        value: torch.Tensor = leaves[signature.positions[k]]
+        more: Entry = {}
         if not value.is_floating_point() or cell.suite == "check":
             more["file"] = stored(folder, f"input{k}.pt", value)
         arrays.append(entry("in", spec.dtype, spec.shape, **more))
@@ -191,7 +192,7 @@ def prepare_product(cell: Product, out: Path, target: str) -> None:
         dtype = {"f16": "float16", "f32": "float32", "i8": "int8", "i16": "int16"}[
             str(kind.element_type)
         ]
-        more = {}
+        more: Entry = {}
         role = roles[k]
         if k < len(tensors) and role in ("in", "weight"):
             value = tensors[k].view(np.int8) if tensors[k].dtype == np.uint8 else tensors[k]
