@@ -69,13 +69,13 @@ class Allocation:
         samples = list(calibration)
         weights = linear_weights(model)
         if not weights:
-            raise OptionError("the model has no float32 linear layer to choose a format for")
+            raise OptionError("the model has no linear layer of floats to choose a format for")
         moments = input_moments(model, samples, list(weights))
         self.tensors: list[list[QuantizedTensor]] = []
         self.names = list(weights)
         self.shapes = [tuple(weights[name].shape) for name in self.names]
         for name in self.names:
-            array = np.ascontiguousarray(weights[name].detach().cpu().numpy())
+            array = np.ascontiguousarray(weights[name].detach().cpu().float().numpy())
             self.tensors.append([quantized(array, f, method, moments[name]) for f in self.formats])
         self.losses = measured_losses(model, samples, weights, self.tensors)
         shape = (len(self.names), len(self.formats))

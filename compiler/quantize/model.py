@@ -32,6 +32,7 @@ Doubles = npt.NDArray[np.float64]
 Spec = str | Mapping[str, str | None]
 ATTRIBUTE = "_tilecast_quantized"
 ACTIVATIONS = "_tilecast_activations"
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def quantize(
@@ -70,7 +71,7 @@ def quantize(
     formats = {name: format_for(rules, name.removesuffix(".weight")) for name in weights}
     chosen = {name: format for name, format in formats.items() if format is not None}
     if not chosen:
-        raise OptionError(f"no float32 linear layer matches the weight formats {spec!r}")
+        raise OptionError(f"no linear layer of floats matches the weight formats {spec!r}")
     if outliers is not None:
         if calibration is None or not isinstance(model, nn.Module):
             raise OptionError("outliers needs calibration, and a torch.nn.Module to quantize")
@@ -86,7 +87,7 @@ def quantize(
     for name, format in chosen.items():
         key = weights[name].data_ptr()
         if key not in shared:
-            array = np.ascontiguousarray(weights[name].detach().cpu().numpy())
+            array = np.ascontiguousarray(weights[name].detach().cpu().float().numpy())
             seen = None if moments is None else moments[name]
             shared[key] = quantized(array, format, method, seen)
         tensors[name] = shared[key]
@@ -119,7 +120,7 @@ def with_tensors(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
     for name, tensor in tensors.items():
         if name not in weights:
             raise InvalidInputError(
-                f"the model has no float32 linear layer with the weight {name!r}; it has "
+                f"the model has no linear layer with the weight {name!r}; it has "
                 f"{', '.join(weights) or 'none'}"
             )
         if tuple(weights[name].shape) != tensor.shape:
@@ -133,7 +134,7 @@ def with_tensors(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
 
 
 def linear_weights(model: Any) -> dict[str, Tensor]:
-    """The float32 weights of linear layers, by parameter name."""
+    """The weights of linear layers of 16- or 32-bit floats, by parameter name."""
     if isinstance(model, nn.Module):
         names = module_weights(model)
         state: Mapping[str, Any] = model.state_dict(keep_vars=True)
@@ -143,7 +144,7 @@ def linear_weights(model: Any) -> dict[str, Tensor]:
         raise InvalidInputError(
             f"expected a torch.nn.Module or an ExportedProgram, found {type(model).__name__}"
         )
-    return {n: state[n] for n in names if state[n].dtype == torch.float32 and state[n].numel()}
+    return {n: state[n] for n in names if state[n].dtype in FLOATS and state[n].numel()}
 
 
 def quantized_weights(model: Any) -> dict[str, QuantizedTensor]:
@@ -164,8 +165,8 @@ def with_quantized_weights(
     known = quantized_weights(model)
     for name, tensor in known.items():
         weight = program.state_dict.get(name)
-        if weight is None or not np.array_equal(
-            weight.detach().cpu().numpy(), tensor.dequantize(), equal_nan=True
+        if weight is None or not torch.equal(
+            torch.nan_to_num(weight.detach().cpu()), torch.nan_to_num(values_of(tensor, weight))
         ):
             raise InvalidInputError(
                 f"the weight {name} has changed since it was quantized; quantize the model again"
@@ -190,8 +191,9 @@ def activations_of(program: Any) -> str:
 def with_weights(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
     """A copy of `model` with the dequantized values; weights that share memory still do."""
     values: dict[int, nn.Parameter] = {}
-    for tensor in tensors.values():
-        array = torch.from_numpy(tensor.dequantize())
+    weights = linear_weights(model)
+    for name, tensor in tensors.items():
+        array = values_of(tensor, weights[name])
         values.setdefault(id(tensor), nn.Parameter(array, requires_grad=False))
     if isinstance(model, ExportedProgram):
         program = copy.copy(model)
@@ -203,6 +205,11 @@ def with_weights(model: Any, tensors: Mapping[str, QuantizedTensor]) -> Any:
         owner, _, leaf = name.rpartition(".")
         setattr(found.get_submodule(owner), leaf, values[id(tensor)])
     return found
+
+
+def values_of(tensor: QuantizedTensor, weight: Tensor) -> Tensor:
+    """What the codes stand for, in the type of `weight`."""
+    return torch.from_numpy(tensor.dequantize()).to(weight.dtype)
 
 
 def module_weights(model: nn.Module) -> list[str]:

@@ -245,6 +245,10 @@ def _cast(run: BlockRun, op: ops.CastOp) -> list[Any]:
     return [value.astype(dtype_of(ops.register_of(op.result).element))]
 
 
+def _lookup(run: BlockRun, op: ops.LookupOp) -> list[Any]:
+    return [run.frame[op.table][run.frame[op.source]]]
+
+
 def _dot(run: BlockRun, op: ops.DotOp) -> list[Any]:
     accumulator = run.frame[op.accumulator]
     lhs, rhs = (run.frame[v].astype(accumulator.dtype) for v in (op.lhs, op.rhs))
@@ -313,6 +317,7 @@ RULES: dict[type[Operation], Rule] = {
     ops.SyncOp: lambda run, op: [],
     ops.ViewOp: _view,
     ops.CastOp: _cast,
+    ops.LookupOp: _lookup,
     ops.DotOp: _dot,
     ops.UnaryOp: _elementwise,
     ops.BinaryOp: _elementwise,

@@ -25,6 +25,7 @@ Tile = Dialect(
         ops.SyncOp,
         ops.ViewOp,
         ops.CastOp,
+        ops.LookupOp,
         ops.DotOp,
         ops.UnaryOp,
         ops.BinaryOp,

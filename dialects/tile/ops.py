@@ -20,6 +20,7 @@ from xdsl.dialects.builtin import (
     IntegerType,
     StringAttr,
     UnitAttr,
+    f32,
     f64,
 )
 from xdsl.ir import Attribute, Operation, Region, SSAValue
@@ -447,6 +448,33 @@ class CastOp(IRDLOperation):
             raise VerifyException("tile.cast: expected numbers as result, found codes")
         if isinstance(element, CodeType) and self.levels is not None:
             check_same(self, "levels", 1 << bits_of(element), len(self.levels))
+
+
+@irdl_op_definition
+class LookupOp(IRDLOperation):
+    """The entry of `table`, an array of f32 in global memory, for every code."""
+
+    name = "tile.lookup"
+    source = operand_def(RegisterType)
+    table = operand_def(GlobalType)
+    result = result_def(RegisterType)
+    traits = traits_def(MemoryReadEffect())
+    assembly_format = (
+        "$source `in` $table attr-dict `:` type($source) `,` type($table) `->` type($result)"
+    )
+
+    def __init__(self, source: SSAValue, table: SSAValue) -> None:
+        type = RegisterType.of(register_of(source).layout, tile_of(table).element)
+        super().__init__(operands=[source, table], result_types=[type])
+
+    def verify_(self) -> None:
+        check_same_layout(self, self.source, self.result)
+        check_same(self, "element", f32, tile_of(self.table).element)
+        check_same(self, "element", f32, register_of(self.result).element)
+        codes = register_of(self.source).element
+        if not isinstance(codes, CodeType):
+            raise VerifyException(f"tile.lookup: expected codes, found {codes}")
+        check_same(self, "entries", (1 << bits_of(codes),), tile_of(self.table).extents)
 
 
 @irdl_op_definition

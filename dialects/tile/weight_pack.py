@@ -15,7 +15,7 @@ class WeightPackAttr(ParametrizedAttribute):
     """`part` of a [rows, columns] weight of `format` as tiles of the program with these repeats.
 
     `warps` lie along N; each has `along_n` and `along_k` instructions per step, whose operands are
-    `operand` (f16 or bf16).
+    `operand` (f16 or bf16). The array has numbers of `element`.
     """
 
     name = "tile.weight_pack"
@@ -27,6 +27,7 @@ class WeightPackAttr(ParametrizedAttribute):
     warps: IntAttr
     along_n: IntAttr
     along_k: IntAttr
+    element: Attribute
 
     @staticmethod
     def of(
@@ -36,6 +37,7 @@ class WeightPackAttr(ParametrizedAttribute):
         operand: Attribute,
         warps: int,
         repeat: tuple[int, int],
+        element: Attribute,
     ) -> WeightPackAttr:
         """The attribute for a part of a weight of `shape`; `repeat` is along N and K."""
         rows, columns = (IntAttr(n) for n in shape)
@@ -49,6 +51,7 @@ class WeightPackAttr(ParametrizedAttribute):
             IntAttr(warps),
             along_n,
             along_k,
+            element,
         )
 
     def verify(self) -> None:

@@ -4,6 +4,8 @@ before: %y = graph.linear %x, %w, %b           with w in `CompileContext.quantiz
 after:  %c = graph.weight @w.codes ; %s = graph.weight @w.scales
         %y = quant.linear %x, %c, %s, bias %b {format = "u4:g128:sf16:zint"}
 
+Activations of 16 bits are widened to f32, and results rounded; GPUs take them as they are.
+
 A weight that is also used otherwise keeps its dequantized form for those uses.
 """
 
@@ -16,17 +18,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import Float32Type, IntegerType, ModuleOp, f32
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import IntegerType, ModuleOp, bf16, f16, f32
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from ...dialects.graph import LinearOp, ReshapeOp, WeightOp, element_of, shape_of, tensor_of
+from ...dialects.graph import (
+    CastOp,
+    LinearOp,
+    ReshapeOp,
+    WeightOp,
+    element_of,
+    shape_of,
+    tensor_of,
+)
 from ...dialects.quant import FloatElement, QuantizedTensor, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
 from ..context import CompileContext
+from ..tile.quantized_plan import choose_plan
 
 Array = npt.NDArray[Any]
+FLOATS = (f32, f16, bf16)
 
 
 class QuantizedWeights:
@@ -53,10 +65,10 @@ class QuantizedWeights:
     def rewrite(self, op: LinearOp, symbol: str, tensor: QuantizedTensor) -> None:
         """Replace `op`, whose weight is `tensor`."""
         columns = tensor.shape[1]
-        source, shape = op.source, shape_of(op.result)
+        source, shape, element = op.source, shape_of(op.result), element_of(op.source)
         rows = prod(shape[:-1])
         if len(shape) != 2:
-            flat = ReshapeOp(source, tensor_of(f32, [rows, columns]))
+            flat = ReshapeOp(source, tensor_of(element, [rows, columns]))
             Rewriter.insert_op(flat, InsertPoint.before(op))
             source = flat.result
         codes, scales, zeros, levels = (
@@ -66,15 +78,26 @@ class QuantizedWeights:
         assert codes is not None
         assert scales is not None
         format = str(without_specials(tensor))
-        product = QuantizedLinearOp(
-            format, source, codes, scales, zeros, levels, op.bias, self.ctx.activations
-        )
+        weight = (codes, scales, zeros, levels)
+        product = QuantizedLinearOp(format, source, *weight, op.bias, self.ctx.activations)
+        made: list[Operation] = [product]
+        if element != f32 and not (self.ctx.machine.is_gpu and choose_plan(product) is not None):
+            product.erase()
+            wide = CastOp(source, tensor_of(f32, [rows, columns]))
+            bias = None if op.bias is None else self.wide_bias(op, op.bias)
+            product = QuantizedLinearOp(format, wide.result, *weight, bias, self.ctx.activations)
+            made = [wide, product, CastOp(product.result, tensor_of(element, [rows, shape[-1]]))]
         if "loc" in op.attributes:
             product.attributes["loc"] = op.attributes["loc"]
-        if len(shape) == 2:
-            Rewriter.replace_op(op, product)
-        else:
-            Rewriter.replace_op(op, [product, ReshapeOp(product.result, tensor_of(f32, shape))])
+        if len(shape) != 2:
+            made.append(ReshapeOp(made[-1].results[0], tensor_of(element, shape)))
+        Rewriter.replace_op(op, made)
+
+    def wide_bias(self, op: LinearOp, bias: SSAValue) -> SSAValue | None:
+        """A bias of 16 bits as one of f32."""
+        assert isinstance(bias.owner, WeightOp)
+        symbol = bias.owner.symbol.root_reference.data
+        return self.value(op, symbol, "f32", self.ctx.weights[symbol].astype(np.float32))
 
 
 def without_specials(tensor: QuantizedTensor) -> WeightFormat:
@@ -98,9 +121,7 @@ class QuantizeWeightsPass(ModulePass):
         weights = QuantizedWeights(ctx)
         for linear in [inner for inner in op.walk() if isinstance(inner, LinearOp)]:
             owner = linear.weight.owner
-            if not isinstance(owner, WeightOp) or not isinstance(
-                element_of(linear.source), Float32Type
-            ):
+            if not isinstance(owner, WeightOp) or element_of(linear.source) not in FLOATS:
                 continue
             if linear.bias is not None and not isinstance(linear.bias.owner, WeightOp):
                 continue

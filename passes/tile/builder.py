@@ -175,6 +175,10 @@ class ProgramBuilder:
             return source
         return self.add(ops.CastOp(source, element, levels), name)
 
+    def lookup(self, codes: SSAValue, table: SSAValue, name: str) -> SSAValue:
+        """The entries of a table in global memory."""
+        return self.add(ops.LookupOp(codes, table), name)
+
     def binary(self, function: str, a: SSAValue, b: SSAValue, name: str) -> SSAValue:
         """`function` element by element."""
         return self.add(ops.BinaryOp(function, a, b), name)

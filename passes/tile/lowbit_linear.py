@@ -21,7 +21,9 @@ class LowbitLinear:
     """What the program is made for: the weight's shape and format, activations, configuration.
 
     `element` names a row of the element table, `group` counts elements along K that share a scale
-    (None: a whole row does), `has_zeros` whether groups have zero points.
+    (None: a whole row does), `has_zeros` whether groups have zero points. Where `is_wide`, numbers
+    are computed in f32, zero points and scales of groups that do not fill a step included; where
+    `has_table`, codes are looked up in an argument.
     """
 
     rows: int
@@ -32,6 +34,8 @@ class LowbitLinear:
     activation: Attribute
     config: MatmulConfig
     levels: tuple[float, ...] | None = None
+    is_wide: bool = False
+    has_table: bool = False
 
     def __post_init__(self) -> None:
         step = self.warps.tile[2]
@@ -93,7 +97,12 @@ class LowbitLinear:
     @property
     def scale_element(self) -> Attribute:
         """The type of scales in memory."""
-        return self.activation if self.has_small_groups else F32
+        return self.activation if self.has_small_groups and not self.is_wide else F32
+
+    @property
+    def zero_element(self) -> Attribute:
+        """The type of zero points in memory."""
+        return F32 if self.is_wide else self.activation
 
     @property
     def groups_per_step(self) -> int:
@@ -118,7 +127,12 @@ def default_config(group: int | None, rows: int = 4096) -> MatmulConfig:
 
 
 def linear_of(
-    format: WeightFormat, shape: tuple[int, int], operand: Attribute, config: MatmulConfig
+    format: WeightFormat,
+    shape: tuple[int, int],
+    operand: Attribute,
+    config: MatmulConfig,
+    is_wide: bool = False,
+    has_table: bool = False,
 ) -> LowbitLinear:
     """The product's description; zero points of whole rows are those of one long group."""
     step = 16 * config.repeat[2]
@@ -126,5 +140,9 @@ def linear_of(
     if has_zeros and group is None:
         group = -(-shape[1] // step) * step
     integers = isinstance(format.element, IntegerElement)
-    levels = None if integers else tuple(float(v) for v in format.element.levels)
-    return LowbitLinear(*shape, format.element.name, group, has_zeros, operand, config, levels)
+    levels = None if integers else tuple(float(v) for v in format.element.levels) or None
+    return LowbitLinear(
+        *(*shape, format.element.name, group, has_zeros, operand, config, levels),
+        is_wide,
+        has_table,
+    )

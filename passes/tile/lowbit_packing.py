@@ -103,8 +103,10 @@ def pack_part(stored: Array, pack: WeightPackAttr) -> Array:
         return pack_weight(stored.view(np.uint8).reshape(shape), linear)
     stored = stored.reshape(shape[0], -1)
     if pack.part.data == "scales":
-        return _by_tile(SCALE_TYPES[format.scale].decode(stored), linear, np.float32)
-    return _by_tile(zero_values(format, stored), linear, dtype_of(pack.operand))
+        values = SCALE_TYPES[format.scale].decode(stored)
+    else:
+        values = zero_values(format, stored)
+    return _by_tile(values, linear, dtype_of(pack.element))
 
 
 def pack_weight(codes: Array, linear: LowbitLinear) -> Array:

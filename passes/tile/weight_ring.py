@@ -5,6 +5,8 @@ In: a `LowbitLinear` whose packed arrays are arguments of a program. Out: the fr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xdsl.ir import SSAValue
 
 from ...dialects.tile import ops
@@ -33,8 +35,11 @@ class WeightRing:
             ring = b.alloc_shared("scale_ring", small, linear.scale_element)
             self.tables["scale"] = b.view_global("scales", table, []), ring
         if linear.has_zeros:
-            ring = b.alloc_shared("zero_ring", small, linear.activation)
+            ring = b.alloc_shared("zero_ring", small, linear.zero_element)
             self.tables["zero"] = b.view_global("zeros", table, []), ring
+        if linear.has_table:
+            entries = (1 << linear.code.element.width,)
+            self.levels = b.view_global("levels", entries, [])
         self.first_tile = b.times(column, linear.steps)
         self.first_scale = b.times(column, linear.scale_rows)
 
@@ -56,7 +61,12 @@ class WeightRing:
         b, linear = self.b, self.linear
         held = b.load(self.weight_ring, (stage, 0), linear.byte_layout, "bytes")
         codes = b.add(ops.ViewOp(held, RegisterType.of(linear.fragments, linear.code)), "codes")
-        right = b.cast(codes, linear.activation, "right", linear.levels)
+        if linear.has_table:
+            right = b.lookup(codes, self.levels, "right")
+        else:
+            right = b.cast(codes, linear.activation, "right", linear.levels)
+        if linear.is_wide:
+            right = b.cast(right, F32, "right")
         if "zero" in self.tables:
             right = b.binary("sub", right, self._spread("zero", stage), "right")
         if linear.has_small_groups:
@@ -94,15 +104,30 @@ class WeightRing:
 
 
 def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> SSAValue:
-    """sums + left @ right^T; an f32 `left` goes in as three bf16, the largest first."""
-    if ops.register_of(left).element != F32:
-        return b.add(ops.DotOp(left, right, sums), "sums")
-    for k in range(SPLITS):
-        part = b.cast(left, BF16, "left_part")
-        sums = b.add(ops.DotOp(part, right, sums), "sums")
-        if k < SPLITS - 1:
-            left = b.binary("sub", left, b.cast(part, F32, "taken"), "left_rest")
+    """sums + left @ right^T; f32 operands go in as three bf16, products below f32 left out.
+
+    Where only `right` is of f32, it is rounded to the type of `left`.
+    """
+    element = ops.register_of(left).element
+    if element != F32:
+        return b.add(ops.DotOp(left, b.cast(right, element, "right"), sums), "sums")
+    rights = list(split(b, right, "right"))
+    for k, part in enumerate(split(b, left, "left")):
+        for other in rights[: SPLITS - k]:
+            sums = b.add(ops.DotOp(part, other, sums), "sums")
     return sums
+
+
+def split(b: ProgramBuilder, value: SSAValue, name: str) -> Iterator[SSAValue]:
+    """An f32 tile as three of bf16 that add up to it, the largest first; a bf16 tile as it is."""
+    if ops.register_of(value).element != F32:
+        yield value
+        return
+    for k in range(SPLITS):
+        part = b.cast(value, BF16, f"{name}_part")
+        yield part
+        if k < SPLITS - 1:
+            value = b.binary("sub", value, b.cast(part, F32, "taken"), f"{name}_rest")
 
 
 def scale_columns(

@@ -14,7 +14,7 @@ from ....dialects.tile import ops
 from ....dialects.tile.atoms import ATOMS, Atom
 from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
-from .decode_rules import emit_decode
+from .decode_rules import emit_decode, emit_lookup
 from .emitter import Emitter, can_take_over, emits, word_type, words_of
 from .index_text import index_text, scaled, summed
 
@@ -200,6 +200,8 @@ def emit_cast(emitter: Emitter, op: ops.CastOp) -> None:
         raise LoweringError(f"tile.cast from {source.element} to {result.element} has no rule")
     emitter.close()
 
+
+emits(ops.LookupOp)(emit_lookup)
 
 FLOAT_TEXT = {
     "add": "{a} + {b}",

@@ -31,14 +31,9 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
         at, following = f"{codes}[{word}]", f"{codes}[{word + 1}]"
         if sequence is None:
             table = table or _table(emitter, levels, target)
-            mask = (1 << element.width) - 1
-            low, high = f"{at} >> {shift}", f"{at} >> {16 + shift}"
-            if shift + element.width > 16:
-                low = f"(({at} & 0xFFFFu) >> {shift} | {following} << {16 - shift})"
-                high = f"({high} | {following} >> 16 << {16 - shift})"
+            low, high = _pair_of_codes(codes, pair, element.width)
             emitter.line(
-                f"{name}[{pair}] = {table}[{low} & {mask}] | "
-                f"static_cast<uint32_t>({table}[{high} & {mask}]) << 16;"
+                f"{name}[{pair}] = {table}[{low}] | static_cast<uint32_t>({table}[{high}]) << 16;"
             )
             continue
         lines, value = sequence.lines(at, following, "v")
@@ -50,6 +45,29 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
             emitter.line(line)
         emitter.line(f"{name}[{pair}] = {value};")
         emitter.close()
+
+
+def emit_lookup(emitter: Emitter, op: ops.LookupOp) -> None:
+    """A load per number, which the first-level cache answers."""
+    source = ops.register_of(op.source)
+    assert isinstance(source.element, CodeType)
+    codes, table = emitter.name(op.source), emitter.name(op.table)
+    name = emitter.declare(op.result)
+    for pair in range(source.layout.locals // 2):
+        places = _pair_of_codes(codes, pair, source.element.element.width)
+        for half, place in enumerate(places):
+            emitter.line(f"{name}[{2 * pair + half}] = {table}[{place}];")
+
+
+def _pair_of_codes(codes: str, pair: int, width: int) -> tuple[str, str]:
+    """Both codes of a pair as numbers; the pair may go on in the next word."""
+    word, shift = divmod(pair * width, 16)
+    at, following, mask = f"{codes}[{word}]", f"{codes}[{word + 1}]", (1 << width) - 1
+    low, high = f"{at} >> {shift}", f"{at} >> {16 + shift}"
+    if shift + width > 16:
+        low = f"(({at} & 0xFFFFu) >> {shift} | {following} << {16 - shift})"
+        high = f"({high} | {following} >> 16 << {16 - shift})"
+    return f"{low} & {mask}", f"{high} & {mask}"
 
 
 def _table(emitter: Emitter, levels: Floats, target: Target) -> str:

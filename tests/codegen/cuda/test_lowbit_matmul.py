@@ -11,11 +11,14 @@ from tilecast.dialects.quant import FloatElement, IntegerElement, QuantizedTenso
 from tilecast.dialects.quant.elements import CodebookElement
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.dialects.reference.tile import dtype_of, run_program
-from tilecast.dialects.tile.atoms import BF16, F16
+from tilecast.dialects.tile.atoms import BF16, F16, F32, I8
+from tilecast.dialects.tile.weight_pack import WeightPackAttr
 from tilecast.passes.tile.expand_weight import expand_program
+from tilecast.passes.tile.lowbit_linear import linear_of
 from tilecast.passes.tile.lowbit_matmul import lowbit_program
-from tilecast.passes.tile.lowbit_packing import linear_for, pack_linear
+from tilecast.passes.tile.lowbit_packing import linear_for, pack_linear, pack_part
 from tilecast.passes.tile.matmul import MatmulConfig
+from tilecast.passes.tile.quantized_plan import forms
 
 INTEGERS = [f"{kind}{w}" for kind in ("u", "i", "bipolar") for w in range(1, 9)]
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
@@ -59,8 +62,10 @@ def random_weight(spelling: str, n: int, k: int) -> QuantizedTensor:
     return QuantizedTensor(format, codes, scales, zeros, levels)
 
 
-def check(spelling: str, activation, parts: int = 1) -> None:  # type: ignore[no-untyped-def]
-    n, k = 43, 150
+def check(  # type: ignore[no-untyped-def]
+    spelling: str, activation, parts: int = 1, shape: tuple[int, int] = (43, 150)
+) -> None:
+    n, k = shape
     tensor = random_weight(spelling, n, k)
     repeat_k = 2 if tensor.format.group in (32, 96) else 4
     config = MatmulConfig(1, 2, (1, 2, repeat_k), 3, parts)
@@ -71,7 +76,7 @@ def check(spelling: str, activation, parts: int = 1) -> None:  # type: ignore[no
     program = lowbit_program("linear", linear)
     unit = EmulatedUnit(emit_unit([program], spelling))
     dtype = dtype_of(activation)
-    for m in (1, 16, 33):
+    for m in (1, 16, 64):
         lhs = np.random.default_rng(m).integers(-2, 3, (m, k)).astype(dtype)
         outputs = []
         for run in (unit.run, lambda name, *a: run_program(program, list(a))):
@@ -98,14 +103,33 @@ def test_formats(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["u4:g64", *(pytest.param(s, marks=pytest.mark.slow) for s in ("e3m2", "i3:g16"))]
+    "spelling",
+    [
+        "u4:g64",
+        *(
+            pytest.param(s, marks=pytest.mark.slow)
+            for s in ("e3m2", "i3:g16", "kmeans4", "u4:g8:zf16")
+        ),
+    ],
 )
 def test_expanded_weights(spelling: str) -> None:
     n, k = 43, 150
     tensor = random_weight(spelling, n, k)
-    packed = pack_linear(tensor, linear_for(tensor, F16, SMALL))
-    program = expand_program("expand", packed.linear)
-    arguments = [packed.weight, packed.scales, packed.zeros, packed.channel_scales]
+    form = forms(tensor.format, F16)
+    assert form is not None
+    linear = linear_of(tensor.format, (n, k), F16, SMALL, *form)
+    program = expand_program("expand", linear)
+    stored = [("codes", tensor.codes, I8), ("scales", tensor.scales, F32)]
+    if tensor.zeros is not None:
+        stored.append(("zeros", tensor.zeros, linear.zero_element))
+    arguments = [
+        pack_part(
+            array, WeightPackAttr.of(part, spelling, (n, k), F16, 2, SMALL.repeat[1:], element)
+        )
+        for part, array, element in stored
+    ]
+    if linear.has_table:
+        arguments.append(tensor.levels)
     found, wanted = np.zeros((n, k), np.float16), np.zeros((n, k), np.float16)
     EmulatedUnit(emit_unit([program], spelling)).run("expand", *arguments, found)
     run_program(program, [*arguments, wanted])
@@ -114,11 +138,12 @@ def test_expanded_weights(spelling: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shape", [(43, 150), (5, 33)], ids=str)
 @pytest.mark.parametrize("activation", [F16, BF16], ids=str)
 @pytest.mark.parametrize("spelling", [*ALL, *GROUPED])
-def test_every_format(spelling: str, activation) -> None:  # type: ignore[no-untyped-def]
+def test_every_format(spelling: str, activation, shape: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
     element = parse_format(spelling).element
     is_float = isinstance(element, FloatElement) and element.variant != "ieee"
     if is_float and activation == F16 and element.exponent == 5:
         pytest.skip("numbers of this type exceed f16")
-    check(spelling, activation)
+    check(spelling, activation, shape=shape)

@@ -87,7 +87,7 @@ def model() -> torch.nn.Module:
 def test_patterns_choose_formats() -> None:
     found = quantized_weights(quantize(model(), {"2": None, "*": "i3:g32"}))
     assert {name: str(t.format) for name, t in found.items()} == {"0.weight": "i3:g32:sf16:znone"}
-    with pytest.raises(OptionError, match="no float32 linear layer matches"):
+    with pytest.raises(OptionError, match="no linear layer of floats matches"):
         quantize(model(), {"head": "u4"})
 
 

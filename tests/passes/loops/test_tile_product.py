@@ -1,61 +1,143 @@
-"""`quant.linear` on a GPU: the launch, and the weight as its program reads it."""
+"""`quant.linear` on a GPU: the launches, and the weight as their programs read it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.quant import parse_format
+from tilecast.dialects.quant.quantized_tensor import zero_values
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
-from tilecast.dialects.reference.tile import run_program
+from tilecast.dialects.reference.tile import dtype_of, run_program
+from tilecast.dialects.tile.atoms import F32
 from tilecast.dialects.tile.launch import LaunchOp
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
 from tilecast.passes.loops.pack_weights import pack_array
+from tilecast.passes.tile.pipeline import Warps
+from tilecast.passes.tile.quantized_plan import LinearPlan, choose_plan
+from xdsl.dialects.builtin import bf16, f16, f32
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
 from xdsl.parser import Parser
 
-KERNEL = """
-func.func private @k(
-    %x: tensor<2x5x48xf32>, %codes: tensor<40x48xi8> {tilecast.weight},
-    %scales: tensor<40x3xi16> {tilecast.weight}, %zeros: tensor<40x3xi8> {tilecast.weight},
-    %bias: tensor<40xf32> {tilecast.weight}) -> tensor<2x40xf32> {
-  %v = "graph.view"(%x) <{map = affine_map<(d0, d1) -> (d0, 0, d1)>}>
-      : (tensor<2x5x48xf32>) -> tensor<2x48xf32>
-  %y = "quant.linear"(%v, %codes, %scales, %zeros, %bias) <{
-      format = "u4:g16:sf16:zint", activations = "f32",
-      operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 1>}>
-      : (tensor<2x48xf32>, tensor<40x48xi8>, tensor<40x3xi16>, tensor<40x3xi8>, tensor<40xf32>)
-      -> tensor<2x40xf32>
-  func.return %y : tensor<2x40xf32>
-}
+N, K = 40, 96
+Change = Callable[[LinearPlan], LinearPlan]
+
+
+def kernel_text(format: str, element: Attribute, groups: int) -> str:
+    """A kernel whose source is seen through a view."""
+    parsed = parse_format(format)
+    arguments = {"codes": f"tensor<{N}x{K}xi8>", "scales": f"tensor<{N}x{groups}xi16>"}
+    if parsed.scale == "f32":
+        arguments["scales"] = f"tensor<{N}x{groups}xf32>"
+    if parsed.zero != "none":
+        kind = {"int": "i8", "f16": "i16", "f32": "f32"}[parsed.zero]
+        arguments["zeros"] = f"tensor<{N}x{groups}x{kind}>"
+    if not hasattr(parsed.element, "step"):
+        arguments["levels"] = f"tensor<{1 << parsed.element.width}xf32>"
+    arguments["bias"] = f"tensor<{N}x{element}>"
+    sizes = [int(name in arguments) for name in ("zeros", "levels")]
+    names = ", ".join(f"%{name}" for name in arguments)
+    types = ", ".join(arguments.values())
+    listed = ", ".join(f"%{name}: {type} {{tilecast.weight}}" for name, type in arguments.items())
+    return f"""
+func.func private @k(%x: tensor<3x5x{K}x{element}>, {listed}) -> tensor<3x{N}x{element}> {{
+  %v = "graph.view"(%x) <{{map = affine_map<(d0, d1) -> (d0, 0, d1)>}}>
+      : (tensor<3x5x{K}x{element}>) -> tensor<3x{K}x{element}>
+  %y = "quant.linear"(%v, {names}) <{{format = "{format}", activations = "f32",
+      operandSegmentSizes = array<i32: 1, 1, 1, {sizes[0]}, {sizes[1]}, 1>}}>
+      : (tensor<3x{K}x{element}>, {types}) -> tensor<3x{N}x{element}>
+  func.return %y : tensor<3x{N}x{element}>
+}}
 """
 
 
-def test_a_launch_on_packed_weights_is_the_product_to_f32_accuracy() -> None:
+def in_parts(plan: LinearPlan) -> LinearPlan:
+    return replace(plan, parts=2, dense=None)
+
+
+def expanded(plan: LinearPlan) -> LinearPlan:
+    return replace(plan, parts=1, dense=Warps(plan.linear.activation, 2, 2, (1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("format", "element", "change", "launches"),
+    [
+        ("u4:g16:sf16:zint", f32, None, 1),
+        ("u4:g16:sf16:zint", f32, in_parts, 2),
+        ("u4:g16:sf16:zint", f16, expanded, 2),
+        ("i3:g8:sf16:zf16", f32, None, 1),
+        ("i3:g8:sf16:zf16", f16, expanded, 2),
+        ("kmeans4:channel:sf32:znone", f32, in_parts, 2),
+        ("kmeans5:g32:sf16:zf16", bf16, expanded, 2),
+        ("nf4:g32:sf16:znone", f32, None, 1),
+        ("nf4:g32:sf16:znone", bf16, None, 1),
+        ("u6:channel:sf32:zf32", f16, in_parts, 2),
+    ],
+    ids=str,
+)
+def test_launches_on_packed_weights_are_the_product(
+    format: str, element: Attribute, change: Change | None, launches: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if change is not None:
+        place = "tilecast.passes.loops.lowbit.tile_product.choose_plan"
+        monkeypatch.setattr(place, lambda op: change(choose_plan(op)))
     ctx = CompileContext()
     ctx.machine = Machine("sm_80", "scalar")
-    module = Parser(ctx, KERNEL).parse_module()
+    parsed, groups = parse_format(format), parse_format(format).groups(K)
+    module = Parser(ctx, kernel_text(format, element, groups)).parse_module()
     LowerOpaquePass().apply(ctx, module)
     module = Parser(CompileContext(), str(module)).parse_module()
     module.verify()
     func = module.body.block.first_op
     assert isinstance(func, FuncOp)
-    (launch,) = [op for op in func.body.walk() if isinstance(op, LaunchOp)]
-    rng = np.random.default_rng(0)
-    codes, zeros = (rng.integers(0, 16, n).astype(np.uint8) for n in ((40, 48), (40, 3)))
-    scales = SCALE_TYPES["f16"].encode(rng.uniform(0.5, 1.5, (40, 3)).astype(np.float32))
-    x, bias = (rng.normal(size=n).astype(np.float32) for n in ((2, 48), 40))
+    found = [op for op in func.body.walk() if isinstance(op, LaunchOp)]
+    assert len(found) == launches
+
+    rng, dtype = np.random.default_rng(0), dtype_of(element)
+    width = 1 << parsed.element.width
+    codes = rng.integers(0, width, (N, K)).astype(np.uint8)
+    scales = SCALE_TYPES[parsed.scale].encode(rng.uniform(0.5, 1.5, (N, groups)).astype("f4"))
+    stored = [codes.view(np.int8), scales]
+    zeros = np.zeros((N, groups))
+    if parsed.zero == "int":
+        stored.append(rng.integers(0, width, (N, groups)).astype(np.uint8).view(np.int8))
+    elif parsed.zero != "none":
+        stored.append(SCALE_TYPES[parsed.zero].encode(rng.normal(size=(N, groups)).astype("f4")))
+    if parsed.zero != "none":
+        zeros = zero_values(parsed, stored[-1]).astype(np.float64)
+    levels = np.arange(width) * 1.0
+    if not hasattr(parsed.element, "step"):
+        known = parsed.element.levels
+        levels = known if known.size else np.sort(rng.normal(size=width)).astype(np.float32)
+        stored.append(levels)
+    else:
+        levels = levels * parsed.element.step + parsed.element.offset
+    x, bias = (rng.normal(size=n).astype(dtype) for n in ((3, K), N))
+    arrays = [x, *stored, bias]
     interface = KernelInterface(func)
-    stored = {1: codes.view(np.int8), 2: scales, 3: zeros.view(np.int8)}
-    packed = [
-        pack_array(array, interface.packs[k], interface.type_of(k).get_shape())
-        for k, array in stored.items()
-    ]
-    for k, array in zip(stored, packed, strict=True):
-        assert array.shape == tuple(interface.type_of(k).get_shape())
-    result = np.full((2, 40), np.nan, np.float32)
-    run_program(launch.program, [x, *packed, bias, result])
-    numbers = codes.reshape(40, 3, 16).astype(np.float64) - zeros[..., None]
-    weight = numbers * SCALE_TYPES["f16"].decode(scales).astype(np.float64)[..., None]
-    expected = x.astype(np.float64) @ weight.reshape(40, 48).T + bias
-    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    for k in range(1, len(arrays) - 1):
+        if k in interface.packs:
+            shape = interface.type_of(k).get_shape()
+            arrays[k] = pack_array(arrays[k], interface.packs[k], shape)
+            assert arrays[k].shape == tuple(shape)
+    block = func.body.block
+    for argument in block.args[len(arrays) :]:
+        arrays.append(np.full(argument.type.get_shape(), 7, dtype_of(argument.type.element_type)))
+    for launch in found:
+        chosen = [arrays[0] if "copy" in a.name_hint else arrays[a.index] for a in launch.arrays]
+        run_program(launch.program, chosen)
+    each = K // groups
+    weight = (levels[codes].astype(float) - zeros.repeat(each, 1)) * SCALE_TYPES[
+        parsed.scale
+    ].decode(scales).astype(float).repeat(each, 1)
+    expected = x.astype(float) @ weight.T + bias.astype(float)
+    result = arrays[len(stored) + 2].astype(float)
+    bound = 4e-7 if element == F32 else float(2 * np.finfo(dtype).eps if element == f16 else 2**-7)
+    assert (np.abs(result - expected) <= bound * (np.abs(x.astype(float)) @ np.abs(weight).T)).all()

@@ -1,0 +1,174 @@
+"""How a GPU computes `quant.linear`: tiles, parts of K, or the weight expanded first.
+
+In: the op. Out: a `LinearPlan` by an analytic model; None where no tile program computes the op.
+
+f32 activations are written as sums of three bf16, which are exact to 24 bits: tensor cores multiply
+each by the codes' numbers, which bf16 has, and add up in f32. Where it does not have them (most
+codebooks, zero points that are floats) the numbers are computed in f32 and become three bf16 too;
+16-bit activations get them rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import ml_dtypes
+import numpy as np
+from xdsl.ir import Attribute
+
+from ...dialects.graph import element_of, shape_of
+from ...dialects.quant import IntegerElement, WeightFormat
+from ...dialects.quant.ops import QuantizedLinearOp
+from ...dialects.tile.atoms import BF16, F16, F32
+from ...dialects.tile.types import bits_of
+from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
+from .lowbit_linear import LowbitLinear, linear_of
+from .matmul import SHARED_BYTES, MatmulConfig
+from .pipeline import Warps
+from .weight_ring import SPLITS
+
+WARPS, STAGES = 4, 3
+MOST_REGISTERS = 176  # of tiles; addresses, and numbers on their way, need others
+DECODES_PER_CLOCK = 64  # codes that a multiprocessor turns into numbers
+LOOKUPS_PER_CLOCK = 32  # the same by loads from a table
+MEMORY_PER_CLOCK = 10  # a multiprocessor's share of the bytes from memory, all of them asking
+LAUNCH_CLOCKS = 3000  # until the next kernel runs
+WAITING_CLOCKS = 100  # of a step: barriers and latency
+PARTS = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class LinearPlan:
+    """The product's tiles; K in `parts`, added up in order by a second launch; or, with `dense`,
+    the weight expanded to memory and multiplied by these warps."""
+
+    linear: LowbitLinear
+    parts: int = 1
+    dense: Warps | None = None
+
+
+def operand_of(activation: Attribute) -> Attribute:
+    """The type that tensor cores multiply."""
+    return BF16 if activation == F32 else activation
+
+
+def is_exact(format: WeightFormat, operand: Attribute) -> bool:
+    """Whether `operand` has all numbers that codes and zero points stand for."""
+    element = format.element
+    if isinstance(element, IntegerElement):
+        return format.zero in ("none", "int")
+    levels = element.levels
+    return format.zero == "none" and levels.size > 0 and _fits(levels, operand, rounded=False)
+
+
+def _fits(levels: np.typing.NDArray[np.float32], operand: Attribute, rounded: bool) -> bool:
+    """Whether `operand` has the numbers, or at least some near them."""
+    with np.errstate(over="ignore"):
+        narrow = levels.astype(np.float16 if operand == F16 else ml_dtypes.bfloat16)
+    wide = narrow.astype(np.float32)
+    return bool(np.isfinite(wide).all() and (rounded or (wide == levels).all()))
+
+
+def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | None:
+    """(numbers are computed in f32, codes are looked up in the stored table); None: no tiles."""
+    element, operand = format.element, operand_of(activation)
+    if isinstance(element, IntegerElement):
+        is_plain = format.zero in ("none", "int") and format.group != 8
+        return not is_plain, False
+    levels = element.levels
+    if levels.size and not _fits(levels, operand, rounded=True):
+        return None
+    exact = is_exact(format, operand)
+    if not levels.size or (activation == F32 and not exact):
+        return True, True
+    return format.zero != "none" or format.group == 8, False
+
+
+def candidates(
+    format: WeightFormat, rows: int, activation: Attribute, is_wide: bool
+) -> Iterator[MatmulConfig]:
+    """Configurations whose steps are filled by groups, and whose threads have whole words."""
+    splits = SPLITS if activation == F32 else 1
+    for m, n, k in product((1, 2, 4), (1, 2, 4, 8), (8, 4, 2, 1)):
+        if m > 1 and rows <= 8 * m:
+            continue
+        fills = format.group is None or format.group % (16 * k) == 0 or format.group == 8
+        if not fills or n * k * 4 * format.element.width % 32:
+            continue
+        scales_sums = format.group is not None and format.group != 8
+        sums = 4 * m * n * (2 if scales_sums else 1)
+        left = 4 * m * k * (2 if splits > 1 else 1)
+        right = (4 + 2 * splits if is_wide else 2) * n * k
+        if sums + left + right <= MOST_REGISTERS:
+            yield MatmulConfig(1, WARPS, (m, n, k), STAGES)
+
+
+def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
+    """Shared memory of the stages, but for a few scales."""
+    bm, _, bk = linear.warps.tile
+    return linear.config.stages * (bm * bk * bits_of(activation) // 8 + linear.tile_bytes + 1024)
+
+
+def clocks(linear: LowbitLinear, rows: int, activation: Attribute, parts: int) -> float:
+    """Estimated clocks: rounds of blocks, no faster than memory."""
+    bm, bn, bk = linear.warps.tile
+    blocks = linear.tiles * -(-rows // bm) * parts
+    splits = SPLITS if activation == F32 else 1
+    products = splits * (splits + 1) // 2 if linear.is_wide else splits
+    code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
+    decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
+    step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
+    step += products * bm * bn * bk / MMA_PER_CLOCK + bn * bk / decoding + WAITING_CLOCKS
+    rounds = max(1.0, blocks / MULTIPROCESSORS)
+    compute = rounds * -(-linear.steps // parts) * step
+    moved = linear.rows * linear.columns * code + rows * linear.columns * operand
+    added = 0.0
+    if parts > 1:  # partial sums are written and read
+        moved += 8 * parts * rows * linear.rows
+        added = LAUNCH_CLOCKS
+    return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + added
+
+
+DENSE = ((2, 4, (4, 4, 2)), (2, 2, (4, 4, 2)), (2, 2, (2, 4, 2)))
+
+
+def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps) -> float:
+    """Estimated clocks of expanding the weight and multiplying it."""
+    bm, bn, _ = warps.tile
+    size = linear.rows * linear.columns
+    blocks = -(-linear.rows // bn) * -(-rows // bm)
+    decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
+    moved = size * (bits_of(linear.code) / 8 + 2) / MEMORY_PER_CLOCK
+    expanding = max(moved, size / decoding) / MULTIPROCESSORS
+    per_k = (bm + bn) * 2 / BYTES_PER_CLOCK + bm * bn / MMA_PER_CLOCK
+    rounds = max(1.0, blocks / MULTIPROCESSORS)
+    waiting = WAITING_CLOCKS / warps.tile[2]
+    return expanding + LAUNCH_CLOCKS + rounds * linear.columns * (per_k + waiting)
+
+
+def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
+    """The plan of least cost; None where no tile program computes `op` as it is written."""
+    activation, format = element_of(op.source), op.weight_format
+    if activation not in (F32, F16, BF16) or op.activations.data != "f32":
+        return None
+    found = forms(format, activation)
+    if found is None:
+        return None
+    shape, operand = shape_of(op.codes), operand_of(activation)
+    plans: list[tuple[float, LinearPlan]] = []
+    for config in candidates(format, op.rows, activation, found[0]):
+        linear = linear_of(format, (shape[0], shape[1]), operand, config, *found)
+        if shared_bytes(linear, activation) > SHARED_BYTES:
+            continue
+        for parts in PARTS:
+            if parts == 1 or (parts <= linear.steps // 4 and op.rows <= 64):
+                cost = clocks(linear, op.rows, activation, parts)
+                plans.append((cost, LinearPlan(linear, parts)))
+        if activation != F32:
+            for rows, columns, repeat in DENSE:
+                warps = Warps(operand, rows, columns, repeat)
+                cost = dense_clocks(linear, op.rows, warps)
+                plans.append((cost, LinearPlan(linear, 1, warps)))
+    return min(plans, key=lambda plan: plan[0], default=(0.0, None))[1]
