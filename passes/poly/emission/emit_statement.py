@@ -318,6 +318,9 @@ class StatementEmitter:
         element = values.type.element_type  # type: ignore[attr-defined]
         kinds = FLOAT_KINDS if isinstance(element, AnyFloat) else INTEGER_KINDS
         kind = statement.reduction.data
+        combining = kinds[kind]
+        if isinstance(combining_op(statement), arith.MaxnumfOp):
+            combining = Kind.MAXNUMF
         if self.mask is not None:
             neutral = self._widen(self._neutral(kind, element))
             values = self.index.add(SelectOp(self.mask, values, neutral))
@@ -325,7 +328,7 @@ class StatementEmitter:
             vector.ReductionOp.build(
                 operands=[values, []],
                 result_types=[element],
-                properties={"kind": vector.CombiningKindAttr(kinds[kind])},
+                properties={"kind": vector.CombiningKindAttr(combining)},
             )
         )
 

@@ -30,6 +30,7 @@ from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import MASKED_VECTORS, block_keys, keys_per_granule, masked_sums
+from ..softmax.plain_maximum import use_plain_maximum
 from ..softmax.skip_masked_keys import skip_masked_keys
 from ..storage import element_bytes
 from .choice import RULES, RuleChoice, TunedMachine, choice_of, parse_recorded
@@ -145,6 +146,7 @@ def schedule_by_rules(
     if machine.isa != "scalar" and choice_of(machine).pack:
         pair_products(scop)
     lanes = lanes_for(scop, machine)
+    use_plain_maximum(scop)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     masked = [] if scop.parameters else masked_sums(scop, blocked)
     if masked:

@@ -22,6 +22,7 @@ from tilecast.passes.poly.simplification.collapse_dims import collapse_dims
 from tilecast.passes.poly.simplification.inline_statements import inline_statements
 from tilecast.passes.poly.softmax.key_blocks import block_keys
 from tilecast.passes.poly.softmax.online_softmax import online_softmax
+from tilecast.passes.poly.softmax.plain_maximum import use_plain_maximum
 from tilecast.passes.poly.softmax.softmax_sums import softmax_sums
 from xdsl.dialects import memref
 
@@ -119,6 +120,22 @@ def test_special_values_are_those_of_whole_rows(
     assert np.isnan(want).any()
     assert (want[0, 1] == 0).all()  # nothing to attend to
     np.testing.assert_allclose(got, want[0], rtol=1e-5, atol=1e-6)
+
+
+def test_maxima_without_nan_leave_nan_in_the_sums(attention: Any, run_plain: Run) -> None:
+    kernel = attention(1, 8, 12, 4, "f32")
+    scop = kernel.scop()
+    inputs = special_inputs("f32")
+    collapse_dims(scop)
+    inline_statements(scop)
+    with np.errstate(all="ignore"):
+        (want,) = run_plain(scop, inputs)
+        use_plain_maximum(scop)
+        assert "arith.maxnumf" in str(scop)
+        assert "arith.maximumf" not in str(scop)
+        (got,) = run_plain(scop, inputs)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("softmax", (3, 9)), ("matmul", (3, 4, 5))])
