@@ -170,9 +170,9 @@ def schedule_by_rules(
 def in_granules(machine: Machine) -> Machine:
     """`machine`, with as many vectors per iteration as a mask shows or hides together."""
     choice = choice_of(machine)
-    vectors = {"wide": choice.wide or MASKED_VECTORS, "chains": choice.chains or MASKED_VECTORS}
+    wide, chains = choice.wide or MASKED_VECTORS, choice.chains or MASKED_VECTORS
     given = {f.name: getattr(machine, f.name) for f in fields(Machine)}
-    return TunedMachine(**given, choice=replace(choice, **vectors))
+    return TunedMachine(**given, choice=replace(choice, wide=wide, chains=chains))
 
 
 def check_is_legal(scop: ScopOp, steps: Sequence[Step]) -> None:

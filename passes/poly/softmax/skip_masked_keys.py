@@ -149,12 +149,15 @@ def skip_masked_keys(
     rows = path[:-1] if in_blocks else path
     name, key = p.sym_name.data, f"i{found.key}"
     shown = _shown(p, *masked, prefix_map(name, p.rank, rows, f"floor({key} / {granule})"), granule)
-    blocks = _shown(p, *masked, prefix_map(name, p.rank, path), 1) if in_blocks else None
-    if shown is None or (in_blocks and blocks is None):
+    if shown is None:
         return False
-    for s in scop.statements if in_blocks else []:
-        if s.sym_name.data in inside:
-            _restrict(s, blocks.apply(prefix_map(s.sym_name.data, s.rank, path).reverse()))
+    if in_blocks:
+        blocks = _shown(p, *masked, prefix_map(name, p.rank, path), 1)
+        if blocks is None:
+            return False
+        for s in scop.statements:
+            if s.sym_name.data in inside:
+                _restrict(s, blocks.apply(prefix_map(s.sym_name.data, s.rank, path).reverse()))
     live = _restrict(p, shown.apply(prefix_map(name, p.rank, rows, key).reverse()))
     scores = live.apply(access_map(p.read_maps[0], p.sym_name.data, "scores"))
     weights = live.apply(access_map(p.write.data, p.sym_name.data, "weights"))
