@@ -187,10 +187,12 @@ def contraction_of(statement: StatementOp) -> Contraction | None:
 def _score(statement: StatementOp, dim: int) -> int:
     """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost.
 
-    A reduction writes less often than it reads, so its write counts less.
+    A reduction writes less often than it reads, so its write counts less. Panels are contiguous.
     """
     weight = 4 if statement.reduction is None else 1
     write = stride(statement.target, statement.write.data, dim)
+    if write is None and panel_width(statement.write.data, dim) is not None:
+        write = 1
     score = {1: weight, 0: 0}.get(-1 if write is None else write, -weight)
     for array, access in zip(statement.sources, statement.read_maps, strict=True):
         if array is statement.target:

@@ -11,6 +11,7 @@ COMBINERS: dict[type[Operation], str] = {
     arith.MulfOp: "mul",
     arith.MuliOp: "mul",
     arith.MaximumfOp: "max",
+    arith.MaxnumfOp: "max",
     arith.MaxSIOp: "max",
     arith.MaxUIOp: "max",
     arith.MinimumfOp: "min",

@@ -111,6 +111,9 @@ class StatementEmitter(ElementAccess):
         element = values.type.element_type  # type: ignore[attr-defined]
         kinds = FLOAT_KINDS if isinstance(element, AnyFloat) else INTEGER_KINDS
         kind = statement.reduction.data
+        combining = kinds[kind]
+        if isinstance(combining_op(statement), arith.MaxnumfOp):
+            combining = Kind.MAXNUMF
         if self.mask is not None:
             neutral = self.widen(self._neutral(kind, element))
             values = self.index.add(SelectOp(self.mask, values, neutral))
@@ -118,7 +121,7 @@ class StatementEmitter(ElementAccess):
             vector.ReductionOp.build(
                 operands=[values, []],
                 result_types=[element],
-                properties={"kind": vector.CombiningKindAttr(kinds[kind])},
+                properties={"kind": vector.CombiningKindAttr(combining)},
             )
         )
 

@@ -288,7 +288,8 @@ def _strictest(conditions: list[Linear]) -> list[Linear]:
 
 def is_skewed(body: AstNode, env: dict[str, Linear]) -> bool:
     """Whether a loop in `body` starts elsewhere in each iteration of the loops around it, or gets
-    longer with them. Splits of boxes make neither: only their last iteration is shorter."""
+    longer with them. Splits of boxes make neither: only their last iteration is shorter. Loops that
+    get longer by whole blocks, as a floor division says, do not count."""
     match body:
         case Mark():
             return is_skewed(body.body, env)
@@ -301,7 +302,8 @@ def is_skewed(body: AstNode, env: dict[str, Linear]) -> bool:
             index = IndexBuilder(None, env)
             first = index.evaluate(body.first)
             lasts = [index.evaluate(e) for e in candidates(body.last, "min")]
-            if not first.is_constant or any(c > 0 for last in lasts for _, c in last.terms):
+            steady = [x for x in lasts if not any(a in index.quotients for a, _ in x.terms)]
+            if not first.is_constant or any(c > 0 for last in steady for _, c in last.terms):
                 return True
             last = index.evaluate(body.last)
             atom = Atom(body.iterator, first.low, last.high)

@@ -31,9 +31,9 @@ def schedule_of(tree: Node, domains: dict[str, IslSet], ranks: dict[str, int]) -
             return below_domain.insert_mark(isl.Id(AXIS_MARK + tree.axis)).get_schedule()
 
 
-def prefix_map(statement: str, rank: int, path: list[Band]) -> IslMap:
-    """statement -> values of the loops `path`, outermost first."""
-    values = ", ".join(dict(band.exprs)[statement] for band in path)
+def prefix_map(statement: str, rank: int, path: list[Band], *inner: str) -> IslMap:
+    """statement -> values of the loops `path`, outermost first, and of expressions `inner`."""
+    values = ", ".join([*(dict(band.exprs)[statement] for band in path), *inner])
     head = declared(values)
     return isl.Map(f"{head}{{ {statement}[{', '.join(dims(rank))}] -> [{values}] }}")
 

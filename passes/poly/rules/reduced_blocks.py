@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 from xdsl.ir import SSAValue
 
+from ....costmodel.hardware import Machine
 from ..access_patterns import block_of, panel_width
 from ..affine_maps import plain_dim
+from ..storage import element_bytes
 from .loop_plan import Dim, Loop, LoopPlan
 
 ROWS_PER_BLOCK = 48  # so many rows use what a block reads before it leaves the caches
 ROWS_PER_WIDE_BLOCK = 144  # where it has left the second-level cache when the next rows come
 
 
-def block_height(tile_rows: int) -> int:
-    """Rows that go through the blocks together: whole register tiles of `tile_rows`."""
+def block_height(machine: Machine, tile_rows: int, read_bytes: int) -> int:
+    """Rows that go through the blocks together: one register tile of `tile_rows` where the
+    `read_bytes` of all blocks stay in the second-level cache, else as many as share the reads."""
+    if 2 * read_bytes <= machine.l2_bytes:
+        return tile_rows
     return tile_rows * ceil(ROWS_PER_BLOCK / tile_rows)
 
 
@@ -68,7 +73,7 @@ def block_sizes(
     share the longer one of rows and columns.
     """
     if columns is None:
-        return {rows: block_height(tile_rows)}
+        return {rows: block_height(plan.machine, tile_rows, _wide_bytes(plan, run))}
     main = next(name for name in run if name in plan.contractions)
     height, width = plan.extent(main, rows), plan.extent(main, columns)
     others = [plan.extent(main, c) for c in plan.shared(run) if c not in (rows, columns)]
@@ -83,6 +88,20 @@ def block_sizes(
     if by_columns:
         sizes[columns] = unit * ceil(width / unit / threads)
     return sizes
+
+
+def _wide_bytes(plan: LoopPlan, run: Sequence[str]) -> int:
+    """What the contractions of `run` read of their wide operands in all blocks of the same rows."""
+    shared = plan.shared(run)
+    total = 0
+    for name in run:
+        if name in plan.contractions:
+            s, wide = plan.statements[name], plan.contractions[name].wide
+            used = {plan.class_of[name, d] for d in s.read_maps[wide].used_dims()}
+            inside = [loop.cls for loop in plan.open[name] if loop.cls in used - set(shared)]
+            elements = prod(plan.extent(name, cls) for cls in inside)
+            total += elements * element_bytes(s.sources[wide])
+    return total
 
 
 def _column_unit(plan: LoopPlan, main: str, columns: int) -> int:

@@ -103,13 +103,13 @@ def _tile_vectors(
         vectors = min(most, max(1, plan.extent(group[-1], vector) // plan.lanes))
         panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
         order.insert(len(order) if panel is None else 0, vector)
-        if panel is None:
-            across = _transposed_class(plan, group, order, vector)
-        else:
+        across = _transposed_class(plan, group, order, vector)
+        if panel is not None:
             vectors = panel // plan.lanes
+        elif across is not None:
+            vectors = 1
     if across is not None:
         order.append(IN_BLOCK)
-        vectors = 1
     for name in group:
         inner = [] if across is None else _split_columns(plan, name, across)
         inner += [] if vector is None else _split_vectors(plan, name, vector, vectors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 from xdsl.dialects.builtin import (
     AnyFloat,
@@ -28,10 +29,11 @@ from ..scheduled import apply_schedule
 from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
-from ..softmax.key_blocks import block_keys
-from ..softmax.skip_masked_blocks import skip_masked_blocks
+from ..softmax.key_blocks import MASKED_VECTORS, block_keys, keys_per_granule, masked_sums
+from ..softmax.plain_maximum import use_plain_maximum
+from ..softmax.skip_masked_keys import skip_masked_keys
 from ..storage import element_bytes
-from .choice import RULES, RuleChoice, choice_of, parse_recorded
+from .choice import RULES, RuleChoice, TunedMachine, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .pair_products import pair_products
@@ -144,20 +146,33 @@ def schedule_by_rules(
     if machine.isa != "scalar" and choice_of(machine).pack:
         pair_products(scop)
     lanes = lanes_for(scop, machine)
+    use_plain_maximum(scop)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
+    masked = [] if scop.parameters else masked_sums(scop, blocked)
+    if masked:
+        machine = in_granules(machine)
     prepare(scop, machine, lanes)
     if given is None:
-        can_cut = not blocked and lanes > 1 and choice_of(machine).pack and not scop.parameters
+        whole = not blocked and not masked and not scop.parameters
+        can_cut = whole and lanes > 1 and choice_of(machine).pack
         rewrites = block_long_reductions(scop, machine, lanes) if can_cut else []
         rewritten, _ = apply_schedule(scop, rewrites)
         given = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
     rewritten, tree = apply_schedule(scop, given)
-    for sums in blocked:
-        skip_masked_blocks(rewritten, sums, tree)
+    for sums in masked:
+        skip_masked_keys(rewritten, sums, tree, keys_per_granule(lanes), sums in blocked)
     check_accesses_are_inside(rewritten)
     check_schedule_is_legal(tree, dependences_of(rewritten), rewritten.ranks)
     check_vector_loops(tree, rewritten)
     return given
+
+
+def in_granules(machine: Machine) -> Machine:
+    """`machine`, with as many vectors per iteration as a mask shows or hides together."""
+    choice = choice_of(machine)
+    wide, chains = choice.wide or MASKED_VECTORS, choice.chains or MASKED_VECTORS
+    given = {f.name: getattr(machine, f.name) for f in fields(Machine)}
+    return TunedMachine(**given, choice=replace(choice, wide=wide, chains=chains))
 
 
 def check_is_legal(scop: ScopOp, steps: Sequence[Step]) -> None:

@@ -1,10 +1,11 @@
 """Which sums weighted by a softmax work in blocks of keys, and how many keys a block has.
 
-Rows of scores that stay in cache are not worth the rescaling; a causal mask hides half of the
-blocks, which is worth it always.
+Rows of scores that stay in cache are not worth the rescaling.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp
@@ -15,14 +16,28 @@ from ..rules.rfactor import UNROLL
 from ..sets import box_extents
 from ..storage import element_bytes
 from .online_softmax import online_softmax
-from .skip_masked_blocks import masked_scores
+from .skip_masked_keys import masked_scores
 from .softmax_sums import SoftmaxSums, softmax_sums
 
 SCORE_ARRAYS = 2  # scores and their exponentials
 ROWS_SHARE = 16  # of the second-level cache: more for the score rows of one tile, and blocks win
 BLOCK_SHARE = 4  # of the second-level cache: for a block of scores, its keys and its values
-MASKED_BLOCKS = 8  # blocks of keys that a causal mask should have to choose from, half at least
 SMALLEST_BLOCK = 32
+MASKED_VECTORS = (
+    2  # that a causal mask shows or hides together: a panel, as register tiles are wide
+)
+
+
+def keys_per_granule(lanes: int) -> int:
+    """Keys that a causal mask shows or hides together: panels of both products stay whole."""
+    return max(SMALLEST_BLOCK, MASKED_VECTORS * lanes)
+
+
+def masked_sums(scop: ScopOp, blocked: Sequence[SoftmaxSums]) -> list[SoftmaxSums]:
+    """The softmax-weighted sums, `blocked` or in whole rows, that a comparison of iteration numbers
+    masks."""
+    whole = [sums for s in scop.statements if (sums := softmax_sums(scop, s)) is not None]
+    return [sums for sums in [*blocked, *whole] if masked_scores(scop, sums) is not None]
 
 
 def keys_per_block(scop: ScopOp, found: SoftmaxSums, machine: Machine, lanes: int) -> int | None:
@@ -41,19 +56,16 @@ def keys_per_block(scop: ScopOp, found: SoftmaxSums, machine: Machine, lanes: in
     if tile is None:
         return None
     element = element_bytes(found.scores)
-    masked = masked_scores(scop, found) is not None
     row_bytes = SCORE_ARRAYS * tile.rows * found.extent * element
-    if not masked and row_bytes * ROWS_SHARE <= machine.l2_bytes:
+    if row_bytes * ROWS_SHARE <= machine.l2_bytes:
         return None
-    per_key = element * (SCORE_ARRAYS * block_height(tile.rows) + 2 * width)
-    unit = max(SMALLEST_BLOCK, UNROLL * lanes)
-    size = unit
-    while 2 * size * per_key * BLOCK_SHARE <= machine.l2_bytes and (
-        not masked or 2 * size * MASKED_BLOCKS <= found.extent
-    ):
+    read_bytes = 2 * width * element  # by each key
+    height = block_height(machine, tile.rows, found.extent * read_bytes)
+    per_key = SCORE_ARRAYS * height * element + read_bytes
+    size = max(SMALLEST_BLOCK, UNROLL * lanes)
+    while 2 * size * per_key * BLOCK_SHARE <= machine.l2_bytes:
         size *= 2
-    fewest = MASKED_BLOCKS // 2 if masked else 2
-    return size if (fewest - 1) * size < found.extent else None
+    return size if size < found.extent else None
 
 
 def block_keys(scop: ScopOp, machine: Machine, lanes: int) -> list[SoftmaxSums]:

@@ -22,6 +22,7 @@ from tilecast.passes.poly.simplification.collapse_dims import collapse_dims
 from tilecast.passes.poly.simplification.inline_statements import inline_statements
 from tilecast.passes.poly.softmax.key_blocks import block_keys
 from tilecast.passes.poly.softmax.online_softmax import online_softmax
+from tilecast.passes.poly.softmax.plain_maximum import use_plain_maximum
 from tilecast.passes.poly.softmax.softmax_sums import softmax_sums
 from xdsl.dialects import memref
 
@@ -121,6 +122,22 @@ def test_special_values_are_those_of_whole_rows(
     np.testing.assert_allclose(got, want[0], rtol=1e-5, atol=1e-6)
 
 
+def test_maxima_without_nan_leave_nan_in_the_sums(attention: Any, run_plain: Run) -> None:
+    kernel = attention(1, 8, 12, 4, "f32")
+    scop = kernel.scop()
+    inputs = special_inputs("f32")
+    collapse_dims(scop)
+    inline_statements(scop)
+    with np.errstate(all="ignore"):
+        (want,) = run_plain(scop, inputs)
+        use_plain_maximum(scop)
+        assert "arith.maxnumf" in str(scop)
+        assert "arith.maximumf" not in str(scop)
+        (got,) = run_plain(scop, inputs)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
 @pytest.mark.parametrize(("name", "sizes"), [("softmax", (3, 9)), ("matmul", (3, 4, 5))])
 def test_other_kernels_are_left_alone(build: Any, name: str, sizes: tuple[int, ...]) -> None:
     scop = build(name, *sizes).scop()
@@ -141,7 +158,12 @@ def test_scores_that_change_before_their_exponentials_are_left_alone(attention: 
 
 def test_rows_that_fit_the_cache_stay_whole(attention: Any, machines: dict[str, Any]) -> None:
     machine = machines["avx512"]
-    for keys, causal, blocked in [(512, False, 0), (2048, False, 1), (512, True, 1), (64, True, 0)]:
+    for keys, causal, blocked in [
+        (512, False, 0),
+        (2048, False, 1),
+        (512, True, 0),
+        (2048, True, 1),
+    ]:
         scop = attention(1, keys, keys, 64, causal=causal).scop()
         collapse_dims(scop)
         inline_statements(scop)
@@ -156,8 +178,8 @@ def exponentials(scop: ScopOp) -> int:
     return count
 
 
-def test_blocks_behind_a_causal_mask_are_left_out(attention: Any) -> None:
-    queries, keys, rows, size = 200, 300, 56, 64  # whole register tiles, whole groups of lanes
+def test_keys_behind_a_causal_mask_are_left_out(attention: Any) -> None:
+    queries, keys, rows, granule = 200, 300, 56, 32  # whole register tiles, whole panels
     whole, causal = (attention(1, queries, keys, 4, causal=c).scop() for c in (False, True))
     for scop in (whole, causal):
         choose_schedule(scop, SMALL_CACHE["avx512"], 1)
@@ -165,8 +187,16 @@ def test_blocks_behind_a_causal_mask_are_left_out(attention: Any) -> None:
     expected = 0
     for start in range(0, queries, rows):
         end = min(queries, start + rows)
-        expected += (end - start) * min(keys, size * ceil(end / size))
+        expected += (end - start) * min(keys, granule * ceil(end / granule))
     assert exponentials(causal) == expected
+
+
+def test_hidden_keys_of_whole_rows_are_left_out_too(attention: Any, machines: Any) -> None:
+    scop = attention(1, 64, 64, 4, causal=True).scop()
+    choose_schedule(scop, machines["avx512"], 1)
+    rows, granule = 13, 32  # 64 rows make five tiles
+    ends = [min(64, start + rows) for start in range(0, 64, rows) for _ in range(rows)][:64]
+    assert exponentials(scop) == sum(granule * ceil(end / granule) for end in ends)
 
 
 def test_one_loop_over_blocks_holds_both_contractions(attention: Any) -> None:
