@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
-import numpy as np
 from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
@@ -96,14 +94,3 @@ def _is_never_negative(value: SSAValue) -> bool:
     while isinstance(owner, (ViewOp, ReshapeOp, CastOp)):
         owner = owner.source.owner
     return isinstance(owner, IotaOp) and owner.start.data >= 0 and owner.step.data >= 0
-
-
-@rule("aten.combinations.default")
-def combinations(b: Builder, source: SSAValue, count: int, again: bool) -> SSAValue:
-    """All choices of `count` elements in order, with repetitions or without."""
-    choose = itertools.combinations_with_replacement if again else itertools.combinations
-    chosen = list(choose(range(shape_of(source)[0]), count))
-    positions = np.array(chosen, dtype=np.int64).reshape(len(chosen), count)
-    if not positions.size:
-        return b.full(0, b.out_element, b.shape)
-    return b.pick(source, 0, b.constant("combinations", positions))
