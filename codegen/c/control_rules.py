@@ -78,10 +78,16 @@ def bound(emitter: FunctionEmitter, value: SSAValue) -> Expr:
     return expression
 
 
-def loop_header(emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr]) -> str:
-    """The `for` line; claims the name of `index`."""
+def loop_header(
+    emitter: FunctionEmitter, index: SSAValue, bounds: Sequence[Expr], descends: bool = False
+) -> str:
+    """The `for` line, from the last iteration to the first where it `descends` in steps of one;
+    claims the name of `index`."""
     lower, upper, step = bounds
     ctype, name = emitter.c_type(index.type), emitter.declare_loop_index(index)
+    if descends and step.value == 1:
+        last = f"{upper.at(5)} - 1" if upper.value is None else str(upper.value - 1)
+        return f"for ({ctype} {name} = {last}; {name} >= {lower.at(5)}; --{name}) {{"
     advance = f"++{name}" if step.value == 1 else f"{name} += {step.text}"
     return f"for ({ctype} {name} = {lower.text}; {name} < {upper.at(5)}; {advance}) {{"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from xdsl.dialects.arith import AddiOp
 from xdsl.dialects.builtin import ArrayAttr, IndexType, MemRefType, StringAttr, VectorType
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.scf import ForOp, YieldOp
@@ -16,7 +17,7 @@ from xdsl.traits import is_side_effect_free
 
 from ...dialects.errors import LoweringError
 from .c_types import scalar_type, storage_type
-from .expression import Expr
+from .expression import Expr, add, integer
 from .index_width import index_type
 from .prelude import Prelude
 from .registry import LANES, STATEMENTS, has_rule
@@ -51,6 +52,7 @@ class FunctionEmitter:
         self._pending: list[SSAValue] = []
         self._repeatable: set[SSAValue] = set()
         self._variables: set[SSAValue] = set()
+        self._displaced: dict[SSAValue, tuple[Expr, int]] = {}
         self.in_region = False
         self.outlined: list[str] = []
 
@@ -119,6 +121,11 @@ class FunctionEmitter:
         if expression.is_atom:
             self._values[value] = expression
             return
+        displaced = self._displacement(value)
+        if displaced is not None:
+            self._displaced[value] = displaced
+            self.set(value, add(displaced[0], integer(displaced[1])))
+            return
         self._values[value] = expression
         if expression.reads:
             self._pending.append(value)
@@ -135,6 +142,22 @@ class FunctionEmitter:
             or len(expression.text) > _INLINE_WIDTH
         ):
             self._materialize(value)
+
+    def _displacement(self, value: SSAValue) -> tuple[Expr, int] | None:
+        """(name, constant) of an index that is their sum, which is no work for an access."""
+        owner = value.owner
+        if not isinstance(owner, AddiOp) or not isinstance(value.type, IndexType):
+            return None
+        base, constant = owner.operands
+        number = self._values[constant].value
+        if number is None or self.is_variable(base) or base in self._pending:
+            return None
+        name, more = self._displaced.get(base, (self._values[base], 0))
+        return (name, more + number) if name.is_atom and name.value is None else None
+
+    def displaced(self, value: SSAValue) -> tuple[Expr, int]:
+        """The expression of an index, its constant addend apart."""
+        return self._displaced.get(value) or (self.expr(value), 0)
 
     def _carried_variable(self, value: SSAValue) -> str | None:
         """The loop variable that `value` is the next value of, where it may be assigned at once.

@@ -24,12 +24,18 @@ from .vector_types import VectorShape
 
 
 def offset(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:
-    """The flat element index, constant strides folded."""
+    """The flat element index, constant strides folded.
+
+    Constants come last: neighbouring rows then differ in what an instruction adds for free, where
+    compilers would keep a pointer to each of them.
+    """
     assert isinstance(base.type, MemRefType)
-    flat = integer(0)
+    flat, constant = integer(0), 0
     for index, stride in zip(indices, row_major_strides(base.type), strict=True):
-        flat = add(flat, multiply(emitter.expr(index), integer(stride)))
-    return flat
+        name, addend = emitter.displaced(index)
+        flat = add(flat, multiply(name, integer(stride)))
+        constant += addend * stride
+    return add(flat, integer(constant))
 
 
 def element(emitter: FunctionEmitter, base: SSAValue, indices: Sequence[SSAValue]) -> Expr:

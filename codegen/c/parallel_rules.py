@@ -20,7 +20,9 @@ from .function import FunctionEmitter
 from .registry import emits
 from .streaming_stores import FENCE, streams
 
-SCHEDULE = "tilecast.schedule"  # on scf.parallel: "dynamic" where iterations differ in length
+# On scf.parallel: "dynamic" where iterations differ in length, "descending" where the last are the
+# longest. Long iterations first leave short ones to even out what the threads have done.
+SCHEDULE = "tilecast.schedule"
 
 
 @emits(scf.ParallelOp)
@@ -36,16 +38,21 @@ def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
     emitter.flush()
     schedule = op.attributes.get(SCHEDULE)
     kind = schedule.data if isinstance(schedule, StringAttr) else "static"
+    descends = kind == "descending"
     fenced = streams(op)
     starts_region = fenced and not emitter.in_region
     if starts_region:  # a region of its own, for a fence of each thread behind its share
         _pragma(emitter, "omp parallel")
         emitter.open("{")
     sharing = "omp for" if emitter.in_region or starts_region else "omp parallel for"
-    _pragma(emitter, f"{sharing} schedule({kind})" + (" nowait" if starts_region else ""))
+    _pragma(
+        emitter,
+        f"{sharing} schedule({'dynamic' if descends else kind})"
+        + (" nowait" if starts_region else ""),
+    )
     (index,) = op.body.block.args
     captured = _captured(emitter, op)
-    emitter.open(loop_header(emitter, index, bounds))
+    emitter.open(loop_header(emitter, index, bounds, descends))
     if all(_is_distinct_array(v) for v in captured if isinstance(v.type, MemRefType)):
         emitter.line(emitter.outline(op.body.block, [index, *captured]))
     else:

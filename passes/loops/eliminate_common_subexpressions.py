@@ -1,10 +1,14 @@
-"""One op per distinct value: pure ops anywhere above, loads until the next store.
+"""One op per distinct value: pure ops anywhere above, loads until the next store; one store per
+element that nothing reads in between.
 
 before: %a = memref.load %x[%i] ; %b = memref.load %x[%i]
 after:  %a = memref.load %x[%i]        (uses of %b read %a)
 
 before: vector.store %v, %x[%i] ; %a = vector.load %x[%i]
 after:  vector.store %v, %x[%i]        (uses of %a read %v; so do gathers after scatters)
+
+before: vector.store %v, %x[%i] ; vector.store %w, %x[%i]
+after:  vector.store %w, %x[%i]
 """
 
 from __future__ import annotations
@@ -39,9 +43,11 @@ def _key(op: Operation) -> Hashable:
     )
 
 
-def _vector_place(op: Operation) -> Hashable:
-    """The elements that `op` loads or stores all lanes of; None for other ops."""
+def _place(op: Operation) -> Hashable:
+    """The elements that `op` loads or stores, all lanes of them; None for other ops."""
     match op:
+        case memref.LoadOp() | memref.StoreOp():
+            return op.memref, *op.indices
         case vector.LoadOp():
             return op.base, *op.indices, op.result.type
         case vector.StoreOp():
@@ -79,6 +85,15 @@ def stored_memref(op: Operation) -> SSAValue:
     raise AssertionError(op.name)
 
 
+def _stored_value(op: Operation) -> SSAValue:
+    match op:
+        case memref.StoreOp() | ScatterOp():
+            return op.value
+        case vector.StoreOp():
+            return op.vector
+    raise AssertionError(op.name)
+
+
 Stores = dict[Operation, set[SSAValue]]
 
 
@@ -102,8 +117,10 @@ def _run(
     stores: Stores,
 ) -> None:
     stored: dict[Hashable, tuple[SSAValue, SSAValue]] = {}  # place -> array, value
+    unread: dict[Hashable, Operation] = {}  # place -> the store that nothing has read
     for op in list(block.ops):
         if op.regions:
+            unread = {}
             touched = stores[op]
             loads = {k: v for k, v in loads.items() if _loaded(v) not in touched}
             stored = {k: v for k, v in stored.items() if v[0] not in touched}
@@ -117,20 +134,24 @@ def _run(
             target = stored_memref(op)
             loads = {k: v for k, v in loads.items() if _loaded(v) is not target}
             stored = {k: v for k, v in stored.items() if v[0] is not target}
-            place = _vector_place(op)
-            if isinstance(op, vector.StoreOp | ScatterOp) and place is not None:
-                stored[place] = target, op.vector if isinstance(op, vector.StoreOp) else op.value
+            place = _place(op)
+            if place is not None:
+                if place in unread:
+                    Rewriter.erase_op(unread[place])
+                stored[place], unread[place] = (target, _stored_value(op)), op
             continue
         if isinstance(op, LOADS):
-            forwarded = stored.get(_vector_place(op))
+            forwarded = stored.get(_place(op))
             if forwarded is not None:
                 op.results[0].replace_all_uses_with(forwarded[1])
                 Rewriter.erase_op(op)
                 continue
+            unread = {k: v for k, v in unread.items() if stored_memref(v) is not _loaded(op)}
             known = loads
         elif op.results and is_side_effect_free(op):
             known = pure
         else:
+            unread = {}
             continue
         key = _key(op)
         earlier = known.get(key)

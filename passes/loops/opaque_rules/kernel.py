@@ -24,7 +24,7 @@ from ....dialects.integers import is_unsigned
 from ....dialects.poly import PackAttr
 from ...graph.linalg_rules.indexing import source_index
 from ...graph.linalg_rules.scalar_builder import computed_in
-from ...poly.extraction.extract_scop import memref_of
+from ...poly.extraction.scop_builder import memref_of
 from ..pack_weights import Pack
 from .loop_builder import LoopBuilder
 

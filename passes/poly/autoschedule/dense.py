@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from ....costmodel.hardware import Machine
@@ -39,21 +40,30 @@ def tiling_for(
 ) -> Tiling:
     """Register tile and cache blocks from the machine's registers and second-level cache.
 
-    Blocks of the reduction are equal and have at most `depth` iterations.
+    Blocks of the reduction are equal and have at most `depth` iterations. Threads get equally many
+    blocks of rows.
     """
     extents = extents_of(statement)
     size = element_bytes(statement.target)
     lanes = machine.lanes(size)
     rows, columns = extents[axes.row], extents[axes.column]
     tile = register_tile(machine, lanes, rows, columns)
+    tile = replace(tile, rows=even_rows(rows, tile.rows))
     blocks = -(-extents[axes.depth] // depth)
     depth = -(-extents[axes.depth] // blocks)
     block = max(1, machine.l2_bytes // 2 // (depth * size * tile.rows)) * tile.rows
-    blocks = max(-(-rows // block), min(threads, -(-rows // tile.rows)))
-    block = -(-rows // (blocks * tile.rows)) * tile.rows
+    rounds = -(-rows // (block * threads))
+    block = -(-rows // (rounds * threads * tile.rows)) * tile.rows
     width = tile.vectors * lanes
     share = -(-columns // (threads * width)) * width
     return Tiling(tile.rows, tile.vectors, depth, block, share)
+
+
+def even_rows(rows: int, most: int) -> int:
+    """Rows per tile, at most `most` and not much less, that leave the smallest partial tile: the
+    code of that one has bounds in its innermost loop."""
+    least = -(-most * 5 // 6)
+    return min(range(most, least - 1, -1), key=lambda size: -rows % size)
 
 
 def _precomputations(statement: StatementOp) -> list[Precompute]:

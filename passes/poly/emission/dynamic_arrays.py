@@ -22,7 +22,8 @@ from xdsl.ir.affine import (
 from ....dialects.errors import LoweringError
 from ....dialects.poly import ScopOp, extents_of, has_dynamic_shape
 from ..parameters import lower_bounds, upper_bounds
-from .index_expr import Atom, IndexBuilder, Linear
+from .index_expr import IndexBuilder
+from .linear import Atom, Linear
 
 LARGEST_SIZE = 2**31 - 1  # index lanes of vectors have 32 bits
 

@@ -17,7 +17,7 @@ from xdsl.ir import Region
 from ....dialects.errors import LoweringError
 from ....dialects.schedule import Band
 from .emit_sequential_loop import loop_block
-from .index_expr import Atom, Linear
+from .linear import Atom, Linear
 from .loop_ast import Loop
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from .emit_sequential_loop import emit_sequential_loop
 from .emit_statement import StatementEmitter
 from .emit_vector_loop import emit_vector_loop
 from .full_tiles import FullTile, plan_full_tiles
-from .index_expr import IndexBuilder, Linear
-from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, has_bare_loop
+from .index_expr import IndexBuilder
+from .linear import Linear
+from .loop_ast import AstNode, Copy, Guard, Loop, Mark, Sequence, User, axes_in, has_bare_loop
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
 
@@ -29,9 +30,10 @@ class LoopEmitter:
     """Walks the AST and appends loops-level ops to `block`.
 
     In a vector loop `lanes` is its length and `mask` (None: all lanes) says which are alive;
-    `accumulators` hold, lane by lane, reductions whose target is the same in every vector.
+    `accumulators` hold, lane by lane, reductions whose target is the same in every vector: one per
+    statement and copy of it, `copies` being the copies of the unrolled loops around.
     `in_tile` says that full and partial tiles are told apart already, `tile` what is known of a
-    full one.
+    full one, `refuted` the conditions that do not all hold in a partial one.
     `greatest` is the greatest value of a band's loop variable, in any iteration around it; None
     where that depends on sizes.
     """
@@ -45,9 +47,11 @@ class LoopEmitter:
     env: dict[str, Linear] = field(default_factory=dict)
     lanes: int = 0
     mask: SSAValue | None = None
-    accumulators: dict[User, SSAValue] = field(default_factory=dict)
+    accumulators: dict[Copy, SSAValue] = field(default_factory=dict)
+    copies: tuple[int, ...] = ()
     tile: FullTile | None = None
     in_tile: bool = False
+    refuted: tuple[frozenset[Linear], ...] = ()
     open_axes: frozenset[str] = frozenset()
     known: dict[Hashable, SSAValue] = field(default_factory=dict)
     strides: dict[SSAValue, list[SSAValue]] = field(default_factory=dict)
@@ -194,31 +198,49 @@ class LoopEmitter:
     def _emit_body(self, body: AstNode) -> None:
         """Append the body of a loop, twice where its tiles can be told apart."""
         ways: list[FullTile] = []
-        if not self.in_tile and self.lanes == 0:
-            ways = plan_full_tiles(body, self.index())
+        if self.lanes == 0 and (not self.in_tile or self._has_smaller_tiles(body)):
+            ways = [w for w in plan_full_tiles(body, self.index()) if self._may_be_full(w)]
         if not ways:
             self.emit(body)
             return
-        self._emit_tiles(body, ways)
+        self._emit_tiles(body, ways, ())
 
-    def _emit_tiles(self, body: AstNode, ways: list[FullTile]) -> None:
-        """Append `body` for each kind of full tile, and for the others."""
+    def _has_smaller_tiles(self, body: AstNode) -> bool:
+        """Whether `body`, in a partial tile, holds register tiles that may be full themselves."""
+        kinds = {self.bands[axis].kind for axis in axes_in(body)} if self.refuted else set()
+        return "unroll" in kinds
+
+    def _may_be_full(self, way: FullTile) -> bool:
+        return not any(refuted <= frozenset(way.conditions) for refuted in self.refuted)
+
+    def _emit_tiles(
+        self, body: AstNode, ways: list[FullTile], refuted: tuple[frozenset[Linear], ...]
+    ) -> None:
+        """Append `body` for each kind of full tile, and for those that meet none of `refuted`."""
         if not ways:
-            self.knowing(None, lambda: self.emit(body))
+            # Once: what is left of register tiles are few iterations.
+            left = () if self.refuted else refuted
+            self.knowing(None, lambda: self.emit(body), left)
             return
         condition = self.index().all_non_negative(ways[0].conditions)
         self.branch(
             condition,
             lambda: self.knowing(ways[0], lambda: self.emit(body)),
-            lambda: self._emit_tiles(body, ways[1:]),
+            lambda: self._emit_tiles(body, ways[1:], (*refuted, frozenset(ways[0].conditions))),
         )
 
-    def knowing(self, tile: FullTile | None, emit: Callable[[], None]) -> None:
-        """Run `emit` for a full tile, or for others where `tile` is None: not told apart again."""
-        outer = self.tile, self.in_tile
-        self.tile, self.in_tile = tile, True
+    def knowing(
+        self,
+        tile: FullTile | None,
+        emit: Callable[[], None],
+        refuted: tuple[frozenset[Linear], ...] = (),
+    ) -> None:
+        """Run `emit` for a full tile, or for others where `tile` is None: told apart again only
+        where `refuted` says in which way they are not full."""
+        outer = self.tile, self.in_tile, self.refuted
+        self.tile, self.in_tile, self.refuted = tile, True, refuted
         emit()
-        self.tile, self.in_tile = outer
+        self.tile, self.in_tile, self.refuted = outer
 
     def _emit_loop(self, node: Loop, band: Band | None) -> None:
         if self.tile is not None and node in self.tile.skipped:
@@ -258,7 +280,9 @@ class LoopEmitter:
         for k in range(copies):
             left = span + Linear(1 - k * step)
             value = first + Linear(k * step)
+            outer, self.copies = self.copies, (*self.copies, k)
             self.branch_if_positive(left, lambda value=value: self.at(node, value, band))  # type: ignore[misc]
+            self.copies = outer
 
     def loop_operands(
         self, first: Linear, last: Linear, step: int
@@ -275,10 +299,11 @@ class LoopEmitter:
         s = node.statement
         arrays = [self.arrays[a] for a in (s.target, *s.sources)]
         one = StatementEmitter(index, self.mask, self.fma)
-        if node in self.accumulators:
-            total = self.accumulators[node]
+        copy = (node, self.copies)
+        if copy in self.accumulators:
+            total = self.accumulators[copy]
             total = one.accumulate(s, arrays, accesses, dims, self.arrays, total)
-            self.accumulators[node] = total
+            self.accumulators[copy] = total
         elif (
             self.mask is not None and s.reduction is None and not any(e.varies for e in accesses[0])
         ):

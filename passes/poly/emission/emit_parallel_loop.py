@@ -10,8 +10,8 @@ from xdsl.ir import Region
 
 from ....dialects.schedule import Band
 from .emit_sequential_loop import loop_block
-from .full_tiles import differs_in_length
-from .index_expr import Atom, Linear
+from .iteration_lengths import length_changes
+from .linear import Atom, Linear
 from .loop_ast import Loop
 from .peeling import last_is_peeled
 
@@ -30,8 +30,10 @@ def emit_parallel_loop(
     emitter.block.add_op(op)
     iv = block.args[0]
     here = Linear(0, ((Atom(node.iterator, first.low, last.high, iv), 1),))
-    if differs_in_length(node.body, node.iterator, {**emitter.env, node.iterator: here}):
-        op.attributes["tilecast.schedule"] = StringAttr("dynamic")
+    changes = set(length_changes(node.body, node.iterator, {**emitter.env, node.iterator: here}))
+    if changes:
+        longest_last = 1 in changes and -1 not in changes
+        op.attributes["tilecast.schedule"] = StringAttr("descending" if longest_last else "dynamic")
     constant = first.is_constant and last.is_constant
     peeled = constant and last_is_peeled(emitter, node, first.constant, last.constant)
 

@@ -16,7 +16,8 @@ from xdsl.ir import Block, Region
 
 from ....dialects.schedule import Band
 from .full_tiles import FullTile, plan_full_tiles
-from .index_expr import Atom, IndexBuilder, Linear
+from .index_expr import IndexBuilder
+from .linear import Atom, Linear
 from .loop_ast import AstNode, Loop, Mark, Sequence, User
 from .peeling import last_is_peeled
 

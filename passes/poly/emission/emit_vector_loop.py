@@ -22,8 +22,9 @@ from xdsl.ir import Block, Region, SSAValue
 
 from ....dialects.schedule import Band
 from .emit_statement import StatementEmitter
-from .index_expr import Atom, Linear
-from .loop_ast import Loop, User, direct_users, mentions
+from .index_expr import IndexBuilder
+from .linear import Atom, Linear
+from .loop_ast import AstNode, Copy, Loop, Mark, Sequence, User, direct_users, mentions
 
 if TYPE_CHECKING:
     from .emit_loops import LoopEmitter
@@ -53,12 +54,14 @@ def emit_vector_loop(emitter: LoopEmitter, node: Loop, band: Band) -> None:
 
 @dataclass
 class _VectorLoop:
-    """The vectors of one loop. `totals` are the accumulators of each reduction kept in vectors."""
+    """The vectors of one loop. `totals` are the accumulators of each reduction kept in vectors,
+    `variables` those of the loops around it."""
 
     emitter: LoopEmitter
     node: Loop
     band: Band
-    totals: dict[User, list[SSAValue]] = field(default_factory=dict)
+    totals: dict[Copy, list[SSAValue]] = field(default_factory=dict)
+    variables: dict[Copy, dict[str, Linear]] = field(default_factory=dict)
 
     def vector(self, start: Linear, mask: SSAValue | None, low: int, high: int) -> None:
         """The instances `start + step * lane` for the lanes in `mask`, all of them low .. high."""
@@ -81,11 +84,11 @@ class _VectorLoop:
 
         def masked() -> None:
             mask = self.emitter.index().first_lanes(rest, lanes)
-            for user, totals in self.totals.items():
-                self.emitter.accumulators[user] = totals[0]
+            for copy, totals in self.totals.items():
+                self.emitter.accumulators[copy] = totals[0]
             self.vector(rest_start, mask, 0, min(rest.high, lanes - 1) - 1)
-            for user, totals in self.totals.items():
-                totals[0] = self.emitter.accumulators.pop(user)
+            for copy, totals in self.totals.items():
+                totals[0] = self.emitter.accumulators.pop(copy)
 
         def remaining() -> None:
             if count.high < lanes or not self._is_repeatable_stencil():
@@ -127,29 +130,72 @@ class _VectorLoop:
     def _start_reductions(self, vectors: int) -> None:
         """Neutral lanes for every reduction that can stay in registers during this loop: its
         target does not vary, and nothing else in the loop touches that array."""
-        users = direct_users(self.node.body)
-        if users is None:
+        copies = self._copies(self.node.body, self.emitter.copies, self.emitter.env)
+        if copies is None:
             return
+        self.variables = copies
+        users = {user for user, _ in copies}
+        is_jammed = len(users) < len(copies)
         kept = []
-        for user in users:
+        for user, copy in copies:
             s = user.statement
             others = [u.statement for u in users if u is not user]
             touched = {array for o in others for array in (o.target, *o.sources)}
+            touched |= set(s.sources[1:]) if is_jammed else set()
             varies = any(mentions(e, self.node.iterator) for e in user.accesses[0])
             if s.reduction is not None and not varies and s.target not in touched:
-                kept.append(user)
+                kept.append((user, copy))
         if not kept:
             return
-        copies = max(1, min(MOST_VECTORS // len(kept), vectors // 2))
+        parts = max(1, min(MOST_VECTORS // len(kept), vectors // 2))
         statement_emitter = self._statement_emitter()
-        for user in kept:
+        for user, copy in kept:
             s = user.statement
             start = statement_emitter.neutral_lanes(s, self.emitter.arrays[s.target])
-            self.totals[user] = [start] * copies
+            self.totals[user, copy] = [start] * parts
+
+    def _copies(
+        self, node: AstNode, copy: tuple[int, ...], env: dict[str, Linear]
+    ) -> dict[Copy, dict[str, Linear]] | None:
+        """The statements of a body without guards, in every copy of unrolled loops of constant
+        trip counts, with `env` and the variables of these loops; None for any other body."""
+        match node:
+            case User():
+                return {(node, copy): env}
+            case Mark(axis, Loop() as loop) if self.emitter.bands[axis].kind == "unroll":
+                return self._unrolled_copies(loop, copy, env)
+            case Mark(_, body):
+                return self._copies(body, copy, env)
+            case Sequence(children):
+                return _all([self._copies(child, copy, env) for child in children])
+            case _:
+                return None
+
+    def _unrolled_copies(
+        self, loop: Loop, copy: tuple[int, ...], env: dict[str, Linear]
+    ) -> dict[Copy, dict[str, Linear]] | None:
+        if any(mentions(bound, self.node.iterator) for bound in (loop.first, loop.last)):
+            return None
+        first, last = self.emitter.bounds(loop, IndexBuilder(None, env))
+        span = last - first
+        if not span.is_constant or span.constant < 0:
+            return None
+        count = span.constant // loop.step + 1
+        return _all(
+            [
+                self._copies(
+                    loop.body,
+                    (*copy, k) if count > 1 else copy,
+                    {**env, loop.iterator: first + Linear(k * loop.step)},
+                )
+                for k in range(count)
+            ]
+        )
 
     def _finish_reductions(self) -> None:
-        for user, totals in self.totals.items():
+        for (user, copy), totals in self.totals.items():
             index = self.emitter.index()
+            index.env = self.variables[user, copy]
             access = [index.evaluate(e) for e in user.accesses[0]]
             target = self.emitter.arrays[user.statement.target]
             self._statement_emitter().finish(user.statement, target, access, totals)
@@ -212,8 +258,18 @@ class _VectorLoop:
         """`vectors` whole vectors in a row."""
         lanes = self.band.lanes
         for k in range(vectors):
-            for user, totals in self.totals.items():
-                self.emitter.accumulators[user] = totals[k]
+            for copy, totals in self.totals.items():
+                self.emitter.accumulators[copy] = totals[k]
             self.vector(start + Linear(k * lanes * self.node.step), None, 0, lanes - 1)
-            for user, totals in self.totals.items():
-                totals[k] = self.emitter.accumulators.pop(user)
+            for copy, totals in self.totals.items():
+                totals[k] = self.emitter.accumulators.pop(copy)
+
+
+def _all(parts: list[dict[Copy, dict[str, Linear]] | None]) -> dict[Copy, dict[str, Linear]] | None:
+    """All of `parts` in one; None where one is."""
+    found: dict[Copy, dict[str, Linear]] = {}
+    for part in parts:
+        if part is None:
+            return None
+        found |= part
+    return found

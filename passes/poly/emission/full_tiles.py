@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .index_expr import Atom, IndexBuilder, Linear
-from .loop_ast import AstNode, Call, Expr, Guard, Loop, Mark, Sequence, User, mentions
+from .index_expr import IndexBuilder
+from .linear import Atom, Linear
+from .loop_ast import AstNode, Call, Expr, Guard, Loop, Mark, Sequence, User
 
 Choice = Loop | Guard
 
@@ -305,31 +306,5 @@ def is_skewed(body: AstNode, env: dict[str, Linear]) -> bool:
             last = index.evaluate(body.last)
             atom = Atom(body.iterator, first.low, last.high)
             return is_skewed(body.body, {**env, body.iterator: Linear(0, ((atom, 1),))})
-        case User():
-            return False
-
-
-def differs_in_length(body: AstNode, iterator: str, env: dict[str, Linear]) -> bool:
-    """Whether iterations of the loop over `iterator` have inner loops of different lengths, other
-    than in partial tiles."""
-    match body:
-        case Mark():
-            return differs_in_length(body.body, iterator, env)
-        case Sequence(children):
-            return any(differs_in_length(child, iterator, env) for child in children)
-        case Guard():
-            others = [] if body.other is None else [body.other]
-            return any(differs_in_length(child, iterator, env) for child in (body.then, *others))
-        case Loop():
-            index = IndexBuilder(None, env)
-            lows = [index.evaluate(e) for e in candidates(body.first, "max")]
-            highs = [index.evaluate(e) for e in candidates(body.last, "min")]
-            is_box = any((high - low).is_constant for low in lows for high in highs)
-            if not is_box and (mentions(body.first, iterator) or mentions(body.last, iterator)):
-                return True
-            first, last = index.evaluate(body.first), index.evaluate(body.last)
-            atom = Atom(body.iterator, first.low, last.high)
-            inner = {**env, body.iterator: Linear(0, ((atom, 1),))}
-            return differs_in_length(body.body, iterator, inner)
         case User():
             return False

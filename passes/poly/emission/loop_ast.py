@@ -5,7 +5,7 @@ Expressions are numbers, names of loop iterators, and calls of `OPERATORS` on ex
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,7 @@ class Mark:
 
 
 AstNode = User | Sequence | Guard | Loop | Mark
+Copy = tuple[User, tuple[int, ...]]  # a statement, and which copies of the unrolled loops around it
 
 
 def read_expr(expr: Any) -> Expr:
@@ -180,3 +181,22 @@ def mentions(expr: Expr, iterator: str) -> bool:
     if isinstance(expr, Call):
         return any(mentions(arg, iterator) for arg in expr.args)
     return expr == iterator
+
+
+def axes_in(node: AstNode) -> Iterator[str]:
+    """The axes of all bands in `node`."""
+    match node:
+        case Mark(axis, body):
+            yield axis
+            yield from axes_in(body)
+        case Sequence(children):
+            for child in children:
+                yield from axes_in(child)
+        case Guard(_, then, other):
+            yield from axes_in(then)
+            if other is not None:
+                yield from axes_in(other)
+        case Loop():
+            yield from axes_in(node.body)
+        case User():
+            return

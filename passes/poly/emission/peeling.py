@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .full_tiles import is_skewed
-from .index_expr import Atom, IndexBuilder, Linear
+from .index_expr import IndexBuilder
+from .linear import Atom, Linear
 from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User
 
 if TYPE_CHECKING:

@@ -7,32 +7,23 @@ after:  poly.scop @k with arrays and statements; views have become access maps
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
 
-from xdsl.builder import Builder
 from xdsl.context import Context
-from xdsl.dialects import arith, math, memref, tensor
+from xdsl.dialects import arith, tensor
 from xdsl.dialects.builtin import (
-    AnyFloat,
     ArrayAttr,
-    FloatAttr,
-    IntegerAttr,
-    IntegerType,
-    MemRefType,
     ModuleOp,
-    TensorType,
     UnitAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.ir.affine import (
-    AffineExpr,
     AffineMap,
 )
 from xdsl.passes import ModulePass
-from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.rewriter import Rewriter
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import (
@@ -40,350 +31,28 @@ from ....dialects.graph import (
     PadOp,
     ReshapeOp,
     ScanOp,
-    SizeIndexOp,
     ViewOp,
-    extents_of_type,
     shape_of,
 )
 from ....dialects.graph_control import is_program
 from ....dialects.graph_opaque import OpaqueOp
 from ....dialects.poly import (
     ArrayOp,
-    IndexOp,
     ScopOp,
     StatementOp,
-    YieldOp,
-    symbols_in,
 )
-from ....dialects.sizes import upper_bound
-from ...graph.linalg_rules.scalar_builder import ScalarBuilder
-from ..affine_maps import compose, plain_dim, reshape_map
-from ..combiners import COMBINERS
+from ..affine_maps import compose, reshape_map
 from ..size_parameters import SizeParameters
-from .scop_sizes import argument_type, declare_parameters, size_value, sizes_in
-
-
-def _log_add_exp(s: ScalarBuilder, total: SSAValue, x: SSAValue) -> SSAValue:
-    """log(exp(total) + exp(x)); equal numbers apart, as infinities have no difference."""
-    larger = s.maximum(total, x)
-    apart = s.negate(s.absolute(s.sub(total, x)))
-    rest = s.insert(math.Log1pOp(s.exp(apart)))
-    same = s.both(
-        s.compare("eq", total, x), s.compare("eq", s.absolute(x), s.like(float("inf"), x))
-    )
-    return s.select(same, larger, s.add(larger, rest))
-
-
-SCAN_FUNCTIONS = {
-    "sum": ScalarBuilder.add,
-    "prod": ScalarBuilder.mul,
-    "max": ScalarBuilder.maximum,
-    "min": ScalarBuilder.minimum,
-    "logaddexp": _log_add_exp,
-}
-
-
-def memref_of(type: Attribute) -> MemRefType[Attribute]:
-    """The row-major memref that stores a tensor, of the largest size that it can have."""
-    assert isinstance(type, TensorType)
-    return MemRefType(type.element_type, type.get_shape())
-
-
-@dataclass
-class Source:
-    """Where the elements of a tensor value are: `array` at `map(index)`."""
-
-    array: SSAValue
-    map: AffineMap
-
-
-@dataclass
-class ScopBuilder:
-    """Collects arrays and statements of one kernel."""
-
-    block: Block
-    parameters: SizeParameters
-    sources: dict[SSAValue, Source] = field(default_factory=dict)
-    fills: dict[SSAValue, SSAValue] = field(default_factory=dict)
-    shapes: dict[SSAValue, tuple[int, ...]] = field(default_factory=dict)
-    serial: int = 0
-
-    def array(self, type: Attribute) -> SSAValue:
-        """A new temporary array for a tensor type."""
-        op = ArrayOp(memref_of(type), f"t{self.serial}")
-        self.block.add_op(op)
-        self.shapes[op.result] = extents_of_type(type)
-        return op.result
-
-    def statement(
-        self,
-        extents: Sequence[int],
-        target: SSAValue,
-        write: AffineMap,
-        reads: Sequence[Source],
-        body: Region,
-        reduction: str | None = None,
-    ) -> None:
-        """Append a statement over a box."""
-        self.block.add_op(
-            StatementOp(
-                f"S{self.serial}",
-                self.parameters.box(extents),
-                target,
-                write,
-                [r.array for r in reads],
-                [r.map for r in reads],
-                body,
-                reduction,
-            )
-        )
-        self.serial += 1
-
-    def constant(
-        self,
-        target: SSAValue,
-        extents: Sequence[int],
-        value: FloatAttr | IntegerAttr,
-        write: AffineMap | None = None,
-    ) -> None:
-        """target[write(i)] = value over the box; target[i] without `write`."""
-        body = Block()
-        constant = arith.ConstantOp(value)
-        body.add_ops([constant, YieldOp(constant.result)])
-        write = write or AffineMap.identity(len(extents))
-        self.statement(extents, target, write, [], Region(body))
-
-    def copy(
-        self, target: SSAValue, extents: Sequence[int], write: AffineMap, source: Source
-    ) -> None:
-        """target[write(i)] = source[i] over the box."""
-        assert isinstance(source.array.type, MemRefType)
-        body = Block(arg_types=[source.array.type.element_type])
-        body.add_op(YieldOp(body.args[0]))
-        self.statement(extents, target, write, [source], Region(body))
-
-    def map(self, rank: int, exprs: Sequence[AffineExpr]) -> AffineMap:
-        """An access whose expressions may use the parameters."""
-        symbols = any(symbols_in(expr) for expr in exprs)
-        return AffineMap(rank, len(self.parameters.numbers) if symbols else 0, tuple(exprs))
-
-    def read(self, value: SSAValue) -> Source:
-        """Where `value` is stored, or LoweringError."""
-        if value not in self.sources:
-            raise LoweringError(f"extract-scop: no array holds {value}")
-        return self.sources[value]
-
-
-def _is_identity(map: AffineMap) -> bool:
-    return all(plain_dim(e) == d for d, e in enumerate(map.results)) and map.num_dims == len(
-        map.results
-    )
-
-
-def _extents(op: linalg.GenericOp) -> tuple[int, ...]:
-    """Loop extents, read off operand dims that are indexed by a plain loop dim."""
-    maps = [m.data for m in op.indexing_maps]
-    extents: list[int | None] = [None] * maps[0].num_dims
-    for value, map in zip((*op.inputs, *op.outputs), maps, strict=True):
-        for size, expr in zip(shape_of(value), map.results, strict=True):
-            dim = plain_dim(expr)
-            if dim is not None:
-                extents[dim] = size
-    if None in extents:
-        raise LoweringError(
-            f"extract-scop: loop {extents.index(None)} of a linalg.generic has no extent; "
-            "add a tensor.empty operand that is indexed by it"
-        )
-    return tuple(cast(list[int], extents))
-
-
-def _clone_body(
-    builder: ScopBuilder, op: linalg.GenericOp, kept: Sequence[int], out: int
-) -> Region:
-    """The body of `op` over its block arguments `kept`, yielding result `out`."""
-    old = op.body.block
-    new = Block(arg_types=[old.args[k].type for k in kept])
-    mapping: dict[SSAValue, SSAValue] = {
-        old.args[k]: arg for k, arg in zip(kept, new.args, strict=True)
-    }
-
-    def value_of(value: SSAValue) -> SSAValue:
-        owner = value.owner
-        if value not in mapping and isinstance(owner, arith.ConstantOp):
-            constant = owner.clone()
-            new.insert_op_before(constant, first) if (first := new.first_op) else new.add_op(
-                constant
-            )
-            mapping[value] = constant.result
-        if value not in mapping:
-            raise LoweringError(f"extract-scop: statement body uses {value} from outside")
-        return mapping[value]
-
-    for inner in old.ops:
-        if isinstance(inner, linalg.YieldOp):
-            new.add_op(YieldOp(value_of(inner.operands[out])))
-        elif isinstance(inner, linalg.IndexOp):
-            index = IndexOp(inner.dim.value.data)
-            new.add_op(index)
-            mapping[inner.result] = index.result
-        elif isinstance(inner, SizeIndexOp):
-            mapping[inner.result] = size_value(builder.parameters.expr(inner.value), new)
-        elif isinstance(inner, tensor.ExtractOp):
-            source = builder.read(inner.tensor)
-            if not _is_identity(source.map):
-                raise LoweringError(
-                    "extract-scop: tensor.extract through a view; materialize it first"
-                )
-            load = memref.LoadOp.get(source.array, [value_of(i) for i in inner.indices])
-            new.add_op(load)
-            mapping[inner.result] = load.res
-        else:
-            clone = inner.clone_without_regions()
-            for k, operand in enumerate(inner.operands):
-                clone.operands[k] = value_of(operand)
-            new.add_op(clone)
-            for before, after in zip(inner.results, clone.results, strict=True):
-                mapping[before] = after
-                after.name_hint = before.name_hint
-    return Region(new)
-
-
-def _combiner(op: linalg.GenericOp, out: int) -> str | None:
-    """The reduction kind where the yielded value is acc (+) rest; None otherwise."""
-    block = op.body.block
-    accumulator = block.args[len(op.inputs) + out]
-    last = block.last_op
-    assert last is not None
-    value = last.operands[out].owner
-    if not isinstance(value, Operation) or type(value) not in COMBINERS:
-        return None
-    if sum(operand is accumulator for operand in value.operands) != 1:
-        return None
-    return COMBINERS[type(value)] if len(list(accumulator.uses)) == 1 else None
-
-
-def _extract_generic(builder: ScopBuilder, op: linalg.GenericOp) -> None:
-    extents = _extents(op)
-    maps = [m.data for m in op.indexing_maps]
-    inputs = len(op.inputs)
-    for out, result in enumerate(op.res):
-        write = maps[inputs + out]
-        target = builder.array(result.type)
-        reduced = len(write.used_dims()) < len(extents)
-        init = op.outputs[out]
-        block = op.body.block
-        if block.args[inputs + out].uses and not reduced:
-            raise LoweringError("extract-scop: a pointwise linalg.generic reads its output")
-        if reduced:
-            kind = _combiner(op, out)
-            if kind is None:
-                raise LoweringError("extract-scop: a reduction does not combine associatively")
-            if init not in builder.fills:
-                raise LoweringError("extract-scop: a reduction is not initialised by linalg.fill")
-            owner = builder.fills[init].owner
-            assert isinstance(owner, arith.ConstantOp)
-            assert isinstance(owner.value, FloatAttr | IntegerAttr)
-            builder.constant(target, shape_of(result), owner.value)
-        else:
-            kind = None
-        kept = [k for k in range(inputs) if block.args[k].uses]
-        reads = []
-        for k in kept:
-            source = builder.read(op.inputs[k])
-            reads.append(Source(source.array, compose(source.map, maps[k])))
-        order = kept
-        if reduced:
-            reads.insert(0, Source(target, write))
-            order = [inputs + out, *kept]
-        body = _clone_body(builder, op, order, out)
-        builder.statement(extents, target, write, reads, body, kind)
-        builder.sources[result] = Source(target, AffineMap.identity(len(shape_of(result))))
-
-
-def _extract_cat(builder: ScopBuilder, op: CatOp) -> None:
-    target = builder.array(op.result.type)
-    offset = 0
-    for operand in op.operands_:
-        shape = shape_of(operand)
-        dims: list[AffineExpr] = [AffineExpr.dimension(d) for d in range(len(shape))]
-        if offset:
-            dims[op.dim.data] = dims[op.dim.data] + builder.parameters.expr(offset)
-        builder.copy(target, shape, builder.map(len(shape), dims), builder.read(operand))
-        offset += shape[op.dim.data]
-    builder.sources[op.result] = Source(target, AffineMap.identity(len(shape_of(op.result))))
-
-
-def _extract_pad(builder: ScopBuilder, op: PadOp) -> None:
-    target = builder.array(op.result.type)
-    shape = shape_of(op.source)
-    element = cast(TensorType[Attribute], op.result.type).element_type
-    value: FloatAttr | IntegerAttr
-    if isinstance(element, AnyFloat):
-        assert isinstance(op.value, FloatAttr)
-        value = FloatAttr(op.value.value.data, element)
-    else:
-        assert isinstance(op.value, IntegerAttr)
-        assert isinstance(element, IntegerType)
-        value = IntegerAttr(op.value.value.data, element)
-    write = tuple(
-        AffineExpr.dimension(d) + low.data if low.data else AffineExpr.dimension(d)
-        for d, low in enumerate(op.low)
-    )
-    builder.copy(target, shape, AffineMap(len(shape), 0, write), builder.read(op.source))
-    _fill_border(builder, target, op, value)
-    builder.sources[op.result] = Source(target, AffineMap.identity(len(shape)))
-
-
-def _fill_border(
-    builder: ScopBuilder, target: SSAValue, op: PadOp, value: FloatAttr | IntegerAttr
-) -> None:
-    """What `op` adds around its source, as boxes: both sides of a dim between those before it."""
-    box = [(0, n) for n in shape_of(op.result)]
-    for p, (low, high) in enumerate(zip(op.low, op.high, strict=True)):
-        n = shape_of(op.source)[p]
-        for first, count in ((0, low.data), (low.data + n, high.data)):
-            if count:
-                side = [*box[:p], (first, count), *box[p + 1 :]]
-                dims = [AffineExpr.dimension(k) for k in range(len(side))]
-                exprs = [
-                    d + builder.parameters.expr(at) if at else d
-                    for d, (at, _) in zip(dims, side, strict=True)
-                ]
-                write = builder.map(len(side), exprs)
-                builder.constant(target, [extent for _, extent in side], value, write)
-        box[p] = (low.data, n)
-
-
-def _extract_scan(builder: ScopBuilder, op: ScanOp) -> None:
-    """out[0] = x[0]; out[i + 1] = out[i] (+) x[i + 1] along the scanned dim."""
-    target = builder.array(op.result.type)
-    source = builder.read(op.source)
-    shape, dim = list(shape_of(op.result)), op.dim.data
-    start = min(upper_bound(shape[dim]), 1)  # sizes of a call are at least 1
-    rest = shape[dim] - 1 if start else 0
-    identity = AffineMap.identity(len(shape))
-    builder.copy(target, [*shape[:dim], start, *shape[dim + 1 :]], identity, source)
-    shifted = list(identity.results)
-    shifted[dim] = shifted[dim] + 1
-    after = AffineMap(len(shape), 0, tuple(shifted))
-    element = cast(MemRefType[Attribute], target.type).element_type
-    body = Block(arg_types=[element, element])
-    scalars = ScalarBuilder(Builder(InsertPoint.at_end(body)))
-    scalars.finish(YieldOp(SCAN_FUNCTIONS[op.fn.data](scalars, *body.args)))
-    builder.statement(
-        [*shape[:dim], rest, *shape[dim + 1 :]],
-        target,
-        after,
-        [Source(target, identity), Source(source.array, compose(source.map, after))],
-        Region(body),
-    )
-    builder.sources[op.result] = Source(target, identity)
+from .array_rules import extract_cat, extract_pad, extract_scan
+from .generic_rule import extract_generic, is_identity
+from .scop_builder import ScopBuilder, Source
+from .scop_sizes import argument_type, declare_parameters, sizes_in
 
 
 def _extract_op(builder: ScopBuilder, op: Operation) -> None:
     match op:
         case linalg.GenericOp():
-            _extract_generic(builder, op)
+            extract_generic(builder, op)
         case linalg.FillOp():
             builder.fills[op.results[0]] = op.inputs[0]
         case ViewOp():
@@ -394,11 +63,11 @@ def _extract_op(builder: ScopBuilder, op: Operation) -> None:
             map = reshape_map(shape_of(op.source), shape_of(op.result))
             builder.sources[op.result] = Source(source.array, compose(source.map, map))
         case CatOp():
-            _extract_cat(builder, op)
+            extract_cat(builder, op)
         case PadOp():
-            _extract_pad(builder, op)
+            extract_pad(builder, op)
         case ScanOp():
-            _extract_scan(builder, op)
+            extract_scan(builder, op)
         case tensor.EmptyOp() | arith.ConstantOp() | ReturnOp():
             pass
         case _:
@@ -419,7 +88,7 @@ def _store_results(
         in_place = (
             isinstance(source.array.owner, ArrayOp)
             and builder.shapes.get(source.array) == shape_of(result)
-            and _is_identity(source.map)
+            and is_identity(source.map)
             and all(s.reduction is None for s in writers)
         )
         if in_place:

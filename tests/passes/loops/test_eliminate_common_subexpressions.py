@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.eliminate_common_subexpressions import EliminateCommonSubexpressionsPass
@@ -139,14 +140,14 @@ def test_loads_are_shared_until_a_store() -> None:
             """
       %a = memref.load %x[%c1] : memref<8xf32>
       %u = memref.load %x[%c2] : memref<8xf32>
-      memref.store %u, %x[%c1] : memref<8xf32>
+      memref.store %u, %x[%count] : memref<8xf32>
       %b = memref.load %x[%c1] : memref<8xf32>
       memref.store %a, %y[%c0] : memref<8xf32>
       memref.store %b, %y[%c1] : memref<8xf32>
       memref.store %a, %x[%c1] : memref<8xf32>""",
             "memref.load",
         )
-        == 3
+        == 4
     )
 
 
@@ -272,3 +273,35 @@ def test_a_kernel_without_repetition_stays() -> None:
     before, after = kernel(body), kernel(body)
     EliminateCommonSubexpressionsPass().apply(CompileContext(), after)
     assert str(after) == str(before)
+
+
+STORE_Z = "\n memref.store %z, %y[%c2] : memref<8xf32>"
+TWO_STORES = """
+      %a = memref.load %x[%c1] : memref<8xf32>
+      memref.store %a, %y[%c0] : memref<8xf32>
+      {between}
+      %b = arith.mulf %a, %a : f32
+      memref.store %b, %y[%c0] : memref<8xf32>"""
+
+
+@pytest.mark.parametrize(
+    ("between", "stores"),
+    [
+        ("%z = memref.load %x[%c2] : memref<8xf32>", 1),
+        ("%z = memref.load %y[%c0] : memref<8xf32>", 1),  # takes the value that was stored
+        ("%z = memref.load %y[%count] : memref<8xf32>" + STORE_Z, 3),
+        ("memref.store %a, %y[%count] : memref<8xf32>", 2),
+        ("scf.for %i = %c0 to %count step %c1 { memref.store %a, %y[%i] : memref<8xf32> }", 3),
+    ],
+)
+def test_a_store_that_nothing_reads_goes(between: str, stores: int) -> None:
+    assert shared(TWO_STORES.replace("{between}", between), "memref.store") == stores
+
+
+def test_a_load_takes_the_value_that_was_stored() -> None:
+    body = """
+      %a = memref.load %x[%c1] : memref<8xf32>
+      memref.store %a, %y[%c0] : memref<8xf32>
+      %b = memref.load %y[%c0] : memref<8xf32>
+      memref.store %b, %y[%c1] : memref<8xf32>"""
+    assert shared(body, "memref.load") == 1

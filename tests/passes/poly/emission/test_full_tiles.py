@@ -11,7 +11,7 @@ from tilecast.dialects.schedule import Parallelize, Rearrange
 from tilecast.passes.poly.dependences.dependences import Dependences, dependences_of
 from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.sets import isl, limited_operations
-from xdsl.dialects import arith, scf
+from xdsl.dialects import arith, memref, scf
 from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
@@ -157,14 +157,41 @@ def test_wavefronts_of_tiles_are_parallel(check: Check, stencil: Any, size: int)
     assert "tilecast.schedule" not in loop.attributes  # tiles are of one size
 
 
-def test_triangular_rows_are_shared_out_as_threads_get_free(check: Check, scop_text: Any) -> None:
+@pytest.mark.parametrize(
+    ("columns", "schedule"),
+    [("0 <= i1 <= i0", "descending"), ("i0 <= i1 < 19", "dynamic")],
+)
+def test_triangular_rows_are_shared_out_longest_first(
+    check: Check, scop_text: Any, columns: str, schedule: str
+) -> None:
     s = scop_text(x="in 19x19xf32", y="out 19x19xf32")
     s.statement("19 x 19", "y[i0, i1]", "", "zero")
-    s.statement("{ [i0, i1] : 0 <= i0 < 19 and 0 <= i1 <= i0 }", "y[i0, i1]", "x[i0, i1]", "double")
+    s.statement(f"{{ [i0, i1] : 0 <= i0 < 19 and {columns} }}", "y[i0, i1]", "x[i0, i1]", "double")
     func = check(s.scop(), Parallelize("S0.i0"), Parallelize("S1.i0"))
     even, uneven = [op for op in func.walk() if isinstance(op, scf.ParallelOp)]
     assert "tilecast.schedule" not in even.attributes
-    assert uneven.attributes["tilecast.schedule"] == StringAttr("dynamic")
+    assert uneven.attributes["tilecast.schedule"] == StringAttr(schedule)
+
+
+def test_register_tiles_of_a_partial_block_are_full_where_they_can_be(
+    check: Check, scop_text: Any
+) -> None:
+    """37 rows in blocks of 16: the last block has a whole tile of 4, and one of 1."""
+    s = scop_text(x="in 37x8xf32", y="out 37x8xf32")
+    s.statement("37 x 8", "y[i0, i1]", "x[i0, i1]", "double")
+    tree = (
+        "for b[S0: floor(i0/16)] { for t[S0: floor(i0/4)] { for j[S0: i1] "
+        "{ unroll r[S0: i0 - 4*floor(i0/4)] { S0 } } } }"
+    )
+    func = check(s.scop(), Rearrange(tree))
+    tiles = [
+        op
+        for op in func.walk()
+        if isinstance(op, scf.ForOp) and op.body.block.args[0].name_hint == "j"
+    ]
+    stores = [sum(isinstance(op, memref.StoreOp) for op in tile.walk()) for tile in tiles]
+    guards = [any(isinstance(op, scf.IfOp) for op in tile.walk()) for tile in tiles]
+    assert (stores, guards) == ([4, 4, 4], [False, False, True])
 
 
 def test_known_dependences_are_used(stencil: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tilecast.dialects.errors import IllegalScheduleError
-from tilecast.passes.poly.emission.index_expr import Atom, IndexBuilder, Linear
+from tilecast.passes.poly.emission.index_expr import IndexBuilder
+from tilecast.passes.poly.emission.linear import Atom, Linear
 from tilecast.passes.poly.emission.loop_ast import Call, read_expr
 from tilecast.passes.poly.sets import isl
 from xdsl.dialects.builtin import IndexType

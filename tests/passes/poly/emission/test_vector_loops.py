@@ -30,6 +30,12 @@ def inside_loops(func: FuncOp, name: str) -> int:
     return sum(op.name == name and in_loop(op.parent_op()) for op in func.walk())
 
 
+def in_strips(func: FuncOp, kind: type) -> int:
+    """How many ops of `kind` stand in loops that carry values."""
+    loops = [op for op in func.walk() if isinstance(op, scf.ForOp) and op.iter_args]
+    return sum(isinstance(op, kind) for loop in loops for op in loop.walk())
+
+
 @pytest.fixture
 def doubled(scop_text: Any) -> Any:
     """doubled(domain, rows, columns): y = 2 x over `domain`; the rest of y is zero."""
@@ -129,14 +135,34 @@ def test_one_element_for_all_lanes(check: Check, scop_text: Any, columns: int, k
     s.statement(f"3 x {columns}", "s[i0]", "s[i0]; x[i0, i1]", kind, kind)
     func = check(s.scop(), Vectorize("S1.i1", 8))
     assert names(func).count("vector.reduction") == 1
-    in_strips = [
-        r
-        for op in func.walk()
-        if isinstance(op, scf.ForOp) and op.iter_args
-        for r in op.walk()
-        if isinstance(r, vector.ReductionOp)
-    ]
-    assert not in_strips
+    assert in_strips(func, vector.ReductionOp) == 0
+
+
+JAMMED = (
+    "for z[S0: i0] { S0 } for b[S1: floor(i0/4)] "
+    "{ vector(8) j[S1: i1] { unroll r[S1: i0 - 4*floor(i0/4)] { S1 } } }"
+)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(8, 64), (8, 70), (10, 70), (3, 19)])
+def test_jammed_rows_keep_an_accumulator_each(
+    check: Check, scop_text: Any, rows: int, columns: int
+) -> None:
+    s = scop_text(x=f"in {rows}x{columns}xf32", z=f"in {columns}xf32", s=f"out {rows}xf32")
+    s.statement(f"{rows}", "s[i0]", "", "zero")
+    s.statement(f"{rows} x {columns}", "s[i0]", "s[i0]; x[i0, i1]; z[i1]", "multiply_add", "add")
+    func = check(s.scop(), Rearrange(JAMMED))
+    assert in_strips(func, vector.ReductionOp) == 0
+    assert in_strips(func, vector.FMAOp) >= min(rows, 4)
+
+
+def test_jammed_rows_that_read_each_other_do_not(check: Check, scop_text: Any) -> None:
+    """A sum that the loop reads elsewhere stays in memory."""
+    s = scop_text(x="in 24x24xf32", s="inout 24xf32")
+    domain = "{ [i0, i1] : 0 <= i0 < 24 and 0 <= i1 < 4*floor(i0/4) }"
+    s.statement(domain, "s[i0]", "s[i0]; x[i0, i1]; s[i1]", "multiply_add", "add")
+    func = check(s.scop(), Rearrange(JAMMED.split("} ", 1)[1].replace("S1", "S0")))
+    assert in_strips(func, vector.FMAOp) == 0
 
 
 def test_triangular_rows_into_one_element_each(check: Check, scop_text: Any) -> None:
