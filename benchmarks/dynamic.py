@@ -46,18 +46,18 @@ def network(name: str) -> nn.Module:
 
     torch.manual_seed(0)
     if name == "bert":
-        config = transformers.BertConfig(
+        bert = transformers.BertConfig(
             num_hidden_layers=LAYERS,
             hidden_size=WIDTH,
             num_attention_heads=HEADS,
             intermediate_size=4 * WIDTH,
             vocab_size=VOCABULARY,
         )
-        return LastStates(transformers.BertModel(config, add_pooling_layer=False)).eval()
-    config = transformers.GPT2Config(
+        return LastStates(transformers.BertModel(bert, add_pooling_layer=False)).eval()
+    gpt2 = transformers.GPT2Config(
         n_layer=LAYERS, n_embd=WIDTH, n_head=HEADS, vocab_size=VOCABULARY, use_cache=False
     )
-    return LastStates(transformers.GPT2Model(config)).eval()
+    return LastStates(transformers.GPT2Model(gpt2)).eval()
 
 
 def inputs_of(batch: int, seq: int) -> tuple[Tensor, Tensor]:

@@ -87,10 +87,6 @@ class Wide:
         """Square root."""
         return self.call(math.SqrtOp)
 
-    def where(self, relation: str, bound: float, other: Wide | float) -> Wide:
-        """`self` where it compares so, `other` elsewhere."""
-        return self.pick(relation, bound, self, other)
-
     def pick(self, relation: str, bound: float, a: Wide | float, b: Wide | float) -> Wide:
         """`a` where `self relation bound` holds, else `b`."""
         holds = self.s.compare(relation, self.value, self.of(bound).value)
