@@ -4,6 +4,8 @@ GPT-2 of growing depth and small width is compiled and verified without the cach
 seconds per pass and the exponent of their growth with the number of operators, 1 being linear.
 Python's cycle collector is off meanwhile: its pauses, which a compilation has two of, would be
 counted as time of whichever pass runs.
+
+`--models` compiles models of `benchmarks.models` instead, each in a new process.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ import gc
 import json
 import math
 import sys
+import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ from tilecast.compiler.driver import exported
 from tilecast.compiler.frontend.coverage import calls
 
 from .machine import describe_machine
+from .models import load_model
 
 NOTICEABLE = 0.05  # seconds; the growth of what takes less is noise
 VOCABULARY, POSITIONS, TOKENS = 257, 64, 32
@@ -84,6 +90,22 @@ def measure(layers: int, hidden: int, rounds: int) -> Measured:
     return Measured(layers, operators, first.kernels, first.launches, seconds)
 
 
+def cold(name: str) -> dict[str, Any]:
+    """One compilation, with export and verification, in a process that has compiled nothing."""
+    model, inputs = load_model(name)
+    start = time.perf_counter()
+    timing = tilecast.compile(model, inputs, cache=False).timing
+    total = time.perf_counter() - start
+    stages = {path: round(s, 3) for path, s in timing.seconds.items() if "/" not in path}
+    return {
+        "model": name,
+        "total": round(total, 2),
+        "kernels": timing.kernels,
+        "launches": timing.launches,
+        "stages": stages,
+    }
+
+
 def exponent(small: Measured, large: Measured, path: str) -> float | None:
     """k where seconds grow as operators ** k; None for what takes no noticeable time."""
     before, after = small.seconds.get(path, 0.0), large.seconds.get(path, 0.0)
@@ -118,16 +140,25 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON file for the results")
+    parser.add_argument("--models", nargs="+", default=[], help="Compile these, each cold.")
     options = parser.parse_args()
-    measure(1, options.hidden, 1)  # what the first compilation of a process imports and probes
-    results = [measure(layers, options.hidden, options.rounds) for layers in options.layers]
-    print(table(results))
+    results: list[dict[str, Any]]
+    if options.models:
+        with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:
+            results = list(process.map(cold, options.models))
+        for result in results:
+            print(f"{result['model']:<20}{result['total']:>8.1f} s  {result['stages']}")
+    else:
+        measure(1, options.hidden, 1)  # what the first compilation of a process imports and probes
+        grown = [measure(layers, options.hidden, options.rounds) for layers in options.layers]
+        print(table(grown))
+        results = [vars(result) for result in grown]
     if options.output is not None:
         document: dict[str, Any] = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join(["python -m benchmarks.compile_time", *sys.argv[1:]]),
             "machine": describe_machine(),
-            "results": [vars(result) for result in results],
+            "results": results,
         }
         options.output.write_text(json.dumps(document, indent=2) + "\n")
 

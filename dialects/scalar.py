@@ -34,10 +34,16 @@ def _row(name: str, arity: int, meaning: Callable[..., Any], result: ResultRule 
     FUNCTIONS[name] = ScalarFunction(name, arity, result, meaning)
 
 
-def _erf(x: Any) -> Any:
-    import torch
+def _special(name: str) -> Callable[..., Any]:
+    def meaning(x: Any) -> Any:
+        import torch
 
-    return torch.special.erf(torch.as_tensor(np.asarray(x))).numpy()
+        return getattr(torch.special, name)(torch.as_tensor(np.asarray(x))).numpy()
+
+    return meaning
+
+
+_erf = _special("erf")
 
 
 def _sigmoid(x: Any) -> Any:
@@ -128,3 +134,31 @@ _row(
     1,
     lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x * x * x))),
 )
+
+
+# Functions of torch.special by name; torch itself is their meaning.
+SPECIAL = {
+    "lgamma": "gammaln",
+    "digamma": "digamma",
+    "erfc": "erfc",
+    "erfcx": "erfcx",
+    "erfinv": "erfinv",
+    "ndtri": "ndtri",
+    "log_ndtr": "log_ndtr",
+    "bessel_j0": "bessel_j0",
+    "bessel_j1": "bessel_j1",
+    "bessel_y0": "bessel_y0",
+    "bessel_y1": "bessel_y1",
+    "i0": "i0",
+    "i1": "i1",
+    "i0e": "i0e",
+    "i1e": "i1e",
+    "modified_bessel_k0": "modified_bessel_k0",
+    "modified_bessel_k1": "modified_bessel_k1",
+    "scaled_modified_bessel_k0": "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1": "scaled_modified_bessel_k1",
+}
+
+
+for _name, _torch_name in SPECIAL.items():
+    _row(_name, 1, _special(_torch_name))

@@ -19,7 +19,8 @@ HEAD = """\
 forward samples of every operator, compiled and compared with eager PyTorch in float64. A cell has
 the number of samples that pass of those that run in eager, the reason is that of the worst one.
 An empty cell: torch has no samples of that type, or they have not been run yet.
-`docs/architecture.md` states the bound.
+`docs/architecture.md` states the bound. Operators have at most {most} samples per type here, spread
+evenly over those that torch has.
 
 """
 
@@ -54,9 +55,15 @@ def summary(outcomes: Iterable[Outcome]) -> str:
 
 def page(outcomes: list[Outcome]) -> str:
     """The text of docs/op_support.md."""
-    lines = [HEAD + summary(outcomes), "", "| operator | " + " | ".join(DTYPES) + " | reason |"]
+    table = by_operator(outcomes)
+    most = max((len(o) for types in table.values() for o in types.values()), default=0)
+    lines = [
+        HEAD.format(most=most) + summary(outcomes),
+        "",
+        "| operator | " + " | ".join(DTYPES) + " | reason |",
+    ]
     lines.append("|---" * (len(DTYPES) + 2) + "|")
-    for operator, types in by_operator(outcomes).items():
+    for operator, types in table.items():
         cells = [cell(types.get(dtype, [])) for dtype in DTYPES]
         failed = [o for listed in types.values() for o in listed if o.status != "pass"]
         lines.append(f"| {operator} | {' | '.join(cells)} | {reason(failed)} |")

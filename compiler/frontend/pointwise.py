@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import i1
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import element_of, shape_of
+from ...dialects.scalar import SPECIAL
 from .builder import Builder, Operand, Scalar, is_float
 from .rounding import rounds_once
 from .rules import rule
@@ -45,6 +46,12 @@ UNARY = {
     "relu": "relu",
     "silu": "silu",
     "bitwise_not": "not",
+}
+UNARY |= {
+    "special_gammaln": "lgamma",
+    "special_psi": "digamma",
+    "special_modified_bessel_i0": "i0",
+    "special_modified_bessel_i1": "i1",
 }
 ROUNDING = {"floor": "floor", "ceil": "ceil", "round": "round", "trunc": "trunc", "fix": "trunc"}
 BINARY = {
@@ -119,6 +126,9 @@ def _logical(name: str, fn: str) -> None:
 
 for _name, _fn in UNARY.items():
     _unary(_name, _fn)
+for _name in SPECIAL:
+    _unary(_name, _name)
+    _unary(f"special_{_name}", _name)
 for _name, _fn in ROUNDING.items():
     _rounding(_name, _fn)
 for _name, _fn in BINARY.items():

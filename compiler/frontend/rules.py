@@ -21,6 +21,9 @@ RULES: dict[str, Rule] = {}
 FAMILIES = (
     "pointwise",
     "hyperbolic",
+    "special_functions",
+    "chebyshev_polynomials",
+    "float_parts",
     "selection",
     "activations",
     "views",
@@ -33,6 +36,7 @@ FAMILIES = (
     "convolution",
     "pooling",
     "resampling",
+    "grid_sampling",
     "distances",
     "bags",
     "indexing",

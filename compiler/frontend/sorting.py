@@ -1,8 +1,8 @@
-"""Sorting and what follows from it: sort, topk, kthvalue, medians. NaN is the largest number."""
+"""Sorting and what follows from it: sort, topk, kthvalue, medians, mode; NaN is the largest."""
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import i64
+from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
@@ -10,6 +10,7 @@ from ...dialects.graph_opaque import ArgsortOp
 from .builder import Builder, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
 from .rules import rule
+from .scattering import neutral_of
 
 Pair = tuple[SSAValue, SSAValue]
 
@@ -132,3 +133,30 @@ def _along(b: Builder, source: SSAValue, order: SSAValue, k: int, dim: int, keep
         return value, at
     shape = [n for d, n in enumerate(shape_of(at)) if d != dim]
     return b.reshape(value, shape), b.reshape(at, shape)
+
+
+@rule("aten.mode.default")
+def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
+    """The most frequent element, the smallest of several, and where it is last."""
+    shape = shape_of(source)
+    if not shape:
+        return source, b.full(0, i64)
+    if element_of(source) == i1:
+        value, at = mode(b, b.cast(source, i64), dim, keep)
+        return b.cast(value, i1), at
+    dim = normalize_dim(dim, len(shape))
+    count = shape[dim]
+    # pairs of elements of a row: the other one is a dim behind all others
+    own = b.reshape(source, [*shape, 1])
+    row = b.permute(source, [*(d for d in range(len(shape)) if d != dim), dim])
+    short = [n for d, n in enumerate(shape) if d != dim]
+    other = b.reshape(row, [*short[:dim], 1, *short[dim:], count])
+    equal = b.cast(b.pointwise("eq", own, other), i64)
+    times = b.reduce("sum", equal, [len(shape)], False)
+    most = b.pointwise("eq", times, b.reduce("max", times, [dim], True))
+    limit = neutral_of("min", element_of(source))
+    value = b.reduce("min", b.pointwise("where", most, source, limit), [dim], True)
+    along = b.reshape(b.iota(count, i64), [count, *[1] * (len(shape) - dim - 1)])
+    is_value = b.pointwise("eq", source, value)
+    at = b.reduce("max", b.pointwise("where", is_value, along, 0), [dim], True)
+    return (value, at) if keep else (b.reshape(value, short), b.reshape(at, short))

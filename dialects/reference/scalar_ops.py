@@ -103,6 +103,7 @@ SAME_TYPE: dict[type[Operation], Callable[..., Any]] = {
     math.RoundEvenOp: np.rint,
     math.TruncOp: np.trunc,
     math.FmaOp: _fused_multiply_add,
+    math.CopySignOp: np.copysign,
 }
 """Ops whose result has the type of their last operand."""
 

@@ -1,6 +1,16 @@
 """How each `graph` op becomes linalg: one rule per op, registered beside its definition."""
 
-from . import attention, contraction, division, indexing, pointwise, powers, reduction, window
+from . import (
+    attention,
+    contraction,
+    division,
+    indexing,
+    pointwise,
+    powers,
+    reduction,
+    special,
+    window,
+)
 from .rule import RULES
 
 __all__ = [
@@ -12,5 +22,6 @@ __all__ = [
     "pointwise",
     "powers",
     "reduction",
+    "special",
     "window",
 ]
