@@ -79,7 +79,7 @@ def expanded(plan: LinearPlan) -> LinearPlan:
         ("nf4:g32:sf16:znone", bf16, None, 1),
         ("u6:channel:sf32:zf32", f16, in_parts, 2),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_launches_on_packed_weights_are_the_product(
     format: str, element: Attribute, change: Change | None, launches: int,
