@@ -114,7 +114,7 @@ def read_expr(expr: Any) -> Expr:
     return Call(OPERATORS[op], args)
 
 
-def read_node(node: Any, users: dict[str, User], mark: Callable[[str], str]) -> AstNode:
+def read_node(node: Any, users: dict[str, AstNode], mark: Callable[[str], str]) -> AstNode:
     """An isl AST node; `users` are found by annotation, `mark` gives the axis of a mark."""
     match node.get_type():
         case isl.ast_node_type.mark:

@@ -39,7 +39,7 @@ from .cpu_loops import check_loops_run_on_cpu
 from .dynamic_arrays import SizeArithmetic, loops_type, size_atoms, size_types
 from .emit_loops import LoopEmitter
 from .make_ast import AstMaker
-from .tree_to_isl import greatest_value, schedule_of
+from .tree_to_isl import greatest_value
 
 
 def lower_scop(
@@ -73,7 +73,7 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
         places = {array: on_device(array, place) for array, place in places.items()}
     domains = {s.sym_name.data: domain_set(s.domain.data, s.sym_name.data) for s in scop.statements}
     with span("isl AST"):
-        ast = AstMaker(scop, places).make(schedule_of(tree, domains, ranks))
+        ast = AstMaker(scop, places).make(tree, domains, ranks)
 
     scratch = [a for a, p in places.items() if p.axis is None]
     args = list(scop.body.block.args)

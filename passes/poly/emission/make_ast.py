@@ -1,4 +1,9 @@
-"""isl's AST of a scheduled scop, with the accesses of every statement instance attached."""
+"""isl's AST of a scheduled scop, with the accesses of every statement instance attached.
+
+isl lets statements that run in every other iteration share iterations, moved by one against each
+other, and forgets that a third statement runs between them. Where it moved one, the AST is made
+again for domains without strides, which become conditions.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,15 @@ from typing import Any
 
 from xdsl.ir import SSAValue
 
+from ....dialects.errors import LoweringError
 from ....dialects.poly import IndexOp, ScopOp, StatementOp
+from ....dialects.schedule import Node
 from ..dependences.dependences import array_names
 from ..parameters import context_of
-from ..sets import access_map, dim_aff, isl
+from ..sets import IslMap, IslSet, access_map, dim_aff, isl
 from ..storage import Place
-from .loop_ast import AstNode, Expr, User, read_expr, read_node
-from .tree_to_isl import AXIS_MARK, prefix_map
+from .loop_ast import AstNode, Expr, Guard, User, read_expr, read_node
+from .tree_to_isl import AXIS_MARK, common_path, prefix_map, schedule_of
 
 
 def _local_access(statement: StatementOp, access: Any, place: Place | None) -> Any:
@@ -29,13 +36,26 @@ def _local_access(statement: StatementOp, access: Any, place: Place | None) -> A
     return element
 
 
+def without_strides(domain: IslSet) -> IslSet:
+    """A superset of `domain` without existentially quantified variables, as bounded as it is."""
+    hull = domain.remove_divs()
+    for d in range(domain.dim(isl.dim_type.set)):
+        low, high = domain.dim_min_val(d), domain.dim_max_val(d)
+        hull = hull.lower_bound_val(isl.dim_type.set, d, low) if low.is_int() else hull
+        hull = hull.upper_bound_val(isl.dim_type.set, d, high) if high.is_int() else hull
+    return hull
+
+
 class AstMaker:
     """Runs isl's AST generation and attaches the accesses to each user node."""
 
     def __init__(self, scop: ScopOp, places: dict[SSAValue, Place]) -> None:
         self.statements = {s.sym_name.data: s for s in scop.statements}
         self.context = context_of(scop)
-        self.users: dict[str, User] = {}
+        self.users: dict[str, AstNode] = {}
+        self.loops: dict[str, list[Any]] = {}
+        self.conditions: dict[str, IslSet] = {}
+        self.is_moved = False
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
         for label, s in self.statements.items():
@@ -69,12 +89,49 @@ class AstMaker:
                 dims.append(
                     read_expr(build.expr_from_pw_aff(aff.pullback_pw_multi_aff(instance_at)))
                 )
+        self.is_moved = self.is_moved or self._is_moved(label, schedule)
+        user: AstNode = User(statement, accesses, dims)
+        if label in self.conditions:
+            runs = self.conditions[label].preimage_pw_multi_aff(instance_at)
+            user = Guard(read_expr(build.expr_from_set(runs)), user, None)
         key = f"n{len(self.users)}"
-        self.users[key] = User(statement, accesses, dims)
+        self.users[key] = user
         return node.set_annotation(isl.Id(key))
 
-    def make(self, schedule: Any) -> AstNode:
-        """The AST of `schedule`."""
+    def _is_moved(self, label: str, schedule: IslMap) -> bool:
+        """Whether instances run in other iterations than the bands say; only those of strided
+        loops do. Bands of one iteration have no loop."""
+        if not schedule.range().involves_locals():
+            return False
+        iterations = isl.PwMultiAff.from_map(schedule)
+        bands = iter(self.loops[label])
+        return not all(
+            any(iterations.get_pw_aff(k).ne_set(value).is_empty() for value in bands)
+            for k in range(iterations.dim(isl.dim_type.out))
+        )
+
+    def make(self, tree: Node, domains: dict[str, IslSet], ranks: dict[str, int]) -> AstNode:
+        """The AST of `tree` over the statements' `domains`."""
+        for label in self.statements:
+            bands = common_path(tree, {label})
+            exprs = [dict(band.exprs)[label] for band in bands]
+            self.loops[label] = [dim_aff(label, ranks[label], expr) for expr in exprs]
+        ast = self._build(schedule_of(tree, domains, ranks))
+        if self.is_moved:
+            hulls = {label: without_strides(domain) for label, domain in domains.items()}
+            self.conditions = {
+                label: domain.gist(hulls[label])
+                for label, domain in domains.items()
+                if domain.involves_locals()
+            }
+            self.is_moved = False
+            ast = self._build(schedule_of(tree, hulls, ranks))
+            if self.is_moved:
+                raise LoweringError("lower-scop: isl moves statements against each other")
+        return ast
+
+    def _build(self, schedule: Any) -> AstNode:
+        """isl's AST of `schedule`."""
         errors: list[Exception] = []
 
         def callback(node: Any, build: Any) -> Any:
