@@ -18,8 +18,7 @@ func.func @k(%x: memref<8xf32>, %y: memref<8xf32>) {
 // CHECK-NEXT:   %a = memref.load %x[%c0] : memref<8xf32>
 // CHECK-NEXT:   %s = arith.addf %a, %a : f32
 // CHECK-NEXT:   memref.store %s, %x[%c0] : memref<8xf32>
-// CHECK-NEXT:   %c = memref.load %x[%c0] : memref<8xf32>
-// CHECK-NEXT:   memref.store %c, %y[%c0] : memref<8xf32>
+// CHECK-NEXT:   memref.store %s, %y[%c0] : memref<8xf32>
 // CHECK-NEXT:   func.return
 // CHECK-NEXT: }
 
