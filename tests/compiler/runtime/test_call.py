@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
-import timeit
 
 import numpy as np
 import pytest
@@ -221,9 +221,18 @@ def test_other_threads_run_during_a_call(build_model):
     thread.join()
 
 
-def test_call_overhead_is_small(build_model):
+def test_a_call_does_little_beside_the_kernel(build_model):
+    """Counted, not timed: seconds depend on what else the machine does."""
     model = build_model((4,))
     x = torch.randn(4)
     model(x)
-    best = min(timeit.repeat(lambda: model(x), number=2000, repeat=5)) / 2000
-    assert best < 15e-6
+    called = []
+
+    def count(frame, event, argument):
+        if event in ("call", "c_call"):
+            called.append(getattr(argument, "__name__", frame.f_code.co_name))
+
+    sys.setprofile(count)
+    model(x)
+    sys.setprofile(None)
+    assert len(called) <= 16, called
