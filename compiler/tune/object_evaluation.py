@@ -9,7 +9,8 @@ from pathlib import Path
 from ...costmodel.data.objects import ObjectSample
 from ...costmodel.data.samples import DataSet
 from ...costmodel.evaluation.metrics import Figure
-from ...costmodel.evaluation.objects import ObjectModel, held_out, object_figures, object_table
+from ...costmodel.evaluation.objects import NAMES, ObjectModel, held_out, object_figures
+from ...costmodel.evaluation.report import table
 from ...costmodel.models.object_tokens import ObjectTokensModel
 from ...costmodel.models.object_trees import LiveModel, ObjectTreesModel
 
@@ -70,6 +71,6 @@ reads nothing but the ops. `live values` counts what is live and learns only a c
 the counts of words.
 """
     for name, (facts, results) in found.items():
-        text += f"\n## {name}\n\n{facts}\n\n{object_table(results)}\n"
+        text += f"\n## {name}\n\n{facts}\n\n{table(results, NAMES)}\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

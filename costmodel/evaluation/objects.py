@@ -76,12 +76,3 @@ def _figures(held: Held, rows: np.ndarray) -> list[float]:
         found.append(float(np.sqrt((error**2).mean())) / spread)
     ratio = held.predicted["instructions"][rows] / held.measured["instructions"][rows]
     return [*found, float(np.median(np.abs(ratio - 1)))]
-
-
-def object_table(results: Mapping[str, Mapping[str, Figure]]) -> str:
-    """One row per model."""
-    lines = ["| model | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
-    for model, found in results.items():
-        cells = [f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in found.values()]
-        lines.append(f"| {model} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)

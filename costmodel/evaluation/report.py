@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,11 @@ from .metrics import METRICS, Figure, Ranked
 Curve = Sequence[tuple[int, Figure]]
 
 
-def table(results: Mapping[str, Mapping[str, Figure]]) -> str:
-    """One row per model, one column per metric, 95% intervals in brackets."""
-    lines = ["| model | " + " | ".join(METRICS) + " |", "|---|" + "---|" * len(METRICS)]
+def table(
+    results: Mapping[str, Mapping[str, Figure]], columns: Collection[str] = tuple(METRICS)
+) -> str:
+    """One row per model, one of `columns` per metric, 95% intervals in brackets."""
+    lines = ["| model | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for model, found in results.items():
         cells = [f"{f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in found.values()]
         lines.append(f"| {model} | " + " | ".join(cells) + " |")

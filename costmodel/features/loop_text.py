@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from math import gcd, log2
+from math import gcd, log2, prod
 from typing import Any
 
 from xdsl.dialects import arith, scf
@@ -28,6 +28,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
+from ...dialects.constants import integer_of
 from ...dialects.tile.ops import ProgramOp
 from ...dialects.tile.types import GlobalType, RegisterType, SharedType, TileType, bits_of
 
@@ -144,10 +145,7 @@ def registers_of(type: Attribute) -> int:
     if isinstance(type, VectorType):
         element: Any = type.element_type
         bits = element.bitwidth if isinstance(element, FixedBitwidthType) else 64
-        lanes = 1
-        for n in type.get_shape():
-            lanes *= n
-        return max(1, -(-lanes * bits // (8 * REGISTER_BYTES)))
+        return max(1, -(-prod(type.get_shape()) * bits // (8 * REGISTER_BYTES)))
     if isinstance(type, RegisterType):
         return max(1, -(-type.layout.locals * bits_of(type.element) // WORD_BITS))
     return 1
@@ -201,15 +199,9 @@ def constant_word(op: arith.ConstantOp) -> str:
 
 def trip_count(op: scf.ForOp) -> int:
     """Iterations of a loop with constant bounds, else 0."""
-    bounds = []
-    for value in (op.lb, op.ub, op.step):
-        constant = value.owner
-        if not isinstance(constant, arith.ConstantOp) or not isinstance(
-            constant.value, IntegerAttr
-        ):
-            return 0
-        bounds.append(constant.value.value.data)
-    lower, upper, step = bounds
+    lower, upper, step = (integer_of(value) for value in (op.lb, op.ub, op.step))
+    if lower is None or upper is None or step is None:
+        return 0
     return max(0, -(-(upper - lower) // max(1, step)))
 
 

@@ -17,14 +17,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import arith, memref, vector
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects import memref, vector
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import IsolatedFromAbove, is_side_effect_free
 
+from ...dialects.constants import integer_of
 from ...dialects.tile.launch import LaunchOp
 from ...dialects.vector import GatherOp, ScatterOp
 
@@ -63,12 +64,7 @@ def _is_full(mask: SSAValue) -> bool:
     """Whether `mask` is true in all lanes."""
     if not isinstance(mask.owner, vector.BroadcastOp):
         return False
-    source = mask.owner.source.owner
-    return (
-        isinstance(source, arith.ConstantOp)
-        and isinstance(source.value, IntegerAttr)
-        and source.value.value.data != 0
-    )
+    return integer_of(mask.owner.source) not in (None, 0)
 
 
 def _loaded(op: Operation) -> SSAValue:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects import memref, scf, vector
+from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
@@ -18,9 +18,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import is_side_effect_free
 
-from ...dialects.vector import GatherOp
-
-LOADS = (memref.LoadOp, vector.LoadOp, vector.MaskedLoadOp, GatherOp)
+from .eliminate_common_subexpressions import LOADS
 
 
 def _is_removable(op: Operation) -> bool:

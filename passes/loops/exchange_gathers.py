@@ -21,6 +21,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.constants import integer_of
 from ...dialects.vector import ExchangeOp, GatherOp, StepOp
 from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
 
@@ -31,10 +32,7 @@ def constant_of(value: SSAValue) -> int | None:
     """The integer that `value` or every lane of it is, where it is a constant."""
     if isinstance(value.owner, vector.BroadcastOp):
         return constant_of(value.owner.source)
-    if not isinstance(value.owner, arith.ConstantOp):
-        return None
-    attribute = value.owner.value
-    return attribute.value.data if isinstance(attribute, IntegerAttr) else None
+    return integer_of(value)
 
 
 def lane_stride(offsets: SSAValue) -> int | None:

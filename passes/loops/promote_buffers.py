@@ -26,6 +26,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.constants import integer_of
 from ...dialects.vector_arith import SelectOp
 from .dead_lanes import dead_lanes_are_unseen, live_lanes
 
@@ -84,11 +85,10 @@ def _offset(op: Operation) -> int | None:
     assert isinstance(type, MemRefType)
     total = 0
     for index, extent in zip(_indices(op), type.get_shape(), strict=True):
-        owner = index.owner
-        if not isinstance(owner, arith.ConstantOp):
+        constant = integer_of(index)
+        if constant is None:
             return None
-        assert isinstance(owner.value, IntegerAttr)
-        total = total * extent + owner.value.value.data
+        total = total * extent + constant
     return total
 
 

@@ -30,6 +30,13 @@ def shape_of(array: SSAValue) -> tuple[int, ...]:
     )
 
 
+def element_type(array: SSAValue) -> Attribute:
+    """The element type of a memref value."""
+    assert isinstance(array.type, MemRefType)
+    element: Attribute = array.type.element_type
+    return element
+
+
 def largest_shape(array: SSAValue) -> list[int]:
     """The shape of an array at the largest sizes."""
     return [int(n) for n in shape_of(array)]

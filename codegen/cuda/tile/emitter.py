@@ -174,13 +174,6 @@ def alignment_of(value: SSAValue) -> int:
     return 1
 
 
-def constant_of(value: SSAValue) -> int | None:
-    """The number that `value` is, where it is a constant."""
-    if isinstance(value.owner, arith.ConstantOp) and isinstance(value.owner.value, IntegerAttr):
-        return int(value.owner.value.value.data)
-    return None
-
-
 def shared_type(value: SSAValue) -> SharedType:
     """The type of a shared array."""
     assert isinstance(value.type, SharedType)

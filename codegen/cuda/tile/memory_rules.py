@@ -12,11 +12,12 @@ from math import gcd, prod
 from xdsl.dialects.builtin import DYNAMIC_INDEX
 from xdsl.ir import SSAValue
 
+from ....dialects.constants import integer_of
 from ....dialects.tile import ops
 from ....dialects.tile.register_layout import RegisterLayout, local, spatial
 from ....dialects.tile.shared_layout import CHUNK
 from ....dialects.tile.types import GlobalType, RegisterType, SharedType, bits_of
-from .emitter import Emitter, alignment_of, constant_of, emits, shared_type
+from .emitter import Emitter, alignment_of, emits, shared_type
 from .index_text import digit, in_parentheses, index_text, scaled, summed
 
 MOST_INT = 2**31 - 1
@@ -235,7 +236,7 @@ def conditions(
     asked: list[str] = []
     extents = extents_of(emitter, value)
     for d, (extent, offset, size) in enumerate(zip(extents, offsets, tile, strict=True)):
-        known = constant_of(offset)
+        known = integer_of(offset)
         if known is not None and extent.isdigit() and known + size <= int(extent):
             continue
         asked.append(f"{in_parentheses(names[d])} < {extent}")

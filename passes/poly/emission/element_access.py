@@ -19,15 +19,9 @@ from xdsl.ir import Attribute, SSAValue
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.vector import GatherOp, ReverseOp, ScatterOp
 from ..affine_maps import row_major_strides
+from ..array_shapes import element_type
 from .index_expr import IndexBuilder
 from .linear import Linear
-
-
-def element_type(array: SSAValue) -> Attribute:
-    """The element type of a memref value."""
-    assert isinstance(array.type, MemRefType)
-    element: Attribute = array.type.element_type
-    return element
 
 
 @dataclass

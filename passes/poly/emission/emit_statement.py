@@ -20,7 +20,8 @@ from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
 from ....dialects.vector import FnmaOp
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
 from ..access_patterns import combining_op
-from .element_access import ElementAccess, element_type
+from ..array_shapes import element_type
+from .element_access import ElementAccess
 from .linear import Linear
 from .summed_products import summed_products
 

@@ -15,21 +15,11 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.ir import Attribute, Block, Region, SSAValue
-from xdsl.ir.affine import (
-    AffineExpr,
-    AffineMap,
-)
+from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.rewriter import InsertPoint
 
-from ....dialects.graph import (
-    CatOp,
-    PadOp,
-    ScanOp,
-    shape_of,
-)
-from ....dialects.poly import (
-    YieldOp,
-)
+from ....dialects.graph import CatOp, PadOp, ScanOp, shape_of
+from ....dialects.poly import YieldOp
 from ....dialects.sizes import upper_bound
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 from ..affine_maps import compose

@@ -11,36 +11,19 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import arith, tensor
-from xdsl.dialects.builtin import (
-    ArrayAttr,
-    ModuleOp,
-    UnitAttr,
-)
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.ir.affine import (
-    AffineMap,
-)
+from xdsl.ir.affine import AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import (
-    CatOp,
-    PadOp,
-    ReshapeOp,
-    ScanOp,
-    ViewOp,
-    shape_of,
-)
+from ....dialects.graph import CatOp, PadOp, ReshapeOp, ScanOp, ViewOp, shape_of
 from ....dialects.graph_control import is_program
 from ....dialects.graph_opaque import OpaqueOp
-from ....dialects.poly import (
-    ArrayOp,
-    ScopOp,
-    StatementOp,
-)
+from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ..affine_maps import compose, reshape_map
 from ..size_parameters import SizeParameters
 from .array_rules import extract_cat, extract_pad, extract_scan

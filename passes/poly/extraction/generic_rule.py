@@ -6,25 +6,14 @@ from collections.abc import Sequence
 from typing import cast
 
 from xdsl.dialects import arith, memref, tensor
-from xdsl.dialects.builtin import (
-    FloatAttr,
-    IntegerAttr,
-)
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.dialects.linalg import ops as linalg
 from xdsl.ir import Block, Operation, Region, SSAValue
-from xdsl.ir.affine import (
-    AffineMap,
-)
+from xdsl.ir.affine import AffineMap
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import (
-    SizeIndexOp,
-    shape_of,
-)
-from ....dialects.poly import (
-    IndexOp,
-    YieldOp,
-)
+from ....dialects.graph import SizeIndexOp, shape_of
+from ....dialects.poly import IndexOp, YieldOp
 from ..affine_maps import compose, plain_dim
 from ..combiners import COMBINERS
 from .scop_builder import ScopBuilder, Source

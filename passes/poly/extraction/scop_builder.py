@@ -6,28 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import (
-    FloatAttr,
-    IntegerAttr,
-    MemRefType,
-    TensorType,
-)
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, MemRefType, TensorType
 from xdsl.ir import Attribute, Block, Region, SSAValue
-from xdsl.ir.affine import (
-    AffineExpr,
-    AffineMap,
-)
+from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.errors import LoweringError
-from ....dialects.graph import (
-    extents_of_type,
-)
-from ....dialects.poly import (
-    ArrayOp,
-    StatementOp,
-    YieldOp,
-    symbols_in,
-)
+from ....dialects.graph import extents_of_type
+from ....dialects.poly import ArrayOp, StatementOp, YieldOp, symbols_in
 from ..size_parameters import SizeParameters
 
 

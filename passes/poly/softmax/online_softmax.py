@@ -26,7 +26,7 @@ from xdsl.rewriter import Rewriter
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp, YieldOp
 from ..access_patterns import combining_op
 from ..affine_maps import substitute
-from ..array_shapes import shape_of
+from ..array_shapes import element_type, shape_of
 from ..sets import box_extents, box_text
 from .softmax_sums import Accumulation, SoftmaxSums, WeightedSum, softmax_sums
 
@@ -73,12 +73,6 @@ def _rescaled_sum(scale: SSAValue, total: SSAValue, partial: SSAValue) -> Sequen
     return [rescaled, arith.AddfOp(rescaled.result, partial)]
 
 
-def _element(array: SSAValue) -> Attribute:
-    assert isinstance(array.type, MemRefType)
-    element: Attribute = array.type.element_type
-    return element
-
-
 @dataclass
 class _Blocks:
     """One application of the rewrite, in blocks of `size` keys."""
@@ -97,7 +91,7 @@ class _Blocks:
 
     def array(self, like: SSAValue, suffix: str, shape: Sequence[int]) -> SSAValue:
         """A temporary of the element type of `like`."""
-        op = ArrayOp(MemRefType(_element(like), shape), (like.name_hint or "t") + suffix)
+        op = ArrayOp(MemRefType(element_type(like), shape), (like.name_hint or "t") + suffix)
         self.scop.body.block.insert_op_before(op, self.first)
         return op.result
 
@@ -146,7 +140,7 @@ class _Blocks:
             AffineMap(identity.num_dims, 0, (BLOCK + 1, *identity.results[1:])),
             [history, partial],
             [identity, identity],
-            _body(_element(history), 2, _combine(update)),
+            _body(element_type(history), 2, _combine(update)),
         )
         self.scop.body.block.insert_op_after(track, update)
         return history
@@ -175,7 +169,7 @@ class _Blocks:
             write,
             [history, reference],
             [_per_block(BLOCK, read), write],
-            _body(_element(history), 2, _shifted_exponential),
+            _body(element_type(history), 2, _shifted_exponential),
         )
         self.scop.body.block.insert_op_after(shrink, s)
         exponential = self.found.exponential
@@ -208,7 +202,7 @@ class _Blocks:
             place,
             [scale, total, partial],
             [_per_block(BLOCK, one.row), place, identity],
-            _body(_element(total), 3, _rescaled_sum),
+            _body(element_type(total), 3, _rescaled_sum),
         )
         block.insert_op_after(add, update)
         return add
