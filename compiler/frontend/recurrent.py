@@ -1,9 +1,13 @@
-"""Recurrent layers, kept whole: the products with the inputs for all steps at once, and one op."""
+"""Recurrent layers, kept whole: the products with the inputs for all steps at once, and one op.
+
+Layers of f16 and bf16 compute in f32 and round their results once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, f32
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import CatOp, LinearOp, element_of, shape_of, tensor_of
@@ -32,6 +36,11 @@ def lstm(
         raise UnsupportedUse("an LSTM whose hidden states are projected (proj_size)")
     if train and dropout:
         raise UnsupportedUse("dropout between the layers in training mode")
+    element = element_of(source)
+    if isinstance(element, BFloat16Type | Float16Type):
+        source = b.cast(source, f32)
+        initial = [b.cast(state, f32) for state in initial]
+        parameters = [b.cast(parameter, f32) for parameter in parameters]
     hidden, cell = initial
     value = b.swap(source, 0, 1) if batch_first else source
     last: tuple[list[SSAValue], list[SSAValue]] = ([], [])
@@ -53,7 +62,8 @@ def lstm(
                 kept.append(b.select(b.slice(states, 0, steps, 1), 1, k))
         value = _joined(b, outputs, 2)
     result = b.swap(value, 0, 1) if batch_first else value
-    return result, _joined(b, last[0], 0), _joined(b, last[1], 0)
+    hidden, cell = (_joined(b, states, 0) for states in last)
+    return b.cast(result, element), b.cast(hidden, element), b.cast(cell, element)
 
 
 def _one_direction(
