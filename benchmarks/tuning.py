@@ -65,6 +65,15 @@ class Pool:
         rows = [[repr(getattr(c, f.name)) for f in fields(RuleChoice)] for c in self.choices]
         self._fields = np.array(rows)
 
+    @property
+    def usual(self) -> RuleChoice:
+        """The rules as they are."""
+        return RULES
+
+    def parse(self, text: str) -> RuleChoice:
+        """The choice that `text` was made of."""
+        return RuleChoice.parse(text)
+
     def defaults(self) -> Sequence[RuleChoice]:
         """What is tried first, as far as it is there."""
         return [c for c in self.space.defaults() if str(c) in self._row]

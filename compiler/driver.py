@@ -342,10 +342,16 @@ def recorded_schedules(
     settings: Options, machine: Machine, threads: int, toolchain: Toolchain
 ) -> Mapping[str, str]:
     """What tuning found for kernels on this target with this compiler, by kernel."""
-    from .records.best import chosen_schedules
+    from .records.best import chosen_schedules, gpu_compiler
     from .records.record import target_key
 
     path = open_store(settings.cache).root / RECORDS
+    if machine.is_gpu:
+        estimated, measured = (
+            chosen_schedules(path, target_key(machine), gpu_compiler(is_estimated), threads)
+            for is_estimated in (True, False)
+        )
+        return estimated | measured
     return chosen_schedules(path, target_key(machine), toolchain.identity, threads)
 
 

@@ -99,26 +99,38 @@ def explained(
 
 
 def device_launches(lowered: Lowered) -> list[dict[str, Any]]:
-    """What nvcc says of each launch of a model for a GPU; nothing without nvcc, or for a CPU."""
+    """What nvcc says of each launch of a model for a GPU, and what the roofline makes of it.
+
+    Nothing without nvcc, or for a CPU.
+    """
+    from ...costmodel.gpu_roofline import estimate
     from ..cuda.nvcc import has_nvcc
     from ..cuda.reports import launch_reports
+    from ..cuda.work import launch_works
 
     machine = lowered.ctx.machine
     if not machine.is_gpu or not has_nvcc():
         return []
     lowered.emit("model")
-    return [
-        {
-            "launch": report.kernel.removeprefix("model_").removesuffix("_kernel"),
-            "blocks": report.blocks,
-            "threads": report.threads,
-            "registers": report.registers,
-            "spills": report.spill_bytes,
-            "shared": report.shared_bytes,
-            "occupancy": f"{report.occupancy:.0%}",
-        }
-        for report in launch_reports(lowered.sources, machine.name)
-    ]
+    works = {n: work for kernel in lowered.functions()[1] for n, work in launch_works(kernel)}
+    launches = []
+    for report in launch_reports(lowered.sources, machine.name):
+        name = report.kernel.removeprefix("model_")
+        expected = estimate(works[name], machine.name, report.occupancy, report.spill_bytes)
+        launches.append(
+            {
+                "launch": name.removesuffix("_kernel"),
+                "blocks": report.blocks,
+                "threads": report.threads,
+                "registers": report.registers,
+                "spills": report.spill_bytes,
+                "shared": report.shared_bytes,
+                "occupancy": f"{report.occupancy:.0%}",
+                "roofline_us": round(expected.seconds * 1e6, 1),
+                "bound": expected.bound,
+            }
+        )
+    return launches
 
 
 def compiled_until(stage: str, loaded: LoadedModel, options: dict[str, Any]) -> Any:

@@ -21,7 +21,10 @@ from .output import json_flag, print_json
 @click.option("--curve", type=click.Path(path_type=Path), help="JSON file of progress over time.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
-    "--runner", default="local", show_default=True, help="Who measures: local, or dask://HOST:PORT."
+    "--runner",
+    default="local",
+    show_default=True,
+    help="local, dask://HOST:PORT; for GPUs cuda, estimate.",
 )
 @option_flags("tune", "stop_after", "dump_dir", "verify", "name")
 @json_flag

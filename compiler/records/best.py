@@ -19,6 +19,11 @@ MARGIN = 0.02  # a schedule has to be faster by this share
 UNCONFIRMED_MARGIN = 0.10
 
 
+def gpu_compiler(is_estimated: bool) -> str:
+    """The compiler in records of GPU schedules: estimates are kept apart from measurements."""
+    return "nvcc, estimated" if is_estimated else "nvcc"
+
+
 @dataclass(frozen=True)
 class RecordedSchedules:
     """The records of one kind of machine, for one compiler and number of threads."""

@@ -18,14 +18,14 @@ from ..driver import RECORDS, lower, thread_count
 from ..logging import Progress
 from ..options import Options
 from ..probe.target_speeds import target_speeds
-from ..records.best import RecordedSchedules
+from ..records.best import RecordedSchedules, gpu_compiler
 from ..records.database import Database
 from ..records.record import target_key
 from ..runtime.cache import open_store
 from ..runtime.toolchain import Toolchain
 from .budget import TuningBudget
 from .model_tasks import kernel_tasks
-from .runner import LOCAL, opened_runner
+from .runner import LOCAL, EstimateRunner, opened_runner
 from .tuner import TuningRun
 
 RANKING = "pretrained"  # orders candidates; a wrong order costs measurements, not results
@@ -56,9 +56,11 @@ def tune_program(
         Database(path) as opened,
         TemporaryDirectory(prefix="tilecast-tune-") as folder,
     ):
+        is_estimated = isinstance(measuring, EstimateRunner)
+        compiler = gpu_compiler(is_estimated) if machine.is_gpu else toolchain.identity
         run = TuningRun(
-            RecordedSchedules(opened, target_key(machine), toolchain.identity, threads),
-            chosen_model(settings.cost_model or RANKING),
+            RecordedSchedules(opened, target_key(machine), compiler, threads),
+            None if machine.is_gpu else chosen_model(settings.cost_model or RANKING),
             Hardware(machine, target_speeds(machine)),
             budget,
             lambda line: print(f"  {line}", file=sys.stderr, flush=True),

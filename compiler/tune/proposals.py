@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...costmodel.features.hardware import Hardware
 from ...costmodel.features.nests import Array
@@ -20,7 +20,7 @@ from ...costmodel.hardware import Machine
 from ...costmodel.models.interface import Candidates, CostModel
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
-from ...passes.poly.rules.choice import RULES, RuleChoice
+from ...passes.poly.rules.choice import RuleChoice
 from ...passes.poly.rules.decide import described, text_of
 from ...passes.poly.rules.schedule import apply_recorded
 from ...passes.poly.search.exploration import reason_of
@@ -30,34 +30,43 @@ CROSSING = 0.35
 POPULATION = 12
 TOURNAMENT = 3
 OVERSAMPLING = 4
-Found = tuple[RuleChoice, str, Any]
+Choice = TypeVar("Choice")
 SECONDS = 4.0  # of scheduling and ranking for one batch
 
 
-class ChoiceSpace(Protocol):
+class ChoiceSpace(Protocol[Choice]):
     """Where choices come from, as `SearchSpace` has it."""
 
-    def defaults(self) -> Sequence[RuleChoice]:
+    @property
+    def usual(self) -> Choice:
+        """What the rules do on their own."""
+        ...
+
+    def parse(self, text: str) -> Choice:
+        """The choice of a record; IllegalScheduleError for another text."""
+        ...
+
+    def defaults(self) -> Sequence[Choice]:
         """What is tried first."""
         ...
 
-    def sample(self, rng: Random) -> RuleChoice:
+    def sample(self, rng: Random) -> Choice:
         """Any choice."""
         ...
 
-    def mutate(self, point: RuleChoice, rng: Random) -> RuleChoice:
+    def mutate(self, point: Choice, rng: Random) -> Choice:
         """One that differs a little."""
         ...
 
-    def crossover(self, one: RuleChoice, other: RuleChoice, rng: Random) -> RuleChoice:
+    def crossover(self, one: Choice, other: Choice, rng: Random) -> Choice:
         """One with fields of both."""
         ...
 
 
-class Programs(Protocol):
+class Programs(Protocol[Choice]):
     """What choices make of a kernel, and how long that is expected to take."""
 
-    def of(self, choice: RuleChoice) -> tuple[str, Any] | None:
+    def of(self, choice: Choice) -> tuple[str, Any] | None:
         """The text of the program under `choice`, and the program; None where that is illegal."""
         ...
 
@@ -99,31 +108,31 @@ class RulePrograms:
 
 
 @dataclass
-class Proposals:
-    """The search over the choices of the rules for one kernel."""
+class Proposals(Generic[Choice]):
+    """The search over the choices for one kernel."""
 
-    programs: Programs
-    space: ChoiceSpace
+    programs: Programs[Choice]
+    space: ChoiceSpace[Choice]
     rng: Random
-    population: list[tuple[float, RuleChoice]] = field(default_factory=list)
+    population: list[tuple[float, Choice]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._tried: set[str] = set()
         self._known: set[str] = set()
-        self._first = [c for c in self.space.defaults() if c != RULES]
-        self._new(RULES)
+        self._first = [c for c in self.space.defaults() if c != self.space.usual]
+        self._new(self.space.usual)
 
-    def told(self, choice: RuleChoice, ratio: float | None) -> None:
+    def told(self, choice: Choice, ratio: float | None) -> None:
         """The time of `choice` over that of the default; None where it failed."""
         self._tried.add(str(choice))
         if ratio is not None:
             self.population.append((ratio, choice))
             self.population = sorted(self.population, key=lambda p: (p[0], str(p[1])))[:POPULATION]
 
-    def batch(self, count: int) -> list[RuleChoice]:
+    def batch(self, count: int) -> list[Choice]:
         """Up to `count` choices that make new programs; none where no more are found."""
         end = time.monotonic() + SECONDS
-        found: list[Found] = []
+        found: list[tuple[Choice, str, Any]] = []
         for _ in range(40 * count):
             if len(found) == OVERSAMPLING * count or (found and time.monotonic() > end):
                 break
@@ -136,7 +145,7 @@ class Proposals:
                 found.append((choice, *made))
         return self._picked(found, count)
 
-    def _new(self, choice: RuleChoice) -> tuple[str, Any] | None:
+    def _new(self, choice: Choice) -> tuple[str, Any] | None:
         """The program under `choice`; None where that is illegal or known."""
         made = self.programs.of(choice)
         if made is None or made[0] in self._known:
@@ -144,7 +153,7 @@ class Proposals:
         self._known.add(made[0])
         return made
 
-    def _child(self) -> RuleChoice:
+    def _child(self) -> Choice:
         if not self.population or self.rng.random() < FRESH:
             return self.space.sample(self.rng)
         parent = self._parent()
@@ -154,11 +163,11 @@ class Proposals:
             )
         return self.space.mutate(parent, self.rng)
 
-    def _parent(self) -> RuleChoice:
+    def _parent(self) -> Choice:
         drawn = self.rng.choices(self.population, k=TOURNAMENT)
         return min(drawn, key=lambda p: p[0])[1]
 
-    def _picked(self, found: list[Found], count: int) -> list[RuleChoice]:
+    def _picked(self, found: list[tuple[Choice, str, Any]], count: int) -> list[Choice]:
         """Mostly those that the model expects to be fastest; what is left stays unmeasured and may
         be drawn again."""
         order = list(range(len(found)))

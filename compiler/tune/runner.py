@@ -1,4 +1,8 @@
-"""Who measures: this machine, or the workers of a Dask cluster. `--runner local|dask://HOST:PORT`"""
+"""Who measures: this machine's CPU or GPU, or the workers of a Dask cluster.
+
+`--runner local|dask://HOST:PORT`; for GPUs `cuda`, or `estimate`, which needs none. `local` is the
+first of them that can be had.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,14 @@ from typing import Protocol
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import OptionError
+from ..cuda.device import has_device
+from ..logging import warn
 from ..records.record import Record
 from .contest import Contest
 from .model_tasks import KernelTask
 
 LOCAL = "local"
+CUDA, ESTIMATE = "cuda", "estimate"
 DASK = "dask://"
 
 
@@ -50,8 +57,48 @@ class LocalRunner:
         return Contest(kernel, compiler, self.builders)
 
 
+@dataclass(frozen=True)
+class CudaRunner:
+    """The GPU of this machine; `emulate` lets g++ and the emulation stand for it."""
+
+    builders: int = 2
+    emulate: bool = False
+
+    def contest(self, kernel: KernelTask, compiler: str) -> AnyContest:
+        """A contest on the device; OptionError where there is none."""
+        from .cuda_contest import CudaContest
+
+        return CudaContest(kernel, compiler, self.builders, self.emulate)
+
+
+@dataclass(frozen=True)
+class EstimateRunner:
+    """The analytic model with nvcc's reports."""
+
+    def contest(self, kernel: KernelTask, compiler: str) -> AnyContest:
+        """A contest without a device."""
+        from .estimate_contest import EstimateContest
+
+        return EstimateContest(kernel, compiler)
+
+
+def gpu_runner(text: str) -> CudaRunner | EstimateRunner:
+    """The runner for a GPU target; OptionError for the name of another."""
+    if text == LOCAL:
+        text = CUDA if has_device() else ESTIMATE
+        if text == ESTIMATE:
+            warn("no GPU here: schedules are chosen by the analytic model and nvcc's reports")
+    if text == CUDA:
+        return CudaRunner()
+    if text == ESTIMATE:
+        return EstimateRunner()
+    raise OptionError(f"runner: expected {LOCAL}, {CUDA} or {ESTIMATE} for a GPU, got {text!r}")
+
+
 def opened_runner(text: str, machine: Machine) -> AbstractContextManager[Runner]:
     """The runner that `text` names; OptionError for another text and where no worker fits."""
+    if machine.is_gpu:
+        return nullcontext(gpu_runner(text))
     if text == LOCAL:
         return nullcontext(LocalRunner())
     if not text.startswith(DASK):

@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from ...costmodel.features.hardware import Hardware
 from ...costmodel.models.interface import CostModel
 from ...dialects.errors import IllegalScheduleError, VerifyFailure
-from ...passes.poly.rules.choice import RuleChoice
 from ...passes.poly.rules.schedule import has_rules
 from ...passes.poly.search.rule_space import RuleSpace
+from ...passes.tile.gpu_space import GpuSpace
 from ..logging import warn
 from ..records.best import RecordedSchedules, best_record
 from .budget import TuningBudget
+from .gpu_programs import GpuPrograms
 from .model_tasks import KernelTask
 from .proposals import Proposals, RulePrograms
 from .runner import AnyContest, LocalRunner, Runner
@@ -38,7 +40,7 @@ class KernelSearch:
 
     kernel: KernelTask
     contest: AnyContest
-    proposals: Proposals
+    proposals: Proposals[Any]
     best: float = 1.0
     idle: int = 0
     is_confirmed: bool = True
@@ -126,15 +128,11 @@ class TuningRun:
         except VerifyFailure as error:
             warn(f"{kernel.task.function} is not tuned: {error}")
             return
-        machine, threads = kernel.task.machine, kernel.task.threads
-        space = RuleSpace(kernel.scop, machine, threads)
-        rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
-        programs = RulePrograms(kernel.scop, machine, threads, self.model, self.hardware)
-        proposals = Proposals(programs, space, rng)
+        proposals = self.proposals(kernel)
         search = KernelSearch(kernel, contest, proposals)
         for record in self.records.of(kernel.key):
             try:
-                choice = RuleChoice.parse(record.steps)
+                choice = proposals.space.parse(record.steps)
             except IllegalScheduleError:  # steps, which this search does not vary
                 continue
             proposals.told(choice, 1 / record.speedup if record.speedup else None)
@@ -142,6 +140,15 @@ class TuningRun:
         search.best = 1 / best.speedup if best is not None else 1.0
         self.trials += len(self.texts_of(kernel))
         self.searches.append(search)
+
+    def proposals(self, kernel: KernelTask) -> Proposals[Any]:
+        """Where the kernel's candidates come from."""
+        machine, threads = kernel.task.machine, kernel.task.threads
+        rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
+        if machine.is_gpu:
+            return Proposals(GpuPrograms(kernel.text, machine), GpuSpace.of(kernel.scop), rng)
+        programs = RulePrograms(kernel.scop, machine, threads, self.model, self.hardware)
+        return Proposals(programs, RuleSpace(kernel.scop, machine, threads), rng)
 
     def advance(self, search: KernelSearch) -> None:
         """Measure one batch of a kernel."""

@@ -101,19 +101,27 @@ def operand(contraction: Contraction) -> Attribute:
     return lhs if lhs == rhs and lhs in (F16, BF16) else F32
 
 
-def plans(contraction: Contraction) -> Iterator[Plan]:
-    """All plans that fit."""
+def row_of(plan: Plan) -> tuple[int, ...]:
+    """The row of the table of tiles that a plan was made of."""
+    unit = plan.unit
+    if isinstance(unit, Warps):
+        return unit.rows, unit.columns, *unit.repeat
+    return unit.rows, unit.columns, unit.rows_each, unit.columns_each, plan.depth
+
+
+def plans(contraction: Contraction, stages: int = STAGES) -> Iterator[Plan]:
+    """All plans with a ring of `stages`."""
     along_m = _runs_along(contraction, contraction.lhs.strides, contraction.rows)
     along_n = _runs_along(contraction, contraction.rhs.strides, contraction.columns)
     element = operand(contraction)
     if element == F32:
         for rows, columns, rows_each, columns_each, depth in FMA_TILES:
             threads = FmaThreads(rows, columns, rows_each, columns_each, along_m, along_n)
-            yield Plan(threads, depth, STAGES, along_m, along_n)
+            yield Plan(threads, depth, stages, along_m, along_n)
     else:
         for rows, columns, repeat in MMA_TILES:
             warps = Warps(element, rows, columns, repeat)
-            yield Plan(warps, warps.tile[2], STAGES, along_m, along_n)
+            yield Plan(warps, warps.tile[2], stages, along_m, along_n)
 
 
 def _runs_along(contraction: Contraction, strides: tuple[int, ...], dims: tuple[int, ...]) -> bool:
@@ -146,7 +154,13 @@ def clocks(contraction: Contraction, plan: Plan) -> float:
     return max(1.0, blocks / MULTIPROCESSORS) * (m * n / rate_reached + traffic)
 
 
-def choose_plan(contraction: Contraction) -> Plan | None:
-    """The plan of least cost; None where none fits."""
-    possible = [plan for plan in plans(contraction) if fits(contraction, plan)]
+def choose_plan(
+    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0
+) -> Plan | None:
+    """The plan of least cost; None where none fits.
+
+    The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`.
+    """
+    possible = [p for p in plans(contraction, stages or STAGES) if fits(contraction, p)]
+    possible = [p for p in possible if row_of(p) == tile] or possible
     return min(possible, key=lambda plan: clocks(contraction, plan), default=None)

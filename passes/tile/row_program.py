@@ -19,24 +19,24 @@ from .views import KernelBuilder
 WARPS, LANES = 4, 32
 
 
-def row_layout(columns: int, vector: int) -> RegisterLayout:
+def row_layout(columns: int, vector: int, warps: int = WARPS) -> RegisterLayout:
     """[rows, columns]: `vector` neighbours to a lane, as many lanes to a row as it has use for."""
     lanes = LANES
     while lanes > 1 and lanes * vector >= 2 * columns:
         lanes //= 2
     times = -(-columns // (lanes * vector))
-    rows = WARPS * (LANES // lanes)
+    rows = warps * (LANES // lanes)
     return spatial(rows, 1) * local(1, times) * spatial(1, lanes) * local(1, vector)
 
 
 class RowBuilder(KernelBuilder):
     """Writes the program of a chain of steps."""
 
-    def __init__(self, name: str, rows: Rows) -> None:
+    def __init__(self, name: str, rows: Rows, warps: int) -> None:
         self.rows = rows
-        self.layout = row_layout(rows.extents[-1], rows.vector)
+        self.layout = row_layout(rows.extents[-1], rows.vector, warps)
         blocks = -(-rows.count // self.layout.shape[0])
-        super().__init__(name, WARPS * LANES, (blocks, 1, 1), rows.arrays, rows.extents)
+        super().__init__(name, warps * LANES, (blocks, 1, 1), rows.arrays, rows.extents)
         at_once = self.layout.shape[0]
         self.first = self.b.times(self.b.block_index(0, "block"), at_once)
         self.first.name_hint = "first_row"
@@ -85,6 +85,6 @@ class RowBuilder(KernelBuilder):
         return b.add(ops.MapOp([tile, number], below(columns, neutral), F32), "inside")
 
 
-def row_program(name: str, rows: Rows) -> ops.ProgramOp:
-    """The program of `rows`; its arguments are `rows.arrays`, in order."""
-    return RowBuilder(name, rows).build()
+def row_program(name: str, rows: Rows, warps: int = WARPS) -> ops.ProgramOp:
+    """The program of `rows`, a block of `warps`; its arguments are `rows.arrays`, in order."""
+    return RowBuilder(name, rows, warps).build()

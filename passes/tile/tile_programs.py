@@ -23,15 +23,18 @@ from xdsl.rewriter import Rewriter
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
 from ...dialects.tile.launch import LaunchOp, PartOp
 from ...dialects.tile.ops import ProgramOp
+from ..context import CompileContext
+from ..poly.rules_gpu.choice import ATTRIBUTE, GpuChoice, choice_of
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
+from ..poly.task_key import task_key
 from .attention import Attention, find_attention
 from .attention_program import attention_program
 from .contraction import Contraction, find_contraction
 from .contraction_plan import choose_plan
 from .contraction_program import contraction_program
-from .row_program import row_program
+from .row_program import WARPS, row_program
 from .rows import Rows, find_rows
 
 PART_OF = "tilecast.part_of"
@@ -80,13 +83,13 @@ def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp]) -> P
     return find_rows(run, elsewhere | set(scop.body.block.args)) or run
 
 
-def program_of(name: str, piece: Tiled) -> ProgramOp:
+def program_of(name: str, piece: Tiled, choice: GpuChoice) -> ProgramOp:
     """The program of a piece."""
     if isinstance(piece, Rows):
-        return row_program(name, piece)
+        return row_program(name, piece, choice.warps or WARPS)
     if isinstance(piece, Attention):
         return attention_program(name, piece)
-    plan = choose_plan(piece)
+    plan = choose_plan(piece, choice.tile, choice.stages) or choose_plan(piece)
     assert plan is not None
     return contraction_program(name, piece, plan)
 
@@ -102,7 +105,7 @@ class KernelCutter:
     """Writes the kernel function and the scops of its parts."""
 
     def __init__(self, scop: ScopOp, pieces: Sequence[Piece]) -> None:
-        self.scop, self.pieces = scop, pieces
+        self.scop, self.pieces, self.choice = scop, pieces, choice_of(scop)
         self.name = scop.sym_name.data
         arguments = list(scop.body.block.args)
         used = [arrays_in(piece) for piece in pieces]
@@ -132,7 +135,7 @@ class KernelCutter:
             name = f"{self.name}_{k}" if len(self.pieces) > 1 else self.name
             if not isinstance(piece, list):
                 arrays = [self.places[a] for a in piece.arrays]
-                block.add_op(LaunchOp(arrays, program_of(name, piece)))
+                block.add_op(LaunchOp(arrays, program_of(name, piece, self.choice)))
                 continue
             arrays = [a for a in arrays_in(piece) if a in self.places]
             made.append(self._part(f"{name}_part", piece, arrays))
@@ -160,6 +163,7 @@ class KernelCutter:
             roles.append("inout" if read and written else "out" if written else "in")
         part = ScopOp(name, roles, Region([block]))
         part.attributes[PART_OF] = StringAttr(self.name)
+        part.attributes[ATTRIBUTE] = StringAttr(str(self.choice))
         return part
 
 
@@ -183,7 +187,11 @@ class TileProgramsPass(ModulePass):
     name = "tile-programs"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
         for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
+            recorded = ctx.recorded_schedule and ctx.recorded_schedule(task_key(scop))
+            if recorded:
+                scop.attributes[ATTRIBUTE] = StringAttr(recorded)
             made = tile_programs(scop)
             if made is not None:
                 op.body.block.insert_ops_before(made, scop)

@@ -71,6 +71,30 @@ inline cudaError_t cudaDeviceSynchronize() { return cudaGetLastError(); }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaGetLastError(); }
 template <class K> cudaError_t cudaFuncSetAttribute(K, int, int) { return cudaSuccess; }
 
+inline cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+    *stream = nullptr;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 1;
+    return cudaSuccess;
+}
+
+/* Events tell the time of the CPU: enough to test what uses them. */
+using cudaEvent_t = std::chrono::steady_clock::time_point *;
+inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
+    *event = new std::chrono::steady_clock::time_point;
+    return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t = nullptr) {
+    *event = std::chrono::steady_clock::now();
+    return cudaGetLastError();
+}
+inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
+    *ms = std::chrono::duration<float, std::milli>(*to - *from).count();
+    return cudaSuccess;
+}
+
 #define TILECAST_LAUNCH(kernel, grid, block, shared, stream, ...) \
     ((void)(stream), (void)tilecast_emulation::launch(grid, block, shared, [=] { kernel(__VA_ARGS__); }))
 

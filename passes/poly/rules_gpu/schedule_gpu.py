@@ -28,6 +28,7 @@ from ..scheduled import apply_schedule
 from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
+from .choice import choice_of
 from .rows import factor_rows, row_steps, rows_of
 
 WARP = 32
@@ -88,7 +89,7 @@ def is_legal(scop: ScopOp, nests: Sequence[Nest], dependences: Dependences) -> b
     return True
 
 
-def bindings(nest: Nest) -> list[Step]:
+def bindings(nest: Nest, threads: int) -> list[Step]:
     """Threads along the last loop (and the one before, where it is short), blocks for the rest."""
     if not nest.axes:
         return []
@@ -96,12 +97,12 @@ def bindings(nest: Nest) -> list[Step]:
     *outer_extents, extent = nest.extents
     steps: list[Step] = []
     blocks = list(outer)
-    if extent > THREADS:
-        steps += [Split(last, THREADS, f"{last}_b", f"{last}_t"), Bind(f"{last}_t", "thread.x")]
+    if extent > threads:
+        steps += [Split(last, threads, f"{last}_b", f"{last}_t"), Bind(f"{last}_t", "thread.x")]
         blocks.append(f"{last}_b")
     else:
         steps.append(Bind(last, "thread.x"))
-        rows = THREADS // extent
+        rows = threads // extent
         if outer and rows > 1 and outer_extents[-1] > 1:
             row = blocks.pop()
             if outer_extents[-1] > rows:
@@ -148,6 +149,7 @@ def schedule_gpu(scop: ScopOp) -> list[Step]:
     is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
     if not is_box or not scop.is_sequence_of_nests:
         return []
+    threads = choice_of(scop).threads or THREADS
     collapse_dims(scop)
     inline_statements(scop)
     steps = rows_schedule(scop)
@@ -155,7 +157,7 @@ def schedule_gpu(scop: ScopOp) -> list[Step]:
         return steps
     nests = choose_nests(scop)
     steps = [step for nest in nests for step in nest.steps]
-    return [*steps, *(step for nest in nests for step in bindings(nest))]
+    return [*steps, *(step for nest in nests for step in bindings(nest, threads))]
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,15 @@ class RuleSpace:
     machine: Machine
     threads: int
 
+    @property
+    def usual(self) -> RuleChoice:
+        """The rules as they are."""
+        return RULES
+
+    def parse(self, text: str) -> RuleChoice:
+        """The choice of a record; IllegalScheduleError for another text."""
+        return RuleChoice.parse(text)
+
     def defaults(self) -> Sequence[RuleChoice]:
         """The rules as they are, and what one would try first by hand."""
         first = [RULES, *alternatives(self.threads)]

@@ -1,0 +1,66 @@
+"""What GPU schedules leave open, as data and as text: candidates differ in these fields.
+
+    tile=2x4x4x4x2, stages=4
+
+Fields at their defaults are not written; where all are, the text is `rules`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ....dialects.errors import IllegalScheduleError
+from ....dialects.poly import ScopOp
+
+NO_CHANGE = "rules"
+ATTRIBUTE = "tilecast.gpu_choice"
+STAGES = (2, 3, 4, 5)
+THREADS = (32, 64, 128, 256, 512)
+WARPS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class GpuChoice:
+    """`tile` is the row of the table of tiles that contractions of its kind take, `stages` those of
+    their ring of copies; `threads` those of the blocks of scheduled loops, `warps` those of the
+    blocks of row programs. Empty or 0 leaves a decision to the rules."""
+
+    tile: tuple[int, ...] = ()
+    stages: int = 0
+    threads: int = 0
+    warps: int = 0
+
+    def __str__(self) -> str:
+        given = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        shown = [f"{n}={'x'.join(map(str, v)) if n == 'tile' else v}" for n, v in given if v]
+        return ", ".join(shown) or NO_CHANGE
+
+    @staticmethod
+    def parse(text: str) -> GpuChoice:
+        """The choice that `text` was made of; IllegalScheduleError for other text."""
+        if text == NO_CHANGE:
+            return GpuChoice()
+        try:
+            parts = [part.partition("=") for part in text.split(", ")]
+            given = {n: tuple(map(int, v.split("x"))) for n, _, v in parts}
+            tile = given.pop("tile", ())
+            found = GpuChoice(tile, **{n: value for n, (value,) in given.items()})
+        except (TypeError, ValueError) as error:
+            raise IllegalScheduleError(
+                f"expected tile=AxBx..., stages=N, threads=N, warps=N, found {text!r:.80}"
+            ) from error
+        known = (
+            len(found.tile) in (0, 5),
+            found.stages in (0, *STAGES),
+            found.threads in (0, *THREADS),
+            found.warps in (0, *WARPS),
+        )
+        if not all(known):
+            raise IllegalScheduleError(f"{text!r:.80} is none of the choices of GPU schedules")
+        return found
+
+
+def choice_of(scop: ScopOp) -> GpuChoice:
+    """What was chosen for a scop."""
+    attribute = scop.attributes.get(ATTRIBUTE)
+    return GpuChoice() if attribute is None else GpuChoice.parse(attribute.data)  # type: ignore[attr-defined]

@@ -1,0 +1,85 @@
+"""The choices of GPU schedules as a space: tiles, stages, threads, as far as a kernel has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from random import Random
+from typing import Any
+
+from ...dialects.poly import ScopOp
+from ..poly.rules_gpu.choice import STAGES, THREADS, WARPS, GpuChoice
+from ..poly.sets import box_extents
+from ..poly.simplification.collapse_dims import collapse_dims
+from ..poly.simplification.inline_statements import inline_statements
+from .contraction import Contraction
+from .contraction_plan import clocks, fits, plans, row_of
+from .rows import Rows
+from .tile_programs import pieces_of
+
+
+@dataclass(frozen=True)
+class GpuSpace:
+    """`values` has what each field may be; those that a kernel does not depend on are missing."""
+
+    values: dict[str, tuple[Any, ...]]
+
+    @staticmethod
+    def of(scop: ScopOp) -> GpuSpace:
+        """The space of a kernel in its original order."""
+        is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
+        if not is_box or not scop.is_sequence_of_nests:
+            return GpuSpace({})
+        copy = scop.clone()
+        collapse_dims(copy)
+        inline_statements(copy)
+        values: dict[str, tuple[Any, ...]] = {}
+        for piece in pieces_of(copy):
+            match piece:
+                case Contraction():
+                    found = [p for p in plans(piece) if fits(piece, p)]
+                    found.sort(key=lambda plan, piece=piece: clocks(piece, plan))  # type: ignore[misc]
+                    rows = dict.fromkeys((*values.get("tile", ()), *map(row_of, found)))
+                    values |= {"tile": tuple(rows), "stages": STAGES}
+                case Rows():
+                    values["warps"] = WARPS
+                case list():
+                    values["threads"] = THREADS
+        return GpuSpace(values)
+
+    @property
+    def usual(self) -> GpuChoice:
+        """What the rules do."""
+        return GpuChoice()
+
+    def parse(self, text: str) -> GpuChoice:
+        """The choice of a record; IllegalScheduleError for another text."""
+        return GpuChoice.parse(text)
+
+    def defaults(self) -> Sequence[GpuChoice]:
+        """The rules, then one field changed, the tiles that the analytic model likes first."""
+        return [
+            self.usual,
+            *(
+                replace(self.usual, **{name: value})
+                for name, values in self.values.items()
+                for value in values
+            ),
+        ]
+
+    def sample(self, rng: Random) -> GpuChoice:
+        """Any choice."""
+        return GpuChoice(**{name: rng.choice(values) for name, values in self.values.items()})
+
+    def mutate(self, point: GpuChoice, rng: Random) -> GpuChoice:
+        """One field changed."""
+        if not self.values:
+            return point
+        name = rng.choice(list(self.values))
+        return replace(point, **{name: rng.choice(self.values[name])})
+
+    def crossover(self, one: GpuChoice, other: GpuChoice, rng: Random) -> GpuChoice:
+        """Each field from either."""
+        return GpuChoice(
+            **{f.name: getattr(rng.choice((one, other)), f.name) for f in fields(GpuChoice)}
+        )

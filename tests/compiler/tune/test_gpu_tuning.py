@@ -1,0 +1,141 @@
+"""Tuning for GPUs without one: the contest under emulation, its refusal, choices by estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tilecast.compiler.cuda.device import has_device
+from tilecast.compiler.cuda.nvcc import has_nvcc
+from tilecast.compiler.driver import exported, lower, recorded_schedules
+from tilecast.compiler.logging import Progress
+from tilecast.compiler.options import resolve_options
+from tilecast.compiler.records.best import gpu_compiler
+from tilecast.compiler.runtime.toolchain import find_toolchain
+from tilecast.compiler.target import resolve_target
+from tilecast.compiler.tune.gpu_programs import GpuProgram, GpuPrograms
+from tilecast.compiler.tune.model_tasks import KernelTask, kernel_tasks
+from tilecast.compiler.tune.runner import CudaRunner, EstimateRunner, opened_runner
+from tilecast.costmodel.features.gpu_work import GpuWork
+from tilecast.costmodel.gpu_roofline import estimate
+from tilecast.dialects.errors import IllegalScheduleError, OptionError
+from tilecast.passes.poly.rules_gpu.choice import GpuChoice
+from tilecast.passes.tile.gpu_space import GpuSpace
+from torch import nn
+
+MACHINE = resolve_target("sm_80")
+
+
+def task(tmp_path: Path, module: nn.Module, x: torch.Tensor) -> KernelTask:
+    """The first kernel of a model."""
+    settings = resolve_options({"target": "sm_80", "stop_after": "structure"})
+    program, leaves, _ = exported(module.eval(), (x,), None, settings)
+    structure = lower(program, leaves, settings, MACHINE, Progress()).module
+    return next(iter(kernel_tasks(structure, tmp_path, MACHINE, find_toolchain(), 1)))
+
+
+def product() -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    return nn.Linear(24, 40).half(), torch.randn(20, 24).half()
+
+
+@pytest.mark.parametrize("text", ["rules", "tile=2x4x4x4x2, stages=4", "threads=64, warps=2"])
+def test_choices_are_their_text(text: str) -> None:
+    assert str(GpuChoice.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["tile=2x4", "stages=17", "warps=x", "fast", "threads=1x2"])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(IllegalScheduleError):
+        GpuChoice.parse(text)
+
+
+def test_choices_change_the_program(tmp_path: Path) -> None:
+    kernel = task(tmp_path, *product())
+    space = GpuSpace.of(kernel.scop)
+    assert set(space.values) == {"tile", "stages"}
+    programs = GpuPrograms(kernel.text, MACHINE)
+    usual, wide = (programs.of(c) for c in (GpuChoice(), GpuChoice((2, 2, 2, 4, 2), 4)))
+    assert usual is not None
+    assert wide is not None
+    assert usual[0] != wide[0]
+    [work] = wide[1].works.values()
+    assert work.threads == 128
+    assert work.tensor >= 2 * 20 * 24 * 40
+    assert wide[1].seconds > 0
+
+
+def test_estimates_know_what_is_slow() -> None:
+    work = GpuWork(1e9, 0.0, 1e9, 1e8, blocks=4096, threads=128)
+    usual = estimate(work, "sm_80", 0.5)
+    assert usual.bound == "cache"
+    assert estimate(work, "sm_80", 0.5, spills=256).seconds > usual.seconds
+    assert estimate(work, "sm_80", 1 / 16).seconds > usual.seconds
+    assert estimate(replace(work, blocks=8), "sm_80", 0.5).seconds > usual.seconds
+    assert estimate(work, "sm_90", 0.5).seconds < usual.seconds
+
+
+def test_candidates_are_checked_and_timed_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = task(tmp_path, *product())
+    contest = CudaRunner(1, emulate=True).contest(kernel, gpu_compiler(False))
+    right, bad = contest.records(["tile=1x2x1x2x4", "stages=9"])
+    assert right.failure is None
+    assert right.repeats == 50
+    assert right.seconds > 0
+    assert right.baseline > 0
+    assert bad.failure == "illegal"
+
+    emitted: Callable[[GpuProgram, str], str] = GpuProgram.cuda
+
+    def planted(self: GpuProgram, prefix: str) -> str:
+        text = emitted(self, prefix)
+        assert "__syncthreads();" in text
+        return text.replace("__syncthreads();", ";")
+
+    monkeypatch.setattr(GpuProgram, "cuda", planted)
+    [wrong] = contest.records(["tile=1x2x1x2x4"])
+    assert (wrong.failure, wrong.seconds) == ("crash", None)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_nvcc
+@pytest.mark.skipif(not has_nvcc() or has_device(), reason="needs nvcc, and no GPU")
+def test_no_device_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="expected a GPU, found none"):
+        CudaRunner(1).contest(task(tmp_path, *product()), gpu_compiler(False))
+
+
+def test_runners_have_names() -> None:
+    with opened_runner("estimate", MACHINE) as runner:
+        assert isinstance(runner, EstimateRunner)
+    with pytest.raises(OptionError, match="local, cuda or estimate"), opened_runner("x", MACHINE):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.needs_nvcc
+@pytest.mark.skipif(not has_nvcc(), reason="needs nvcc")
+def test_estimated_schedules_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tune` with the estimates of nvcc's reports; the next compilation takes what it found."""
+    from tilecast.compiler.tune.model_tuning import tune_program
+
+    torch.manual_seed(0)
+    model, x = nn.Linear(512, 48).half().eval(), torch.randn(512, 512).half()
+    monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path))
+    settings = resolve_options({"target": "sm_80", "tune": "12"})
+    program, leaves, _ = exported(model, (x,), None, settings)
+    toolchain = find_toolchain()
+    run = tune_program(program, leaves, settings, MACHINE, toolchain, None, 0, "estimate")
+    assert run.measured >= 8
+    assert not run.failed
+    schedules = recorded_schedules(settings, MACHINE, 1, toolchain)
+    assert bool(schedules) == (run.gain >= 1.1)
+    usual, tuned = (
+        lower(program, leaves, settings, MACHINE, Progress(), s).sources for s in ({}, schedules)
+    )
+    assert (usual != tuned) == bool(schedules)
