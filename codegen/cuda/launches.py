@@ -60,7 +60,10 @@ def launches_of(func: FuncOp) -> list[Launch | TileLaunch]:
     for k, group in enumerate(groups):
         if isinstance(group[0], LaunchOp):
             numbers = [func.body.block.args.index(a) for a in group[0].arrays]
-            made.append(TileLaunch(group[0].program, tuple(numbers)))
+            program = group[0].program
+            if len(groups) > 1:  # parts may have become several launches
+                program.properties["sym_name"] = StringAttr(f"{func.sym_name.data}_{k}")
+            made.append(TileLaunch(program, tuple(numbers)))
         else:
             made.append(_launch(func, group, k, len(groups)))
     return made

@@ -146,7 +146,8 @@ class CudaContest:
             expected = np.array(task.expected(argument)).view(dtype).reshape(found.shape)
             bound = argument.bound
             if is_float_type(dtype):
-                bound = max(bound, ROUNDINGS * float(ml_dtypes.finfo(dtype).eps))
+                eps = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
+                bound = max(bound, ROUNDINGS * eps)
                 found, expected = found.astype(np.float64), expected.astype(np.float64)
             if text := difference(found, expected, bound):
                 return f"{argument.name}: {text}"

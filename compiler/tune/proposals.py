@@ -31,6 +31,7 @@ POPULATION = 12
 TOURNAMENT = 3
 OVERSAMPLING = 4
 Choice = TypeVar("Choice")
+Given = TypeVar("Given", contravariant=True)
 SECONDS = 4.0  # of scheduling and ranking for one batch
 
 
@@ -63,10 +64,10 @@ class ChoiceSpace(Protocol[Choice]):
         ...
 
 
-class Programs(Protocol[Choice]):
+class Programs(Protocol[Given]):
     """What choices make of a kernel, and how long that is expected to take."""
 
-    def of(self, choice: Choice) -> tuple[str, Any] | None:
+    def of(self, choice: Given) -> tuple[str, Any] | None:
         """The text of the program under `choice`, and the program; None where that is illegal."""
         ...
 

@@ -6,8 +6,8 @@ that its arguments are. Out: a `GpuWork`, from which `costmodel/gpu_roofline.py`
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -21,7 +21,7 @@ from ...dialects.tile import ops
 from ...dialects.tile.types import SharedType, TileType, bits_of
 
 # The value of an index where all blocks and loops around it are at their first iteration.
-ARITHMETIC = {
+ARITHMETIC: dict[type[Operation], Callable[[int, int], int]] = {
     arith.AddiOp: lambda a, b: a + b,
     arith.SubiOp: lambda a, b: a - b,
     arith.MuliOp: lambda a, b: a * b,
@@ -77,7 +77,7 @@ class _Counter:
 
     def __init__(self, sizes: Mapping[SSAValue, float]) -> None:
         self.sizes = dict(sizes)
-        self.asked: Counter[SSAValue] = Counter()
+        self.asked: defaultdict[SSAValue, float] = defaultdict(float)
         self.scalar = self.tensor = 0.0
         self.arrays: dict[SSAValue, SSAValue] = {}
 
@@ -165,7 +165,7 @@ def value_at_start(value: SSAValue) -> int:
         return 0
     if isinstance(op, arith.ConstantOp):
         return int(op.value.value.data) if isinstance(op.value, IntegerAttr) else 0
-    meaning = ARITHMETIC.get(type(op))  # type: ignore[arg-type]
+    meaning = ARITHMETIC.get(type(op))
     if meaning is None:
         return 0
-    return int(meaning(*(value_at_start(v) for v in op.operands)))  # type: ignore[no-untyped-call]
+    return meaning(value_at_start(op.operands[0]), value_at_start(op.operands[1]))

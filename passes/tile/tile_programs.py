@@ -25,6 +25,7 @@ from ...dialects.tile.launch import LaunchOp, PartOp
 from ...dialects.tile.ops import ProgramOp
 from ..context import CompileContext
 from ..poly.rules_gpu.choice import ATTRIBUTE, GpuChoice, choice_of
+from ..poly.rules_gpu.stages import stage_reductions
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
@@ -43,7 +44,16 @@ Piece = Tiled | list[StatementOp]
 
 
 def pieces_of(scop: ScopOp) -> list[Piece]:
-    """The statements in order: contractions that tiles fit, chains on rows, and runs of others."""
+    """The statements in order: contractions that tiles fit, chains on rows, and runs of others.
+
+    Long reductions among the others are rewritten to stages, of which the last may be rows.
+    """
+    pieces = _pieces(scop, is_staged=False)
+    others = [statement for piece in pieces if isinstance(piece, list) for statement in piece]
+    return _pieces(scop, is_staged=True) if stage_reductions(scop, others) else pieces
+
+
+def _pieces(scop: ScopOp, is_staged: bool) -> list[Piece]:
     statements = scop.statements
     taken: dict[StatementOp, Contraction] = {}
     for statement in statements:
@@ -61,7 +71,14 @@ def pieces_of(scop: ScopOp) -> list[Piece]:
             pieces[-1].append(statement)
         else:
             pieces.append([statement])
-    tiled = [_as_rows(scop, pieces, p) if isinstance(p, list) else p for p in pieces]
+    tiled: list[Piece] = []
+    for piece in pieces:
+        first = 0
+        if isinstance(piece, list) and is_staged:
+            ends = range(len(piece))
+            first = next((k for k in ends if not is_run(_as_rows(scop, pieces, piece, k))), 0)
+            tiled += [piece[:first]] if first else []
+        tiled.append(_as_rows(scop, pieces, piece, first) if isinstance(piece, list) else piece)
     return _with_attention(scop, tiled)
 
 
@@ -77,10 +94,17 @@ def _with_attention(scop: ScopOp, pieces: list[Piece]) -> list[Piece]:
     return pieces
 
 
-def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp]) -> Piece:
-    """A run of statements as rows, where it is one chain on rows."""
-    elsewhere = {a for piece in pieces if piece is not run for a in arrays_in(piece)}
-    return find_rows(run, elsewhere | set(scop.body.block.args)) or run
+def is_run(piece: Piece) -> bool:
+    """Whether a piece is statements that no tile program computes."""
+    return isinstance(piece, list)
+
+
+def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp], first: int) -> Piece:
+    """A run of statements, from number `first` on, as rows, where that is one chain on rows."""
+    others = [run[:first], *(piece for piece in pieces if piece is not run)]
+    elsewhere = {a for piece in others for a in arrays_in(piece)}
+    chain = run[first:]
+    return find_rows(chain, elsewhere | set(scop.body.block.args)) or chain
 
 
 def program_of(name: str, piece: Tiled, choice: GpuChoice) -> ProgramOp:

@@ -26,6 +26,7 @@ from ..storage import element_bytes
 
 WARP = 32
 ROWS = 4  # per block
+LEAST_BLOCKS = 8  # with fewer, rows are cut in parts (`stages.py`)
 SHARED_BYTES = 48 * 1024  # of static arrays in one block, on every GPU
 LINE = 16  # elements that rows of local arrays are rounded up by, at most
 
@@ -76,7 +77,8 @@ def rows_of(scop: ScopOp) -> tuple[int, ...] | None:
     first = reductions[0]
     extents = extents_of_statement(first)
     rows = tuple(extents[d] for d in row_dims(first))
-    if prod(rows) == 1 or shared_bytes(scop, rows, len(reductions)) > SHARED_BYTES:
+    blocks = prod(rows[:-1]) * -(-rows[-1] // ROWS)
+    if blocks < LEAST_BLOCKS or shared_bytes(scop, rows, len(reductions)) > SHARED_BYTES:
         return None
     for s in scop.statements:
         own = extents_of_statement(s)

@@ -15,6 +15,12 @@ from dataclasses import dataclass, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+)
 from xdsl.passes import ModulePass
 
 from ....dialects.errors import IllegalScheduleError
@@ -50,17 +56,40 @@ def nest_of(statement: StatementOp) -> Nest:
     name = statement.sym_name.data
     extents = box_extents(statement.domain.data)
     assert extents is not None
-    parallel = set(parallel_dims(statement))
+    lanes_by_dim = lanes_of(statement)
+    parallel = set(parallel_dims(statement)) - set(lanes_by_dim)
     written = [plain_dim(result) for result in statement.write.data.results]
     order = [d for d in written if d in parallel]
     order += sorted(parallel - set(order))
     rest = [d for d in range(statement.rank) if d not in parallel]
     axes = [f"{name}.i{d}" for d in order]
+    sizes = [extents[d] for d in order]
+    inner = [f"{name}.i{d}" for d in rest]
     steps: list[Step] = []
+    for d, lanes in lanes_by_dim.items():  # part of a reduction, a lane per thread
+        axis = f"{name}.i{d}"
+        steps.append(Split(axis, lanes, f"{axis}_o", f"{axis}_l"))
+        inner[inner.index(axis)] = f"{axis}_o"
+        axes.append(f"{axis}_l")
+        sizes.append(lanes)
     wanted = [*order, *rest]
-    if wanted != sorted(wanted):
-        steps.append(Reorder(tuple(f"{name}.i{d}" for d in wanted)))
-    return Nest((name,), tuple(axes), tuple(extents[d] for d in order), tuple(steps))
+    if wanted != sorted(wanted) or steps:
+        steps.append(Reorder((*axes, *inner)))
+    return Nest((name,), tuple(axes), tuple(sizes), tuple(steps))
+
+
+def lanes_of(statement: StatementOp) -> dict[int, int]:
+    """Dims of which only the remainder by a number says what is written, and that number."""
+    found: dict[int, int] = {}
+    for result in statement.write.data.results:
+        match result:
+            case AffineBinaryOpExpr(
+                kind=AffineBinaryOpKind.Mod,
+                lhs=AffineDimExpr(position=dim),
+                rhs=AffineConstantExpr(value=lanes),
+            ):
+                found[dim] = lanes
+    return found
 
 
 def fused(first: Nest, second: Nest) -> Nest | None:

@@ -160,3 +160,21 @@ def test_a_nan_spreads_over_its_row() -> None:
 def test_models(make: Any) -> None:
     torch.manual_seed(0)
     check(*make())
+
+
+class Reductions(nn.Module):
+    """Long reductions: of everything, of few rows, and a softmax over a vocabulary."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return x.sum(), x.amax(), (x * x).mean(-1), torch.softmax(x, -1)
+
+
+def test_long_reductions_have_stages() -> None:
+    """Thousands of threads, then hundreds, then a warp; as good as float64 by verification."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 9001)
+    compiled = tilecast.compile(Reductions(), (x,), target="sm_80")
+    text = "".join(t for n, t in compiled.artifact.sources.items() if n.endswith(".cu"))
+    assert "dim3(1, 1), dim3(1, 1)," not in text  # nothing runs on one thread
+    for found, wanted in zip(compiled(x), Reductions()(x), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
