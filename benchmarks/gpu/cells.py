@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -55,6 +56,8 @@ TYPES = ("u8:g128", "e3m2", "u4:g128", "i4:g128", "u2:g128", "u1:g128")
 SWEEP = tuple(f"{kind}{bits}" for kind in "ui" for bits in range(1, 9))
 FLOATS = ("e4m3", "e3m3", "e3m2", "e2m2", "e2m1", "e1m1")
 SMALL = (*TYPES, "u3:g32", "i5:g64", "u4:g32:zf16", "nf4:g64", "kmeans3", "bfp4:g8", "ternary")
+SMALL_SIZES = {"small": (256, 64)}
+EXAMPLES = ("mlp", "bert", "gpt2", "vit", "lstm")
 MODELS = ("minilm", "resnet18", "bert-base", "gpt2-small", "vit-b16", "mobilenet-v2", "lstm")
 
 
@@ -79,11 +82,20 @@ def modules() -> list[Module]:
     shape = (1, 2, 64, 16)
     attend = torch.nn.functional.scaled_dot_product_attention
     small = [
+        *(case for case in memory_cases(SMALL_SIZES) if not case.name.startswith("embedding")),
         Case("softmax", lambda: (Call(_softmax), random_tensors((9, 65))), 0, 0),
         Case("attention", lambda: (Call(attend), random_tensors(shape, shape, shape)), 0, 0),
     ]
     found += [_case("check", case, torch.float16) for case in small]
-    return [*found, _matmul("check", 48, torch.float16)]
+    found += [Module("check", name, partial(_example, name), 0.0, 0.0) for name in EXAMPLES]
+    return [*found, _matmul("check", 48, torch.float16), _matmul("check", 48, torch.float32)]
+
+
+def _example(name: str) -> Built:
+    """A whole model that is small."""
+    torch.manual_seed(0)
+    module, inputs = import_module(f"tilecast.examples.{name}").model()
+    return module.eval(), tuple(inputs)
 
 
 def _softmax(x: torch.Tensor) -> torch.Tensor:

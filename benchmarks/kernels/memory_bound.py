@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -28,10 +28,10 @@ class AddNormGelu(nn.Module):
         return functional.gelu(self.norm(x + y)) * y
 
 
-def memory_cases() -> list[Case]:
-    """Each kernel at both sizes; bytes are those of its arguments and results."""
+def memory_cases(sizes: Mapping[str, tuple[int, int]] = SIZES) -> list[Case]:
+    """Each kernel at all sizes; bytes are those of its arguments and results."""
     cases = []
-    for label, (rows, columns) in SIZES.items():
+    for label, (rows, columns) in sizes.items():
         n = 4.0 * rows * columns
         shape = (rows, columns)
         image = (rows // 256, 64, columns // 4, 64)
