@@ -57,11 +57,16 @@ MOST_PLANS = 8
 MOST_WAYS = 3
 
 
-def plan_full_tiles(body: AstNode, index: IndexBuilder, divisions: bool = False) -> list[FullTile]:
+def plan_full_tiles(
+    body: AstNode,
+    index: IndexBuilder,
+    divisions: bool = False,
+    free: frozenset[str] = frozenset(),
+) -> list[FullTile]:
     """The ways in which the loops in `body` become boxes; none where they are, or cannot be.
 
     `divisions` allows bounds that are floor divisions. Those of tile loops are better left alone:
-    a whole diagonal of tiles would have to be full.
+    a whole diagonal of tiles would have to be full. Loops of the axes `free` keep their bounds.
 
     Loops that exclude each other, such as those below and above a diagonal, make several ways; of
     these the ones with the deepest loops are kept.
@@ -71,7 +76,7 @@ def plan_full_tiles(body: AstNode, index: IndexBuilder, divisions: bool = False)
     for _ in range(MOST_PLANS):
         if not pending:
             break
-        planner = _Planner(index.env, pending.pop(0), divisions)
+        planner = _Planner(index.env, pending.pop(0), divisions, free)
         if not planner.succeeds(body):
             if not plans:
                 return []
@@ -107,6 +112,7 @@ class _Planner:
     env: dict[str, Linear]
     off: frozenset[Choice] = frozenset()
     divisions: bool = False
+    free: frozenset[str] = frozenset()
     tile: FullTile = field(default_factory=FullTile)
     inner: list[tuple[Atom, Linear, Linear]] = field(default_factory=list)
     owners: dict[Linear, Choice] = field(default_factory=dict)
@@ -122,18 +128,19 @@ class _Planner:
         self.tile.conditions = _strictest(list(self.owners))
         return True
 
-    def visit(self, node: AstNode) -> None:
-        """Plan for `node`; _NotFullError where a condition can never hold."""
+    def visit(self, node: AstNode, axis: str | None = None) -> None:
+        """Plan for `node`, whose bare loops belong to `axis`; _NotFullError where a condition can
+        never hold."""
         match node:
-            case Mark(_, body):
-                self.visit(body)
+            case Mark(axis, body):
+                self.visit(body, axis)
             case Sequence(children):
                 for child in children:
-                    self.visit(child)
+                    self.visit(child, axis)
             case Guard():
-                self._guard(node)
+                self._guard(node, axis)
             case Loop():
-                self._loop(node)
+                self._loop(node, axis in self.free)
             case User():
                 self.depth = max(self.depth, len(self.inner))
 
@@ -202,7 +209,7 @@ class _Planner:
             return
         raise _NotFullError
 
-    def _guard(self, node: Guard) -> None:
+    def _guard(self, node: Guard, axis: str | None) -> None:
         index = IndexBuilder(None, self.env)
         known = index.condition(node.condition)
         parts = self._inequalities(node.condition) if known is None else None
@@ -221,9 +228,9 @@ class _Planner:
                     self._require_one(opposite, node)
                     runs = False
         if runs:
-            self.visit(node.then)
+            self.visit(node.then, axis)
         if node.other is not None and (not runs or (known is None and parts is None)):
-            self.visit(node.other)
+            self.visit(node.other, axis)
 
     def _inequalities(self, condition: Expr) -> list[Linear] | None:
         """The forms that are >= 0 where `condition` holds; None where it is anything else."""
@@ -239,13 +246,17 @@ class _Planner:
         difference = rhs - lhs if condition.op in ("le", "lt") else lhs - rhs
         return [difference + Linear(-1 if condition.op in ("lt", "gt") else 0)]
 
-    def _loop(self, node: Loop) -> None:
+    def _loop(self, node: Loop, is_free: bool) -> None:
         lows = [self._bound(e) for e in candidates(node.first, "max")]
         highs = [self._bound(e) for e in candidates(node.last, "min")]
         plain = [(a, b) for a in lows for b in highs if a.divisor == b.divisor == 1]
         empty = [a.value - b.value + Linear(-1) for a, b in plain]
         if node in self.off:
             self._require_one(empty, node)
+            return
+        if is_free and plain:
+            # Between any of its bounds, which is enough for what does not depend on the others.
+            self._inside(node, plain[0][0].value, plain[0][1].value)
             return
         boxes = [
             ((b.value - a.value).constant, k)
@@ -268,6 +279,10 @@ class _Planner:
             self._require_one(empty, node)
             return
         self.tile.bounds[node] = (first.expr, last.expr)
+        self._inside(node, low, high)
+
+    def _inside(self, node: Loop, low: Linear, high: Linear) -> None:
+        """Plan for the body of `node`, whose variable is somewhere from `low` to `high`."""
         atom = Atom(node.iterator, low.low, high.high)
         outer_env, outer = self.env, self.inner
         self.env = {**self.env, node.iterator: Linear(0, ((atom, 1),))}

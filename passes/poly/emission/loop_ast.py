@@ -200,3 +200,21 @@ def axes_in(node: AstNode) -> Iterator[str]:
             yield from axes_in(node.body)
         case User():
             return
+
+
+def outermost_axes(node: AstNode) -> Iterator[str]:
+    """The axes of the bands in `node` that are in no other one of them."""
+    match node:
+        case Mark(axis, _):
+            yield axis
+        case Sequence(children):
+            for child in children:
+                yield from outermost_axes(child)
+        case Guard(_, then, other):
+            yield from outermost_axes(then)
+            if other is not None:
+                yield from outermost_axes(other)
+        case Loop():
+            yield from outermost_axes(node.body)
+        case User():
+            return
