@@ -16,8 +16,8 @@ from .emit_bound_loop import UNITS, emit_bound_loop
 from .emit_parallel_loop import emit_parallel_loop
 from .emit_sequential_loop import emit_sequential_loop
 from .emit_statement import StatementEmitter
+from .emit_tile import emit_tile
 from .emit_vector_loop import emit_vector_loop
-from .full_tiles import FullTile, plan_full_tiles
 from .index_expr import IndexBuilder
 from .linear import Linear
 from .loop_ast import (
@@ -28,10 +28,9 @@ from .loop_ast import (
     Mark,
     Sequence,
     User,
-    axes_in,
     has_bare_loop,
-    outermost_axes,
 )
+from .tile_planner import FullTile
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
 
@@ -200,74 +199,11 @@ class LoopEmitter:
             if band is not None:
                 self.open_axes -= {band.axis}
                 self.allocate(band.axis)
-            self._emit_body(node.body)
+            emit_tile(self, node.body)
 
         self.env[node.iterator] = value
         self._scoped(emit)
         del self.env[node.iterator]
-
-    def _emit_body(self, body: AstNode) -> None:
-        """Append the body of a loop, twice where its tiles can be told apart."""
-        ways: list[FullTile] = []
-        if self.lanes == 0 and (not self.in_tile or self._has_smaller_tiles(body)):
-            ways = [w for w in plan_full_tiles(body, self.index()) if self._may_be_full(w)]
-        if not ways:
-            self.emit(body)
-            return
-        self._emit_tiles(body, ways, ())
-
-    def _has_smaller_tiles(self, body: AstNode) -> bool:
-        """Whether `body`, in a partial tile, holds register tiles that may be full themselves."""
-        kinds = {self.bands[axis].kind for axis in axes_in(body)} if self.refuted else set()
-        return "unroll" in kinds
-
-    def _may_be_full(self, way: FullTile) -> bool:
-        return not any(refuted <= frozenset(way.conditions) for refuted in self.refuted)
-
-    def _emit_tiles(
-        self, body: AstNode, ways: list[FullTile], refuted: tuple[frozenset[Linear], ...]
-    ) -> None:
-        """Append `body` for each kind of full tile, and for those that meet none of `refuted`."""
-        if not ways:
-            self._emit_partial(body, refuted)
-            return
-        condition = self.index().all_non_negative(ways[0].conditions)
-        self.branch(
-            condition,
-            lambda: self.knowing(ways[0], lambda: self.emit(body)),
-            lambda: self._emit_tiles(body, ways[1:], (*refuted, frozenset(ways[0].conditions))),
-        )
-
-    def _emit_partial(self, body: AstNode, refuted: tuple[frozenset[Linear], ...]) -> None:
-        """Append `body` where it meets none of `refuted`. A register tile may still have all its
-        rows and columns, and only fewer iterations of its reduction: its accumulators stay in
-        registers then."""
-        way = self._full_but_for_reductions(body, refuted)
-        if way is None:
-            # Once: what is left of register tiles are few iterations.
-            left = () if self.refuted else refuted
-            self.knowing(None, lambda: self.emit(body), left)
-            return
-        self.branch(
-            self.index().all_non_negative(way.conditions),
-            lambda: self.knowing(way, lambda: self.emit(body)),
-            lambda: self.knowing(None, lambda: self.emit(body)),
-        )
-
-    def _full_but_for_reductions(
-        self, body: AstNode, refuted: tuple[frozenset[Linear], ...]
-    ) -> FullTile | None:
-        """The kind of tile of `body` in which loops that are not unrolled keep their bounds; None
-        where `body` is no register tile."""
-        kinds = {axis: self.bands[axis].kind for axis in axes_in(body)}
-        if not any(kinds[axis] == "unroll" for axis in outermost_axes(body)):
-            return None
-        free = frozenset(axis for axis, kind in kinds.items() if kind == "for")
-        ways = plan_full_tiles(body, self.index(), free=free) if free else []
-        refuted = (*refuted, *self.refuted)
-        return next(
-            (w for w in ways if not any(r <= frozenset(w.conditions) for r in refuted)), None
-        )
 
     def knowing(
         self,

@@ -183,6 +183,17 @@ def mentions(expr: Expr, iterator: str) -> bool:
     return expr == iterator
 
 
+def candidates(expr: Expr, op: str) -> list[Expr]:
+    """The bounds that `expr` is the min or max (`op`) of."""
+    if not isinstance(expr, Call):
+        return [expr]
+    if expr.op == op:
+        return [c for arg in expr.args for c in candidates(arg, op)]
+    if expr.op in ("add", "sub") and isinstance(expr.args[1], int):
+        return [Call(expr.op, (c, expr.args[1])) for c in candidates(expr.args[0], op)]
+    return [expr]
+
+
 def axes_in(node: AstNode) -> Iterator[str]:
     """The axes of all bands in `node`."""
     match node:
