@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tilecast.dialects.tile.atoms import F16, F32, I8
@@ -14,6 +16,8 @@ from tilecast.dialects.tile.bank_conflicts import (
 from tilecast.dialects.tile.register_layout import LayoutError
 from tilecast.dialects.tile.shared_layout import PLAIN, SharedLayout, Swizzle
 from tilecast.dialects.tile.types import bits_of
+from tilecast.passes.tile.contraction_plan import FMA_TILES, MMA_TILES
+from tilecast.passes.tile.fma_threads import FmaThreads
 from tilecast.passes.tile.matmul import fits, matmul_space
 from tilecast.passes.tile.pipeline import Warps
 
@@ -68,3 +72,32 @@ def test_programs_have_no_conflicts() -> None:
         for rows in (16, 64):
             layout = SharedLayout((rows, k), size, swizzle)
             assert ldmatrix_conflicts(layout) == copy_conflicts(layout, 16) == 1
+
+
+@pytest.mark.parametrize("tile", MMA_TILES, ids=str)
+def test_contractions_on_tensor_cores_have_no_conflicts(tile: tuple[int, int, Any]) -> None:
+    """The operands of every tile of models' contractions, along K and transposed."""
+    m, n, k = Warps(F16, *tile).tile
+    for size in (m, n):
+        for shape in ((size, k), (k, size)):
+            layout = SharedLayout(shape, 2, choose_swizzle(shape, 2))
+            assert ldmatrix_conflicts(layout) == copy_conflicts(layout, 16) == 1
+
+
+@pytest.mark.parametrize("along", [False, True])
+@pytest.mark.parametrize("tile", FMA_TILES, ids=str)
+def test_contractions_in_f32_have_no_conflicts(tile: tuple[int, ...], along: bool) -> None:
+    """What the threads of each warp load at once, as vectors of the neighbours that they have."""
+    threads, depth = FmaThreads(*tile[:4], along, along), tile[4]
+    for size, layout in zip(threads.tile, (threads.lhs, threads.rhs), strict=True):
+        shape = (depth, size) if along else (size, depth)
+        shared = SharedLayout(shape, 4, PLAIN if along else choose_swizzle(shape, 4))
+        assert copy_conflicts(shared, 16) == 1
+        table = layout.table()
+        near = min(4, table.shape[1])
+        while (table[:, near - 1, -1] - table[:, 0, -1] != near - 1).any():
+            near //= 2
+        for warp in range(0, layout.threads, 32):
+            for k in range(0, layout.locals, near):
+                places = table[warp : warp + 32, k]
+                assert conflict_degree(shared.addresses(*places.T), 4 * near) == 1
