@@ -43,7 +43,8 @@ def lower_opaque(func: FuncOp, op: OpaqueOp, machine: Machine, threads: int) -> 
         )
     work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
     kernel = OpaqueKernel(func, op.result, machine)
-    builder = LoopBuilder(kernel.block, threads > 1 and work >= PARALLEL_ELEMENTS)
+    is_parallel = machine.is_gpu or (threads > 1 and work >= PARALLEL_ELEMENTS)
+    builder = LoopBuilder(kernel.block, is_parallel)
     if work:
         RULES[type(op)](op, kernel, builder)
     return kernel.finish()

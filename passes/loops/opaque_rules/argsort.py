@@ -22,6 +22,7 @@ from .selection import collect, insert
 from .sort_records import Record, RecordFormat
 
 CHUNKS = 16  # of rows; with more threads than that, a chunk per row would cost memory
+GPU_RECORDS = 1 << 21  # of all chunks together, where every chunk is a thread of a GPU
 LONGEST_INSERTION = 16  # at worst every record moves that many; merging costs about as much
 LONGEST_ROW = 1 << 32  # records have 32 bits for a position
 BUFFER_FACTOR = 4  # a selection buffer holds so many times the records that are wanted
@@ -52,7 +53,8 @@ class _Rows:
         self.extent, self.count = shape[self.dim], op.count.data
         self.others = [n for d, n in enumerate(shape) if d != self.dim]
         self.number = prod(self.others)
-        self.chunks = min(self.number, CHUNKS)
+        most = GPU_RECORDS // max(1, self.extent) if kernel.machine.is_gpu else 0
+        self.chunks = min(self.number, max(CHUNKS, most))
         self.format = RecordFormat(element_of(op.source), bool(op.descending.value.data))
 
     def each(self, b: LoopBuilder, body: Callable[[LoopBuilder, Row, SSAValue], None]) -> None:

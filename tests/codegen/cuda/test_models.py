@@ -143,6 +143,21 @@ def test_opaque_ops() -> None:
     check(*mixed())
 
 
+def test_rows_are_sorted_by_a_thread_each() -> None:
+    class Sorted(nn.Module):
+        def forward(self, x: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            best = torch.topk(x, 3, dim=-1).values
+            return torch.sort(x, -1)[0], best, torch.zeros_like(x).scatter_add(1, k, x)
+
+    torch.manual_seed(0)
+    x, k = torch.randn(70, 9), torch.randint(0, 9, (70, 9))
+    compiled = tilecast.compile(Sorted(), (x, k), target="sm_80")
+    text = "".join(t for n, t in compiled.artifact.sources.items() if n.endswith(".cu"))
+    assert "dim3(1, 1), dim3(1, 1)," not in text  # nothing runs on one thread
+    for found, wanted in zip(compiled(x, k), Sorted()(x, k), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def test_a_nan_spreads_over_its_row() -> None:
     class Rows(nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
