@@ -37,6 +37,7 @@ class CudaFunctionEmitter(FunctionEmitter):
 
     def __init__(self, launch: Launch, prelude: Prelude, prefix: str) -> None:
         super().__init__(launch.func, prelude, prefix)
+        self.in_region = True  # threads are there already, none are to be started
         self.threads = dict(zip(("thread.x", "thread.y"), launch.block, strict=True))
 
     def ops(self, ops: Iterable[Operation]) -> None:
@@ -69,7 +70,11 @@ class CudaFunctionEmitter(FunctionEmitter):
         bounds = [bound(self, v) for v in (op.lowerBound[0], op.upperBound[0], op.step[0])]
         self.flush()
         (variable,) = op.body.block.args
-        if unit is None and op.parent_op() is not self.func:  # a single thread runs all of it
+        if unit is None and op.parent_op() is not self.func:
+            if self.threads["thread.x"] > 1 and not self._is_inside_parallel(op):
+                self._shared_out(op, bounds)
+                return
+            # a single thread runs all of it
             self.open(loop_header(self, variable, bounds))
             self.block(op.body.block)
             self.close()
@@ -100,6 +105,25 @@ class CudaFunctionEmitter(FunctionEmitter):
         self.block(op.body.block)
         self.close()
         self.close()
+
+    def _shared_out(self, op: scf.ParallelOp, bounds: list[Expr]) -> None:
+        """Iterations dealt to the threads of the block, which see what was written before."""
+        lower, upper, step = bounds
+        first = add(lower, multiply(Expr("(int64_t)threadIdx.x", 9), step))
+        stride = multiply(integer(self.threads["thread.x"]), step)
+        (variable,) = op.body.block.args
+        self.line("__syncthreads();")
+        self.open(loop_header(self, variable, [first, upper, stride]))
+        self.block(op.body.block)
+        self.close()
+        self.line("__syncthreads();")
+
+    @staticmethod
+    def _is_inside_parallel(op: scf.ParallelOp) -> bool:
+        parent = op.parent_op()
+        while parent is not None and not isinstance(parent, scf.ParallelOp):
+            parent = parent.parent_op()
+        return parent is not None
 
     @staticmethod
     def _shares_unit(op: scf.ParallelOp, unit: str) -> bool:

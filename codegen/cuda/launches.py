@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import memref, scf
-from xdsl.dialects.builtin import ArrayAttr, IntAttr, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, IntAttr, MemRefType, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
@@ -28,6 +28,9 @@ from ..c.function import argument_roles
 UNIT = "tilecast.unit"
 EXTENT = "tilecast.extent"
 UNITS = ("block.x", "block.y", "thread.x", "thread.y")
+STORES = ("memref.store", "vector.store", "vector.maskedstore", "vector.scatter")
+LOADS = ("memref.load", "vector.load", "vector.maskedload", "vector.gather")
+MOST_OF_TEAM = 256  # threads of a block that shares parallel loops inside of others
 WARP = 32  # threads of a block where a loop has no bound threads of its own
 
 
@@ -108,8 +111,51 @@ def _launch(func: FuncOp, group: list[Operation], number: int, count: int) -> La
     roles = argument_roles(func)
     made.attributes["tilecast.roles"] = ArrayAttr([StringAttr(roles[k]) for k in used])
     root = group[0] if len(group) == 1 else None
-    grid, block = _size(root) if isinstance(root, scf.ParallelOp) else ((1, 1), (1, 1))
+    if isinstance(root, scf.ParallelOp):
+        grid, block = _size(root)
+    else:
+        grid, block = (1, 1), (team_size(needed), 1)
     return Launch(made, tuple(used), grid, block)
+
+
+def team_size(ops: list[Operation]) -> int:
+    """Threads of the one block that runs `ops`: several where these have parallel loops inside.
+
+    All threads run what is around those loops. It must come to the same for each of them: no local
+    arrays, nothing read that is written.
+    """
+    loops = [loop for op in ops for loop in shared_loops(op)]
+    inner = {op for loop in loops for op in loop.walk()}
+    everything = [op for top in ops for op in top.walk()]
+    around = [op for op in everything if op not in inner]
+    written = {_array_of(op) for op in everything if op.name in STORES}
+    for op in around:
+        if op.name in STORES or (op.name in LOADS and _array_of(op) not in written):
+            continue
+        if _array_of(op) is not None or isinstance(op, memref.AllocaOp):
+            return 1
+    if not loops:
+        return 1
+    most = max(map(extent_of, loops))
+    return min(MOST_OF_TEAM, -(-most // WARP) * WARP)
+
+
+def _array_of(op: Operation) -> SSAValue | None:
+    """The array that an op accesses."""
+    return next((o for o in op.operands if isinstance(o.type, MemRefType)), None)
+
+
+def shared_loops(op: Operation) -> list[scf.ParallelOp]:
+    """Parallel loops that are bound to nothing, and inside loops that run in order."""
+    if isinstance(op, scf.ParallelOp):
+        return [op] if unit_of(op) is None else []
+    return [
+        loop
+        for region in op.regions
+        for block in region.blocks
+        for inner in block.ops
+        for loop in shared_loops(inner)
+    ]
 
 
 def _needed(func: FuncOp, group: list[Operation]) -> list[Operation]:

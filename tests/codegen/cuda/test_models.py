@@ -158,6 +158,16 @@ def test_rows_are_sorted_by_a_thread_each() -> None:
         torch.testing.assert_close(found, wanted)
 
 
+def test_units_of_a_layer_have_a_thread_each() -> None:
+    """The steps of an LSTM run in order, with barriers between, the units of each in parallel."""
+    torch.manual_seed(0)
+    layer, x = nn.LSTM(5, 40).eval(), torch.randn(4, 2, 5)
+    compiled = tilecast.compile(layer, (x,), target="sm_80")
+    text = "".join(compiled.artifact.sources.values())
+    assert "lstm_1_kernel, dim3(1, 1), dim3(64, 1)" in text
+    torch.testing.assert_close(compiled(x)[0], layer(x)[0], rtol=1e-5, atol=1e-6)
+
+
 def test_a_nan_spreads_over_its_row() -> None:
     class Rows(nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
