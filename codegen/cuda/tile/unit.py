@@ -177,12 +177,12 @@ def emit_kernel(program: ops.ProgramOp, prelude: Prelude, prefix: str = "") -> K
     signature = ", ".join(declaration for declaration, _ in parameters)
     body = "\n".join(emitter.lines)
     tables = "".join(f"{table}\n" for table in emitter.tables)
+    shared = "    TC_SHARED(shared);\n" if re.search(r"\bshared\b", body) else ""
     text = f"""
 {tables}static __global__ void __launch_bounds__({threads}) {name}_kernel(
     {signature})
 {{
-    TC_SHARED(shared);
-    const unsigned t = threadIdx.x;
+{shared}    const unsigned t = threadIdx.x;
 {body}
 }}
 """

@@ -12,15 +12,18 @@ from torch import nn
 
 
 @pytest.mark.slow
-def test_package_checks_itself_and_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", [None, "u4:g8"])
+def test_package_checks_itself_and_loads(tmp_path: Path, weights: str | None) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(9, 40), nn.ReLU(), nn.Linear(40, 5)).eval()
     x = torch.randn(3, 9)
-    out = tilecast.emit(model, (x,), tmp_path / "out", target="sm_90")
+    out = tilecast.emit(model, (x,), tmp_path / "out", target="sm_90", weights=weights)
     assert "-arch" in (out / "Makefile").read_text()
     done = subprocess.run(["make", "check", "GPU=no"], cwd=out, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = tilecast.load(out)
     loaded.verify()
+    if weights is not None:
+        return  # its reference was quantized, too
     with torch.no_grad():
         torch.testing.assert_close(loaded(x), model(x), rtol=1e-4, atol=1e-5)
