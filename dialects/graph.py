@@ -53,6 +53,7 @@ from .graph_op import is_dynamic as is_dynamic
 from .graph_op import shape_of as shape_of
 from .graph_op import tensor_of as tensor_of
 from .graph_opaque import OPAQUE_OPS
+from .graph_winograd import WinogradConvOp
 from .graph_sizes import SizeIndexOp as SizeIndexOp
 from .graph_sizes import SizeOp as SizeOp
 from .integers import wrapped
@@ -618,6 +619,7 @@ Graph = Dialect(
         IndexOp,
         *BLOCKED_OPS,
         *OPAQUE_OPS,
+        WinogradConvOp,
         SizeOp,
         SizeIndexOp,
         *CONTROL_OPS,

@@ -42,7 +42,7 @@ def lower_opaque(func: FuncOp, op: OpaqueOp, machine: Machine, threads: int) -> 
             f"kernel {func.sym_name.data}: expected {op.name} to give its only result"
         )
     work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
-    kernel = OpaqueKernel(func, op.result, machine)
+    kernel = OpaqueKernel(func, op.result, machine, threads)
     builder = LoopBuilder(kernel.block, threads > 1 and work >= PARALLEL_ELEMENTS)
     if work:
         RULES[type(op)](op, kernel, builder)

@@ -97,6 +97,15 @@ class LoopBuilder(ScalarBuilder):
         inner.finish(scf.YieldOp())
         self._builder.insert(scf.IfOp(condition, [], Region(block)))
 
+    def either_runs(
+        self,
+        condition: SSAValue,
+        then: Callable[[LoopBuilder], None],
+        otherwise: Callable[[LoopBuilder], None],
+    ) -> None:
+        """if condition: then; else: otherwise."""
+        self.choose(condition, lambda b: then(b) or (), lambda b: otherwise(b) or ())
+
     def choose(self, condition: SSAValue, then: Branch, otherwise: Branch) -> Sequence[SSAValue]:
         """What one of the branches gives, of which only that one runs."""
         regions, types = [], []
