@@ -53,9 +53,9 @@ from .graph_op import is_dynamic as is_dynamic
 from .graph_op import shape_of as shape_of
 from .graph_op import tensor_of as tensor_of
 from .graph_opaque import OPAQUE_OPS
-from .graph_winograd import WinogradConvOp
 from .graph_sizes import SizeIndexOp as SizeIndexOp
 from .graph_sizes import SizeOp as SizeOp
+from .graph_winograd import WinogradConvOp
 from .integers import wrapped
 from .scalar import FUNCTIONS
 

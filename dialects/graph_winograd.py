@@ -1,7 +1,7 @@
 """`graph.winograd_conv`: 3x3 convolutions on channel blocks by Winograd's minimal filtering.
 
-An opaque op, whose loops `passes/loops/opaque_rules/winograd.py` writes; it brings the epilogues and
-the padding of convolutions along, which no other op of its kernel could do.
+An opaque op, whose loops `passes/loops/opaque_rules/winograd.py` writes. It brings the epilogues
+and the padding of convolutions along, since its kernel has no other op that could do them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NO_BORDER = (0, 0)
 
 @irdl_op_definition
 class WinogradConvOp(OpaqueOp):
-    """relu(cross-correlation + bias + residual) inside a border of zeros, in tiles of m x m results.
+    """relu(cross-correlation + bias + residual) in a border of zeros, in tiles of m x m results.
 
     source [B, C / L, H, W, L] without padding, weight [O / L, (m + 2)^2, C, L] transformed
     (`dialects/winograd.py`), bias [O / L, 1, 1, L], residual and results

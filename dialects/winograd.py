@@ -1,4 +1,4 @@
-"""The matrices of Winograd's minimal filtering F(m, 3): m results of a window of 3 in m + 2 products.
+"""Winograd's minimal filtering F(m, 3): m results of a window of 3 by m + 2 products.
 
     result = A^T ((G g) * (B^T d))        g: 3 weights, d: m + 2 inputs, *: element by element
 

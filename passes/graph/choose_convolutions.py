@@ -1,6 +1,6 @@
 """Compute 3x3 convolutions by Winograd's minimal filtering where that is estimated to be faster.
 
-before: %1 = graph.blocked_conv %view_of_blocks, %w ; %2 = graph.pointwise "add" %1, %bias ; relu ; pad
+before: %1 = graph.blocked_conv %view_of_blocks, %w ; add %1, %bias ; relu ; pad
 after:  %1 = graph.winograd_conv %blocks, %transformed, %bias {relu, border}
 
 Weights are transformed here, in float64, and rounded once. What follows the convolution moves into

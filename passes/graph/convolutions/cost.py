@@ -66,7 +66,8 @@ class Plan:
     cycles: float
 
     def __str__(self) -> str:
-        return f"{name_of(self.tile)}, {self.rows} tiles x {self.columns} blocks, threads share {self.split}"
+        sums = f"{self.rows} tiles x {self.columns} blocks"
+        return f"{name_of(self.tile)}, {sums}, threads share {self.split}"
 
 
 def name_of(tile: int) -> str:

@@ -1,7 +1,7 @@
-"""Products of constant matrices with vectors, as few operations as their symmetries allow.
+"""Products of constant matrices with vectors, by as few operations as their symmetries allow.
 
-Two rows that differ in signs only have an even and an odd part, which are computed once; of two such
-columns the sum and the difference are.
+Two rows that differ in signs only have an even and an odd part, which are computed once; of two
+such columns the sum and the difference are.
 """
 
 from __future__ import annotations

@@ -3,11 +3,13 @@
     parallel for blocks of tiles:                         (or one block after the other)
         for tiles t, blocks of channels c: inputs[., c, t] = B^T source[t, c] B
         for groups g of blocks of results:                (parallel then)
-            for u in (m + 2)^2: products[u] = sum over c, l of inputs[u, c, ., l] * weight[g, u, c, l]
-            for tiles t, blocks o of g: out[t, o] = relu(A^T products[., t, o] A + bias + residual)
+            for u in (m + 2)^2:
+                products[u] = sum over c, l of inputs[u, c, ., l] * weight[g, u, c, l]
+            for tiles t, blocks o of g:
+                out[t, o] = relu(A^T products[., t, o] A + bias + residual)
 
-Sums of all tiles of the block and all blocks of a group are in registers; weights are one stream. Tiles
-that are not whole read zeros behind the image and write only what lies inside.
+Sums of all tiles of the block and all blocks of a group are in registers; weights are one stream.
+Tiles that are not whole read zeros behind the image and write only what lies inside.
 """
 
 from __future__ import annotations
