@@ -7,7 +7,7 @@ and the padding of convolutions along, since its kernel has no other op that cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, isqrt
+from math import ceil, isqrt, prod
 
 from xdsl.dialects.builtin import IntAttr, TensorType, UnitAttr
 from xdsl.ir import SSAValue
@@ -78,6 +78,13 @@ class WinogradConvOp(OpaqueOp):
         batch, _, height, width, lanes = shape_of(self.source)
         blocks = shape_of(self.weight)[0]
         return (batch, blocks, height - WINDOW + 1, width - WINDOW + 1, lanes)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the products of all tiles; transforms have few beside them."""
+        batch, blocks, height, width, lanes = self.positions
+        tiles = batch * ceil(height / self.tile.data) * ceil(width / self.tile.data)
+        return tiles * prod(shape_of(self.weight)[1:3]) * blocks * lanes
 
     def expected_shape(self) -> tuple[int, ...] | None:
         batch, blocks, height, width, lanes = self.positions

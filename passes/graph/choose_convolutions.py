@@ -10,15 +10,17 @@ the op, whose kernel has nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log, prod
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import ModuleOp, StringAttr, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
-from ...dialects.graph import ViewOp, WeightOp, element_of, shape_of, tensor_of
+from ...costmodel.decision import Decision
+from ...dialects.graph import ViewOp, WeightOp, bounds_of, element_of, shape_of, tensor_of
 from ...dialects.graph_blocked import BlockedConvOp
 from ...dialects.graph_winograd import WinogradConvOp
 from ...dialects.sizes import has_symbols
@@ -26,11 +28,9 @@ from ...dialects.weights import WeightStore
 from ...dialects.winograd import POINTS, WINDOW, transformed_weights
 from ..context import CompileContext
 from .canonicalize import drop_unused_ops
-from .convolutions.cost import Convolution, choose_algorithm, name_of
+from .convolutions.cost import CLOCK, DIRECT, Convolution, name_of, predicted_cycles
 from .convolutions.epilogues import take_epilogue
 from .replacement import copy_location
-
-DIRECT, WINOGRAD = "direct", "winograd"
 
 
 def blocked_source(op: BlockedConvOp) -> SSAValue | None:
@@ -62,6 +62,18 @@ def convolution_of(op: BlockedConvOp, is_cold: bool) -> Convolution | None:
     batch, blocks, height, width, lanes = shape
     channels = shape_of(op.weight)[-2]
     return Convolution(batch, channels, blocks, height, width, lanes, 4, is_cold)
+
+
+def decide(op: BlockedConvOp, conv: Convolution, ctx: CompileContext) -> Decision:
+    """The fastest algorithm by the estimate, with those that it was weighed against."""
+    cycles = predicted_cycles(conv, ctx.machine, ctx.threads)
+    chosen = min(cycles, key=cycles.__getitem__)
+    location = op.attributes.get("loc")
+    name = location.data if isinstance(location, StringAttr) else op.name
+    channels = f"{conv.channels} to {conv.blocks * conv.lanes} channels"
+    label = f"{name} ({channels}, {conv.height} x {conv.width})"
+    offered = tuple((kind, value / CLOCK) for kind, value in cycles.items())
+    return Decision(label, "convolution", offered, chosen, log(cycles[DIRECT] / cycles[chosen]), 0)
 
 
 def insert_winograd(op: BlockedConvOp, tile: int, weights: WeightStore) -> None:
@@ -102,13 +114,14 @@ class ChooseConvolutionsPass(ModulePass):
 def _choose(main: FuncOp, ctx: CompileContext) -> None:
     found = [op for op in main.body.block.ops if isinstance(op, BlockedConvOp)]
     stored = (op for op in main.body.block.ops if isinstance(op, WeightOp))
-    read = sum(4 * int(np.prod(shape_of(op.result))) for op in stored)
+    read = sum(4 * prod(bounds_of(op.result)) for op in stored)
     for op in found:
         conv = convolution_of(op, is_cold=read > ctx.machine.l3_bytes // 2)
         if conv is None or not isinstance(op.weight.owner, WeightOp):
             continue
-        best = next(iter(choose_algorithm(conv, ctx.machine, ctx.threads)))
+        decision = decide(op, conv, ctx)
+        ctx.decisions.append(decision)
         for tile in POINTS:
-            if best == name_of(tile):
+            if decision.chosen == name_of(tile):
                 insert_winograd(op, tile, ctx.weights)
     drop_unused_ops(main.body.block)

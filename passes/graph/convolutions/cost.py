@@ -3,7 +3,7 @@
 Winograd's products need 16/36 and 36/144 of the multiply-adds of direct sums, but whole tiles: an
 image of 7 rows has 2 tiles of 4, as one of 8. The transforms cost cycles, and transformed weights
 are 16/9 and 36/9 as large, which decides for small images of many channels, where each weight is
-used a few times only: those are bound by memory. `choose_algorithm` is the only place that decides.
+used a few times only: those are bound by memory. These figures decide.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Literal
 from ....costmodel.hardware import Machine
 from ....dialects.winograd import POINTS, WINDOW
 
+DIRECT = "direct"
 Split = Literal["tiles", "channels"]
 
-# Vectors per cycle and core: multiply-adds. Bytes that a core reads per cycle, all cores reading.
-# (Zen 4, similar on others.)
+# A core does one multiply-add of vectors per cycle (Zen 4, similar on others); bytes are what it
+# reads per cycle, all cores reading.
+CLOCK = 3e9  # as elsewhere where nothing is measured; ratios decide
 MEMORY_BYTES, L3_BYTES = 4.0, 8.0
-DIRECT = 1.12  # cycles per multiply-add of the direct register tiles, with their loads
+DIRECT_TERM = 1.12  # cycles per multiply-add of the direct register tiles, with their loads
 LATENCY = 8  # independent sums that keep the multiply-add units busy
 TRANSFORM = 1.3  # cycles of a vector operation of a transform, with its share of loads and stores
 INPUT_STEPS = {2: 32, 4: 144}  # vector operations of a tile, counted with shared even and odd parts
@@ -83,7 +85,7 @@ def tile_counts(conv: Convolution, tile: int) -> tuple[int, int]:
 def direct_cycles(conv: Convolution, threads: int) -> float:
     """Of direct sums."""
     positions = conv.batch * conv.height * conv.width
-    sums = DIRECT * positions * WINDOW * WINDOW * conv.channels * conv.blocks / threads
+    sums = DIRECT_TERM * positions * WINDOW * WINDOW * conv.channels * conv.blocks / threads
     return max(sums, _weight_cycles(conv, WINDOW, 1, threads)) + REGION
 
 
@@ -92,13 +94,13 @@ def winograd_plan(conv: Convolution, tile: int, machine: Machine, threads: int) 
     return min(_plans(conv, tile, machine, threads), key=lambda plan: plan.cycles)
 
 
-def choose_algorithm(conv: Convolution, machine: Machine, threads: int) -> dict[str, float]:
-    """Cycles of direct sums and of each F(m), by name; the first is the fastest."""
-    found = {"direct": direct_cycles(conv, threads)}
+def predicted_cycles(conv: Convolution, machine: Machine, threads: int) -> dict[str, float]:
+    """Cycles of direct sums and of each F(m), by name."""
+    found = {DIRECT: direct_cycles(conv, threads)}
     for tile in POINTS:
         plan = winograd_plan(conv, tile, machine, threads)
         found[name_of(tile)] = plan.cycles
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    return found
 
 
 def _plans(conv: Convolution, tile: int, machine: Machine, threads: int) -> Iterator[Plan]:
