@@ -16,9 +16,9 @@ DEVIATIONS = 2.0  # of the members of an ensemble, by which a gain has to exceed
 
 @dataclass(frozen=True)
 class Decision:
-    """The question for one kernel or op. `candidates` have labels and predicted seconds, the first being
-    what is done without a model; `gain` is that of the best over it, `doubt` how uncertain it is,
-    both as differences of logarithms; it is 0 where an estimate knows nothing of its errors."""
+    """The question for one kernel or op. `candidates` have labels and predicted seconds, the first
+    being what is done without a model; `gain` is that of the best over it, `doubt` how uncertain it
+    is, both as differences of logarithms; `doubt` is 0 where an estimate cannot tell."""
 
     kernel: str
     question: str

@@ -83,8 +83,8 @@ class WinogradConvOp(OpaqueOp):
     def multiply_adds(self) -> int:
         """Those of the products of all tiles; transforms have few beside them."""
         batch, blocks, height, width, lanes = self.positions
-        tiles = batch * ceil(height / self.tile.data) * ceil(width / self.tile.data)
-        return tiles * prod(shape_of(self.weight)[1:3]) * blocks * lanes
+        down, across = (ceil(n / self.tile.data) for n in (height, width))
+        return batch * down * across * prod(shape_of(self.weight)[1:3]) * blocks * lanes
 
     def expected_shape(self) -> tuple[int, ...] | None:
         batch, blocks, height, width, lanes = self.positions

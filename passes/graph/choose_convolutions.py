@@ -80,7 +80,7 @@ def insert_winograd(op: BlockedConvOp, tile: int, weights: WeightStore) -> None:
     """Put `graph.winograd_conv` in the place of `op`, and what follows into it."""
     assert isinstance(op.weight.owner, WeightOp)
     symbol = op.weight.owner.symbol.root_reference.data
-    array = np.moveaxis(weights.get(symbol), (1, 2), (-2, -1))  # [O / L, C, L, 3, 3]
+    array = np.moveaxis(weights[symbol], (1, 2), (-2, -1))  # [O / L, C, L, 3, 3]
     array = np.moveaxis(transformed_weights(array, tile), (-2, -1), (1, 2))
     array = array.reshape(array.shape[0], -1, *array.shape[3:])
     added = weights.add(f"{symbol}_f{tile}", np.ascontiguousarray(array, np.float32))
@@ -88,7 +88,7 @@ def insert_winograd(op: BlockedConvOp, tile: int, weights: WeightStore) -> None:
     source, block = blocked_source(op), op.parent_block()
     assert source is not None
     assert block is not None
-    new = WinogradConvOp(source, stored.result, relu=False)
+    new = WinogradConvOp(source, stored.result)
     for inserted in (stored, new):
         copy_location(op, inserted)
         block.insert_op_before(inserted, op)

@@ -26,10 +26,8 @@ def take_epilogue(op: WinogradConvOp) -> WinogradConvOp:
         copy_location(op, new)
         block.insert_op_before(new, reader)
         reader.result.replace_all_uses_with(new.result)
-        reader.detach()
-        reader.erase()
-        op.detach()
-        op.erase()
+        block.erase_op(reader)
+        block.erase_op(op)
         op = new
     return op
 
@@ -57,9 +55,10 @@ def _with(op: WinogradConvOp, reader: GraphOp) -> WinogradConvOp | None:
         return WinogradConvOp(op.source, op.weight, op.bias, op.residual, True)
     if reader.fn.data != "add" or len(reader.operands) != 2:
         return None
-    (other,) = [v for v in reader.operands if v is not op.result] or [None]
-    if other is None or op.residual is not None:
+    others = [v for v in reader.operands if v is not op.result]
+    if len(others) != 1 or op.residual is not None:
         return None
+    (other,) = others
     if isinstance(other.owner, WeightOp) and op.bias is None and shape_of(other) == _bias_shape(op):
         return WinogradConvOp(op.source, op.weight, other, None)
     if shape_of(other) == op.positions and _is_plain(other):

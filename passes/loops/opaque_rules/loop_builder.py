@@ -104,7 +104,15 @@ class LoopBuilder(ScalarBuilder):
         otherwise: Callable[[LoopBuilder], None],
     ) -> None:
         """if condition: then; else: otherwise."""
-        self.choose(condition, lambda b: then(b) or (), lambda b: otherwise(b) or ())
+
+        def without_values(body: Callable[[LoopBuilder], None]) -> Branch:
+            def branch(b: LoopBuilder) -> Sequence[SSAValue]:
+                body(b)
+                return ()
+
+            return branch
+
+        self.choose(condition, without_values(then), without_values(otherwise))
 
     def choose(self, condition: SSAValue, then: Branch, otherwise: Branch) -> Sequence[SSAValue]:
         """What one of the branches gives, of which only that one runs."""
