@@ -7,7 +7,7 @@ and the padding of convolutions along, since its kernel has no other op that cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, isqrt, prod
+from math import ceil, isqrt
 
 from xdsl.dialects.builtin import IntAttr, TensorType, UnitAttr
 from xdsl.ir import SSAValue
@@ -84,7 +84,8 @@ class WinogradConvOp(OpaqueOp):
         """Those of the products of all tiles; transforms have few beside them."""
         batch, blocks, height, width, lanes = self.positions
         down, across = (ceil(n / self.tile.data) for n in (height, width))
-        return batch * down * across * prod(shape_of(self.weight)[1:3]) * blocks * lanes
+        _, points, channels, _ = shape_of(self.weight)
+        return batch * down * across * points * channels * blocks * lanes
 
     def expected_shape(self) -> tuple[int, ...] | None:
         batch, blocks, height, width, lanes = self.positions
