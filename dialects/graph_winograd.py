@@ -83,7 +83,8 @@ class WinogradConvOp(OpaqueOp):
     def multiply_adds(self) -> int:
         """Those of the products of all tiles; transforms have few beside them."""
         batch, blocks, height, width, lanes = self.positions
-        down, across = (ceil(n / self.tile.data) for n in (height, width))
+        tile: int = self.tile.data
+        down, across = ceil(height / tile), ceil(width / tile)
         _, points, channels, _ = shape_of(self.weight)
         return batch * down * across * points * channels * blocks * lanes
 
