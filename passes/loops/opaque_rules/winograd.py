@@ -9,31 +9,23 @@
                 out[t, o] = relu(A^T products[., t, o] A + bias + residual)
 
 Sums of all tiles of the block and all blocks of a group are in registers; weights are one stream.
-Tiles that are not whole read zeros behind the image and write only what lies inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import VectorType
 from xdsl.ir import SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
 
-from ....dialects.graph import element_of, shape_of
+from ....dialects.graph import shape_of
 from ....dialects.graph_winograd import WinogradConvOp
-from ....dialects.winograd import WINDOW, transforms
-from ...graph.convolutions.cost import Convolution, Plan, tile_counts, winograd_plan
+from ...graph.convolutions.cost import Convolution, winograd_plan
 from ...poly.storage import element_bytes
-from .kernel import OpaqueKernel, unravel
-from .linear_forms import both_sides
+from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .rule import lowers
-from .vectors import Vectors
-
-Position = Sequence[SSAValue]
+from .winograd_tiles import TileLoops, each_of
 
 
 @lowers(WinogradConvOp)
@@ -45,281 +37,79 @@ def lower_winograd_conv(op: WinogradConvOp, kernel: OpaqueKernel, b: LoopBuilder
     size = element_bytes(kernel.out)
     conv = Convolution(batch, channels, blocks, height, width, lanes, size, is_cold=True)
     plan = winograd_plan(conv, op.tile.data, kernel.machine, threads)
-    loops = _Loops(op, kernel, conv, plan, threads)
-    loops.zero_border(b)
+    loops = TileLoops(op, kernel, conv, plan, threads)
+    zero_border(loops, b)
     if plan.split == "tiles":
-        loops.share_tiles(b)
+        share_tiles(loops, b)
     else:
-        loops.share_channels(b)
+        share_channels(loops, b)
 
 
-@dataclass
-class _Loops:
-    """The loops of one convolution, from the outermost to those over a register tile."""
+def zero_border(loops: TileLoops, b: LoopBuilder) -> None:
+    """Zeros around the results."""
+    high = [w.data for w in loops.op.border_high]
+    batch, blocks, rows, columns, _ = shape_of(loops.op.result)
+    if not any(loops.low) and not any(high):
+        return
 
-    op: WinogradConvOp
-    kernel: OpaqueKernel
-    conv: Convolution
-    plan: Plan
-    threads: int
+    def fill(b: LoopBuilder, at: Sequence[SSAValue], down: range, across: range) -> None:
+        def store(b: LoopBuilder, y: SSAValue, x: SSAValue) -> None:
+            v = loops.vectors(b)
+            v.store(v.constant(0.0), loops.kernel.out, [*at, y, x, b.index(0)])
 
-    def __post_init__(self) -> None:
-        op, conv, plan = self.op, self.conv, self.plan
-        self.tile = op.tile.data
-        self.size = self.tile + WINDOW - 1
-        self.counts = (conv.batch, *tile_counts(conv, self.tile))
-        self.tiles = self.counts[0] * self.counts[1] * self.counts[2]
-        self.blocks = -(-self.tiles // plan.rows)
-        self.groups = conv.blocks // plan.columns
-        self.element = element_of(op.result)
-        self.type = VectorType(self.element, [conv.lanes])
-        self.low = [w.data for w in op.border_low]
-        self.points = self.size**2
-        g, u, c, o, lane = (AffineExpr.dimension(d) for d in range(5))
-        source = AffineMap(5, 0, (g * plan.columns + o, u, c, lane))
-        shape = [self.groups, self.points, conv.channels, plan.columns, conv.lanes]
-        self.weight = self.kernel.packed(
-            LoopBuilder(self.kernel.block, False), op.weight, shape, source
+        def row(b: LoopBuilder, y: SSAValue) -> None:
+            b.loop(across.start, across.stop, lambda b, x: store(b, y, x))
+
+        if down and across:
+            b.loop(down.start, down.stop, row)
+
+    def image(b: LoopBuilder, at: list[SSAValue]) -> None:
+        inside = range(loops.low[0], rows - high[0])
+        fill(b, at, range(loops.low[0]), range(columns))
+        fill(b, at, range(inside.stop, rows), range(columns))
+        fill(b, at, inside, range(loops.low[1]))
+        fill(b, at, inside, range(columns - high[1], columns))
+
+    b.nest([batch, blocks], image)
+
+
+def share_tiles(loops: TileLoops, b: LoopBuilder) -> None:
+    """Each thread does some blocks of tiles on its own."""
+    share = -(-loops.blocks // loops.threads)
+    inner = loops.conv.channels // loops.conv.lanes
+
+    def block(b: LoopBuilder, thread: SSAValue, first: SSAValue) -> None:
+        loops.each_tile(
+            b, first, lambda b, t, tile: each_of(b, inner, loops.transform, thread, t, tile)
         )
-        own = self.threads if plan.split == "tiles" else 1
-        inputs = [own, self.points, conv.channels // conv.lanes, plan.rows, conv.lanes]
-        self.inputs = self.kernel.scratch("inputs", inputs, self.element)
-        products = [self.threads, self.points, plan.rows, plan.columns, conv.lanes]
-        self.products = self.kernel.scratch("products", products, self.element)
+        b.loop(0, loops.groups, lambda b, group: loops.group(b, thread, thread, first, group))
 
-    def vectors(self, b: LoopBuilder) -> Vectors:
-        return Vectors(b, self.type, self.kernel.machine.has_fma)
+    def some(b: LoopBuilder, thread: SSAValue) -> None:
+        first = b.mul(thread, b.index(share))
+        last = b.insert(arith.MinSIOp(b.add(first, b.index(share)), b.index(loops.blocks)))
+        b.loop(first, last, lambda b, k: block(b, thread, b.mul(k, b.index(loops.plan.rows))))
 
-    def zero_border(self, b: LoopBuilder) -> None:
-        """Zeros around the results."""
-        high = [w.data for w in self.op.border_high]
-        batch, blocks, rows, columns, _ = shape_of(self.op.result)
-        if not any(self.low) and not any(high):
-            return
+    b.parallel(0, loops.threads, some)
 
-        def fill(b: LoopBuilder, at: Position, down: range, across: range) -> None:
-            def store(b: LoopBuilder, y: SSAValue, x: SSAValue) -> None:
-                v = self.vectors(b)
-                v.store(v.constant(0.0), self.kernel.out, [*at, y, x, b.index(0)])
 
-            def row(b: LoopBuilder, y: SSAValue) -> None:
-                b.loop(across.start, across.stop, lambda b, x: store(b, y, x))
+def share_channels(loops: TileLoops, b: LoopBuilder) -> None:
+    """Blocks one after the other; threads share their channels, then those of the results."""
+    inner = loops.conv.channels // loops.conv.lanes
+    share = -(-loops.groups // loops.threads)
 
-            if down and across:
-                b.loop(down.start, down.stop, row)
+    def inputs(b: LoopBuilder, first: SSAValue, c: SSAValue) -> None:
+        own = b.index(0)
+        loops.each_tile(b, first, lambda b, t, tile: loops.transform(b, own, t, tile, c))
 
-        def image(b: LoopBuilder, at: list[SSAValue]) -> None:
-            inside = range(self.low[0], rows - high[0])
-            fill(b, at, range(self.low[0]), range(columns))
-            fill(b, at, range(inside.stop, rows), range(columns))
-            fill(b, at, inside, range(self.low[1]))
-            fill(b, at, inside, range(columns - high[1], columns))
-
-        b.nest([batch, blocks], image)
-
-    def share_tiles(self, b: LoopBuilder) -> None:
-        """Each thread does some blocks of tiles on its own."""
-        share = -(-self.blocks // self.threads)
-        inner = self.conv.channels // self.conv.lanes
-
-        def block(b: LoopBuilder, thread: SSAValue, first: SSAValue) -> None:
-            self.each_tile(
-                b, first, lambda b, t, tile: each_of(b, inner, self.transform, thread, t, tile)
-            )
-            b.loop(0, self.groups, lambda b, group: self.group(b, thread, thread, first, group))
-
-        def some(b: LoopBuilder, thread: SSAValue) -> None:
-            first = b.mul(thread, b.index(share))
-            last = b.insert(arith.MinSIOp(b.add(first, b.index(share)), b.index(self.blocks)))
-            b.loop(first, last, lambda b, k: block(b, thread, b.mul(k, b.index(self.plan.rows))))
-
-        b.parallel(0, self.threads, some)
-
-    def share_channels(self, b: LoopBuilder) -> None:
-        """Blocks one after the other; threads share their channels, then those of the results."""
-        inner = self.conv.channels // self.conv.lanes
-        share = -(-self.groups // self.threads)
-
-        def inputs(b: LoopBuilder, first: SSAValue, c: SSAValue) -> None:
-            own = b.index(0)
-            self.each_tile(b, first, lambda b, t, tile: self.transform(b, own, t, tile, c))
-
-        def results(b: LoopBuilder, first: SSAValue, thread: SSAValue) -> None:
-            start = b.mul(thread, b.index(share))
-            stop = b.insert(arith.MinSIOp(b.add(start, b.index(share)), b.index(self.groups)))
-            zero = b.index(0)
-            b.loop(start, stop, lambda b, group: self.group(b, zero, thread, first, group))
-
-        def block(b: LoopBuilder, k: SSAValue) -> None:
-            first = b.mul(k, b.index(self.plan.rows))
-            b.parallel(0, inner, lambda b, c: inputs(b, first, c))
-            b.parallel(0, self.threads, lambda b, thread: results(b, first, thread))
-
-        b.loop(0, self.blocks, block, shares=True)
-
-    def each_tile(
-        self,
-        b: LoopBuilder,
-        first: SSAValue,
-        body: Callable[[LoopBuilder, SSAValue, list[SSAValue]], None],
-    ) -> None:
-        """body(t, position) for the tiles first + t of a block that exist."""
-        left = b.sub(b.index(self.tiles), first)
-        count = b.insert(arith.MinSIOp(left, b.index(self.plan.rows)))
-        b.loop(0, count, lambda b, t: body(b, t, unravel(b, b.add(first, t), self.counts)))
-
-    def transform(
-        self, b: LoopBuilder, own: SSAValue, t: SSAValue, tile: Position, c: SSAValue
-    ) -> None:
-        """inputs[own, ., c, t] = B^T source B for a tile and a block of channels."""
-        image, *corner = tile
-        y, x = (b.mul(at, b.index(self.tile)) for at in corner)
+    def results(b: LoopBuilder, first: SSAValue, thread: SSAValue) -> None:
+        start = b.mul(thread, b.index(share))
+        stop = b.insert(arith.MinSIOp(b.add(start, b.index(share)), b.index(loops.groups)))
         zero = b.index(0)
+        b.loop(start, stop, lambda b, group: loops.group(b, zero, thread, first, group))
 
-        def finish(b: LoopBuilder, read: Callable[[int, int], SSAValue]) -> None:
-            v, matrix = self.vectors(b), transforms(self.tile).inputs
-            patch = [[read(i, j) for j in range(self.size)] for i in range(self.size)]
-            for i, row in enumerate(both_sides(v, matrix, patch)):
-                for j, value in enumerate(row):
-                    v.store(value, self.inputs, [own, b.index(i * self.size + j), c, t, zero])
+    def block(b: LoopBuilder, k: SSAValue) -> None:
+        first = b.mul(k, b.index(loops.plan.rows))
+        b.parallel(0, inner, lambda b, c: inputs(b, first, c))
+        b.parallel(0, loops.threads, lambda b, thread: results(b, first, thread))
 
-        def source(b: LoopBuilder, i: SSAValue, j: SSAValue) -> SSAValue:
-            at = [image, c, b.add(y, i), b.add(x, j), zero]
-            return self.vectors(b).load(*self.kernel.place(b, self.op.source, at))
-
-        def partial(b: LoopBuilder) -> None:
-            patch = b.local([self.size, self.size, self.conv.lanes], self.element)
-
-            def copy(b: LoopBuilder, i: SSAValue, j: SSAValue) -> None:
-                inside = self.are_inside(b, (b.add(y, i), b.add(x, j)), WINDOW - 1)
-                none = [self.vectors(b).constant(0.0)]
-                (value,) = b.choose(inside, lambda b: [source(b, i, j)], lambda _: none)
-                self.vectors(b).store(value, patch, [i, j, zero])
-
-            b.loop(0, self.size, lambda b, i: each_of(b, self.size, copy, i))
-            v = self.vectors(b)
-            finish(b, lambda i, j: v.load(patch, [b.index(i), b.index(j), zero]))
-
-        self.whole_or(
-            b, (y, x), lambda b: finish(b, lambda i, j: source(b, b.index(i), b.index(j))), partial
-        )
-
-    def group(
-        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, first: SSAValue, group: SSAValue
-    ) -> None:
-        """The products of a block of tiles with a group of blocks of channels, and its results."""
-        b.loop(0, self.points, lambda b, u: self.multiply(b, own, thread, group, u))
-        columns = self.plan.columns
-
-        def tile(b: LoopBuilder, t: SSAValue, at: Position) -> None:
-            each_of(b, columns, lambda b, o: self.result(b, thread, t, at, group, o))
-
-        self.each_tile(b, first, tile)
-
-    def multiply(
-        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, group: SSAValue, u: SSAValue
-    ) -> None:
-        """products[thread, u] = the sums over all channels, in registers."""
-        rows, columns, lanes = self.plan.rows, self.plan.columns, self.conv.lanes
-        zero = b.index(0)
-
-        def term(b: LoopBuilder, c: SSAValue, lane: SSAValue, sums: Position) -> list[SSAValue]:
-            v, channel = self.vectors(b), b.add(b.mul(c, b.index(lanes)), lane)
-            factors = [
-                v.load(self.weight, [group, u, channel, b.index(o), zero]) for o in range(columns)
-            ]
-            result: list[SSAValue] = []
-            for t in range(rows):
-                value = v.splat(b.load(self.inputs, [own, u, c, t, lane]))
-                result += [
-                    v.multiply_add(value, factor, sums[t * columns + o])
-                    for o, factor in enumerate(factors)
-                ]
-            return result
-
-        def channels(b: LoopBuilder, c: SSAValue, *sums: SSAValue) -> list[SSAValue]:
-            return b.loop(0, lanes, lambda b, lane, *s: term(b, c, lane, s), sums)
-
-        v = self.vectors(b)
-        start = [v.constant(0.0)] * (rows * columns)
-        sums = b.loop(0, self.conv.channels // lanes, channels, start)
-        for k, value in enumerate(sums):
-            at = [thread, u, b.index(k // columns), b.index(k % columns), zero]
-            v.store(value, self.products, at)
-
-    def result(
-        self,
-        b: LoopBuilder,
-        thread: SSAValue,
-        t: SSAValue,
-        tile: Position,
-        group: SSAValue,
-        o: SSAValue,
-    ) -> None:
-        """out = A^T products A + bias + residual, for a tile and a block of channels."""
-        image, *corner = tile
-        y, x = (b.mul(at, b.index(self.tile)) for at in corner)
-        zero, block = b.index(0), b.add(b.mul(group, b.index(self.plan.columns)), o)
-        v, op, size = self.vectors(b), self.op, self.size
-        values = [
-            [
-                v.load(self.products, [thread, b.index(i * size + j), t, o, zero])
-                for j in range(size)
-            ]
-            for i in range(size)
-        ]
-        results = both_sides(v, transforms(self.tile).outputs, values)
-        bias = None
-        if op.bias is not None:
-            bias = v.load(*self.kernel.place(b, op.bias, [block, zero, zero, zero]))
-
-        def finish(b: LoopBuilder, i: int, j: int) -> None:
-            v, at = self.vectors(b), [b.add(y, b.index(i)), b.add(x, b.index(j))]
-            value = results[i][j] if bias is None else v.add(results[i][j], bias)
-            if op.residual is not None:
-                place = self.kernel.place(b, op.residual, [image, block, *at, zero])
-                value = v.add(value, v.load(*place))
-            if op.relu is not None:
-                value = v.relu(value)
-            target = [b.add(p, b.index(low)) for p, low in zip(at, self.low, strict=True)]
-            v.store(value, self.kernel.out, [image, block, *target, zero])
-
-        def whole(b: LoopBuilder) -> None:
-            for i in range(self.tile):
-                for j in range(self.tile):
-                    finish(b, i, j)
-
-        def partial(b: LoopBuilder) -> None:
-            for i in range(self.tile):
-                for j in range(self.tile):
-                    inside = self.are_inside(b, (b.add(y, b.index(i)), b.add(x, b.index(j))), 0)
-                    b.when(inside, lambda b, i=i, j=j: finish(b, i, j))  # type: ignore[misc]
-
-        self.whole_or(b, (y, x), whole, partial)
-
-    def are_inside(self, b: LoopBuilder, at: Position, margin: int) -> SSAValue:
-        """Whether a position lies inside of the results, or `margin` behind them."""
-        y, x = at
-        rows = b.is_inside(y, self.conv.height + margin)
-        return b.insert(arith.AndIOp(rows, b.is_inside(x, self.conv.width + margin)))
-
-    def whole_or(
-        self,
-        b: LoopBuilder,
-        corner: Position,
-        whole: Callable[[LoopBuilder], None],
-        partial: Callable[[LoopBuilder], None],
-    ) -> None:
-        """One of the bodies, for a tile that lies inside of the image or not."""
-        height, width = self.conv.height % self.tile, self.conv.width % self.tile
-        if not height and not width:
-            whole(b)
-            return
-        last = [b.add(at, b.index(self.tile - 1)) for at in corner]
-        inside = self.are_inside(b, last, 0)
-        b.either_runs(inside, whole, partial)
-
-
-def each_of(b: LoopBuilder, count: int, body: Callable[..., None], *given: object) -> None:
-    """body(*given, k) for k in 0..count."""
-    b.loop(0, count, lambda b, k: body(b, *given, k))
+    b.loop(0, loops.blocks, block, shares=True)
