@@ -333,6 +333,7 @@ def apply_settings(ctx: CompileContext, settings: Options) -> None:
     from ..costmodel.models.default import chosen_model
 
     ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
+    ctx.convolutions = settings.convolutions
     ctx.cost_model = chosen_model(settings.cost_model)
     if ctx.cost_model is not None:
         ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))

@@ -83,6 +83,13 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "of what linear layers and matrix products multiply: f32, or bf16 (sums stay f32)",
         ("f32", "bf16"),
     ),
+    OptionSpec(
+        "convolutions",
+        "str",
+        "auto",
+        "3x3 on channel blocks: auto (Winograd where faster; errors up to 8 times), or direct",
+        ("auto", "direct"),
+    ),
     OptionSpec("tune", "str", None, "measure this many schedules first, or seconds as '90s'"),
     OptionSpec(
         "dynamic_shapes",
@@ -127,6 +134,7 @@ class Options:
     weights: str | None = None
     activations: str = "f32"
     precision: str = "f32"
+    convolutions: str = "auto"
     tune: str | None = None
     dynamic_shapes: Any = None
     fast_math: bool = False

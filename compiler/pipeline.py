@@ -38,6 +38,7 @@ PIPELINE: tuple[Stage, ...] = (
             "canonicalize",
             "limit-memory",
             "block-channels",
+            "choose-convolutions",
         ),
     ),
     Stage("fuse", ("outline-control-flow", "fuse", "deduplicate-kernels")),

@@ -16,9 +16,9 @@ DEVIATIONS = 2.0  # of the members of an ensemble, by which a gain has to exceed
 
 @dataclass(frozen=True)
 class Decision:
-    """The question for one kernel. `candidates` have labels and predicted seconds, the first being
-    what is done without a model; `gain` is that of the best over it, `doubt` how uncertain it is,
-    both as differences of logarithms."""
+    """The question for one kernel or op. `candidates` have labels and predicted seconds, the first
+    being what is done without a model; `gain` is that of the best over it, `doubt` how uncertain it
+    is, both as differences of logarithms; `doubt` is 0 where an estimate cannot tell."""
 
     kernel: str
     question: str
@@ -36,7 +36,9 @@ class Decision:
             f"  {'*' if label == self.chosen else ' '} {seconds * 1e6:10.2f} us  {label}"
             for label, seconds in self.candidates
         ]
-        why = f"predicted gain {self.gain:+.1%}, uncertain by {self.doubt:.1%}"
+        why = f"predicted gain {self.gain:+.1%}"
+        if self.doubt:
+            why += f", uncertain by {self.doubt:.1%}"
         return "\n".join([f"{self.kernel}: {self.question}: {self.chosen} ({why})", *rows])
 
 

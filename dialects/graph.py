@@ -55,6 +55,7 @@ from .graph_op import tensor_of as tensor_of
 from .graph_opaque import OPAQUE_OPS
 from .graph_sizes import SizeIndexOp as SizeIndexOp
 from .graph_sizes import SizeOp as SizeOp
+from .graph_winograd import WinogradConvOp
 from .integers import wrapped
 from .scalar import FUNCTIONS
 
@@ -618,6 +619,7 @@ Graph = Dialect(
         IndexOp,
         *BLOCKED_OPS,
         *OPAQUE_OPS,
+        WinogradConvOp,
         SizeOp,
         SizeIndexOp,
         *CONTROL_OPS,

@@ -60,9 +60,10 @@ class CompileContext(Context):
 
     `weights` may grow while passes run (folded constants); `machine` and `threads` are the target.
     `quantized` has the quantized form of weights by symbol; products with them take `activations`
-    as f32 or int8; other contractions round their operands to `precision`. `recorded_schedule`
-    gives the schedule that tuning found for a task key, None where it found none. `cost_model`
-    chooses between candidates on `hardware`, where both are given; `decisions` is what it chose.
+    as f32 or int8; other contractions round their operands to `precision`.
+    `convolutions` is auto or direct. `recorded_schedule` gives the schedule that tuning found for a
+    task key, None where it found none. `cost_model` chooses between candidates on `hardware`, where
+    both are given; `decisions` is what was chosen between, by it or by another estimate.
     The arena is at most `max_memory` bytes where that is given; `memory` says how.
     """
 
@@ -72,6 +73,7 @@ class CompileContext(Context):
     quantized: dict[str, QuantizedTensor] = field(default_factory=dict)
     activations: str = "f32"
     precision: str = "f32"
+    convolutions: str = "auto"
     recorded_schedule: Callable[[str], str | None] | None = None
     cost_model: CostModel | None = None
     hardware: Hardware | None = None

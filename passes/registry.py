@@ -17,6 +17,7 @@ PASSES: dict[str, str] = {
     "lower-precision": "graph.lower_precision:LowerPrecisionPass",
     "limit-memory": "graph.limit_memory:LimitMemoryPass",
     "block-channels": "graph.block_channels:BlockChannelsPass",
+    "choose-convolutions": "graph.choose_convolutions:ChooseConvolutionsPass",
     "outline-control-flow": "graph.outline_control_flow:OutlineControlFlowPass",
     "fuse": "graph.fuse:FusePass",
     "deduplicate-kernels": "graph.deduplicate_kernels:DeduplicateKernelsPass",

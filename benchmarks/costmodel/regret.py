@@ -16,6 +16,7 @@ from typing import Any
 
 import tilecast
 import torch
+from tilecast.passes.poly.rules.decide import QUESTION
 
 from ..machine import describe_machine
 from ..models import MODELS, load_model
@@ -33,7 +34,7 @@ def compared(name: str) -> dict[str, Any]:
         start = time.perf_counter()
         compiled[side] = tilecast.compile(network, inputs, cost_model=cost_model)
         facts[f"{side} compile seconds"] = round(time.perf_counter() - start, 2)
-    decisions = compiled["model"].artifact.decisions
+    decisions = [d for d in compiled["model"].artifact.decisions if d["question"] == QUESTION]
     changed = [d for d in decisions if d["chosen"] != "rules"]
     times: dict[str, list[float]] = {side: [] for side in SIDES}
     end = time.monotonic() + SECONDS

@@ -16,6 +16,7 @@ from ...costmodel.speeds import Speeds
 from ...dialects.graph import shape_of
 from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import LstmOp
+from ...dialects.graph_winograd import WinogradConvOp
 from ..verify.reduction_length import loop_extents
 
 FREE = (arith.ConstantOp, arith.ExtFOp, arith.TruncFOp)  # cost nothing by this count
@@ -62,6 +63,8 @@ def tensor_bytes(types: Sequence[Attribute]) -> int:
 def _flops(op: Operation) -> int:
     if isinstance(op, LstmOp):
         return _lstm_flops(op)
+    if isinstance(op, WinogradConvOp):
+        return 2 * op.multiply_adds
     if not isinstance(op, GenericOp):
         return 0
     computed = sum(

@@ -43,6 +43,7 @@ def key_parts(
         "quantized": quantized_digest(program),
         "activations": options.activations,
         "precision": options.precision,
+        "convolutions": options.convolutions,
         "max memory": str(options.max_memory),
         "name": options.name,
         "verify": str(options.verify),

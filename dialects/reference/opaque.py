@@ -12,9 +12,11 @@ from xdsl.ir import Operation
 from ..graph import ScanOp, shape_of
 from ..graph_op import GraphOp
 from ..graph_opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
+from ..graph_winograd import WinogradConvOp
 from ..quant.activations import quantize_rows
 from ..quant.ops import QuantizedLinearOp
 from ..quant.quantized_tensor import dequantized
+from ..winograd import WINDOW, transforms
 
 Array = npt.NDArray[Any]
 Meaning = Callable[..., Array]
@@ -121,6 +123,33 @@ def _lstm(op: LstmOp, gates: Array, weight: Array, hidden: Array, cell: Array) -
 
 def _sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-x)))
+
+
+@_meaning(WinogradConvOp)
+def _winograd_conv(op: WinogradConvOp, source: Array, weight: Array, *others: Array) -> Array:
+    tile, found = op.tile.data, transforms(op.tile.data)
+    to_products, to_results = (m.astype(source.dtype) for m in (found.inputs, found.outputs))
+    batch, blocks, height, width, lanes = op.positions
+    rows, columns, size = -(-height // tile), -(-width // tile), tile + WINDOW - 1
+    missing = (rows * tile - height, columns * tile - width)
+    source = np.pad(source, [(0, 0), (0, 0), (0, missing[0]), (0, missing[1]), (0, 0)])
+    patches = np.lib.stride_tricks.sliding_window_view(source, (size, size), (2, 3))
+    patches = patches[:, :, ::tile, ::tile]  # [B, C / L, rows, columns, L, size, size]
+    patches = np.moveaxis(patches, 4, 2).reshape(batch, -1, rows, columns, size, size)
+    weight = weight.reshape(blocks, size, size, -1, lanes)
+    products = np.einsum(
+        "bcyxij,oijcl->boyxlij", to_products @ patches @ to_products.T, weight, optimize=True
+    )
+    result = to_results @ products @ to_results.T  # [B, O / L, rows, columns, L, tile, tile]
+    result = np.moveaxis(result, (5, 6), (3, 5))
+    result = result.reshape(batch, blocks, rows * tile, columns * tile, lanes)
+    result = result[:, :, :height, :width]
+    for other in others:
+        result = result + other
+    if op.relu is not None:
+        result = np.maximum(result, source.dtype.type(0))
+    low, high = ([w.data for w in p] for p in (op.border_low, op.border_high))
+    return np.pad(result, [(0, 0), (0, 0), *zip(low, high, strict=True), (0, 0)])
 
 
 @_meaning(QuantizedLinearOp)

@@ -15,8 +15,13 @@ def type_of(op: GraphOp) -> TensorType[Attribute]:
     return op.result.type
 
 
-def replace_with(op: Operation, new: GraphOp, rewriter: PatternRewriter) -> None:
-    """Put `new` in the place of `op`; it comes from the same source line."""
+def copy_location(op: Operation, new: Operation) -> None:
+    """`new` comes from the same source line as `op`."""
     if "loc" in op.attributes:
         new.attributes["loc"] = op.attributes["loc"]
+
+
+def replace_with(op: Operation, new: GraphOp, rewriter: PatternRewriter) -> None:
+    """Put `new` in the place of `op`; it comes from the same source line."""
+    copy_location(op, new)
     rewriter.replace(op, new)

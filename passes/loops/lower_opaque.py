@@ -42,7 +42,7 @@ def lower_opaque(func: FuncOp, op: OpaqueOp, machine: Machine, threads: int) -> 
             f"kernel {func.sym_name.data}: expected {op.name} to give its only result"
         )
     work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
-    kernel = OpaqueKernel(func, op.result, machine)
+    kernel = OpaqueKernel(func, op.result, machine, threads)
     is_parallel = machine.is_gpu or (threads > 1 and work >= PARALLEL_ELEMENTS)
     builder = LoopBuilder(kernel.block, is_parallel)
     if work:

@@ -48,9 +48,27 @@ class Branches(nn.Module):
         return self.head(joined), joined.flatten(2).softmax(-1)
 
 
+class Winograd(nn.Module):
+    """3x3 convolutions that are computed in tiles, which no extent of the image is whole in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 1)
+        self.first = nn.Conv2d(32, 32, 3, 1, 1)
+        self.second = nn.Conv2d(32, 20, 3, 1, (0, 2))
+        self.skip = nn.Conv2d(32, 20, (3, 1), 1, (0, 1))
+        self.down = nn.Conv2d(20, 16, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = (self.first(x) + x).relu()
+        return self.down((self.second(x) + self.skip(x)).relu())
+
+
 NETWORKS: dict[str, tuple[Network, tuple[int, ...]]] = {
     "residual": (lambda: Residual(5, 21, 3, 2), (2, 5, 13, 11)),
     "wide_depthwise": (lambda: Residual(16, 40, 5, 1), (1, 16, 9, 30)),
+    "winograd": (Winograd, (2, 3, 15, 22)),
     "branches": (Branches, (1, 3, 19, 33)),
     "one_dimension": (
         lambda: nn.Sequential(nn.Conv1d(3, 18, 5, 2, 2), nn.ReLU(), nn.Conv1d(18, 33, 3, 1, 1)),

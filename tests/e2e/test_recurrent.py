@@ -47,7 +47,9 @@ def test_weights_that_are_computed() -> None:
     agrees(Scaled(), (torch.randn(6, 2, 4), torch.randn(64, 20) * 0.2))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(torch.float16, marks=pytest.mark.slow), torch.bfloat16], ids=str
+)
 def test_layers_of_16_bits(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     lstm, x = nn.LSTM(7, 12).eval().to(dtype), torch.randn(5, 2, 7, dtype=dtype)

@@ -32,8 +32,8 @@ from .loop_builder import LoopBuilder
 class OpaqueKernel:
     """The loops function that replaces `func`: its inputs, then its output, then scratch arrays."""
 
-    def __init__(self, func: FuncOp, result: SSAValue, machine: Machine) -> None:
-        self.machine = machine
+    def __init__(self, func: FuncOp, result: SSAValue, machine: Machine, threads: int) -> None:
+        self.machine, self.threads = machine, threads
         self.name = func.sym_name.data
         inputs = func.body.block.args
         self.block = Block(arg_types=[memref_of(v.type) for v in (*inputs, result)])
@@ -86,6 +86,15 @@ class OpaqueKernel:
                 scaled = b.mul(count, b.like(owner.step.data, count))
                 return b.add(scaled, b.like(owner.start.data, count))
         raise LoweringError(f"kernel {self.name}: an opaque op reads {owner}, which is not stored")
+
+    def place(
+        self, b: LoopBuilder, value: SSAValue, position: Sequence[SSAValue]
+    ) -> tuple[SSAValue, list[SSAValue]]:
+        """The array that holds value[position], and where in it; only views lie between."""
+        while isinstance(owner := value.owner, ViewOp):
+            position = [source_index(b, expr, position) for expr in owner.map.data.results]
+            value = owner.source
+        return self.arrays[value], list(position)
 
     def stored(self, b: LoopBuilder, value: SSAValue) -> SSAValue:
         """An array that holds `value` in row-major order; a copy where it is behind views."""

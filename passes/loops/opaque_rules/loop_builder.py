@@ -97,6 +97,23 @@ class LoopBuilder(ScalarBuilder):
         inner.finish(scf.YieldOp())
         self._builder.insert(scf.IfOp(condition, [], Region(block)))
 
+    def either_runs(
+        self,
+        condition: SSAValue,
+        then: Callable[[LoopBuilder], None],
+        otherwise: Callable[[LoopBuilder], None],
+    ) -> None:
+        """if condition: then; else: otherwise."""
+
+        def without_values(body: Callable[[LoopBuilder], None]) -> Branch:
+            def branch(b: LoopBuilder) -> Sequence[SSAValue]:
+                body(b)
+                return ()
+
+            return branch
+
+        self.choose(condition, without_values(then), without_values(otherwise))
+
     def choose(self, condition: SSAValue, then: Branch, otherwise: Branch) -> Sequence[SSAValue]:
         """What one of the branches gives, of which only that one runs."""
         regions, types = [], []

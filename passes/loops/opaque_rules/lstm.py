@@ -12,9 +12,7 @@ weights, which stays in the cache of the thread that always gets the same panels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from xdsl.dialects import arith, math, vector
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import VectorType
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
@@ -25,46 +23,10 @@ from ...poly.storage import element_bytes
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .rule import lowers
+from .vectors import Vectors
 
 GATES = 4
 CHAINS = 2  # sums per gate that are added at the end: together they hide the latency of fma
-
-
-class _Vectors:
-    """Arithmetic on vectors of `lanes` in one block."""
-
-    def __init__(self, b: LoopBuilder, type: VectorType, has_fma: bool) -> None:
-        self.b, self.type, self.has_fma = b, type, has_fma
-
-    def load(self, array: SSAValue, position: Sequence[SSAValue]) -> SSAValue:
-        return self.b.insert(vector.LoadOp(array, position, self.type))
-
-    def store(self, value: SSAValue, array: SSAValue, position: Sequence[SSAValue]) -> None:
-        self.b.append(vector.StoreOp(value, array, position))
-
-    def splat(self, scalar: SSAValue) -> SSAValue:
-        return self.b.insert(vector.BroadcastOp(scalar, self.type))
-
-    def constant(self, value: float) -> SSAValue:
-        return self.splat(self.b.constant(value, self.type.element_type))
-
-    def add(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        return self.b.insert(arith.AddfOp(a, b))
-
-    def mul(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        return self.b.insert(arith.MulfOp(a, b))
-
-    def multiply_add(self, a: SSAValue, b: SSAValue, c: SSAValue) -> SSAValue:
-        """a * b + c, rounded once where that is one instruction."""
-        return self.b.insert(vector.FMAOp(a, b, c)) if self.has_fma else self.add(self.mul(a, b), c)
-
-    def tanh(self, a: SSAValue) -> SSAValue:
-        return self.b.insert(math.TanhOp(a))
-
-    def sigmoid(self, a: SSAValue) -> SSAValue:
-        one = self.constant(1.0)
-        power = self.b.insert(math.ExpOp(self.b.insert(arith.NegfOp(a))))
-        return self.b.insert(arith.DivfOp(one, self.add(one, power)))
 
 
 def panel_lanes(units: int, lanes: int) -> int:
@@ -101,7 +63,7 @@ def lower_lstm(op: LstmOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
         b.nest([batch], lambda b, at: update(b, s, time, panel, at[0]))
 
     def update(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue, row: SSAValue) -> None:
-        v = _Vectors(b, type, kernel.machine.has_fma)
+        v = Vectors(b, type, kernel.machine.has_fma)
         first, zero = b.mul(panel, b.index(lanes)), b.index(0)
         inputs = [
             v.load(gates, [time, row, b.add(b.index(gate * units), first)]) for gate in range(GATES)
@@ -118,10 +80,10 @@ def lower_lstm(op: LstmOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     def products(b: LoopBuilder, s: SSAValue, panel: SSAValue, row: SSAValue) -> list[SSAValue]:
         """The sums over the hidden state before step `s`, one vector per gate."""
         chains = CHAINS if units % CHAINS == 0 else 1
-        zeros = [_Vectors(b, type, False).constant(0.0)] * (GATES * chains)
+        zeros = [Vectors(b, type, False).constant(0.0)] * (GATES * chains)
 
         def terms(b: LoopBuilder, k: SSAValue, *sums: SSAValue) -> list[SSAValue]:
-            v = _Vectors(b, type, kernel.machine.has_fma)
+            v = Vectors(b, type, kernel.machine.has_fma)
             result: list[SSAValue] = []
             for chain in range(chains):
                 at = b.add(k, b.index(chain))

@@ -143,6 +143,7 @@ def test_opaque_ops() -> None:
     check(*mixed())
 
 
+@pytest.mark.slow
 def test_rows_are_sorted_by_a_thread_each() -> None:
     class Sorted(nn.Module):
         def forward(self, x: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -158,6 +159,7 @@ def test_rows_are_sorted_by_a_thread_each() -> None:
         torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.slow
 def test_units_of_a_layer_have_a_thread_each() -> None:
     """The steps of an LSTM run in order, with barriers between, the units of each in parallel."""
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.graph_opaque import OPAQUE_OPS
+from tilecast.dialects.graph_winograd import WinogradConvOp
 from tilecast.dialects.quant.ops import QuantizedLinearOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
@@ -208,7 +209,7 @@ def test_parallel_loops_compute_the_same(name: str) -> None:
 
 
 def test_every_opaque_op_has_a_rule() -> None:
-    assert set(RULES) == {*OPAQUE_OPS, QuantizedLinearOp}
+    assert set(RULES) == {*OPAQUE_OPS, QuantizedLinearOp, WinogradConvOp}
 
 
 def test_an_opaque_op_is_alone_in_its_kernel() -> None:

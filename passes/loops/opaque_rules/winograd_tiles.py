@@ -1,0 +1,230 @@
+"""Loops inside a block of tiles of `graph.winograd_conv`: transforms, products, results.
+
+Tiles that are not whole read zeros behind the image and write only what lies inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import VectorType
+from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineExpr, AffineMap
+
+from ....dialects.graph import element_of
+from ....dialects.graph_winograd import WinogradConvOp
+from ....dialects.winograd import WINDOW, transforms
+from ...graph.convolutions.cost import Convolution, Plan, tile_counts
+from .kernel import OpaqueKernel, unravel
+from .linear_forms import both_sides
+from .loop_builder import LoopBuilder
+from .vectors import Vectors
+
+Position = Sequence[SSAValue]
+
+
+@dataclass
+class TileLoops:
+    """What is done for one tile, or for one group of results of a block of tiles."""
+
+    op: WinogradConvOp
+    kernel: OpaqueKernel
+    conv: Convolution
+    plan: Plan
+    threads: int
+
+    def __post_init__(self) -> None:
+        op, conv, plan = self.op, self.conv, self.plan
+        self.tile = op.tile.data
+        self.size = self.tile + WINDOW - 1
+        self.counts = (conv.batch, *tile_counts(conv, self.tile))
+        self.tiles = self.counts[0] * self.counts[1] * self.counts[2]
+        self.blocks = -(-self.tiles // plan.rows)
+        self.groups = conv.blocks // plan.columns
+        self.element = element_of(op.result)
+        self.type = VectorType(self.element, [conv.lanes])
+        self.low = [w.data for w in op.border_low]
+        self.points = self.size**2
+        g, u, c, o, lane = (AffineExpr.dimension(d) for d in range(5))
+        source = AffineMap(5, 0, (g * plan.columns + o, u, c, lane))
+        shape = [self.groups, self.points, conv.channels, plan.columns, conv.lanes]
+        self.weight = self.kernel.packed(
+            LoopBuilder(self.kernel.block, False), op.weight, shape, source
+        )
+        own = self.threads if plan.split == "tiles" else 1
+        inputs = [own, self.points, conv.channels // conv.lanes, plan.rows, conv.lanes]
+        self.inputs = self.kernel.scratch("inputs", inputs, self.element)
+        products = [self.threads, self.points, plan.rows, plan.columns, conv.lanes]
+        self.products = self.kernel.scratch("products", products, self.element)
+
+    def vectors(self, b: LoopBuilder) -> Vectors:
+        return Vectors(b, self.type, self.kernel.machine.has_fma)
+
+    def each_tile(
+        self,
+        b: LoopBuilder,
+        first: SSAValue,
+        body: Callable[[LoopBuilder, SSAValue, list[SSAValue]], None],
+    ) -> None:
+        """body(t, position) for the tiles first + t of a block that exist."""
+        left = b.sub(b.index(self.tiles), first)
+        count = b.insert(arith.MinSIOp(left, b.index(self.plan.rows)))
+        b.loop(0, count, lambda b, t: body(b, t, unravel(b, b.add(first, t), self.counts)))
+
+    def transform(
+        self, b: LoopBuilder, own: SSAValue, t: SSAValue, tile: Position, c: SSAValue
+    ) -> None:
+        """inputs[own, ., c, t] = B^T source B for a tile and a block of channels."""
+        image, *corner = tile
+        y, x = (b.mul(at, b.index(self.tile)) for at in corner)
+        zero = b.index(0)
+
+        def finish(b: LoopBuilder, read: Callable[[int, int], SSAValue]) -> None:
+            v, matrix = self.vectors(b), transforms(self.tile).inputs
+            patch = [[read(i, j) for j in range(self.size)] for i in range(self.size)]
+            for i, row in enumerate(both_sides(v, matrix, patch)):
+                for j, value in enumerate(row):
+                    v.store(value, self.inputs, [own, b.index(i * self.size + j), c, t, zero])
+
+        def source(b: LoopBuilder, i: SSAValue, j: SSAValue) -> SSAValue:
+            at = [image, c, b.add(y, i), b.add(x, j), zero]
+            return self.vectors(b).load(*self.kernel.place(b, self.op.source, at))
+
+        def partial(b: LoopBuilder) -> None:
+            patch = b.local([self.size, self.size, self.conv.lanes], self.element)
+
+            def copy(b: LoopBuilder, i: SSAValue, j: SSAValue) -> None:
+                inside = self.are_inside(b, (b.add(y, i), b.add(x, j)), WINDOW - 1)
+                none = [self.vectors(b).constant(0.0)]
+                (value,) = b.choose(inside, lambda b: [source(b, i, j)], lambda _: none)
+                self.vectors(b).store(value, patch, [i, j, zero])
+
+            b.loop(0, self.size, lambda b, i: each_of(b, self.size, copy, i))
+            v = self.vectors(b)
+            finish(b, lambda i, j: v.load(patch, [b.index(i), b.index(j), zero]))
+
+        self.whole_or(
+            b, (y, x), lambda b: finish(b, lambda i, j: source(b, b.index(i), b.index(j))), partial
+        )
+
+    def group(
+        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, first: SSAValue, group: SSAValue
+    ) -> None:
+        """The products of a block of tiles with a group of blocks of channels, and its results."""
+        b.loop(0, self.points, lambda b, u: self.multiply(b, own, thread, group, u))
+        columns = self.plan.columns
+
+        def tile(b: LoopBuilder, t: SSAValue, at: Position) -> None:
+            each_of(b, columns, lambda b, o: self.result(b, thread, t, at, group, o))
+
+        self.each_tile(b, first, tile)
+
+    def multiply(
+        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, group: SSAValue, u: SSAValue
+    ) -> None:
+        """products[thread, u] = the sums over all channels, in registers."""
+        rows, columns, lanes = self.plan.rows, self.plan.columns, self.conv.lanes
+        zero = b.index(0)
+
+        def term(b: LoopBuilder, c: SSAValue, lane: SSAValue, sums: Position) -> list[SSAValue]:
+            v, channel = self.vectors(b), b.add(b.mul(c, b.index(lanes)), lane)
+            factors = [
+                v.load(self.weight, [group, u, channel, b.index(o), zero]) for o in range(columns)
+            ]
+            result: list[SSAValue] = []
+            for t in range(rows):
+                value = v.splat(b.load(self.inputs, [own, u, c, t, lane]))
+                result += [
+                    v.multiply_add(value, factor, sums[t * columns + o])
+                    for o, factor in enumerate(factors)
+                ]
+            return result
+
+        def channels(b: LoopBuilder, c: SSAValue, *sums: SSAValue) -> list[SSAValue]:
+            return b.loop(0, lanes, lambda b, lane, *s: term(b, c, lane, s), sums)
+
+        v = self.vectors(b)
+        start = [v.constant(0.0)] * (rows * columns)
+        sums = b.loop(0, self.conv.channels // lanes, channels, start)
+        for k, value in enumerate(sums):
+            at = [thread, u, b.index(k // columns), b.index(k % columns), zero]
+            v.store(value, self.products, at)
+
+    def result(
+        self,
+        b: LoopBuilder,
+        thread: SSAValue,
+        t: SSAValue,
+        tile: Position,
+        group: SSAValue,
+        o: SSAValue,
+    ) -> None:
+        """out = A^T products A + bias + residual, for a tile and a block of channels."""
+        image, *corner = tile
+        y, x = (b.mul(at, b.index(self.tile)) for at in corner)
+        zero, block = b.index(0), b.add(b.mul(group, b.index(self.plan.columns)), o)
+        v, op, size = self.vectors(b), self.op, self.size
+        values = [
+            [
+                v.load(self.products, [thread, b.index(i * size + j), t, o, zero])
+                for j in range(size)
+            ]
+            for i in range(size)
+        ]
+        results = both_sides(v, transforms(self.tile).outputs, values)
+        bias = None
+        if op.bias is not None:
+            bias = v.load(*self.kernel.place(b, op.bias, [block, zero, zero, zero]))
+
+        def finish(b: LoopBuilder, i: int, j: int) -> None:
+            v, at = self.vectors(b), [b.add(y, b.index(i)), b.add(x, b.index(j))]
+            value = results[i][j] if bias is None else v.add(results[i][j], bias)
+            if op.residual is not None:
+                place = self.kernel.place(b, op.residual, [image, block, *at, zero])
+                value = v.add(value, v.load(*place))
+            if op.relu is not None:
+                value = v.relu(value)
+            target = [b.add(p, b.index(low)) for p, low in zip(at, self.low, strict=True)]
+            v.store(value, self.kernel.out, [image, block, *target, zero])
+
+        def whole(b: LoopBuilder) -> None:
+            for i in range(self.tile):
+                for j in range(self.tile):
+                    finish(b, i, j)
+
+        def partial(b: LoopBuilder) -> None:
+            for i in range(self.tile):
+                for j in range(self.tile):
+                    inside = self.are_inside(b, (b.add(y, b.index(i)), b.add(x, b.index(j))), 0)
+                    b.when(inside, lambda b, i=i, j=j: finish(b, i, j))  # type: ignore[misc]
+
+        self.whole_or(b, (y, x), whole, partial)
+
+    def are_inside(self, b: LoopBuilder, at: Position, margin: int) -> SSAValue:
+        """Whether a position lies inside of the results, or `margin` behind them."""
+        y, x = at
+        rows = b.is_inside(y, self.conv.height + margin)
+        return b.insert(arith.AndIOp(rows, b.is_inside(x, self.conv.width + margin)))
+
+    def whole_or(
+        self,
+        b: LoopBuilder,
+        corner: Position,
+        whole: Callable[[LoopBuilder], None],
+        partial: Callable[[LoopBuilder], None],
+    ) -> None:
+        """One of the bodies, for a tile that lies inside of the image or not."""
+        height, width = self.conv.height % self.tile, self.conv.width % self.tile
+        if not height and not width:
+            whole(b)
+            return
+        last = [b.add(at, b.index(self.tile - 1)) for at in corner]
+        inside = self.are_inside(b, last, 0)
+        b.either_runs(inside, whole, partial)
+
+
+def each_of(b: LoopBuilder, count: int, body: Callable[..., None], *given: object) -> None:
+    """body(*given, k) for k in 0..count."""
+    b.loop(0, count, lambda b, k: body(b, *given, k))
