@@ -11,6 +11,7 @@ from ..dependences.legality import check_schedule_is_legal
 from ..primitives import original_tree
 from ..rewrites.expand import expand_temporaries
 from .choice import Choice
+from .column_blocks import block_columns
 from .defaults import default_choice
 from .distribute import distribute
 from .isl_scheduler import Fusion, isl_tree
@@ -91,5 +92,5 @@ def _finish(
             pass  # another nest may have such tiles
     if choice.tile or choice.vector_tile:
         node = tile_permutable(scheduled, node, choice.tile, choice.vector_tile)
-    node = parallelize(scheduled, node, threads)
+    node = block_columns(scheduled, parallelize(scheduled, node, threads))
     return unroll_and_jam(scheduled, node, choice.jam), None

@@ -82,14 +82,14 @@ def _strip(
     """A loop over vectors of `band` around the loops that it moves into, where lanes are rows far
     apart: as many cache lines as lanes stay in use, instead of one per row."""
     if band is path[-1] or all(
-        along in (0, 1) for name in names for _, along in _strides(scheduled, name, path, band)
+        along in (0, 1) for name in names for _, along in lane_strides(scheduled, name, path, band)
     ):
         return []
     exprs = tuple((s, f"floor(({e})/{lanes})") for s, e in band.exprs)
     return [Band(f"{band.axis}_s", exprs, band.body)]
 
 
-def _strides(
+def lane_strides(
     scheduled: ScheduledScop, name: str, path: Sequence[Band], band: Band
 ) -> list[tuple[SSAValue, int | None]]:
     """(array, elements between neighbouring lanes) of all accesses of `name`, its write first;
@@ -142,7 +142,7 @@ def lane_score(
         s = scheduled.statements[name]
         if scheduled.direction(name, path, band) is None:
             return -1.0
-        for array, along in _strides(scheduled, name, path, band):
+        for array, along in lane_strides(scheduled, name, path, band):
             total += GATHER if along is None else GAINS.get(along, GATHER)
             if along == 0 and array is s.target and s.reduction is not None:
                 total += CHAIN / 2  # target and first source

@@ -54,6 +54,24 @@ def test_gemm_is_distributed_and_tiled(polybench: Polybench) -> None:
     )
 
 
+def test_gramschmidt_walks_columns_in_blocks(polybench: Polybench) -> None:
+    """Both products of a step do, so that vectors start at multiples of their length."""
+    scheduled = polybench("gramschmidt", "SMALL")
+    steps = candidate(scheduled.scop, scheduled.dependences, MACHINE, 2)
+    tree = tree_text(apply_schedule(scheduled.scop, steps)[1])
+    assert tree.partition("  for S5.i1_c")[2] == (
+        "  [S5: floor((i1)/32), S6: floor((i1)/32)]\n"
+        "    for S5.i2_b  [S5: floor((i2)/4)]\n"
+        "      vector S5.i1  [S5: i1]\n"
+        "        unroll S5.i2_u  [S5: (i2) - 4*floor((i2)/4)]\n"
+        "          S5\n"
+        "    for S6.i2_b  [S6: floor((i2)/4)]\n"
+        "      vector S6.i1  [S6: i1]\n"
+        "        unroll S6.i2_u  [S6: (i2) - 4*floor((i2)/4)]\n"
+        "          S6\n"
+    )
+
+
 def test_jacobi_2d_has_diamonds_of_whole_rows(polybench: Polybench) -> None:
     choice = Choice(time_tile=TimeTile("diamond", (32, 32)))
     assert tree_of(polybench("jacobi-2d"), choice) == (
