@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def plan(model: Any, inputs: Inputs, budget: int) -> Any:
     settings = resolve_options(
         {"target": TARGET, "max_memory": budget, "stop_after": "simplify", "cache": False}
     )
-    program, leaves, _ = exported(model, inputs, None)
+    program, leaves, _ = exported(model, inputs, None, settings)
     lowered = lower(program, leaves, settings, resolve_target(TARGET), Progress(False))
     return lowered.ctx.memory
 
@@ -99,7 +100,7 @@ def main() -> None:
     if options.output is not None:
         result = {
             "date": date.today().isoformat(),
-            "command": "python -m benchmarks.memory --verify " + " ".join(options.verify),
+            "command": " ".join(["python -m benchmarks.memory", *sys.argv[1:]]),
             "machine": describe_machine(),
             "rows": planned,
             "verified": checked,

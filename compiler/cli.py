@@ -18,6 +18,7 @@ from .commands.costmodel import costmodel_group
 from .commands.db import db_group
 from .commands.doctor import doctor_command
 from .commands.explain import explain_command
+from .commands.pairs import pairs_command
 from .commands.profile import profile_command
 from .commands.quantize import quantize_command
 from .commands.report import report_command
@@ -60,6 +61,7 @@ for command in (
     verify_command,
     bisect_command,
     report_command,
+    pairs_command,
     explain_command,
     quantize_command,
     targets_command,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -63,3 +71,43 @@ def test_the_environment_is_pinned() -> None:
     assert "torch==2.13.0" in pins
     assert "xdsl==0.74.0" in pins
     assert all("==" in pin for pin in pins)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_has_all_that_it_needs(tmp_path: Path) -> None:
+    """Built from a copy of the tree, installed alone into a folder, run from elsewhere."""
+    names = {p.split(".")[1] for p in packages_in_tree() if "." in p}
+    source = tmp_path / "source"
+    source.mkdir()
+    for path in ROOT.iterdir():
+        if path.is_dir() and path.name in names:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, source / path.name, ignore=ignored)
+        elif path.is_file():
+            shutil.copy(path, source / path.name)
+    run = partial(subprocess.run, capture_output=True, text=True, cwd=tmp_path)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    alone = ["--no-deps", "--no-index"]
+    built = run([*pip, "wheel", *alone, "--no-build-isolation", "-w", "wheels", str(source)])
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (tmp_path / "wheels").glob("tilecast-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        shipped = set(archive.namelist())
+        entry_points = next(n for n in shipped if n.endswith("entry_points.txt"))
+        assert "tilecast = tilecast.compiler.cli:main" in archive.read(entry_points).decode()
+    for name in names:
+        for path in (ROOT / name).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                assert f"tilecast/{path.relative_to(ROOT)}" in shipped
+    installed = run([*pip, "install", *alone, "--target", "installed", str(wheel)])
+    assert installed.returncode == 0, installed.stderr
+    body = "return torch.nn.Linear(4, 3).eval(), (torch.ones(2, 4),)"
+    (tmp_path / "small.py").write_text(f"import torch\n\ndef model():\n    {body}\n")
+    command = "import tilecast; print(tilecast.__file__); from tilecast.compiler.cli import main"
+    arguments = ["compile", "small:model", "-o", "out", "--cost-model", "pretrained"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    environment["TILECAST_CACHE_DIR"] = str(tmp_path / "cache")
+    done = run([sys.executable, "-c", f"{command}; main()", *arguments], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "installed") in done.stdout
+    assert (tmp_path / "out" / "manifest.json").exists()

@@ -5,20 +5,17 @@ Failures go to stdout, each with a command that repeats it; exit status 1 where 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ..machine import describe_machine
 from .check_models import check_models, whole
 from .check_parsers import mutate_target
 from .check_programs import check_programs
+from .log import RESULTS, RangeLog, totals
 from .parsers import TARGETS
 from .program_cases import ProgramCase
 from .report import Report
@@ -28,7 +25,8 @@ COMMON = (
     click.option("--seed", default=0, show_default=True, help="The first seed."),
     click.option("--steps", default="", help="Only these numbers, as a failure shows them."),
     click.option("--minimize/--no-minimize", default=None, help="Make failures small."),
-    click.option("--json", "path", type=click.Path(path_type=Path), help="File for the counts."),
+    click.option("--log", is_flag=True, help=f"Add the range of seeds to {RESULTS.name}."),
+    click.option("--resume", is_flag=True, help="--log, from the seed after all logged ones."),
 )
 
 
@@ -52,16 +50,19 @@ def models(
     seed: int,
     steps: str,
     minimize: bool | None,
-    path: Path | None,
+    log: bool,
+    resume: bool,
     target: str,
 ) -> None:
     """Random graphs of torch functions, compared with eager PyTorch in float64."""
+    seed = RangeLog.end(RESULTS, "models") if resume else seed
     if steps:
         choices = [(seed, tuple(int(k) for k in steps.split(",")))]
     else:
         choices = [whole(seed + k) for k in range(count or 1)]
     small = count is not None if minimize is None else minimize
-    finish(check_models(choices, target, small), path)
+    found = check_models(choices, target, small)
+    finish(found, RangeLog(RESULTS, "models", seed) if log or resume else None)
 
 
 @main.command()
@@ -72,14 +73,17 @@ def programs(
     seed: int,
     steps: str,
     minimize: bool | None,
-    path: Path | None,
+    log: bool,
+    resume: bool,
     schedule: str,
 ) -> None:
     """Random loops under random legal schedules, compared with Python."""
+    seed = RangeLog.end(RESULTS, "programs") if resume else seed
     kept = tuple(int(k) for k in steps.split(",")) if steps else None
     cases = [ProgramCase(seed + k, kept, schedule) for k in range(count or 1)]
     small = count is not None if minimize is None else minimize
-    finish(check_programs(cases, small), path)
+    found = check_programs(cases, small)
+    finish(found, RangeLog(RESULTS, "programs", seed) if log or resume else None)
 
 
 @main.command()
@@ -99,22 +103,24 @@ def parsers(names: tuple[str, ...], runs: int, seconds: int, seed: int) -> None:
     sys.exit(1 if bad else 0)
 
 
-def finish(reports: Iterator[Report], path: Path | None) -> None:
-    """Print failures as they are found; write the counts after every batch."""
+@main.command("totals")
+def show_totals() -> None:
+    """What all logged runs together did."""
+    for line in totals(RESULTS):
+        print(line)
+
+
+def finish(reports: Iterator[Report], log: RangeLog | None) -> None:
+    """Print failures as they are found; log the counts after every batch."""
     start, shown, report = time.time(), 0, Report()
     for report in reports:
         for failure in report.failures[shown:]:
             print(failure, flush=True)
         shown = len(report.failures)
-        print(f"{time.time() - start:.0f} s: {dict(report.counts)}", file=sys.stderr, flush=True)
-        if path is not None:
-            head = {
-                "command": " ".join(["python -m benchmarks.fuzz", *sys.argv[1:]]),
-                "date": date.today().isoformat(),
-                "machine": describe_machine(),
-                "seconds": round(time.time() - start),
-            }
-            path.write_text(json.dumps(head | report.to_json(), indent=1) + "\n")
+        seconds = time.time() - start
+        print(f"{seconds:.0f} s: {dict(report.counts)}", file=sys.stderr, flush=True)
+        if log is not None:
+            log.save(report.seeds, seconds, report.to_json())
     sys.exit(1 if report.failures else 0)
 
 

@@ -1,28 +1,33 @@
 """`python -m benchmarks.fuzz.atheris_target TARGET SECONDS`: damaged input, guided by coverage.
 
-Needs `pip install atheris`. Inputs start from the target's seeds; findings are printed at the end.
+Needs `pip install atheris`. Inputs start from the target's seeds; findings are printed at the end,
+and the run is added to the log of fuzzing.
 """
 
 from __future__ import annotations
 
 import atexit
 import sys
+import time
 
 import atheris
 
 with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
     from .check_parsers import Findings, feed
+    from .log import RESULTS, add_parser_run
     from .parsers import TARGETS, check_seeds, folder
 
 
 def main(name: str, seconds: int) -> None:
     """Fuzz until the time is over; atheris ends the process."""
-    findings = Findings()
+    findings, start = Findings(), time.monotonic()
 
     def report() -> None:
         print(f"{name}: {findings.runs} inputs, slowest {findings.slowest:.1f} s")
         for place, data in findings.found.items():
             print(f"  {place}: {data[:300]!r}")
+        spent = round(time.monotonic() - start)
+        add_parser_run(RESULTS, name, spent, findings.runs, list(findings.found))
 
     atexit.register(report)
     with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):

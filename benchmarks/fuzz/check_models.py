@@ -84,4 +84,5 @@ def check_models(choices: Sequence[Choice], target: str, minimize: bool = True) 
             if outcome.status in BAD:
                 full = failure(choice, outcome, target)
                 report.failures.append(smallest(choice, outcome, target) if minimize else full)
+        report.seeds += len(part)
         yield report

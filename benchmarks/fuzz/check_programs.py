@@ -80,4 +80,5 @@ def check_programs(cases: Sequence[ProgramCase], minimize: bool = True) -> Itera
                 text = RandomProgram(case.seed).text(case.kept)
                 full = Failure(case.seed, outcome.status, outcome.reason, text, command(case))
                 report.failures.append(smallest(case, outcome) if minimize else full)
+        report.seeds += len(part)
         yield report

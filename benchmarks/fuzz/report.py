@@ -24,8 +24,9 @@ class Failure:
 
 @dataclass
 class Report:
-    """The outcomes so far."""
+    """The outcomes of the first `seeds` so far."""
 
+    seeds: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)

@@ -21,11 +21,18 @@ void {name}_call({signature}, int)
     {name}_program(inputs, outputs, weights, arena);
 }}
 
-const char *{name}_device_error(void)
+}}
+
+{emit_cuda_device_error(name)}"""
+
+
+def emit_cuda_device_error(name: str) -> str:
+    """A function that waits for the device, and says what went wrong; NULL where nothing did."""
+    return f"""#include "tilecast_cuda.h"
+
+extern "C" const char *{name}_device_error(void)
 {{
     const cudaError_t error = cudaDeviceSynchronize();
     return error == cudaSuccess ? NULL : cudaGetErrorString(error);
-}}
-
 }}
 """

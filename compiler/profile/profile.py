@@ -56,6 +56,7 @@ class KernelTime:
             "kernel": self.name,
             "calls": self.calls,
             "ms": round(self.seconds * 1e3, 4),
+            "floor_ms": round(self.floor_seconds * 1e3, 4),
             "mflop": round(self.work.flops * self.calls / 1e6, 3),
             "mbytes": round(self.work.bytes * self.calls / 1e6, 3),
             "gflops": round(self.gflops, 1),

@@ -14,8 +14,9 @@ PROGRAM_STAGE = "06-program.mlir"
 KERNEL_STAGES = ("02-fuse.mlir", "03-structure.mlir", "04-schedule.mlir", "05-loops.mlir")
 
 
-def report_data(package: StoredPackage) -> dict[str, Any]:
-    """Overview, graph, kernels with their texts, memory plan, decisions, whole files."""
+def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Overview, graph, kernels with their texts, memory plan, decisions, whole files; `times` of
+    kernels where they were measured."""
     manifest = package.manifest
     stages = {
         path.name: path.read_text(encoding="utf-8")
@@ -29,6 +30,7 @@ def report_data(package: StoredPackage) -> dict[str, Any]:
     texts = {name: file.read_text(encoding="utf-8") for name, file in sources.items()}
     return {
         "overview": overview(package),
+        "times": times,
         "graph": {
             "nodes": [asdict(node) for node in graph.nodes],
             "edges": [asdict(edge) for edge in graph.edges],

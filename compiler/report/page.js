@@ -93,6 +93,54 @@ function showKernels(search = "") {
     }))));
 }
 
+function showTimes() {
+  if (!data.times) {
+    main.replaceChildren(make("h2", {}, "Times"), make("p", { class: "muted" },
+      "Not measured: tilecast profile MODEL --json > times.json, then --profile times.json here."));
+    return;
+  }
+  const { kernels, whole } = data.times;
+  const names = Object.keys(kernels).sort((a, b) => kernels[b].ms - kernels[a].ms);
+  main.replaceChildren(
+    make("h2", {}, `Times: ${number(whole.ms)} ms for the model, floors from ${whole.ceilings} ceilings`),
+    make("div", { class: "scroll" }, roofline(names, kernels)),
+    table(["kernel", "#ms", "#predicted at least", "#share of the roofline, %", "#GFLOP/s", "#MFLOP", "#MB"],
+      names.map((name) => {
+        const t = kernels[name];
+        return { open: () => open(`kernel/${name}`), cells: [name, number(t.ms), number(t.floor_ms),
+          number(t.roofline_percent), number(t.gflops), number(t.mflop), number(t.mbytes)] };
+      })));
+}
+
+/** Kernels by intensity and speed, both logarithmic; the line of each ends at its roofline. */
+function roofline(names, kernels) {
+  const width = 760, height = 360, margin = 50;
+  const points = names.map((name) => ({ name, ...kernels[name] }))
+    .filter((t) => t.mflop > 0 && t.mbytes > 0 && t.ms > 0 && t.floor_ms > 0)
+    .map((t) => ({ name: t.name, x: Math.log10(t.mflop / t.mbytes), y: Math.log10(t.mflop / t.ms),
+      roof: Math.log10(t.mflop / t.floor_ms) }));
+  const span = (values) => [Math.floor(Math.min(0, ...values)), Math.ceil(Math.max(1, ...values))];
+  const [x0, x1] = span(points.map((p) => p.x));
+  const [y0, y1] = span(points.flatMap((p) => [p.y, p.roof]));
+  const at = (x, y) => [margin + ((x - x0) / (x1 - x0)) * (width - 2 * margin),
+    height - margin - ((y - y0) / (y1 - y0)) * (height - 2 * margin)];
+  const svg = make("svg", { width, height, id: "roofline" });
+  for (let k = x0; k <= x1; k++)
+    svg.append(make("text", { x: at(k, y0)[0], y: height - 25 }, String(10 ** k)));
+  for (let k = y0; k <= y1; k++)
+    svg.append(make("text", { x: 4, y: at(x0, k)[1] }, String(10 ** k)));
+  svg.append(make("text", { x: width / 3, y: height - 6 }, "multiplications and additions per byte"),
+    make("text", { x: 4, y: 14 }, "GFLOP/s, and what the machine allows"));
+  for (const p of points) {
+    const [x, y] = at(p.x, p.y), [, top] = at(p.x, p.roof);
+    svg.append(make("line", { x1: x, y1: y, x2: x, y2: top, stroke: "currentColor", "stroke-opacity": 0.4 }),
+      make("rect", { x: x - 6, y: top - 1, width: 12, height: 2, fill: "currentColor", stroke: "none" }),
+      make("rect", { x: x - 4, y: y - 4, width: 8, height: 8, fill: "hsl(210 70% 55%)", stroke: "none" },
+        make("title", {}, p.name)));
+  }
+  return svg;
+}
+
 function showKernel(name, stage) {
   const kernel = data.kernels.find((k) => k.name === name);
   if (!kernel) return showKernels();
@@ -173,7 +221,7 @@ function showFiles(name) {
     make("pre", {}, data.files[chosen] || ""));
 }
 
-const tabs = { overview: showOverview, graph: showGraph, kernels: showKernels, memory: showMemory,
+const tabs = { overview: showOverview, graph: showGraph, kernels: showKernels, times: showTimes, memory: showMemory,
   decisions: showDecisions, files: showFiles };
 
 function open(place) {

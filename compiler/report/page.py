@@ -13,8 +13,8 @@ from .collect import report_data
 FOLDER = Path(__file__).parent
 
 
-def page(package: StoredPackage) -> str:
-    """The whole HTML document."""
+def page(package: StoredPackage, times: dict[str, Any] | None = None) -> str:
+    """The whole HTML document, with the times of kernels where they were measured."""
     parts = {
         part: (FOLDER / f"page.{part}").read_text(encoding="utf-8")
         for part in ("html", "css", "js")
@@ -24,7 +24,7 @@ def page(package: StoredPackage) -> str:
         .replace("@css@", parts["css"])
         .replace("@js@", parts["js"])
         .replace("@title@", package.name)
-        .replace("@data@", embedded(report_data(package)))
+        .replace("@data@", embedded(report_data(package, times)))
     )
 
 
@@ -34,9 +34,9 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def write_page(package: StoredPackage, path: Path) -> None:
+def write_page(package: StoredPackage, path: Path, times: dict[str, Any] | None = None) -> None:
     """Write the page; PackageError where that fails."""
-    text = page(package)
+    text = page(package, times)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

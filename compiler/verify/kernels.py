@@ -6,6 +6,7 @@ Inputs are fresh random numbers away from zero, outputs are poisoned before the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,15 @@ class RunsKernels(Protocol):
         """Call a kernel on its sizes and contiguous arrays, outputs last."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Arguments of a kernel, and its results in float64 and in its own types."""
+
+    inputs: Sequence[Array]
+    references: Sequence[Array]
+    natives: Sequence[Array]
+
+
 def check_kernel(
     func: FuncOp,
     compiled: FuncOp,
@@ -69,13 +79,28 @@ def check_kernel(
 ) -> list[CheckResult]:
     """One row per output of the kernel, for given values of its symbols."""
     func = at_sizes(func, values)
+    return check_evaluated(func, compiled, library, evaluated(func, rng), values)
+
+
+def evaluated(func: FuncOp, rng: np.random.Generator) -> Evaluation:
+    """What `func` means for random arguments."""
     inputs, references = random_evaluation(func, rng)
-    natives = evaluate_kernel(func, inputs, dtype=None)
+    return Evaluation(inputs, references, evaluate_kernel(func, inputs, dtype=None))
+
+
+def check_evaluated(
+    func: FuncOp,
+    compiled: FuncOp,
+    library: RunsKernels,
+    evaluation: Evaluation,
+    values: Mapping[str, int] = NO_SIZES,
+) -> list[CheckResult]:
+    """The compiled kernel on the arguments of an evaluation; one row per output."""
     interface = KernelInterface(compiled)
     arrays: dict[int, Array] = {}
-    for position, array in zip(interface.read, inputs, strict=True):
+    for position, array in zip(interface.read, evaluation.inputs, strict=True):
         arrays[position] = packed_argument(interface, position, array)
-    for position, reference in zip(interface.written, references, strict=True):
+    for position, reference in zip(interface.written, evaluation.references, strict=True):
         element = interface.type_of(position).element_type
         arrays[position] = poison(reference.shape, storage_type(element))
     for position in interface.scratch:
@@ -85,14 +110,15 @@ def check_kernel(
     library.run_kernel(func.sym_name.data, [arrays[k] for k in sorted(arrays)], sizes)
     outputs = [
         arrays[position].reshape(reference.shape)  # kernels may collapse dims
-        for position, reference in zip(interface.written, references, strict=True)
+        for position, reference in zip(interface.written, evaluation.references, strict=True)
     ]
     name, length = func.sym_name.data, reduction_length(func)
     if values:
         name += f" at {', '.join(f'{k}={v}' for k, v in values.items())}"
+    versions = zip(outputs, evaluation.references, evaluation.natives, strict=True)
     return [
-        compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *versions, length)
-        for k, versions in enumerate(zip(outputs, references, natives, strict=True))
+        compare("kernel", name if len(outputs) == 1 else f"{name}[{k}]", *version, length)
+        for k, version in enumerate(versions)
     ]
 
 

@@ -4,7 +4,7 @@ before: %1 = graph.conv %x ; %2 = graph.conv %1
 after:  for each patch p: %xp = graph.view %x ; %1p = graph.conv %xp ; %2p = graph.conv %1p
         %2 = graph.cat %2a, %2b, ...
 
-A stage that ends in a reduction reduces each patch and combines what comes out.
+A stage that ends in a reduction reduces each patch, and then what comes out.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ....dialects.graph import (
     CatOp,
     GraphOp,
     PadOp,
-    PointwiseOp,
     ReduceOp,
+    ReshapeOp,
     Tensor,
     ViewOp,
     element_of,
@@ -28,7 +28,7 @@ from ....dialects.graph import (
 )
 from ..canonicalize import drop_unused_ops
 from .regions import FIRST_AXIS, cut, dim_of, needed
-from .stage import COMBINE, Grid, Stage
+from .stage import Grid, Stage
 
 Part = tuple[int, int]
 
@@ -77,16 +77,22 @@ class PatchWriter:
         return self.join([self.part((*index, p)) for p in range(count)], axis)
 
     def reduced(self, reduce: ReduceOp) -> SSAValue:
-        """The reduction of the result, patch after patch."""
-        combine = COMBINE[reduce.fn.data]
-        found: SSAValue | None = None
-        for index in product(*(range(count) for count in self.grid.counts)):
-            dims = [d.data for d in reduce.dims]
-            type: Tensor = TensorType(element_of(reduce.result), shape_of(reduce.result))
-            new = self.insert(ReduceOp(reduce.fn.data, self.part(index), dims, type))
-            found = new if found is None else self.insert(PointwiseOp(combine, [found, new], type))
-        assert found is not None
-        return found
+        """The reduction of the result: of each patch, and then of what these give.
+
+        Results of patches are combined at the end only: as a chain they and their reductions would
+        become one kernel, until which all patches live.
+        """
+        shape, element = shape_of(reduce.result), element_of(reduce.result)
+        type: Tensor = TensorType(element, shape)
+        dims = [d.data for d in reduce.dims]
+        parts = [
+            self.insert(ReduceOp(reduce.fn.data, self.part(index), dims, type))
+            for index in product(*(range(count) for count in self.grid.counts))
+        ]
+        joined = TensorType(element, (len(parts) * shape[0], *shape[1:]))
+        stacked = TensorType(element, (len(parts), *shape))
+        whole = self.insert(ReshapeOp(self.insert(CatOp(parts, 0, joined)), stacked))
+        return self.insert(ReduceOp(reduce.fn.data, whole, [0], type))
 
     def patch(self, position: list[int]) -> SSAValue:
         """The part of the stage's result at `position` in the parts of each axis."""

@@ -16,7 +16,7 @@ from ....dialects.graph import GraphOp, ReduceOp, shape_of
 from ..groups import producers
 from .backward import Backward
 from .regions import FIRST_AXIS, axes_of, is_cuttable
-from .stage import COMBINE, Grid, Stage
+from .stage import COMBINABLE, Grid, Stage
 from .steps import Program
 
 
@@ -149,6 +149,6 @@ class PatchSearch:
             return None
         axes = list(range(FIRST_AXIS, FIRST_AXIS + axes_of(op.source)))
         read = {p for other in others for p in producers(other, program.home)}
-        if [d.data for d in op.dims] != axes or op.fn.data not in COMBINE:
+        if [d.data for d in op.dims] != axes or op.fn.data not in COMBINABLE:
             return None
         return None if any(first <= program.home[p] < end - 1 for p in read) else op

@@ -20,8 +20,8 @@ from .backward import Backward, Member, Numbers
 from .regions import FIRST_AXIS, axes_of
 from .steps import Program, bytes_of
 
-# How two reductions become one.
-COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+# Reductions of parts, reduced once more, are those of the whole.
+COMBINABLE = {"sum", "prod", "max", "min"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Grid:
 
     def __str__(self) -> str:
         return " x ".join(map(str, self.counts))
+
+
+def aligned(size: int) -> int:
+    """What an array of `size` bytes takes in the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class Stage:
@@ -86,11 +91,11 @@ class Stage:
                 work *= total[:, k]
             found.append((int(work.sum()), grid))
         plain = sum(operations(m.op) for m in self.members)
-        # partial results are combined
+        # results of patches are reduced once more
         each = 0 if self.reduce is None else prod(shape_of(self.reduce.result))
         return sorted(
             (
-                (work - plain + each * (grid.patches - 1), grid)
+                (work - plain + each * grid.patches, grid)
                 for work, grid in found
                 if grid.patches > 1
             ),
@@ -134,9 +139,7 @@ class Stage:
     def joined(self) -> int:
         """Bytes of the whole result in the arena, or of its reduction."""
         result = self.result if self.reduce is None else self.reduce
-        if result in self.program.returned:
-            return 0
-        return -(-bytes_of(result.result) // ALIGNMENT) * ALIGNMENT
+        return 0 if result in self.program.returned else aligned(bytes_of(result.result))
 
     def peak(self, grid: Grid) -> int:
         """The most bytes that live at once, with all that lives through the stage."""
@@ -149,7 +152,7 @@ class Stage:
         kept, inputs = self.around
         live = self._is_live @ sizes + before
         if self.reduce is not None:
-            live[-1] += self.joined
+            live[-1] += aligned(bytes_of(self.reduce.result))
         live[:, :-1] += inputs[0]  # all patches need them; of the last one only what is still read
         live[:, -1] += inputs
         return kept + max(int(live.max()), joining)
@@ -157,13 +160,14 @@ class Stage:
     def _results(self, grid: Grid, outputs: Numbers) -> tuple[Numbers, int]:
         """(bytes of results before each patch, the most bytes while results are joined).
 
-        Rows of patches are joined when they are complete, and these then. A reduction has one
-        result so far, and combines two into a third.
+        Rows of patches are joined when they are complete, and these then. Reductions of patches
+        are joined at the end, and reduced.
         """
         if self.reduce is not None:
-            before = np.full_like(outputs, self.joined)
-            before[0] = 0
-            return before, 3 * self.joined
+            size = bytes_of(self.reduce.result)
+            before = np.arange(grid.patches) * aligned(size)
+            together = aligned(size * grid.patches)
+            return before, together + max(grid.patches * aligned(size), self.joined)
         rows = outputs.reshape(grid.counts[0], -1)
         if len(rows) == 1 or rows.shape[1] == 1:
             before = np.cumsum(outputs) - outputs

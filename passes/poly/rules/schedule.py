@@ -143,7 +143,8 @@ def schedule_by_rules(
 
     IllegalScheduleError where they are illegal.
     """
-    if machine.isa != "scalar" and choice_of(machine).pack:
+    # halves of a symbolic extent are no box
+    if machine.isa != "scalar" and choice_of(machine).pack and not scop.parameters:
         pair_products(scop)
     lanes = lanes_for(scop, machine)
     use_plain_maximum(scop)

@@ -45,10 +45,20 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return compiled.save(folder / "out")
 
 
+def profile_of(names: list[str]) -> str:
+    """As `tilecast profile --json` prints it."""
+    row = {"ms": 0.5, "floor_ms": 0.2, "mflop": 3.0, "mbytes": 0.1, "gflops": 6.0}
+    rows = [{"kernel": name, "calls": 1, **row, "roofline_percent": 40.0} for name in names]
+    return json.dumps({"model": "m", "ms": 1.0, "ceilings": "measured", "kernels": rows})
+
+
 @pytest.fixture(scope="module")
 def page(package: Path) -> Path:
-    file = package.parent / "report.html"
-    result = CliRunner().invoke(main, ["report", str(package), "-o", str(file)])
+    file, times = package.parent / "report.html", package.parent / "times.json"
+    kernels = report_data(read_package(package))["kernels"]
+    times.write_text(profile_of([kernel["name"] for kernel in kernels]))
+    command = ["report", str(package), "-o", str(file), "--profile", str(times)]
+    result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     return file
 
@@ -108,6 +118,16 @@ def test_argument_bytes(type: str, size: int) -> None:
     assert argument_bytes([type]) == size
 
 
+def test_times_of_another_model_are_refused(package: Path, tmp_path: Path) -> None:
+    for text, expected in ((profile_of(["other"]), "found others"), ("[1]", "expected what")):
+        (tmp_path / "times.json").write_text(text)
+        command = ["report", str(package), "-o", str(tmp_path / "r.html")]
+        result = CliRunner().invoke(main, [*command, "--profile", str(tmp_path / "times.json")])
+        assert result.exit_code == 1
+        assert expected in result.output
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_a_folder_that_is_no_package(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["report", str(tmp_path), "-o", str(tmp_path / "r.html")])
     assert result.exit_code == 1
@@ -129,6 +149,7 @@ def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
         f"kernel/{kernel}/C": f"residual_{kernel}(",
         f"kernels/{kernel}": f"Kernels (1 of {len(data['kernels'])})",
         "kernels/no such kernel": "Kernels (0 of",
+        "times": 'id="roofline"',
         "memory": "Arena of",
         "decisions": "Decisions",
         "files": "residual.c",

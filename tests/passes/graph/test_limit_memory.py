@@ -172,6 +172,24 @@ def test_every_stage_of_a_classifier_under_many_grids() -> None:
     assert check_all_stages(classifier(12), most=2) > 50
 
 
+def test_patches_of_a_reduction_do_not_wait_for_each_other() -> None:
+    net = Network([1, 3, 28, 4])
+    net.conv(64, 3)
+    net.conv(64, 3)
+    net.relu()
+    net.mean()
+    net.relu()
+    net.finish()
+    limit = MemoryLimit(net.main, net.context())
+    stage = limit.search.stage(0, len(limit.search.program.steps))
+    assert stage is not None
+    extra, grid = next((e, g) for e, g in stage.grids if g.counts[0] >= 7)
+    path = limit.search.patched(stage, grid, extra)
+    cut = limit.attempt((path,))
+    np.testing.assert_array_equal(result_of(cut.main, net), result_of(net.main, net))
+    assert cut.bytes == path.peak < max(limit.search.program.live) / 2
+
+
 LAYERS: dict[str, Layer] = {
     "conv": lambda net: net.conv(4, 3),
     "strided": lambda net: net.conv(4, 3, stride=2),

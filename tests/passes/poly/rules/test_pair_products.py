@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tilecast
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.pairs import DotAddOp, DotOp, JoinOp
@@ -107,3 +109,21 @@ def test_the_reference_of_a_pair_is_the_sum_of_its_products() -> None:
     words = [np.int32(x.view(np.int32)[0]) for x in (a, b)]
     assert MEANINGS[DotOp](None, *words) == 5.5
     assert MEANINGS[DotAddOp](None, *words, np.float32(1)) == 6.5
+
+
+class Gram(torch.nn.Module):
+    """Products of the rows of a matrix."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ x.mT
+
+
+def test_symbolic_extents_are_not_paired() -> None:
+    dims = {1: torch.export.Dim("n", min=2, max=42), 2: torch.export.Dim("m", min=2, max=42)}
+    x = torch.randn(1, 33, 33).bfloat16()
+    module: Any = tilecast.compile(
+        Gram(), (x,), target="zen4", dynamic_shapes={"x": dims}, stop_after="schedule"
+    )
+    kernels = [op for op in module.walk() if isinstance(op, ScopOp)]
+    assert len(kernels) == 1
+    assert count(kernels[0], DotAddOp) == 0
