@@ -120,6 +120,11 @@ class _Importer:
     def _type(self, fake: torch.Tensor) -> Tensor:
         return tensor_type(fake, self.sizes.shape(fake))
 
+    def _types(self, fakes: Any) -> list[Tensor | None]:
+        """The type of each result of a node; None for what is no tensor."""
+        listed = fakes if isinstance(fakes, (list, tuple)) else [fakes]
+        return [self._type(f) if isinstance(f, torch.Tensor) else None for f in listed]
+
     def model(self) -> ImportedModel:
         arguments = [argument.type for argument in self.block.args]
         results = [value.type for value in self.results]
@@ -212,7 +217,8 @@ class _Importer:
         builder = self.builder
         builder.loc = location(node)
         try:
-            builder.outs = tuple(self._type(f) for f in _leaves(fakes))
+            types = self._types(fakes)
+            builder.outs = tuple(type for type in types if type is not None)
             if builder.outs and all(0 in type.get_shape() for type in builder.outs):
                 return self._stand_in(fakes)  # there is nothing to compute
             arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
@@ -228,7 +234,7 @@ class _Importer:
             self.gaps.add(node, f"not supported for these dynamic sizes: {error}")
             self.lost.add(node)
             return self._stand_in(fakes)
-        _check_types(node, value, builder.outs)
+        _check_types(node, value, types)
         return value
 
     def _size(self, node: Node, value: torch.SymInt) -> Any:
@@ -248,7 +254,7 @@ class _Importer:
     def _import_control_flow(self, node: Node, fakes: Any) -> Any:
         self.builder.loc = location(node)
         try:
-            expected = [self._type(f) for f in _leaves(fakes)]
+            expected = self._types(fakes)
             results = CONTROL_FLOW[operator_name(node)](self, node)
         except (UnsupportedUse, UnsupportedOperatorError) as error:
             self.gaps.add(node, str(error))
@@ -307,15 +313,16 @@ class _Importer:
 
     def _stand_in(self, fakes: Any) -> Any:
         """Zeros for a result without elements, or one that cannot be computed (a gap is noted)."""
-        leaves = []
-        for fake in _leaves(fakes):
-            try:
-                type = self._type(fake)
-            except (UnsupportedOperatorError, SymbolicSizeError):
-                shape = [n if isinstance(n, int) else 1 for n in fake.shape]
-                type = tensor_type(torch.empty(shape, device="meta"), shape)
-            leaves.append(self.builder.full(0, type.element_type, extents_of_type(type)))
-        return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
+        if isinstance(fakes, (list, tuple)):
+            return [self._stand_in(fake) for fake in fakes]
+        if not isinstance(fakes, torch.Tensor):
+            return None
+        try:
+            type = self._type(fakes)
+        except (UnsupportedOperatorError, SymbolicSizeError):
+            shape = [n if isinstance(n, int) else 1 for n in fakes.shape]
+            type = tensor_type(torch.empty(shape, device="meta"), shape)
+        return self.builder.full(0, type.element_type, extents_of_type(type))
 
     def translate(self, argument: Any) -> Any:
         """The values of an argument of a node."""
@@ -358,11 +365,11 @@ def _leaves(fakes: Any) -> Sequence[Any]:
     return [fake for fake in listed if isinstance(fake, torch.Tensor)]
 
 
-def _check_types(node: Node, value: Any, expected: Sequence[Tensor]) -> None:
+def _check_types(node: Node, value: Any, expected: Sequence[Tensor | None]) -> None:
     """A rule that gives another type than torch is a defect; find it here, not in C."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     for result, type in zip(values, expected, strict=False):
-        if result is not None and result.type != type:
+        if result is not None and type is not None and result.type != type:
             raise LoweringError(
                 f"import rule of {operator_name(node)}: torch gives {type}, "
                 f"the rule gives {result.type} (at {location(node)})"
