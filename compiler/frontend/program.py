@@ -11,14 +11,13 @@ from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import GraphModule, Node
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 from ...dialects.errors import LoweringError, SymbolicSizeError, UnsupportedOperatorError
-from ...dialects.graph import Tensor, WeightOp, extents_of_type, is_dynamic
+from ...dialects.graph import Tensor, WeightOp, extents_of_type
 from ...dialects.graph_control import program_function
-from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .control_flow import CONTROL_FLOW, tensors
@@ -42,26 +41,7 @@ def import_program(program: ExportedProgram) -> ImportedModel:
     importer = _Importer(program, gaps, narrowed)
     importer.run()
     gaps.check()
-    model = importer.model()
-    check_ops_take_sizes(model.module)
-    return model
-
-
-def check_ops_take_sizes(module: ModuleOp) -> None:
-    """UnsupportedOperatorError for all ops on dynamic shapes whose loops need numbers."""
-    refused: dict[str, str] = {}
-    for op in module.walk():
-        sized = any(is_dynamic(value.type) for value in (*op.operands, *op.results))
-        if isinstance(op, OpaqueOp) and sized:
-            place = op.attributes.get("loc")
-            refused.setdefault(op.name, place.data if isinstance(place, StringAttr) else "")
-    if refused:
-        lines = [f"  {name}, first at {place}" for name, place in refused.items()]
-        raise UnsupportedOperatorError(
-            "operators that do not take dynamic sizes yet:\n"
-            + "\n".join(lines)
-            + "\nexport the model with the dimensions of their operands fixed"
-        )
+    return importer.model()
 
 
 class _Importer:

@@ -7,7 +7,8 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import ArgsortOp
-from .builder import Builder, elements_in, is_float, normalize_dim
+from ...dialects.sizes import has_symbols
+from .builder import Builder, Operand, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
 from .rules import rule
 from .scattering import neutral_of
@@ -70,9 +71,12 @@ def kth_value(b: Builder, source: SSAValue, count: int, dim: int, keep: bool) ->
 @rounds_once
 def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     """The lower median; NaN, the first one, where there is a NaN."""
-    half = (extent_of(source, dim) + 1) // 2
+    last = extent_of(source, dim) - 1
+    half: Operand = (
+        b.pointwise("floor_div", b.full(last, i64), 2) if has_symbols([last]) else last // 2
+    )
     _, order = sorted_pair(b, source, dim, False, extent_of(source, dim))
-    middle = _along(b, source, order, half - 1, dim, keep)
+    middle = _along(b, source, order, half, dim, keep)
     if not is_float(source) or not shape_of(source):
         return middle
     dim = normalize_dim(dim, len(shape_of(source)))
@@ -80,7 +84,7 @@ def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     nans = b.reduce("sum", b.cast(b.pointwise("isnan", source), i64), [dim], True)
     numbers = b.pointwise("sub", extent_of(source, dim), nans)
     has_nan = b.pointwise("gt", nans, 0)
-    first_nan = picked(b, order, b.pointwise("where", has_nan, numbers, half - 1), dim)
+    first_nan = picked(b, order, b.pointwise("where", has_nan, numbers, half), dim)
     at = first_nan if keep else b.reshape(first_nan, shape_of(middle[1]))
     return b.reshape(picked(b, source, first_nan, dim), shape_of(middle[0])), at
 
@@ -121,13 +125,17 @@ def median_of_all(b: Builder, source: SSAValue) -> SSAValue:
     return median(b, flat, 0, False)[0]
 
 
-def _along(b: Builder, source: SSAValue, order: SSAValue, k: int, dim: int, keep: bool) -> Pair:
+def _along(b: Builder, source: SSAValue, order: SSAValue, k: Operand, dim: int, keep: bool) -> Pair:
     """Element `k` of the sorted order, and where it was."""
     rank = len(shape_of(source))
     if rank == 0:
         return source, order
     dim = normalize_dim(dim, rank)
-    at = b.slice(order, dim, k, 1)
+    if isinstance(k, SSAValue):
+        at = b.pick(order, dim, b.reshape(k, [1]))
+    else:
+        assert isinstance(k, int)
+        at = b.slice(order, dim, k, 1)
     value = picked(b, source, at, dim)
     if keep:
         return value, at
