@@ -7,13 +7,14 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import ArgsortOp
-from ...dialects.sizes import has_symbols
+from ...dialects.sizes import has_symbols, upper_bound
 from .builder import Builder, Operand, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
 from .rules import rule
 from .scattering import neutral_of
 
 Pair = tuple[SSAValue, SSAValue]
+LONGEST_STABLE_ROW = 16  # up to here C++ sorts by insertion
 
 
 def sorted_pair(b: Builder, source: SSAValue, dim: int, descending: bool, count: int) -> Pair:
@@ -144,14 +145,17 @@ def _along(b: Builder, source: SSAValue, order: SSAValue, k: Operand, dim: int, 
 
 
 @rule("aten.mode.default")
-def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
-    """The most frequent element, the smallest of several, and where it is last."""
+def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> tuple[SSAValue, SSAValue | None]:
+    """The most frequent element, the smallest of several, and where it is last.
+
+    Torch sorts long rows without keeping equal elements in order: their positions are not computed.
+    """
     shape = shape_of(source)
     if not shape:
         return source, b.full(0, i64)
     if element_of(source) == i1:
-        value, at = mode(b, b.cast(source, i64), dim, keep)
-        return b.cast(value, i1), at
+        truth, where = mode(b, b.cast(source, i64), dim, keep)
+        return b.cast(truth, i1), where
     dim = normalize_dim(dim, len(shape))
     count = shape[dim]
     # pairs of elements of a row: the other one is a dim behind all others
@@ -164,6 +168,8 @@ def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     most = b.pointwise("eq", times, b.reduce("max", times, [dim], True))
     limit = neutral_of("min", element_of(source))
     value = b.reduce("min", b.pointwise("where", most, source, limit), [dim], True)
+    if upper_bound(count) > LONGEST_STABLE_ROW:
+        return value if keep else b.reshape(value, short), None
     along = b.reshape(b.iota(count, i64), [count, *[1] * (len(shape) - dim - 1)])
     is_value = b.pointwise("eq", source, value)
     at = b.reduce("max", b.pointwise("where", is_value, along, 0), [dim], True)
