@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,16 +51,16 @@ def training_graphs(
     gm: torch.fx.GraphModule, example_inputs: Sequence[Any], options: dict[str, Any]
 ) -> Callable[..., Outputs]:
     """The forward graph, with the values that the backward graph needs of it among its results."""
-    from functorch.compile import make_boxed_func
+    from torch._functorch._aot_autograd.utils import make_boxed_func
     from torch._functorch.aot_autograd import aot_module_simplified
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Outputs]:
-        for node in graph.graph.nodes:
+    def compiled(gm: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Any:
+        for node in gm.graph.nodes:
             if node.target is torch.ops.aten.view.default:  # compiled results are always dense
                 node.target = torch.ops.aten.reshape.default
-        graph.recompile()
-        return make_boxed_func(remembered(CompiledGraph(graph, inputs, options, frozen=False)))
+        gm.recompile()
+        return make_boxed_func(remembered(CompiledGraph(gm, example_inputs, options, frozen=False)))
 
     try:
         with sdpa_kernel(SDPBackend.MATH):  # torch's fused attention has a gradient of its own
@@ -184,8 +185,8 @@ class CompiledGraph:
             # a thread of its own: gradients are computed below keys of torch's dispatcher that
             # tracing must not see
             with ThreadPoolExecutor(1) as pool:
-                made = pool.submit(compile_model, frozen, arguments, **self._options)
-                program: Callable[..., Any] = made.result()
+                compiling = partial(compile_model, frozen, arguments, **self._options)
+                program: Callable[..., Any] = pool.submit(compiling).result()
         except OptionError:
             raise  # the user asked for something that does not exist: say so
         except TilecastError as error:

@@ -72,6 +72,33 @@ def test_images_in_any_number_and_of_derived_extents() -> None:
         compiled(torch.randn(1, 3, 10, 10))
 
 
+class Pyramid(nn.Module):
+    """Strides, pools, a sum of two ways, and back to twice the extents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 16, 7, 2, 3, bias=False), nn.BatchNorm2d(16)
+        self.inner, self.down = nn.Conv2d(16, 16, 3, 1, 1), nn.Conv2d(16, 32, 3, 2, 1)
+        self.short = nn.Conv2d(16, 32, 1, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.max_pool2d(F.relu(self.norm(self.stem(x))), 3, 2, 1)
+        x = x + F.relu(self.inner(x))
+        x = F.relu(self.down(x) + self.short(x))
+        return F.adaptive_avg_pool2d(x, 1).flatten(1), F.interpolate(x, scale_factor=2.0)
+
+
+@pytest.mark.slow
+def test_images_of_any_number_height_and_width() -> None:
+    model = Pyramid().eval()
+    dims = {0: BATCH, 2: 8 * Dim("rows", min=1, max=5), 3: 8 * Dim("columns", min=1, max=6)}
+    compiled = tilecast.compile(model, (torch.randn(2, 3, 24, 16),), dynamic_shapes=((dims,),))
+    for batch, rows, columns in ((1, 16, 16), (4, 40, 48), (3, 24, 16)):
+        x = torch.randn(batch, 3, rows, columns)
+        for found, wanted in zip(compiled(x), model(x), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_sizes_are_checked_against_bounds_and_each_other(tmp_path: Path) -> None:
     model = Of(lambda x, y: (x + 1, x[:, :1] * y))
     inputs = torch.randn(3, 8), torch.randn(3, 5)
