@@ -92,7 +92,7 @@ class Pyramid(nn.Module):
 def test_images_of_any_number_height_and_width() -> None:
     model = Pyramid().eval()
     dims = {0: BATCH, 2: 8 * Dim("rows", min=1, max=5), 3: 8 * Dim("columns", min=1, max=6)}
-    compiled = tilecast.compile(model, (torch.randn(2, 3, 24, 16),), dynamic_shapes=((dims,),))
+    compiled = tilecast.compile(model, (torch.randn(2, 3, 24, 16),), dynamic_shapes=(dims,))
     for batch, rows, columns in ((1, 16, 16), (4, 40, 48), (3, 24, 16)):
         x = torch.randn(batch, 3, rows, columns)
         for found, wanted in zip(compiled(x), model(x), strict=True):
