@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from filecheck.finput import FInput
 from filecheck.matcher import Matcher
 from filecheck.options import Options
@@ -28,6 +29,7 @@ from tilecast.dialects.errors import TilecastError
 # The same examples in every run: a red test is a change, never luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
 
 RUN = re.compile(r"^// RUN: (?P<command>tilecast-opt .*?)(?P<check>\s*\|\s*filecheck %s.*)?$")
 EXPECT_ERROR = re.compile(r"//\s*EXPECT-ERROR:\s*(.+?)\s*$", re.MULTILINE)
@@ -130,7 +132,8 @@ def cpu_features() -> frozenset[str]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked `isa(name)` where the CPU lacks the feature."""
+    """Seed torch, and skip a test marked `isa(name)` where the CPU lacks the feature."""
+    torch.manual_seed(0)  # the same numbers whichever tests ran before on this worker
     for mark in item.iter_markers("isa"):
         names = {"avx512": ["avx512f", "avx512bw", "avx512vl", "avx512dq"]}.get(
             mark.args[0], [mark.args[0]]

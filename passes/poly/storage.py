@@ -92,14 +92,25 @@ def _tile(
         footprint = one if footprint is None else footprint.union(one)
     shape, base = [], []
     for d in range(rank):
-        low, high = footprint.dim_min(d), footprint.dim_max(d)
-        extent = values_of(high.sub(low)).dim_max_val(0)
-        if low.n_piece() != 1 or not extent.is_int():
+        corner = _corner(footprint.dim_min(d), footprint.dim_max(d))
+        if corner is None:
             return None
-        count = extent.to_python() + 1
+        count, low = corner
         shape.append(count)
         base.append(low)
     return tuple(shape), tuple(base)
+
+
+def _corner(low: Any, high: Any) -> tuple[int, Any] | None:
+    """The least extent that holds `low` to `high` everywhere, and where it starts: at one of the
+    forms that `low` consists of. The first tile of a triangle may start later than the others."""
+    found: list[tuple[int, Any]] = []
+    for _, form in low.coalesce().get_pieces():
+        start = isl.PwAff.from_aff(form)
+        extent = values_of(high.sub(start)).dim_max_val(0)
+        if extent.is_int() and low.lt_set(start).is_empty():
+            found.append((extent.to_python() + 1, start))
+    return min(found, key=lambda corner: corner[0], default=None)
 
 
 def _padded(shape: tuple[int, ...], array: SSAValue, limit: int) -> tuple[int, ...]:

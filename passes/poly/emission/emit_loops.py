@@ -16,11 +16,21 @@ from .emit_bound_loop import UNITS, emit_bound_loop
 from .emit_parallel_loop import emit_parallel_loop
 from .emit_sequential_loop import emit_sequential_loop
 from .emit_statement import StatementEmitter
+from .emit_tile import emit_tile
 from .emit_vector_loop import emit_vector_loop
-from .full_tiles import FullTile, plan_full_tiles
 from .index_expr import IndexBuilder
 from .linear import Linear
-from .loop_ast import AstNode, Copy, Guard, Loop, Mark, Sequence, User, axes_in, has_bare_loop
+from .loop_ast import (
+    AstNode,
+    Copy,
+    Guard,
+    Loop,
+    Mark,
+    Sequence,
+    User,
+    has_bare_loop,
+)
+from .tile_planner import FullTile
 
 MOST_COPIES = 64  # of the body of an unrolled loop whose trip count is not constant
 
@@ -189,45 +199,11 @@ class LoopEmitter:
             if band is not None:
                 self.open_axes -= {band.axis}
                 self.allocate(band.axis)
-            self._emit_body(node.body)
+            emit_tile(self, node.body)
 
         self.env[node.iterator] = value
         self._scoped(emit)
         del self.env[node.iterator]
-
-    def _emit_body(self, body: AstNode) -> None:
-        """Append the body of a loop, twice where its tiles can be told apart."""
-        ways: list[FullTile] = []
-        if self.lanes == 0 and (not self.in_tile or self._has_smaller_tiles(body)):
-            ways = [w for w in plan_full_tiles(body, self.index()) if self._may_be_full(w)]
-        if not ways:
-            self.emit(body)
-            return
-        self._emit_tiles(body, ways, ())
-
-    def _has_smaller_tiles(self, body: AstNode) -> bool:
-        """Whether `body`, in a partial tile, holds register tiles that may be full themselves."""
-        kinds = {self.bands[axis].kind for axis in axes_in(body)} if self.refuted else set()
-        return "unroll" in kinds
-
-    def _may_be_full(self, way: FullTile) -> bool:
-        return not any(refuted <= frozenset(way.conditions) for refuted in self.refuted)
-
-    def _emit_tiles(
-        self, body: AstNode, ways: list[FullTile], refuted: tuple[frozenset[Linear], ...]
-    ) -> None:
-        """Append `body` for each kind of full tile, and for those that meet none of `refuted`."""
-        if not ways:
-            # Once: what is left of register tiles are few iterations.
-            left = () if self.refuted else refuted
-            self.knowing(None, lambda: self.emit(body), left)
-            return
-        condition = self.index().all_non_negative(ways[0].conditions)
-        self.branch(
-            condition,
-            lambda: self.knowing(ways[0], lambda: self.emit(body)),
-            lambda: self._emit_tiles(body, ways[1:], (*refuted, frozenset(ways[0].conditions))),
-        )
 
     def knowing(
         self,

@@ -15,11 +15,12 @@ from xdsl.dialects.builtin import IndexType
 from xdsl.ir import Block, Region
 
 from ....dialects.schedule import Band
-from .full_tiles import FullTile, plan_full_tiles
+from .full_tiles import plan_full_tiles
 from .index_expr import IndexBuilder
 from .linear import Atom, Linear
 from .loop_ast import AstNode, Loop, Mark, Sequence, User
 from .peeling import last_is_peeled
+from .tile_planner import FullTile
 
 if TYPE_CHECKING:
     from .emit_loops import LoopEmitter

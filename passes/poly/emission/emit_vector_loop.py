@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import gcd
 from typing import TYPE_CHECKING
 
 from xdsl.dialects import scf
@@ -245,6 +246,8 @@ class _VectorLoop:
         self.emitter.block.add_op(loop)
         self._set_totals(vectors, list(block.args[1:]))
         atom = Atom(self.node.iterator, first.low, max(first.low, end.high), block.args[0])
+        if first.is_constant:
+            atom.multiple = gcd(first.constant, reach * vectors)
         self.emitter.inside(block, lambda: self._strip(Linear(0, ((atom, 1),)), vectors))
         block.add_op(scf.YieldOp(*(t for ts in self.totals.values() for t in ts[:vectors])))
         self._set_totals(vectors, list(loop.results))

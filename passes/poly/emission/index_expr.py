@@ -122,6 +122,7 @@ class IndexBuilder:
         quotient, rest = expr.split(divisor)
         if rest.low // divisor == rest.high // divisor:
             return quotient + Linear(rest.low // divisor)
+        rest = rest.without_lanes(divisor)
 
         def make() -> SSAValue:
             if divisor & (divisor - 1) == 0 and not rest.varies:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from .full_tiles import candidates
 from .index_expr import IndexBuilder
 from .linear import Atom, Linear
-from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, mentions
+from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, candidates, mentions
 
 
 def length_changes(body: AstNode, iterator: str, env: dict[str, Linear]) -> Iterator[int]:

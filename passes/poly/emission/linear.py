@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 from xdsl.dialects.builtin import VectorType
 from xdsl.ir import SSAValue
@@ -10,7 +11,7 @@ from xdsl.ir import SSAValue
 
 @dataclass(eq=False)
 class Atom:
-    """A loop variable or an opaque index value in [low, high].
+    """A loop variable or an opaque index value in [low, high], a multiple of `multiple`.
 
     `lane` marks the variable of the vector loop, whose value is the lane number; an opaque atom
     that depends on it has a vector as its value.
@@ -21,6 +22,7 @@ class Atom:
     high: int
     value: SSAValue | None = None
     lane: bool = False
+    multiple: int = 1
 
     @property
     def varies(self) -> bool:
@@ -85,6 +87,16 @@ class Linear:
     def varying_part(self) -> Linear:
         """The other terms."""
         return Linear(0, tuple((a, c) for a, c in self.terms if a.varies))
+
+    def without_lanes(self, divisor: int) -> Linear:
+        """A form with the same quotient by `divisor`: one without lanes where no vector crosses a
+        multiple of it, else `self`."""
+        uniform = self.uniform_part()
+        unit = gcd(divisor, *(c * a.multiple for a, c in uniform.terms))
+        inside = self.varying_part() + Linear(self.constant % unit)
+        if inside.low < 0 or inside.high >= unit:
+            return self
+        return uniform - Linear(self.constant % unit)
 
     def split(self, divisor: int) -> tuple[Linear, Linear]:
         """(q, r) with self == divisor * q + r, r holding the terms not divisible."""

@@ -183,6 +183,17 @@ def mentions(expr: Expr, iterator: str) -> bool:
     return expr == iterator
 
 
+def candidates(expr: Expr, op: str) -> list[Expr]:
+    """The bounds that `expr` is the min or max (`op`) of."""
+    if not isinstance(expr, Call):
+        return [expr]
+    if expr.op == op:
+        return [c for arg in expr.args for c in candidates(arg, op)]
+    if expr.op in ("add", "sub") and isinstance(expr.args[1], int):
+        return [Call(expr.op, (c, expr.args[1])) for c in candidates(expr.args[0], op)]
+    return [expr]
+
+
 def axes_in(node: AstNode) -> Iterator[str]:
     """The axes of all bands in `node`."""
     match node:
@@ -198,5 +209,23 @@ def axes_in(node: AstNode) -> Iterator[str]:
                 yield from axes_in(other)
         case Loop():
             yield from axes_in(node.body)
+        case User():
+            return
+
+
+def outermost_axes(node: AstNode) -> Iterator[str]:
+    """The axes of the bands in `node` that are in no other one of them."""
+    match node:
+        case Mark(axis, _):
+            yield axis
+        case Sequence(children):
+            for child in children:
+                yield from outermost_axes(child)
+        case Guard(_, then, other):
+            yield from outermost_axes(then)
+            if other is not None:
+                yield from outermost_axes(other)
+        case Loop():
+            yield from outermost_axes(node.body)
         case User():
             return

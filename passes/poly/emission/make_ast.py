@@ -101,7 +101,8 @@ class AstMaker:
     def _is_moved(self, label: str, schedule: IslMap) -> bool:
         """Whether instances run in other iterations than the bands say; only those of strided
         loops do. Bands of one iteration have no loop."""
-        if not schedule.range().involves_locals():
+        loops = schedule.range()
+        if all(loops.get_stride(k).is_one() for k in range(loops.dim(isl.dim_type.set))):
             return False
         iterations = isl.PwMultiAff.from_map(schedule)
         bands = iter(self.loops[label])

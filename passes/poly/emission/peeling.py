@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .full_tiles import is_skewed
 from .index_expr import IndexBuilder
 from .linear import Atom, Linear
-from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User
+from .loop_ast import AstNode, Guard, Loop, Mark, Sequence, User, candidates
 
 if TYPE_CHECKING:
     from .emit_loops import LoopEmitter
@@ -23,11 +22,37 @@ def last_is_peeled(emitter: LoopEmitter, node: Loop, first: int, last: int) -> b
     if last - first < step or emitter.in_tile:
         return False
     atom = Atom(node.iterator, first, last)
-    if is_skewed(node.body, {**emitter.env, node.iterator: Linear(0, ((atom, 1),))}):
+    if _is_skewed(node.body, {**emitter.env, node.iterator: Linear(0, ((atom, 1),))}):
         return False
     final = first + (last - first) // step * step
     whole = _unresolved(emitter, node, first, final)
     return whole > 0 and _unresolved(emitter, node, first, final - step) < whole
+
+
+def _is_skewed(body: AstNode, env: dict[str, Linear]) -> bool:
+    """Whether a loop in `body` starts elsewhere in each iteration of the loops around it, or gets
+    longer with them. Splits of boxes make neither: only their last iteration is shorter. Loops that
+    get longer by whole blocks, as a floor division says, do not count."""
+    match body:
+        case Mark():
+            return _is_skewed(body.body, env)
+        case Sequence(children):
+            return any(_is_skewed(child, env) for child in children)
+        case Guard():
+            others = [] if body.other is None else [body.other]
+            return any(_is_skewed(child, env) for child in (body.then, *others))
+        case Loop():
+            index = IndexBuilder(None, env)
+            first = index.evaluate(body.first)
+            lasts = [index.evaluate(e) for e in candidates(body.last, "min")]
+            steady = [x for x in lasts if not any(a in index.quotients for a, _ in x.terms)]
+            if not first.is_constant or any(c > 0 for last in steady for _, c in last.terms):
+                return True
+            last = index.evaluate(body.last)
+            atom = Atom(body.iterator, first.low, last.high)
+            return _is_skewed(body.body, {**env, body.iterator: Linear(0, ((atom, 1),))})
+        case User():
+            return False
 
 
 def _unresolved(emitter: LoopEmitter, node: Loop, low: int, high: int) -> int:

@@ -62,6 +62,22 @@ def test_a_temporary_shrinks_to_the_cache_lines_one_iteration_touches(
     check(scop, *steps)
 
 
+def test_tiles_of_rows_that_start_late_have_one_place(scop_text: Any, check: Any) -> None:
+    """The first tile of four rows has only three of them: row 0 has no columns before it."""
+    s = scop_text(x="in 16x16xf32", y="inout 16x16xf32", t="local 16x16xf32")
+    domain = "{ [i0, i1] : 0 <= i1 < i0 < 16 }"
+    s.statement(domain, "t[i0, i1]", "x[i0, i1]", "double")
+    s.statement(domain, "y[i0, i1]", "t[i0, i1]", "copy")
+    scop = s.scop()
+    steps = (
+        *(Split(f"S{k}.i0", 4, f"o{k}", f"r{k}") for k in range(2)),
+        Fuse(("o0", "o1"), "tile"),
+    )
+    place = places(scop, *steps)["t"]
+    assert (place.axis, place.shape) == ("tile", (4, 16))
+    check(scop, *steps)
+
+
 def test_a_value_read_by_another_iteration_is_kept_for_all(scop_text: Any, check: Any) -> None:
     s = scop_text(x="in 7xf32", y="out 7xf32", t="local 7xf32")
     s.statement("7", "t[i0]", "x[i0]", "double")

@@ -194,6 +194,28 @@ def test_register_tiles_of_a_partial_block_are_full_where_they_can_be(
     assert (stores, guards) == ([4, 4, 4], [False, False, True])
 
 
+def test_short_reductions_of_whole_rows_have_no_guards(check: Check, scop_text: Any) -> None:
+    """The first three of five row tiles have shorter sums, the last one has fewer rows."""
+    s = scop_text(a="in 18x13xf32", b="in 13xf32", y="out 18xf32")
+    s.statement("18", "y[i0]", "", "zero")
+    domain = "{ [i0, i1] : 0 <= i0 < 18 and 0 <= i1 <= 12 and i1 <= 3 + 4*floor(i0/4) }"
+    s.statement(domain, "y[i0]", "y[i0]; a[i0, i1]; b[i1]", "multiply_add", "add")
+    row = "i0 - 4*floor(i0/4)"
+    tree = (
+        "for t[S0: floor(i0/4); S1: floor(i0/4)] "
+        f"{{ unroll z[S0: {row}] {{ S0 }} for k[S1: i1] {{ unroll r[S1: {row}] {{ S1 }} }} }}"
+    )
+    func = check(s.scop(), Rearrange(tree))
+    sums = [
+        op
+        for op in func.walk()
+        if isinstance(op, scf.ForOp) and op.body.block.args[0].name_hint == "k"
+    ]
+    stores = [sum(isinstance(op, memref.StoreOp) for op in one.walk()) for one in sums]
+    guards = [any(isinstance(op, scf.IfOp) for op in one.walk()) for one in sums]
+    assert (stores, guards) == ([4, 4, 4], [False, False, True])
+
+
 def test_known_dependences_are_used(stencil: Any) -> None:
     scop = stencil(5, 9)
     backward = "for t[S1: -i0] { for i[S1: i1] { S1 } } for a[S0: i0] { for b[S0: i1] { S0 } }"

@@ -44,3 +44,23 @@ def test_lanes_that_choose_are_refused() -> None:
     index = IndexBuilder(Block(), {"c0": Linear(0, ((lane, 1),))}, lanes=8)
     with pytest.raises(IllegalScheduleError, match="vectorize another loop"):
         index.evaluate(CHOICE)
+
+
+@pytest.mark.parametrize(("multiple", "factor"), [(4, 1), (8, 1), (4, 3), (2, 2), (1, 8), (6, -2)])
+@pytest.mark.parametrize("divisor", [4, 8, 12])
+@pytest.mark.parametrize("constant", [-5, 0, 1])
+def test_quotients_do_not_need_lanes(
+    multiple: int, factor: int, divisor: int, constant: int
+) -> None:
+    loop = Atom("i", -multiple * 3, multiple * 3, multiple=multiple)
+    lane = Atom("l", 0, 3, None, lane=True)
+    form = Linear(constant, ((loop, factor), (lane, 1)))
+    without = form.without_lanes(divisor)
+    assert without is form or not without.varies
+    for i in range(loop.low, loop.high + 1, multiple):
+        for k in range(lane.low, lane.high + 1):
+            values = {loop: i, lane: k}
+            one, other = (
+                x.constant + sum(c * values[a] for a, c in x.terms) for x in (form, without)
+            )
+            assert one // divisor == other // divisor

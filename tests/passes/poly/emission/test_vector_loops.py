@@ -225,6 +225,17 @@ def test_lanes_that_run_backward(check: Check, scop_text: Any) -> None:
     assert "vector.gather" in names(func)
 
 
+@pytest.mark.parametrize(("width", "stored"), [(8, "vector.store"), (6, "vector.scatter")])
+def test_lanes_of_one_panel_lie_side_by_side(
+    check: Check, scop_text: Any, width: int, stored: str
+) -> None:
+    """Vectors start at multiples of 4: none crosses a multiple of 8, some cross one of 6."""
+    s = scop_text(x="in 3x24xf32", y=f"out {24 // width}x3x{width}xf32")
+    s.statement("3 x 24", f"y[i1 floordiv {width}, i0, i1 mod {width}]", "x[i0, i1]", "copy")
+    found = names(check(s.scop(), Vectorize("S0.i1", 4)))
+    assert [n for n in found if n in ("vector.store", "vector.scatter")] == [stored]
+
+
 @pytest.mark.parametrize("row", ["i0 floordiv 2", "i0 mod 3"])
 def test_lanes_in_rows_that_change_without_a_stride(check: Check, scop_text: Any, row: str) -> None:
     s = scop_text(x="in 8x16xf32", y="out 16xf32")
