@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tilecast.compiler.frontend import export_model, import_program
+from tilecast.dialects.errors import UnsupportedOperatorError
 from tilecast.dialects.reference.graph import evaluate
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -162,3 +163,21 @@ def test_imported_function_equals_torch(name: str) -> None:
     for spec, want in zip(model.outputs, tree_leaves(function(*inputs)), strict=True):
         assert found[spec.index].dtype == want.numpy().dtype
         np.testing.assert_allclose(found[spec.index], want.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_mean_pools_of_integers_truncate() -> None:
+    x = torch.arange(-13, 14).reshape(1, 3, 9)
+    pool = Wrapped(lambda x: F.avg_pool1d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False))
+    model = import_program(export_model(pool, (x,)))
+    assert '"trunc_div"' in str(model.module)  # "div" would trap in lanes beyond the end
+    [found] = evaluate(model.module, model.weights, [x.numpy()])
+    np.testing.assert_array_equal(found, pool(x).numpy())
+
+
+def test_the_position_of_a_mode_in_a_long_row_is_refused() -> None:
+    x = torch.randint(0, 5, (2, 40))
+    model = import_program(export_model(Wrapped(lambda x: x.mode(1)[0]), (x,)))
+    [found] = evaluate(model.module, model.weights, [x.numpy()])
+    np.testing.assert_array_equal(found, x.mode(1)[0].numpy())
+    with pytest.raises(UnsupportedOperatorError, match="result 1 is not computed"):
+        import_program(export_model(Wrapped(lambda x: x.mode(1)[1]), (x,)))
