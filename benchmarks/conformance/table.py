@@ -48,13 +48,16 @@ def totals(outcomes: Iterable[Outcome]) -> dict[str, Counter[str]]:
 
 
 def summary(outcomes: Iterable[Outcome]) -> str:
-    """A Markdown table with a row per element type."""
-    lines = ["| type | samples | pass | refused | mismatch | crash |", "|---|---|---|---|---|---|"]
+    """A Markdown table with a row per element type, and how many operators were run."""
+    outcomes = list(outcomes)
+    run = Counter(dtype for _, dtype in {(o.operator, o.dtype) for o in outcomes})
+    heads = "type", "operators", "samples", "pass", "refused", "mismatch", "crash"
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for dtype, counts in totals(outcomes).items():
         number = sum(counts[status] for status in ORDER)
         share = f"{100 * counts['pass'] / number:.1f} %" if number else "-"
         rest = " | ".join(str(counts[status]) for status in ORDER[1:])
-        lines.append(f"| {dtype} | {number} | {counts['pass']} ({share}) | {rest} |")
+        lines.append(f"| {dtype} | {run[dtype]} | {number} | {counts['pass']} ({share}) | {rest} |")
     return "\n".join(lines) + "\n"
 
 
