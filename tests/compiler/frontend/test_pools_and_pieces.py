@@ -134,6 +134,16 @@ CASES: dict[str, Case] = {
         lambda x: (x[:2].nanmedian(1), x.nanmedian(1)[0], x.nanmedian()),
         (torch.stack([SPECIAL, SPECIAL.flip(0), torch.full_like(SPECIAL, float("nan"))]),),
     ),
+    **{
+        f"segment_{fn}": (
+            lambda x, n, o, fn=fn: (
+                torch.segment_reduce(x, fn, lengths=n),
+                torch.segment_reduce(x, fn, offsets=o, initial=2.0),
+            ),
+            (normal(6, 3), torch.tensor([1, 0, 3, 2]), torch.tensor([0, 2, 2, 6])),
+        )
+        for fn in ("sum", "mean", "max", "min", "prod")
+    },
     "index_reduce_of_a_number": (
         lambda x, i, y: x.index_reduce(0, i, y, "amax"),
         (torch.tensor(1.0), torch.tensor(0), torch.tensor(3.0)),
