@@ -25,6 +25,9 @@ An empty cell: torch has no samples of that type, or they have not been run yet.
 `docs/architecture.md` states the bound. Samples are spread evenly over those that torch has; per
 operator there are at most {most}.
 
+A run may be made in parts, and operators whose rules changed meanwhile be run again; the column of
+operators says how far it got per type.
+
 Written on {date} by `{command}`, torch {torch}.
 
 """
