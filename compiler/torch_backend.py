@@ -2,14 +2,18 @@
 
 A graph is compiled at its first call, from the real inputs: the graph that dynamo captured goes
 through torch.export, so that named operators (linear, attention, layer norm) reach the importer.
-What cannot be compiled runs eagerly, with one log line per graph.
+Where gradients are needed, AOTAutograd makes a forward and a backward graph of it, which are
+compiled one by one with the parameters as inputs. What cannot be compiled runs eagerly, with one
+log line per graph.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,9 +35,50 @@ def backend(
 
     `mode` and `name` are accepted because torch.compile passes them on; they change nothing.
     """
-    graph = CompiledGraph(gm, example_inputs, check_arguments(kwargs))
+    options = check_arguments(kwargs)
+    if needs_gradients(example_inputs):
+        return training_graphs(gm, example_inputs, options)
+    return remembered(CompiledGraph(gm, example_inputs, options))
+
+
+def remembered(graph: CompiledGraph) -> CompiledGraph:
+    """`graph`, which `reset` will reach."""
     _graphs.add(graph)
     return graph
+
+
+def training_graphs(
+    gm: torch.fx.GraphModule, example_inputs: Sequence[Any], options: dict[str, Any]
+) -> Callable[..., Outputs]:
+    """The forward graph, with the values that the backward graph needs of it among its results."""
+    from torch._functorch._aot_autograd.utils import make_boxed_func
+    from torch._functorch.aot_autograd import aot_module_simplified
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    def compiled(gm: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Any:
+        for node in gm.graph.nodes:
+            if node.target is torch.ops.aten.view.default:  # compiled results are always dense
+                node.target = torch.ops.aten.reshape.default
+        gm.recompile()
+        return make_boxed_func(remembered(CompiledGraph(gm, example_inputs, options, frozen=False)))
+
+    try:
+        with sdpa_kernel(SDPBackend.MATH):  # torch's fused attention has a gradient of its own
+            trained: Callable[..., Outputs] = aot_module_simplified(
+                gm, list(example_inputs), fw_compiler=compiled, bw_compiler=compiled
+            )
+    except Exception as error:  # AOTAutograd refuses some graphs, in ways of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        warn(f"a graph of {_size(gm)} operators runs eagerly: no graph of gradients: {reason}")
+        return gm
+    return trained
+
+
+def needs_gradients(inputs: Sequence[Any]) -> bool:
+    """Whether autograd watches a call on `inputs`."""
+    return torch.is_grad_enabled() and any(
+        isinstance(value, torch.Tensor) and value.requires_grad for value in inputs
+    )
 
 
 def reset() -> None:
@@ -58,7 +103,7 @@ def check_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 class CompiledGraph:
-    """One dynamo graph: compiled per input shape, with parameters frozen into the program.
+    """One graph: compiled per input shape, with parameters frozen into the program if `frozen`.
 
     Frozen parameters are guarded by address and version counter at every call: after an in-place
     update the graph is compiled again, and after several updates (training) it stays eager. Writes
@@ -66,11 +111,15 @@ class CompiledGraph:
     """
 
     def __init__(
-        self, gm: torch.fx.GraphModule, example_inputs: Sequence[Any], options: dict[str, Any]
+        self,
+        gm: torch.fx.GraphModule,
+        example_inputs: Sequence[Any],
+        options: dict[str, Any],
+        frozen: bool = True,
     ) -> None:
         self._gm = gm
         self._options = options
-        self._static = [i for i, value in enumerate(example_inputs) if is_static(value)]
+        self._static = [i for i, v in enumerate(example_inputs) if frozen and is_static(v)]
         static = set(self._static)
         self._dynamic = [i for i in range(len(example_inputs)) if i not in static]
         self._numbers = number_inputs(gm)
@@ -86,8 +135,8 @@ class CompiledGraph:
     def __call__(self, *inputs: Any) -> Outputs:
         if self._eager:
             return self._run_eager(inputs)
-        if self._needs_gradients(inputs):
-            return self._fall_back("gradients are needed; use torch.no_grad() for inference")(
+        if needs_gradients(inputs):
+            return self._fall_back("it was made for inference, and now gradients are needed")(
                 *inputs
             )
         stamp = tuple(_stamp(inputs[i]) for i in self._static)
@@ -123,11 +172,6 @@ class CompiledGraph:
         warn(f"a graph of {_size(self._gm)} operators runs eagerly: {reason}")
         return self._gm
 
-    def _needs_gradients(self, inputs: Sequence[Any]) -> bool:
-        return torch.is_grad_enabled() and any(
-            isinstance(value, torch.Tensor) and value.requires_grad for value in inputs
-        )
-
     def _compile(self, inputs: Sequence[Any]) -> Callable[..., Any]:
         from .driver import compile as compile_model
 
@@ -138,7 +182,11 @@ class CompiledGraph:
         try:
             if any(value.device.type != "cpu" for value in arguments):
                 raise TilecastError("an input is not on the CPU")
-            program: Callable[..., Any] = compile_model(frozen, arguments, **self._options)
+            # a thread of its own: gradients are computed below keys of torch's dispatcher that
+            # tracing must not see
+            with ThreadPoolExecutor(1) as pool:
+                compiling = partial(compile_model, frozen, arguments, **self._options)
+                program: Callable[..., Any] = pool.submit(compiling).result()
         except OptionError:
             raise  # the user asked for something that does not exist: say so
         except TilecastError as error:

@@ -19,7 +19,8 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, var_operand_def
 from xdsl.utils.exceptions import VerifyException
 
-from .graph_op import GraphOp, check_dim, element_of, shape_of, tensor_of
+from .graph_op import GraphOp, bounds_of, check_dim, element_of, shape_of, tensor_of
+from .sizes import upper_bound
 
 UPDATES = ("set", "add", "mul", "max", "min")
 
@@ -49,6 +50,8 @@ class OpaqueOp(GraphOp):
 class ArgsortOp(OpaqueOp):
     """Positions of the first `count` elements along `dim` in sorted order; equal ones keep theirs.
 
+    Where the extent depends on sizes, `count` is at most as much as there is.
+
     NaN is the largest number, and the two zeros are equal, as in torch.
     """
 
@@ -66,18 +69,24 @@ class ArgsortOp(OpaqueOp):
             properties={
                 "dim": IntAttr(dim),
                 "descending": BoolAttr.from_bool(descending),
-                "count": IntAttr(count),
+                "count": IntAttr(upper_bound(count)),
             },
             result_types=[tensor_of(i64, shape)],
         )
 
     def expected_shape(self) -> tuple[int, ...] | None:
         shape = shape_of(self.source)
-        return (*shape[: self.dim.data], self.count.data, *shape[self.dim.data + 1 :])
+        return (*shape[: self.dim.data], self.kept, *shape[self.dim.data + 1 :])
+
+    @property
+    def kept(self) -> int:
+        """How many positions there are: all, or `count`, where the extent is not known yet."""
+        extent = shape_of(self.source)[self.dim.data]
+        return extent if upper_bound(extent) <= self.count.data else self.count.data
 
     def verify_(self) -> None:
         check_dim(self, self.dim, self.source)
-        extent = shape_of(self.source)[self.dim.data]
+        extent = bounds_of(self.source)[self.dim.data]
         if not 0 <= self.count.data <= extent:
             raise VerifyException(f"{self.name}: {self.count.data} of {extent} elements")
         if element_of(self.result) != i64:
@@ -137,7 +146,7 @@ class ScatterOp(UpdateOp):
 
     @property
     def longest_sum(self) -> int:
-        return 1 + shape_of(self.indices[0])[self.dim.data]
+        return 1 + bounds_of(self.indices[0])[self.dim.data]
 
     def verify_(self) -> None:
         check_dim(self, self.dim, self.source)
@@ -180,7 +189,7 @@ class IndexPutOp(UpdateOp):
 
     @property
     def longest_sum(self) -> int:
-        return 1 + prod(shape_of(self.indices[0]))
+        return 1 + prod(bounds_of(self.indices[0]))
 
     def verify_(self) -> None:
         target = shape_of(self.source)
@@ -265,7 +274,7 @@ class LstmOp(OpaqueOp):
 
     @property
     def longest_sum(self) -> int:
-        return (shape_of(self.weight)[1] + 1) * shape_of(self.gates)[0]
+        return (shape_of(self.weight)[1] + 1) * bounds_of(self.gates)[0]
 
     def verify_(self) -> None:
         steps, batch, _ = shape_of(self.gates)

@@ -60,7 +60,9 @@ def main(
                 path.write_text(json.dumps([asdict(o) for o in outcomes], indent=0))
     print(summary(outcomes))
     if write:
-        (ROOT / "docs" / "op_support.md").write_text(page(outcomes))
+        # what the outcomes come from, however many parts they were made in
+        command = "python -m benchmarks.conformance --json FILE --page"
+        (ROOT / "docs" / "op_support.md").write_text(page(outcomes, command))
 
 
 def all_samples(names: list[str], dtype: str, most: int) -> Iterator[Sample]:

@@ -15,7 +15,6 @@ SYMBOLIC = "sizes that are known at run time only"
 WITHOUT: dict[str, str] = {
     "aten._adaptive_avg_pool2d_backward.default": GRADIENT,
     "aten.avg_pool2d_backward.default": GRADIENT,
-    "aten.convolution_backward.default": GRADIENT,
     "aten.embedding_dense_backward.default": GRADIENT,
     "aten.max_pool2d_with_indices_backward.default": GRADIENT,
     "aten.native_group_norm_backward.default": GRADIENT,

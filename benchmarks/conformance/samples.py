@@ -15,9 +15,9 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 DTYPES = {
     "float32": torch.float32,
     "int64": torch.int64,
-    "uint8": torch.uint8,
     "bool": torch.bool,
     "bfloat16": torch.bfloat16,
+    "uint8": torch.uint8,
 }
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import torch
 
 from .batch import Outcome
 from .exclusions import EXCLUDED
@@ -19,8 +22,13 @@ HEAD = """\
 forward samples of every operator, compiled and compared with eager PyTorch in float64. A cell has
 the number of samples that pass of those that run in eager, the reason is that of the worst one.
 An empty cell: torch has no samples of that type, or they have not been run yet.
-`docs/architecture.md` states the bound. Operators have at most {most} samples per type here, spread
-evenly over those that torch has.
+`docs/architecture.md` states the bound. Samples are spread evenly over those that torch has; per
+operator there are at most {most}.
+
+A run may be made in parts, and operators whose rules changed meanwhile be run again; the column of
+operators says how far it got per type.
+
+Written on {date} by `{command}`, torch {torch}.
 
 """
 
@@ -43,22 +51,32 @@ def totals(outcomes: Iterable[Outcome]) -> dict[str, Counter[str]]:
 
 
 def summary(outcomes: Iterable[Outcome]) -> str:
-    """A Markdown table with a row per element type."""
-    lines = ["| type | samples | pass | refused | mismatch | crash |", "|---|---|---|---|---|---|"]
+    """A Markdown table with a row per element type, and how many operators were run."""
+    outcomes = list(outcomes)
+    run = Counter(dtype for _, dtype in {(o.operator, o.dtype) for o in outcomes})
+    heads = "type", "operators", "samples", "pass", "refused", "mismatch", "crash"
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for dtype, counts in totals(outcomes).items():
         number = sum(counts[status] for status in ORDER)
         share = f"{100 * counts['pass'] / number:.1f} %" if number else "-"
         rest = " | ".join(str(counts[status]) for status in ORDER[1:])
-        lines.append(f"| {dtype} | {number} | {counts['pass']} ({share}) | {rest} |")
+        lines.append(f"| {dtype} | {run[dtype]} | {number} | {counts['pass']} ({share}) | {rest} |")
     return "\n".join(lines) + "\n"
 
 
-def page(outcomes: list[Outcome]) -> str:
-    """The text of docs/op_support.md."""
+def page(outcomes: list[Outcome], command: str) -> str:
+    """The text of docs/op_support.md, made by `command`."""
     table = by_operator(outcomes)
-    most = max((len(o) for types in table.values() for o in types.values()), default=0)
+    longest = {
+        dtype: max((len(types.get(dtype, [])) for types in table.values()), default=0)
+        for dtype in DTYPES
+    }
+    most = ", ".join(f"{count} of {dtype}" for dtype, count in longest.items() if count)
     lines = [
-        HEAD.format(most=most) + summary(outcomes),
+        HEAD.format(
+            most=most, date=datetime.now(UTC).date(), command=command, torch=torch.__version__
+        )
+        + summary(outcomes),
         "",
         "| operator | " + " | ".join(DTYPES) + " | reason |",
     ]

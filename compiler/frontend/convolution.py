@@ -24,9 +24,27 @@ def conv(
     groups: int,
 ) -> SSAValue:
     """Cross-correlation; an input without batch dim gets one."""
-    spatial = len(shape_of(weight)) - 2
-    if len(shape_of(source)) == spatial + 1:
-        source = b.reshape(source, [1, *shape_of(source)])
+    source = _with_batch(b, source, weight)
+    value = convolved(b, source, weight, bias, stride, padding, dilation, groups)
+    return b.reshape(value, b.shape)
+
+
+def _with_batch(b: Builder, source: SSAValue, weight: SSAValue) -> SSAValue:
+    lacks = len(shape_of(source)) < len(shape_of(weight))
+    return b.reshape(source, [1, *shape_of(source)]) if lacks else source
+
+
+def convolved(
+    b: Builder,
+    source: SSAValue,
+    weight: SSAValue,
+    bias: SSAValue | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> SSAValue:
+    """Cross-correlation of [B, C, *spatial]."""
     extents = [
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, s, p, d in zip(
@@ -35,8 +53,7 @@ def conv(
     ]
     shape = [shape_of(source)[0], shape_of(weight)[0], *extents]
     type = tensor_of(element_of(source), shape)
-    value = b.emit(ConvOp(source, weight, bias, stride, padding, dilation, groups, type))
-    return b.reshape(value, b.shape)
+    return b.emit(ConvOp(source, weight, bias, stride, padding, dilation, groups, type))
 
 
 @rule("aten.conv1d.padding", "aten.conv2d.padding", "aten.conv3d.padding")
@@ -102,10 +119,27 @@ def conv_transpose(
     groups: int,
     dilation: Sequence[int],
 ) -> SSAValue:
+    """The transpose of a convolution; an input without batch dim gets one."""
+    source = _with_batch(b, source, weight)
+    value = convolved_back(
+        b, source, weight, bias, stride, padding, output_padding, groups, dilation
+    )
+    return b.reshape(value, b.shape)
+
+
+def convolved_back(
+    b: Builder,
+    source: SSAValue,
+    weight: SSAValue,
+    bias: SSAValue | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    output_padding: Sequence[int],
+    groups: int,
+    dilation: Sequence[int],
+) -> SSAValue:
     """A convolution of the input with zeros between its elements by the mirrored weight."""
     spatial = len(shape_of(weight)) - 2
-    if len(shape_of(source)) == spatial + 1:
-        source = b.reshape(source, [1, *shape_of(source)])
     for d, step in enumerate(stride, start=2):
         source = _spread_out(b, source, d, step)
     amounts: list[int] = []
@@ -115,7 +149,7 @@ def conv_transpose(
     source = constant_pad(b, source, amounts, 0)
     mirrored = _mirror(b, weight, groups)
     ones, none = [1] * spatial, [0] * spatial
-    return conv(b, source, mirrored, bias, ones, none, dilation, groups)
+    return convolved(b, source, mirrored, bias, ones, none, dilation, groups)
 
 
 def _spread_out(b: Builder, source: SSAValue, dim: int, step: int) -> SSAValue:

@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import PoolOp, element_of, shape_of, tensor_of
-from .builder import Builder, elements_in
+from .builder import Builder, elements_in, is_float
 from .reductions import argmax, mean
 from .resampling import Positions, pick
 from .rounding import rounds_once
@@ -83,8 +83,10 @@ def avg_pool(
 ) -> SSAValue:
     """The sum of each window over its size, its size inside the tensor, or `divisor`."""
     total = _pool(b, "sum", source, kernel, stride, padding, [1] * len(kernel))
+    # integers truncate; what divides floats would trap in lanes beyond the end, which hold zeros
+    divide, number = ("div", float) if is_float(total) else ("trunc_div", int)
     if divisor is not None:
-        return b.pointwise("div", total, float(divisor))
+        return b.pointwise(divide, total, number(divisor))
     counts = np.ones((), dtype=np.float64)
     rank = len(kernel)
     steps = _strides(stride, kernel)
@@ -95,9 +97,9 @@ def avg_pool(
         high = np.minimum(first + kernel[d], n + padding[d] if count_padding else n)
         counts = np.multiply.outer(counts, (high - low).astype(np.float64))
     if (counts == counts.flat[0]).all():
-        return b.pointwise("div", total, float(counts.flat[0]))
+        return b.pointwise(divide, total, number(counts.flat[0]))
     dtype = np.dtype(str(DTYPES[element_of(source)]).removeprefix("torch."))
-    return b.pointwise("div", total, b.constant("pool_counts", counts.astype(dtype)))
+    return b.pointwise(divide, total, b.constant("pool_counts", counts.astype(dtype)))
 
 
 @rule(

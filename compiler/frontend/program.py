@@ -11,14 +11,13 @@ from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import GraphModule, Node
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 from ...dialects.errors import LoweringError, SymbolicSizeError, UnsupportedOperatorError
-from ...dialects.graph import Tensor, WeightOp, extents_of_type, is_dynamic
+from ...dialects.graph import Tensor, WeightOp, extents_of_type
 from ...dialects.graph_control import program_function
-from ...dialects.graph_opaque import OpaqueOp
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .control_flow import CONTROL_FLOW, tensors
@@ -42,26 +41,7 @@ def import_program(program: ExportedProgram) -> ImportedModel:
     importer = _Importer(program, gaps, narrowed)
     importer.run()
     gaps.check()
-    model = importer.model()
-    check_ops_take_sizes(model.module)
-    return model
-
-
-def check_ops_take_sizes(module: ModuleOp) -> None:
-    """UnsupportedOperatorError for all ops on dynamic shapes whose loops need numbers."""
-    refused: dict[str, str] = {}
-    for op in module.walk():
-        sized = any(is_dynamic(value.type) for value in (*op.operands, *op.results))
-        if isinstance(op, OpaqueOp) and sized:
-            place = op.attributes.get("loc")
-            refused.setdefault(op.name, place.data if isinstance(place, StringAttr) else "")
-    if refused:
-        lines = [f"  {name}, first at {place}" for name, place in refused.items()]
-        raise UnsupportedOperatorError(
-            "operators that do not take dynamic sizes yet:\n"
-            + "\n".join(lines)
-            + "\nexport the model with the dimensions of their operands fixed"
-        )
+    return importer.model()
 
 
 class _Importer:
@@ -119,6 +99,11 @@ class _Importer:
 
     def _type(self, fake: torch.Tensor) -> Tensor:
         return tensor_type(fake, self.sizes.shape(fake))
+
+    def _types(self, fakes: Any) -> list[Tensor | None]:
+        """The type of each result of a node; None for what is no tensor."""
+        listed = fakes if isinstance(fakes, (list, tuple)) else [fakes]
+        return [self._type(f) if isinstance(f, torch.Tensor) else None for f in listed]
 
     def model(self) -> ImportedModel:
         arguments = [argument.type for argument in self.block.args]
@@ -212,7 +197,8 @@ class _Importer:
         builder = self.builder
         builder.loc = location(node)
         try:
-            builder.outs = tuple(self._type(f) for f in _leaves(fakes))
+            types = self._types(fakes)
+            builder.outs = tuple(type for type in types if type is not None)
             if builder.outs and all(0 in type.get_shape() for type in builder.outs):
                 return self._stand_in(fakes)  # there is nothing to compute
             arguments = bind(node.target._schema, node.args, dict(node.kwargs))  # type: ignore[union-attr]
@@ -228,7 +214,7 @@ class _Importer:
             self.gaps.add(node, f"not supported for these dynamic sizes: {error}")
             self.lost.add(node)
             return self._stand_in(fakes)
-        _check_types(node, value, builder.outs)
+        _check_types(node, value, types)
         return value
 
     def _size(self, node: Node, value: torch.SymInt) -> Any:
@@ -248,7 +234,7 @@ class _Importer:
     def _import_control_flow(self, node: Node, fakes: Any) -> Any:
         self.builder.loc = location(node)
         try:
-            expected = [self._type(f) for f in _leaves(fakes)]
+            expected = self._types(fakes)
             results = CONTROL_FLOW[operator_name(node)](self, node)
         except (UnsupportedUse, UnsupportedOperatorError) as error:
             self.gaps.add(node, str(error))
@@ -307,15 +293,16 @@ class _Importer:
 
     def _stand_in(self, fakes: Any) -> Any:
         """Zeros for a result without elements, or one that cannot be computed (a gap is noted)."""
-        leaves = []
-        for fake in _leaves(fakes):
-            try:
-                type = self._type(fake)
-            except (UnsupportedOperatorError, SymbolicSizeError):
-                shape = [n if isinstance(n, int) else 1 for n in fake.shape]
-                type = tensor_type(torch.empty(shape, device="meta"), shape)
-            leaves.append(self.builder.full(0, type.element_type, extents_of_type(type)))
-        return leaves if isinstance(fakes, (list, tuple)) else leaves[0] if leaves else None
+        if isinstance(fakes, (list, tuple)):
+            return [self._stand_in(fake) for fake in fakes]
+        if not isinstance(fakes, torch.Tensor):
+            return None
+        try:
+            type = self._type(fakes)
+        except (UnsupportedOperatorError, SymbolicSizeError):
+            shape = [n if isinstance(n, int) else 1 for n in fakes.shape]
+            type = tensor_type(torch.empty(shape, device="meta"), shape)
+        return self.builder.full(0, type.element_type, extents_of_type(type))
 
     def translate(self, argument: Any) -> Any:
         """The values of an argument of a node."""
@@ -358,11 +345,11 @@ def _leaves(fakes: Any) -> Sequence[Any]:
     return [fake for fake in listed if isinstance(fake, torch.Tensor)]
 
 
-def _check_types(node: Node, value: Any, expected: Sequence[Tensor]) -> None:
+def _check_types(node: Node, value: Any, expected: Sequence[Tensor | None]) -> None:
     """A rule that gives another type than torch is a defect; find it here, not in C."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     for result, type in zip(values, expected, strict=False):
-        if result is not None and result.type != type:
+        if result is not None and type is not None and result.type != type:
             raise LoweringError(
                 f"import rule of {operator_name(node)}: torch gives {type}, "
                 f"the rule gives {result.type} (at {location(node)})"

@@ -10,9 +10,10 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import shape_of
+from ...dialects.sizes import exact_quotient, has_symbols
 from .builder import Builder
 from .indexing import index_select
-from .rules import rule
+from .rules import UnsupportedUse, rule
 
 Positions = npt.NDArray[np.int64]
 
@@ -54,11 +55,29 @@ def upsample_nearest(b: Builder, source: SSAValue, scales: Sequence[float | None
     first = len(shape_of(source)) - len(scales)
     for d, scale in enumerate(scales, start=first):
         extent, wanted = shape_of(source)[d], b.shape[d]
+        if has_symbols([extent, wanted]):
+            source = _repeated(b, source, d, wanted, scale)
+            continue
         ratio = np.float32(1 / scale) if scale else np.float32(extent) / np.float32(wanted)
         # torch computes positions in float32, and so they are here
         at = np.floor(np.arange(wanted, dtype=np.float32) * ratio).astype(np.int64)
         source = pick(b, source, d, np.minimum(at, extent - 1))
     return source
+
+
+def _repeated(b: Builder, source: SSAValue, dim: int, wanted: int, scale: float | None) -> SSAValue:
+    """Every element 2, 4, 8, ... times: what positions are for all sizes, as nothing is rounded."""
+    shape = list(shape_of(source))
+    times = exact_quotient(wanted, shape[dim])
+    if not isinstance(times, int) or times & (times - 1) or (scale or times) != times:
+        raise UnsupportedUse(
+            f"from {shape[dim]} to {wanted} elements: extents that are known at run time grow "
+            "by 2, 4, 8, ... only"
+        )
+    shape[dim] = wanted
+    exprs = [AffineExpr.dimension(d) for d in range(len(shape))]
+    exprs[dim] = exprs[dim] // times
+    return b.view(source, exprs, shape)
 
 
 def pick(b: Builder, source: SSAValue, dim: int, positions: Positions) -> SSAValue:

@@ -34,6 +34,7 @@ FAMILIES = (
     "normalization",
     "attention",
     "convolution",
+    "gradients",
     "pooling",
     "resampling",
     "grid_sampling",

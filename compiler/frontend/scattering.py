@@ -11,13 +11,22 @@ from xdsl.dialects.builtin import IntegerType, i64
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import element_of, shape_of
-from ...dialects.graph_opaque import ScatterOp
+from ...dialects.graph_opaque import ScatterOp, SearchsortedOp
 from ...dialects.integers import largest_integer, smallest_integer
 from .builder import Builder, Operand, Scalar, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
-from .rules import rule
+from .rules import UnsupportedUse, rule
+from .scans import scan
 
 REDUCTIONS = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
+SEGMENTS: dict[str, tuple[str, Scalar]] = {
+    "sum": ("add", 0.0),
+    "mean": ("add", 0.0),
+    "prod": ("mul", 1.0),
+    "max": ("max", -math.inf),
+    "min": ("min", math.inf),
+}
+"""The function of a reduction, and what an empty segment gives (the mean of none is NaN)."""
 
 
 def scattered(
@@ -110,3 +119,49 @@ def neutral_of(fn: str, element: Attribute) -> Scalar:
     if not isinstance(element, IntegerType):
         return -math.inf if fn == "max" else math.inf
     return smallest_integer(element) if fn == "max" else largest_integer(element)
+
+
+@rule("aten.segment_reduce.default")
+@rounds_once
+def segment_reduce(
+    b: Builder,
+    source: SSAValue,
+    reduce: str,
+    lengths: SSAValue | None,
+    _indices: object,
+    offsets: SSAValue | None,
+    axis: int,
+    _unsafe: bool,
+    initial: float | None,
+) -> SSAValue:
+    """Neighbours along `axis` reduced in segments, which lengths or offsets of each row tell."""
+    bounds = lengths if offsets is None else offsets
+    if bounds is None or reduce not in SEGMENTS:
+        raise UnsupportedUse(f"segments of {reduce} need lengths or offsets")
+    axis = normalize_dim(axis, len(shape_of(source)))
+    if len(shape_of(bounds)) != axis + 1:
+        raise UnsupportedUse("lengths have one dim per dim of the data up to the axis")
+    count = shape_of(bounds)[-1]
+    bounds = b.cast(bounds, i64)
+    if offsets is None:
+        bounds = scan(b, "sum", bounds, axis)
+    else:
+        count -= 1
+    fn, start = SEGMENTS[reduce]
+    shape = shape_of(source)
+    values = b.expand(b.iota(shape[axis], i64), shape[: axis + 1])
+    numbers = b.emit(SearchsortedOp(bounds, values, True))
+    if offsets is not None:
+        numbers = b.pointwise("sub", numbers, 1)  # -1 before the first: it updates nothing
+    after = shape[axis + 1 :]
+    numbers = b.expand(b.reshape(numbers, [*shape[: axis + 1], *[1] * len(after)]), shape)
+    target = (*shape[:axis], count, *after)
+    first = b.full(start if initial is None else initial, element_of(source))
+    result = scattered(b, fn, b.expand(first, target), axis, numbers, source)
+    if reduce != "mean":
+        return result
+    one = b.expand(b.full(1, i64), shape)
+    hits = scattered(b, "add", b.expand(b.full(0, i64), target), axis, numbers, one)
+    if initial is not None:
+        hits = b.pointwise("maximum", hits, 1)
+    return b.pointwise("div", result, b.cast(hits, element_of(source)))

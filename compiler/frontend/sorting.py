@@ -7,12 +7,14 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
 from ...dialects.graph_opaque import ArgsortOp
-from .builder import Builder, elements_in, is_float, normalize_dim
+from ...dialects.sizes import has_symbols, upper_bound
+from .builder import Builder, Operand, elements_in, is_float, normalize_dim
 from .rounding import rounds_once
 from .rules import rule
 from .scattering import neutral_of
 
 Pair = tuple[SSAValue, SSAValue]
+LONGEST_STABLE_ROW = 16  # up to here C++ sorts by insertion
 
 
 def sorted_pair(b: Builder, source: SSAValue, dim: int, descending: bool, count: int) -> Pair:
@@ -70,9 +72,12 @@ def kth_value(b: Builder, source: SSAValue, count: int, dim: int, keep: bool) ->
 @rounds_once
 def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     """The lower median; NaN, the first one, where there is a NaN."""
-    half = (extent_of(source, dim) + 1) // 2
+    last = extent_of(source, dim) - 1
+    half: Operand = (
+        b.pointwise("floor_div", b.full(last, i64), 2) if has_symbols([last]) else last // 2
+    )
     _, order = sorted_pair(b, source, dim, False, extent_of(source, dim))
-    middle = _along(b, source, order, half - 1, dim, keep)
+    middle = _along(b, source, order, half, dim, keep)
     if not is_float(source) or not shape_of(source):
         return middle
     dim = normalize_dim(dim, len(shape_of(source)))
@@ -80,7 +85,7 @@ def median(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     nans = b.reduce("sum", b.cast(b.pointwise("isnan", source), i64), [dim], True)
     numbers = b.pointwise("sub", extent_of(source, dim), nans)
     has_nan = b.pointwise("gt", nans, 0)
-    first_nan = picked(b, order, b.pointwise("where", has_nan, numbers, half - 1), dim)
+    first_nan = picked(b, order, b.pointwise("where", has_nan, numbers, half), dim)
     at = first_nan if keep else b.reshape(first_nan, shape_of(middle[1]))
     return b.reshape(picked(b, source, first_nan, dim), shape_of(middle[0])), at
 
@@ -121,13 +126,17 @@ def median_of_all(b: Builder, source: SSAValue) -> SSAValue:
     return median(b, flat, 0, False)[0]
 
 
-def _along(b: Builder, source: SSAValue, order: SSAValue, k: int, dim: int, keep: bool) -> Pair:
+def _along(b: Builder, source: SSAValue, order: SSAValue, k: Operand, dim: int, keep: bool) -> Pair:
     """Element `k` of the sorted order, and where it was."""
     rank = len(shape_of(source))
     if rank == 0:
         return source, order
     dim = normalize_dim(dim, rank)
-    at = b.slice(order, dim, k, 1)
+    if isinstance(k, SSAValue):
+        at = b.pick(order, dim, b.reshape(k, [1]))
+    else:
+        assert isinstance(k, int)
+        at = b.slice(order, dim, k, 1)
     value = picked(b, source, at, dim)
     if keep:
         return value, at
@@ -136,14 +145,17 @@ def _along(b: Builder, source: SSAValue, order: SSAValue, k: int, dim: int, keep
 
 
 @rule("aten.mode.default")
-def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
-    """The most frequent element, the smallest of several, and where it is last."""
+def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> tuple[SSAValue, SSAValue | None]:
+    """The most frequent element, the smallest of several, and where it is last.
+
+    Torch sorts long rows without keeping equal elements in order: their positions are not computed.
+    """
     shape = shape_of(source)
     if not shape:
         return source, b.full(0, i64)
     if element_of(source) == i1:
-        value, at = mode(b, b.cast(source, i64), dim, keep)
-        return b.cast(value, i1), at
+        truth, where = mode(b, b.cast(source, i64), dim, keep)
+        return b.cast(truth, i1), where
     dim = normalize_dim(dim, len(shape))
     count = shape[dim]
     # pairs of elements of a row: the other one is a dim behind all others
@@ -156,6 +168,8 @@ def mode(b: Builder, source: SSAValue, dim: int, keep: bool) -> Pair:
     most = b.pointwise("eq", times, b.reduce("max", times, [dim], True))
     limit = neutral_of("min", element_of(source))
     value = b.reduce("min", b.pointwise("where", most, source, limit), [dim], True)
+    if upper_bound(count) > LONGEST_STABLE_ROW:
+        return value if keep else b.reshape(value, short), None
     along = b.reshape(b.iota(count, i64), [count, *[1] * (len(shape) - dim - 1)])
     is_value = b.pointwise("eq", source, value)
     at = b.reduce("max", b.pointwise("where", is_value, along, 0), [dim], True)

@@ -200,10 +200,9 @@ def index_limits(argument: SSAValue) -> Iterator[int]:
         seen.add(value)
         for use in value.uses:
             op = use.operation
-            if isinstance(op, tensor.ExtractOp):
-                if use.index >= 1:
-                    yield tensor_shape(op.tensor.type)[use.index - 1]
-                continue
+            if isinstance(op, tensor.ExtractOp) and use.index:
+                yield tensor_shape(op.tensor.type)[use.index - 1]
+                continue  # what is read there is something else
             if isinstance(op, OpaqueOp):
                 extent = op.index_extent(use.index)
                 if extent is not None:

@@ -76,8 +76,10 @@ def _fixed(type: Attribute, values: Values) -> Attribute:
 
 
 def resized_leaves(signature: Signature, leaves: Sequence[Any], values: Values) -> list[Any]:
-    """The example inputs at other sizes: cut, or repeated from the start."""
+    """The example inputs at other sizes: cut, or repeated from the start; as they are for none."""
     resized = list(leaves)
+    if not values:
+        return resized
     for spec, position in zip(signature.inputs, signature.positions, strict=True):
         if spec.is_dynamic:
             resized[position] = _resized(leaves[position], shape_at(spec, values))

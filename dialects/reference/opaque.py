@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,7 @@ def _scan(op: ScanOp, source: Array) -> Array:
 
 @_meaning(ArgsortOp)
 def _argsort(op: ArgsortOp, source: Array) -> Array:
-    axis, count = op.dim.data, op.count.data
+    axis, count = op.dim.data, op.kept
     if op.descending.value.data:
         # the last of a stable ascending order first; turned around before, equals keep their order
         order = source.shape[axis] - 1 - np.argsort(np.flip(source, axis), axis, kind="stable")
@@ -98,15 +98,17 @@ def _updated(fn: str, source: Array, updates: Array, where: Sequence[Array]) -> 
 
 @_meaning(SearchsortedOp)
 def _searchsorted(op: SearchsortedOp, rows: Array, values: Array) -> Array:
-    side: Literal["left", "right"] = "right" if op.right.value.data else "left"
-    if rows.ndim == 1:
-        return np.where(np.isnan(values), rows.size, np.searchsorted(rows, values, side))
-    flat = rows.reshape(-1, rows.shape[-1])
-    found = [
-        np.where(np.isnan(wanted), row.size, np.searchsorted(row, wanted, side))
-        for row, wanted in zip(flat, values.reshape(len(flat), -1), strict=True)
-    ]
-    return np.asarray(found, np.int64).reshape(shape_of(op.result))
+    """The steps of torch's binary search, which also say what rows out of order give."""
+    shape = shape_of(op.result)
+    low, high = np.zeros(shape, np.int64), np.full(shape, rows.shape[-1])
+    while (low < high).any():
+        is_open, middle = low < high, (low + high) // 2
+        at = np.minimum(middle, rows.shape[-1] - 1)
+        found = rows[at] if rows.ndim == 1 else np.take_along_axis(rows, at, -1)
+        is_reached = found > values if op.right.value.data else found >= values
+        low = np.where(is_open & ~is_reached, middle + 1, low)
+        high = np.where(is_open & is_reached, middle, high)
+    return low
 
 
 @_meaning(LstmOp)

@@ -17,7 +17,7 @@ from xdsl.rewriter import Rewriter
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import LoweringError
-from ...dialects.graph import shape_of
+from ...dialects.graph import bounds_of
 from ...dialects.graph_control import is_program
 from ...dialects.graph_opaque import OpaqueOp
 from ..context import CompileContext
@@ -41,10 +41,10 @@ def lower_opaque(func: FuncOp, op: OpaqueOp, machine: Machine, threads: int) -> 
         raise LoweringError(
             f"kernel {func.sym_name.data}: expected {op.name} to give its only result"
         )
-    work = max(prod(shape_of(value)) for value in (*op.operands, op.result))
+    work = max(prod(bounds_of(value)) for value in (*op.operands, op.result))
     kernel = OpaqueKernel(func, op.result, machine, threads)
-    is_parallel = machine.is_gpu or (threads > 1 and work >= PARALLEL_ELEMENTS)
-    builder = LoopBuilder(kernel.block, is_parallel)
+    shares = machine.is_gpu or (threads > 1 and work >= PARALLEL_ELEMENTS)
+    builder = LoopBuilder(kernel.block, shares, kernel.sizes)
     if work:
         RULES[type(op)](op, kernel, builder)
     return kernel.finish()

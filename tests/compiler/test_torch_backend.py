@@ -95,15 +95,44 @@ def test_changing_parameters_end_in_eager(
     assert capsys.readouterr().err.count("parameters keep changing") == 1
 
 
-def test_gradients_run_eagerly(
+def test_forward_and_backward_graphs_are_compiled(
     compiled: list[torch.nn.Module], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    x = torch.randn(4, 6)
+    models = [mlp(), mlp()]
+    torch.compile(models[0], backend="tilecast")(x).square().sum().backward()
+    models[1](x).square().sum().backward()
+    for found, expected in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
+    assert len(compiled) == 2
+    assert not any(module.state_dict() for module in compiled)  # parameters are inputs
+    assert "eagerly" not in capsys.readouterr().err
+
+
+def test_gradients_of_a_graph_that_is_refused_are_those_of_eager(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Program:
+        raise UnsupportedOperatorError("aten.unheard_of")
+
+    monkeypatch.setattr(driver, "compile", refuse)
     model, x = mlp(), torch.randn(4, 6)
     fast = torch.compile(model, backend="tilecast")
     fast(x).sum().backward()
-    assert model[0].weight.grad is not None
-    assert not compiled
-    assert capsys.readouterr().err.count("gradients are needed") == 1
+    [gradient] = torch.autograd.grad(model(x).sum(), model[0].weight)
+    torch.testing.assert_close(model[0].weight.grad, gradient)
+    assert capsys.readouterr().err.count("eagerly") == 2  # forward and backward
+
+
+def test_attention_in_training_has_gradients(compiled: list[torch.nn.Module]) -> None:
+    q, k, v = (torch.randn(1, 2, 5, 4, requires_grad=True) for _ in range(3))
+    fast = torch.compile(torch.nn.functional.scaled_dot_product_attention, backend="tilecast")
+    found = torch.autograd.grad(fast(q, k, v, is_causal=True).square().sum(), [q, k, v])
+    plain = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    expected = torch.autograd.grad(plain.square().sum(), [q, k, v])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert len(compiled) == 2
 
 
 def test_a_new_shape_is_compiled_again(compiled: list[torch.nn.Module]) -> None:

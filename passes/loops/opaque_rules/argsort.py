@@ -14,6 +14,7 @@ from xdsl.ir import SSAValue
 from ....dialects.errors import LoweringError
 from ....dialects.graph import element_of, shape_of
 from ....dialects.graph_opaque import ArgsortOp
+from ....dialects.sizes import upper_bound
 from .kernel import OpaqueKernel, unravel
 from .loop_builder import LoopBuilder
 from .merge_sort import MergeSort
@@ -34,11 +35,11 @@ Row = list[SSAValue]
 def lower_argsort(op: ArgsortOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Choose by how many records are wanted of how many."""
     rows = _Rows(op, kernel)
-    if rows.extent > LONGEST_ROW:
+    if upper_bound(rows.extent) > LONGEST_ROW:
         raise LoweringError(f"kernel {kernel.name}: rows of {rows.extent} elements are too long")
-    if rows.count <= LONGEST_INSERTION:
+    if upper_bound(rows.count) <= LONGEST_INSERTION:
         rows.each(b, lambda b, row, _: _insert(b, rows, row))
-    elif BUFFER_FACTOR * rows.count < rows.extent:
+    elif BUFFER_FACTOR * upper_bound(rows.count) < upper_bound(rows.extent):
         _collect(b, rows)
     else:
         _sort(b, rows)
@@ -50,20 +51,21 @@ class _Rows:
     def __init__(self, op: ArgsortOp, kernel: OpaqueKernel) -> None:
         shape = shape_of(op.source)
         self.op, self.kernel, self.dim = op, kernel, op.dim.data
-        self.extent, self.count = shape[self.dim], op.count.data
+        self.extent, self.count = shape[self.dim], op.kept
         self.others = [n for d, n in enumerate(shape) if d != self.dim]
         self.number = prod(self.others)
-        most = GPU_RECORDS // max(1, self.extent) if kernel.machine.is_gpu else 0
-        self.chunks = min(self.number, max(CHUNKS, most))
+        records = max(1, upper_bound(self.extent))
+        most = GPU_RECORDS // records if kernel.machine.is_gpu else 0
+        self.chunks = min(upper_bound(self.number), max(CHUNKS, most))
         self.format = RecordFormat(element_of(op.source), bool(op.descending.value.data))
 
     def each(self, b: LoopBuilder, body: Callable[[LoopBuilder, Row, SSAValue], None]) -> None:
         """body(b, position of the row in the other dims, chunk) for every row."""
-        size = -(-self.number // self.chunks)
 
         def one(b: LoopBuilder, chunk: SSAValue) -> None:
-            first = b.mul(chunk, b.index(size))
-            last = b.minimum(b.add(first, b.index(size)), b.index(self.number))
+            size = b.div(b.index(self.number + self.chunks - 1), b.index(self.chunks))
+            first = b.mul(chunk, size)
+            last = b.minimum(b.add(first, size), b.index(self.number))
             b.loop(first, last, lambda b, row: body(b, unravel(b, row, self.others), chunk))
 
         if self.number == 1:
@@ -94,7 +96,7 @@ def _insert(b: LoopBuilder, rows: _Rows, row: Row) -> None:
 
 
 def _collect(b: LoopBuilder, rows: _Rows) -> None:
-    length = BUFFER_FACTOR * rows.count
+    length = BUFFER_FACTOR * upper_bound(rows.count)
     buffer = MergeSort(rows.kernel, rows.chunks, length, rows.format.columns)
 
     def select_row(b: LoopBuilder, row: Row, chunk: SSAValue) -> None:

@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
     FloatAttr,
+    IndexType,
     IntegerAttr,
     MemRefType,
     StringAttr,
@@ -19,34 +20,61 @@ from xdsl.ir.affine import AffineMap
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
-from ....dialects.graph import FullOp, IotaOp, ReshapeOp, ViewOp, element_of, shape_of
+from ....dialects.graph import (
+    FullOp,
+    IotaOp,
+    ReshapeOp,
+    ViewOp,
+    element_of,
+    extents_of_type,
+    is_dynamic,
+    shape_of,
+)
 from ....dialects.integers import is_unsigned
 from ....dialects.poly import PackAttr
+from ....dialects.sizes import symbols_of, upper_bound
 from ...graph.linalg_rules.indexing import source_index
 from ...graph.linalg_rules.scalar_builder import computed_in
-from ...poly.extraction.scop_builder import memref_of
+from ..kernel_interface import memref_of
 from ..pack_weights import Pack
-from .loop_builder import LoopBuilder
+from .loop_builder import LoopBuilder, Sizes, row_major
 
 
 class OpaqueKernel:
-    """The loops function that replaces `func`: its inputs, then its output, then scratch arrays."""
+    """The loops function that replaces `func`: sizes, its inputs, its output, scratch arrays.
+
+    Scratch arrays have room for the largest sizes.
+    """
 
     def __init__(self, func: FuncOp, result: SSAValue, machine: Machine, threads: int) -> None:
         self.machine, self.threads = machine, threads
         self.name = func.sym_name.data
         inputs = func.body.block.args
-        self.block = Block(arg_types=[memref_of(v.type) for v in (*inputs, result)])
+        values = [*inputs, *(r for op in func.body.block.ops for r in op.results)]
+        symbols = symbols_of(n for value in values for n in extents_of_type(value.type))
+        arrays = [memref_of(v.type) for v in (*inputs, result)]
+        self.block = Block(arg_types=[*(IndexType() for _ in symbols), *arrays])
+        self.sizes = Sizes(dict(zip(symbols, self.block.args, strict=False)))
+        for symbol, size in self.sizes.values.items():
+            size.name_hint = symbol.name
+        first = len(symbols)
         attributes = func.arg_attrs.data if func.arg_attrs is not None else ()
         weights = {k for k, entry in enumerate(attributes) if "tilecast.weight" in entry.data}
-        self.roles = ["weight" if k in weights else "in" for k in range(len(inputs))] + ["out"]
+        reads = ["weight" if k in weights else "in" for k in range(len(inputs))]
+        self.roles = ["size"] * first + reads + ["out"]
         self.packs: dict[SSAValue, Pack] = {}
         self.arrays: dict[SSAValue, SSAValue] = {}
-        for k, (old, new) in enumerate(zip(inputs, self.block.args, strict=False)):
+        for k, (old, new) in enumerate(zip(inputs, self.block.args[first:], strict=False)):
             new.name_hint = old.name_hint or f"a{k}"
             self.arrays[old] = new
+            self._note_extents(old, new)
         self.out: SSAValue = self.block.args[-1]
         self.out.name_hint = "out"
+        self._note_extents(result, self.out)
+
+    def _note_extents(self, value: SSAValue, array: SSAValue) -> None:
+        if is_dynamic(value.type):
+            self.sizes.extents[array] = shape_of(value)
 
     def pack(self, value: SSAValue, pack: Pack, shape: Sequence[int], element: Attribute) -> None:
         """Have the stored weight `value` arranged as `pack` says, once, before any call."""
@@ -61,7 +89,8 @@ class OpaqueKernel:
 
     def scratch(self, name: str, shape: Sequence[int], element: Attribute) -> SSAValue:
         """An array for intermediate values, which the memory plan places in the arena."""
-        array = self.block.insert_arg(MemRefType(element, shape), len(self.block.args))
+        room = [upper_bound(n) for n in shape]
+        array = self.block.insert_arg(MemRefType(element, room), len(self.block.args))
         array.name_hint = name
         self.roles.append("scratch")
         return array
@@ -133,6 +162,9 @@ class OpaqueKernel:
             func.arg_attrs = ArrayAttr(
                 [DictionaryAttr({"tilecast.pack": p} if p is not None else {}) for p in packs]
             )
+        if self.sizes.values:
+            texts = [StringAttr(str(symbol)) for symbol in self.sizes.values]
+            func.attributes["tilecast.sizes"] = ArrayAttr(texts)
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func
 
@@ -141,14 +173,6 @@ def _held_as(value: SSAValue) -> Attribute:
     """The type of a scalar of `value`, as `LoopBuilder.load` gives it."""
     element = element_of(value)
     return computed_in(element) if is_unsigned(element) else element
-
-
-def row_major(b: LoopBuilder, position: Sequence[SSAValue], shape: Sequence[int]) -> SSAValue:
-    """The number of the element at `position`."""
-    flat = b.index(0)
-    for index, extent in zip(position, shape, strict=True):
-        flat = b.add(b.mul(flat, b.index(extent)), index)
-    return flat
 
 
 def unravel(b: LoopBuilder, flat: SSAValue, shape: Sequence[int]) -> list[SSAValue]:

@@ -6,6 +6,8 @@ A body is a function of the builder of its block and of the values the block is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
@@ -14,26 +16,59 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from ....dialects.integers import is_unsigned
+from ....dialects.sizes import Size, Symbol, has_symbols
 from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 
 Bound = SSAValue | int
 Branch = Callable[["LoopBuilder"], Sequence[SSAValue]]
 
 
+@dataclass
+class Sizes:
+    """What is known when a kernel runs: its symbols, and the extents of arrays that are flat."""
+
+    values: dict[Symbol, SSAValue] = field(default_factory=dict)
+    extents: dict[SSAValue, tuple[int, ...]] = field(default_factory=dict)
+
+
 class LoopBuilder(ScalarBuilder):
     """Appends to one block; loops and branches get a builder of their own."""
 
-    def __init__(self, block: Block, is_parallel: bool) -> None:
+    def __init__(self, block: Block, is_parallel: bool, sizes: Sizes) -> None:
         super().__init__(Builder(InsertPoint.at_end(block)))
-        self.is_parallel = is_parallel
+        self.is_parallel, self.sizes = is_parallel, sizes
+
+    def inner(self, block: Block, is_parallel: bool = False) -> LoopBuilder:
+        """The builder of a block inside."""
+        return LoopBuilder(block, is_parallel, self.sizes)
 
     def index(self, value: Bound) -> SSAValue:
         """`value` as an index."""
-        return value if isinstance(value, SSAValue) else self.constant(value, IndexType())
+        if isinstance(value, SSAValue):
+            return value
+        number: object = value
+        if not isinstance(number, Size):
+            return self.constant(value, IndexType())
+        total: SSAValue | None = None
+        for monomial, factor in number.terms:
+            term = None if factor == 1 and monomial else self.constant(factor, IndexType())
+            for symbol in monomial:
+                size = self.sizes.values[symbol]
+                term = size if term is None else self.mul(term, size)
+            assert term is not None
+            total = term if total is None else self.add(total, term)
+        return cast(SSAValue, total)
+
+    def place(self, array: SSAValue, position: Sequence[Bound]) -> list[SSAValue]:
+        """The indices of an element: one number for an array whose extents depend on sizes."""
+        extents = self.sizes.extents.get(array)
+        if extents is None:
+            return [self.index(p) for p in position]
+        return [row_major(self, [self.index(p) for p in position], extents)]
 
     def load(self, source: SSAValue, position: Sequence[Bound]) -> SSAValue:
         """source[position]; ui8 as the number that it is computed with."""
-        value = self.insert(memref.LoadOp.get(source, [self.index(p) for p in position]))
+        value = self.insert(memref.LoadOp.get(source, self.place(source, position)))
         return self.widen(value) if is_unsigned(value.type) else value
 
     def store(self, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
@@ -41,7 +76,7 @@ class LoopBuilder(ScalarBuilder):
         assert isinstance(target.type, MemRefType)
         if is_unsigned(target.type.element_type):
             value = self.narrow(value, target.type.element_type)
-        self._builder.insert(memref.StoreOp.get(value, target, [self.index(p) for p in position]))
+        self._builder.insert(memref.StoreOp.get(value, target, self.place(target, position)))
 
     def append(self, op: Operation) -> None:
         """Append `op`, which has no result."""
@@ -65,7 +100,7 @@ class LoopBuilder(ScalarBuilder):
         With `shares` the loops of the body may be parallel.
         """
         block = Block(arg_types=[IndexType(), *(value.type for value in carried)])
-        inner = LoopBuilder(block, is_parallel=shares and self.is_parallel)
+        inner = self.inner(block, is_parallel=shares and self.is_parallel)
         inner.finish(scf.YieldOp(*(body(inner, *block.args) or ())))
         first, last, by = (self.index(value) for value in (lower, upper, step))
         op = self._builder.insert(scf.ForOp(first, last, by, carried, Region(block)))
@@ -83,7 +118,7 @@ class LoopBuilder(ScalarBuilder):
             self.loop(lower, upper, body, (), step)
             return
         block = Block(arg_types=[IndexType()])
-        inner = LoopBuilder(block, is_parallel=False)
+        inner = self.inner(block)
         body(inner, block.args[0])
         inner.finish(scf.ReduceOp())
         first, last, by = (self.index(value) for value in (lower, upper, step))
@@ -92,7 +127,7 @@ class LoopBuilder(ScalarBuilder):
     def when(self, condition: SSAValue, body: Callable[[LoopBuilder], None]) -> None:
         """if condition: body."""
         block = Block()
-        inner = LoopBuilder(block, is_parallel=False)
+        inner = self.inner(block)
         body(inner)
         inner.finish(scf.YieldOp())
         self._builder.insert(scf.IfOp(condition, [], Region(block)))
@@ -119,7 +154,7 @@ class LoopBuilder(ScalarBuilder):
         regions, types = [], []
         for branch in (then, otherwise):
             block = Block()
-            inner = LoopBuilder(block, is_parallel=False)
+            inner = self.inner(block)
             values = branch(inner)
             types = [value.type for value in values]
             inner.finish(scf.YieldOp(*values))
@@ -147,4 +182,13 @@ class LoopBuilder(ScalarBuilder):
 
     def is_inside(self, position: SSAValue, extent: int) -> SSAValue:
         """0 <= position < extent, in one comparison without sign."""
-        return self.insert(arith.CmpiOp(position, self.like(extent, position), "ult"))
+        bound = self.index(extent) if has_symbols([extent]) else self.like(extent, position)
+        return self.insert(arith.CmpiOp(position, bound, "ult"))
+
+
+def row_major(b: LoopBuilder, position: Sequence[SSAValue], shape: Sequence[int]) -> SSAValue:
+    """The number of the element at `position`."""
+    flat = b.index(0)
+    for index, extent in zip(position, shape, strict=True):
+        flat = b.add(b.mul(flat, b.index(extent)), index)
+    return flat

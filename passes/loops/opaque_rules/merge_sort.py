@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
+from ....dialects.sizes import upper_bound
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .sort_records import Record
@@ -20,7 +21,8 @@ class MergeSort:
 
     def __init__(self, kernel: OpaqueKernel, chunks: int, length: int, columns: int) -> None:
         self.length = length
-        self.passes = max(length - 1, 0).bit_length()
+        # as many as the longest rows need: shorter ones are copied to and fro at the end
+        self.passes = max(upper_bound(length) - 1, 0).bit_length()
         self.columns = [
             kernel.scratch(name, [chunks, 2, length], i64)
             for name in ("records", "positions")[:columns]
@@ -55,7 +57,7 @@ class MergeSort:
             def whole_pair(b: LoopBuilder, low: SSAValue) -> None:
                 move.merge_equal_runs(b, low, width)
 
-            if self.length < PARALLEL_LENGTH:
+            if upper_bound(self.length) < PARALLEL_LENGTH:
                 b.loop(0, whole, whole_pair, step=double)
             else:
                 b.parallel(0, whole, whole_pair, step=double)

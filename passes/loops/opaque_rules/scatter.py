@@ -13,6 +13,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.graph import ViewOp, shape_of
 from ....dialects.graph_opaque import IndexPutOp, ScatterOp, UpdateOp
+from ....dialects.sizes import has_symbols, upper_bound
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .rule import lowers
@@ -62,16 +63,21 @@ def in_slices(
 ) -> None:
     """`body` for slices of the first of `extents`, in parallel; of equal size where that goes."""
     extent = extents[0] if extents else 1
-    size = slice_size(extent)
-    if not b.is_parallel or size >= extent:
+    size = slice_size(upper_bound(extent))
+    if not b.is_parallel or size >= upper_bound(extent):
         body(b, Slice(b.index(0), extent))
         return
 
     def one(b: LoopBuilder, first: SSAValue) -> None:
         rest = b.sub(b.index(extent), first)
-        body(b, Slice(first, b.minimum(rest, b.index(size)) if extent % size else size))
+        body(b, Slice(first, size if divides(size, extent) else b.minimum(rest, b.index(size))))
 
     b.parallel(0, extent, one, step=size)
+
+
+def divides(size: int, extent: int) -> bool:
+    """Whether slices of `size` have no rest, as far as is known."""
+    return not has_symbols([extent]) and extent % size == 0
 
 
 def slice_size(extent: int) -> int:

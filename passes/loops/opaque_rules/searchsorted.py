@@ -6,6 +6,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.graph import element_of, shape_of
 from ....dialects.graph_opaque import SearchsortedOp
+from ....dialects.sizes import upper_bound
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 from .rule import lowers
@@ -36,7 +37,7 @@ def lower_searchsorted(op: SearchsortedOp, kernel: OpaqueKernel, b: LoopBuilder)
 
         low = b.index(0)
         if extent:
-            low, _ = b.loop(0, extent.bit_length(), halve, [low, b.index(extent)])
+            low, _ = b.loop(0, upper_bound(extent).bit_length(), halve, [low, b.index(extent)])
         b.store(b.from_index(low, element), kernel.out, position)
 
     b.nest(shape_of(op.values), search)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
+from ....dialects.sizes import upper_bound
 from .loop_builder import LoopBuilder
 from .merge_sort import MergeSort
 from .sort_records import Record, RecordFormat
@@ -24,7 +25,7 @@ def insert(
     b: LoopBuilder, form: RecordFormat, extent: int, count: int, read: Read, answer: Answer
 ) -> None:
     """Put each record that beats the last of the best into its place among them."""
-    best = [b.local([count], i64) for _ in range(form.columns)]
+    best = [b.local([upper_bound(count)], i64) for _ in range(form.columns)]
 
     def load(b: LoopBuilder, i: SSAValue) -> Record:
         return [b.load(column, [i]) for column in best]

@@ -18,10 +18,10 @@ class Vectors:
         self.b, self.type, self.has_fma = b, type, has_fma
 
     def load(self, array: SSAValue, position: Sequence[SSAValue]) -> SSAValue:
-        return self.b.insert(vector.LoadOp(array, position, self.type))
+        return self.b.insert(vector.LoadOp(array, self.b.place(array, position), self.type))
 
     def store(self, value: SSAValue, array: SSAValue, position: Sequence[SSAValue]) -> None:
-        self.b.append(vector.StoreOp(value, array, position))
+        self.b.append(vector.StoreOp(value, array, self.b.place(array, position)))
 
     def splat(self, scalar: SSAValue) -> SSAValue:
         return self.b.insert(vector.BroadcastOp(scalar, self.type))

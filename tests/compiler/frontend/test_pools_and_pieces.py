@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tilecast.compiler.frontend import export_model, import_program
+from tilecast.dialects.errors import UnsupportedOperatorError
 from tilecast.dialects.reference.graph import evaluate
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -133,6 +134,16 @@ CASES: dict[str, Case] = {
         lambda x: (x[:2].nanmedian(1), x.nanmedian(1)[0], x.nanmedian()),
         (torch.stack([SPECIAL, SPECIAL.flip(0), torch.full_like(SPECIAL, float("nan"))]),),
     ),
+    **{
+        f"segment_{fn}": (
+            lambda x, n, o, fn=fn: (
+                torch.segment_reduce(x, fn, lengths=n),
+                torch.segment_reduce(x, fn, offsets=o, initial=2.0),
+            ),
+            (normal(6, 3), torch.tensor([1, 0, 3, 2]), torch.tensor([0, 2, 2, 6])),
+        )
+        for fn in ("sum", "mean", "max", "min", "prod")
+    },
     "index_reduce_of_a_number": (
         lambda x, i, y: x.index_reduce(0, i, y, "amax"),
         (torch.tensor(1.0), torch.tensor(0), torch.tensor(3.0)),
@@ -162,3 +173,21 @@ def test_imported_function_equals_torch(name: str) -> None:
     for spec, want in zip(model.outputs, tree_leaves(function(*inputs)), strict=True):
         assert found[spec.index].dtype == want.numpy().dtype
         np.testing.assert_allclose(found[spec.index], want.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_mean_pools_of_integers_truncate() -> None:
+    x = torch.arange(-13, 14).reshape(1, 3, 9)
+    pool = Wrapped(lambda x: F.avg_pool1d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False))
+    model = import_program(export_model(pool, (x,)))
+    assert '"trunc_div"' in str(model.module)  # "div" would trap in lanes beyond the end
+    [found] = evaluate(model.module, model.weights, [x.numpy()])
+    np.testing.assert_array_equal(found, pool(x).numpy())
+
+
+def test_the_position_of_a_mode_in_a_long_row_is_refused() -> None:
+    x = torch.randint(0, 5, (2, 40))
+    model = import_program(export_model(Wrapped(lambda x: x.mode(1)[0]), (x,)))
+    [found] = evaluate(model.module, model.weights, [x.numpy()])
+    np.testing.assert_array_equal(found, x.mode(1)[0].numpy())
+    with pytest.raises(UnsupportedOperatorError, match="result 1 is not computed"):
+        import_program(export_model(Wrapped(lambda x: x.mode(1)[1]), (x,)))

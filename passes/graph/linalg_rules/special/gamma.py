@@ -47,6 +47,8 @@ def lgamma(x: Wide) -> Wide:
     sine = abs((from_integer(x) * pi).call(math.SinOp))
     mirrored = (pi / sine).log() - value
     value = x.pick("lt", 0.5, mirrored, value)
+    for root in (1.0, 2.0):  # large terms cancel there
+        value = x.pick("eq", root, 0.0, value)
     return is_pole(x, inf, abs(x).pick("eq", inf, inf, value))
 
 
