@@ -51,7 +51,7 @@ class TileLoops:
         source = AffineMap(5, 0, (g * plan.columns + o, u, c, lane))
         shape = [self.groups, self.points, conv.channels, plan.columns, conv.lanes]
         self.weight = self.kernel.packed(
-            LoopBuilder(self.kernel.block, False), op.weight, shape, source
+            LoopBuilder(self.kernel.block, False, self.kernel.sizes), op.weight, shape, source
         )
         own = self.threads if plan.split == "tiles" else 1
         inputs = [own, self.points, conv.channels // conv.lanes, plan.rows, conv.lanes]
