@@ -51,7 +51,7 @@ def test_the_commands_run_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path / "cache"))
     for line in blocks("sh")[1].strip().splitlines():
-        arguments = line.replace("build/mlp", str(tmp_path / "mlp")).split()[1:]
+        arguments = line.replace("build/", f"{tmp_path}/").split()[1:]
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, f"{line}\n{result.output}"
 
