@@ -7,16 +7,15 @@ same turns.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from ...dialects.errors import VerifyFailure
 from ...passes.poly.search import Result
 from ..records.best import FINAL_REPEATS
-from ..records.record import Record, target_key
+from ..records.record import Record
+from .candidate_record import Times, candidate_record
 from .expectation import record_expectation
 from .libraries import BuildPool, Library
 from .model_tasks import KernelTask
@@ -68,24 +67,15 @@ class Contest:
     def record(self, text: str, built: Library | Result, turns: int = TURNS) -> Record:
         """The record of a built schedule."""
         found = self.times(built, turns) if isinstance(built, Library) else built
-        task = self.kernel.task
-        given: dict[str, Any] = {
-            "task": self.kernel.key,
-            "name": task.function[:200],
-            "target": target_key(task.machine),
-            "compiler": self.compiler,
-            "threads": task.threads,
-            "steps": text,
-            "time": time.time(),
-        }
         if isinstance(found, Result):
-            return Record(**given, seconds=None, failure=found.failure, detail=found.detail[:1000])
+            return candidate_record(self.kernel, self.compiler, text, found)
         mine, others = found
         self.seconds = min(self.seconds, *others)
         # A disturbance that meets the default's few turns alone would look like a gain.
         baseline = min(others) if turns >= FINAL_REPEATS else self.seconds
         noise = median(mine) / min(mine) - 1
-        return Record(**given, seconds=min(mine), baseline=baseline, noise=noise, repeats=len(mine))
+        times = Times(min(mine), baseline, noise, len(mine))
+        return candidate_record(self.kernel, self.compiler, text, times)
 
     def times(self, library: Library, turns: int) -> tuple[list[float], list[float]] | Result:
         """Times of a schedule and of the default one, in turns; or why there are none."""

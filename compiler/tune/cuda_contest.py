@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -22,11 +20,12 @@ import numpy as np
 from ...codegen.cuda.timing import NO_DEVICE
 from ...dialects.errors import IllegalScheduleError, OptionError, TilecastError, VerifyFailure
 from ...dialects.reference.number_types import is_float_type
-from ...passes.poly.array_shapes import shape_of
+from ...passes.poly.array_shapes import element_type, shape_of
 from ...passes.poly.rules_gpu.choice import GpuChoice
 from ...passes.poly.search import Result
-from ..records.record import Record, target_key
+from ..records.record import Record
 from ..verify.kernels import storage_type
+from .candidate_record import Times, candidate_record
 from .cuda_build import CudaBuilder
 from .expectation import record_expectation
 from .gpu_programs import GpuProgram, GpuPrograms
@@ -79,23 +78,12 @@ class CudaContest:
 
     def record(self, text: str, found: tuple[list[float], list[float]] | Result) -> Record:
         """The record of a choice."""
-        task = self.kernel.task
-        given: dict[str, Any] = {
-            "task": self.kernel.key,
-            "name": task.function[:200],
-            "target": target_key(task.machine),
-            "compiler": self.compiler,
-            "threads": task.threads,
-            "steps": text,
-            "time": time.time(),
-        }
         if isinstance(found, Result):
-            return Record(**given, seconds=None, failure=found.failure, detail=found.detail[:1000])
+            return candidate_record(self.kernel, self.compiler, text, found)
         mine, others = found
-        seconds, noise = median(mine), median(mine) / min(mine) - 1
-        return Record(
-            **given, seconds=seconds, baseline=median(others), noise=noise, repeats=len(mine)
-        )
+        noise = median(mine) / min(mine) - 1
+        times = Times(median(mine), median(others), noise, len(mine))
+        return candidate_record(self.kernel, self.compiler, text, times)
 
     def _built(self, text: str, number: int) -> Path | Result:
         try:
@@ -141,7 +129,7 @@ class CudaContest:
             if not argument.is_written:
                 continue
             array = self.kernel.scop.body.block.args[k]
-            dtype = storage_type(array.type.element_type)  # type: ignore[attr-defined]
+            dtype = storage_type(element_type(array))
             found = np.fromfile(task.folder / f"{k}.out", dtype).reshape(shape_of(array))
             expected = np.array(task.expected(argument)).view(dtype).reshape(found.shape)
             bound = argument.bound

@@ -6,7 +6,6 @@ spills and shared memory that nvcc reports. They are kept apart from measurement
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,10 @@ from ...codegen.cuda.unit import cuda_headers
 from ...costmodel.gpu_roofline import estimate
 from ...dialects.errors import IllegalScheduleError, TilecastError, VerifyFailure
 from ...passes.poly.rules_gpu.choice import GpuChoice
+from ...passes.poly.search import Result
 from ..cuda.reports import launch_reports
-from ..records.record import Record, target_key
+from ..records.record import Record
+from .candidate_record import Times, candidate_record
 from .gpu_programs import GpuProgram, GpuPrograms
 from .model_tasks import KernelTask
 
@@ -47,31 +48,15 @@ class EstimateContest:
 
     def records(self, texts: Sequence[str], is_final: bool = False) -> Iterator[Record]:
         """A record per choice."""
-        task = self.kernel.task
         for text in texts:
-            seconds: float | None = None
-            failure: str | None = None
-            detail = ""
+            found: Times | Result
             try:
-                seconds = self.estimated(text)
+                found = Times(self.estimated(text), self.seconds)
             except IllegalScheduleError as error:
-                failure, detail = "illegal", str(error)[:1000]
+                found = Result(None, "illegal", str(error))
             except TilecastError as error:
-                failure, detail = "build", str(error)[:1000]
-            yield Record(
-                self.kernel.key,
-                task.function[:200],
-                target_key(task.machine),
-                self.compiler,
-                task.threads,
-                text,
-                seconds,
-                None if seconds is None else self.seconds,
-                repeats=int(seconds is not None),
-                failure=failure,
-                detail=detail,
-                time=time.time(),
-            )
+                found = Result(None, "build", str(error))
+            yield candidate_record(self.kernel, self.compiler, text, found)
 
 
 def estimated_seconds(program: GpuProgram) -> float:

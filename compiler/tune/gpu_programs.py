@@ -20,7 +20,7 @@ from ...costmodel.features.gpu_work import GpuWork
 from ...costmodel.features.nests import Array
 from ...costmodel.gpu_roofline import estimate
 from ...costmodel.hardware import Machine
-from ...dialects.errors import IllegalScheduleError, TilecastError
+from ...dialects.errors import TilecastError
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
 from ...passes.poly.rules_gpu.choice import ATTRIBUTE, GpuChoice
@@ -92,7 +92,7 @@ class GpuPrograms:
         """The loops under `choice`, as text and as they are; None where there are none."""
         try:
             made = self.program(choice)
-        except (IllegalScheduleError, TilecastError) as error:
+        except TilecastError as error:
             self.rejected[reason_of(str(error))] += 1
             return None
         return str(made.func), made

@@ -16,7 +16,7 @@ from ...costmodel.hardware import Machine
 from ...dialects.graph import LaunchOp
 from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
-from ...passes.poly.array_shapes import shape_of
+from ...passes.poly.array_shapes import element_type, shape_of
 from ...passes.poly.task_key import task_key
 from ...passes.registry import load_pass
 from ..runtime.toolchain import Toolchain
@@ -71,7 +71,7 @@ def kernel_tasks(
             if k < len(inputs):
                 initial[f"a{k}"] = inputs[k].reshape(shape)
             else:
-                initial[f"a{k}"] = np.zeros(shape, storage_type(array.type.element_type))  # type: ignore[attr-defined]
+                initial[f"a{k}"] = np.zeros(shape, storage_type(element_type(array)))
             arguments.append(Argument(f"a{k}", role, BOUND))
         command = (*toolchain.command, *toolchain.flags(machine))
         task = MeasureTask(

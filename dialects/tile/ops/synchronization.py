@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC
+
 from xdsl.dialects.builtin import IndexType, IntegerType
 from xdsl.ir import SSAValue
 from xdsl.irdl import IRDLOperation, irdl_op_definition, operand_def, traits_def
@@ -20,37 +22,31 @@ class SyncOp(IRDLOperation):
     assembly_format = "attr-dict"
 
 
+class SemaphoreOp(IRDLOperation, ABC):
+    """An access to the number at `offset` of an array of i32 that blocks share."""
+
+    semaphores = operand_def(GlobalType)
+    offset = operand_def(IndexType())
+    value = operand_def(IndexType())
+    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
+    assembly_format = "$semaphores `[` $offset `]` `,` $value attr-dict `:` type($semaphores)"
+
+    def __init__(self, semaphores: SSAValue, offset: SSAValue, value: SSAValue) -> None:
+        super().__init__(operands=[semaphores, offset, value])
+
+    def verify_(self) -> None:
+        check_same(self, "numbers of", IntegerType(32), tile_of(self.semaphores).element)
+
+
 @irdl_op_definition
-class LockOp(IRDLOperation):
+class LockOp(SemaphoreOp):
     """Wait until the number at `offset` of an array of i32 is `value`, and see others' writes."""
 
     name = "tile.lock"
-    semaphores = operand_def(GlobalType)
-    offset = operand_def(IndexType())
-    value = operand_def(IndexType())
-    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
-    assembly_format = "$semaphores `[` $offset `]` `,` $value attr-dict `:` type($semaphores)"
-
-    def __init__(self, semaphores: SSAValue, offset: SSAValue, value: SSAValue) -> None:
-        super().__init__(operands=[semaphores, offset, value])
-
-    def verify_(self) -> None:
-        check_same(self, "numbers of", IntegerType(32), tile_of(self.semaphores).element)
 
 
 @irdl_op_definition
-class ReleaseOp(IRDLOperation):
+class ReleaseOp(SemaphoreOp):
     """Make this block's writes visible, then store `value` at `offset`."""
 
     name = "tile.release"
-    semaphores = operand_def(GlobalType)
-    offset = operand_def(IndexType())
-    value = operand_def(IndexType())
-    traits = traits_def(MemoryReadEffect(), MemoryWriteEffect())
-    assembly_format = "$semaphores `[` $offset `]` `,` $value attr-dict `:` type($semaphores)"
-
-    def __init__(self, semaphores: SSAValue, offset: SSAValue, value: SSAValue) -> None:
-        super().__init__(operands=[semaphores, offset, value])
-
-    def verify_(self) -> None:
-        check_same(self, "numbers of", IntegerType(32), tile_of(self.semaphores).element)

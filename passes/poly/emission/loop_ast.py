@@ -196,36 +196,29 @@ def candidates(expr: Expr, op: str) -> list[Expr]:
 
 def axes_in(node: AstNode) -> Iterator[str]:
     """The axes of all bands in `node`."""
-    match node:
-        case Mark(axis, body):
-            yield axis
-            yield from axes_in(body)
-        case Sequence(children):
-            for child in children:
-                yield from axes_in(child)
-        case Guard(_, then, other):
-            yield from axes_in(then)
-            if other is not None:
-                yield from axes_in(other)
-        case Loop():
-            yield from axes_in(node.body)
-        case User():
-            return
+    if isinstance(node, Mark):
+        yield node.axis
+    for child in _children(node):
+        yield from axes_in(child)
 
 
 def outermost_axes(node: AstNode) -> Iterator[str]:
     """The axes of the bands in `node` that are in no other one of them."""
+    if isinstance(node, Mark):
+        yield node.axis
+        return
+    for child in _children(node):
+        yield from outermost_axes(child)
+
+
+def _children(node: AstNode) -> list[AstNode]:
+    """The nodes right below `node`."""
     match node:
-        case Mark(axis, _):
-            yield axis
+        case Mark(_, body) | Loop(body=body):
+            return [body]
         case Sequence(children):
-            for child in children:
-                yield from outermost_axes(child)
+            return children
         case Guard(_, then, other):
-            yield from outermost_axes(then)
-            if other is not None:
-                yield from outermost_axes(other)
-        case Loop():
-            yield from outermost_axes(node.body)
+            return [then] if other is None else [then, other]
         case User():
-            return
+            return []

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from xdsl.dialects.builtin import StringAttr
+
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 
@@ -63,4 +65,7 @@ class GpuChoice:
 def choice_of(scop: ScopOp) -> GpuChoice:
     """What was chosen for a scop."""
     attribute = scop.attributes.get(ATTRIBUTE)
-    return GpuChoice() if attribute is None else GpuChoice.parse(attribute.data)  # type: ignore[attr-defined]
+    if attribute is None:
+        return GpuChoice()
+    assert isinstance(attribute, StringAttr)
+    return GpuChoice.parse(attribute.data)
