@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects import arith
 from xdsl.ir import SSAValue
 
 from ....dialects.graph import shape_of
@@ -86,7 +85,7 @@ def share_tiles(loops: TileLoops, b: LoopBuilder) -> None:
 
     def some(b: LoopBuilder, thread: SSAValue) -> None:
         first = b.mul(thread, b.index(share))
-        last = b.insert(arith.MinSIOp(b.add(first, b.index(share)), b.index(loops.blocks)))
+        last = b.minimum(b.add(first, b.index(share)), b.index(loops.blocks))
         b.loop(first, last, lambda b, k: block(b, thread, b.mul(k, b.index(loops.plan.rows))))
 
     b.parallel(0, loops.threads, some)
@@ -103,7 +102,7 @@ def share_channels(loops: TileLoops, b: LoopBuilder) -> None:
 
     def results(b: LoopBuilder, first: SSAValue, thread: SSAValue) -> None:
         start = b.mul(thread, b.index(share))
-        stop = b.insert(arith.MinSIOp(b.add(start, b.index(share)), b.index(loops.groups)))
+        stop = b.minimum(b.add(start, b.index(share)), b.index(loops.groups))
         zero = b.index(0)
         b.loop(start, stop, lambda b, group: loops.group(b, zero, thread, first, group))
 

@@ -70,7 +70,7 @@ class TileLoops:
     ) -> None:
         """body(t, position) for the tiles first + t of a block that exist."""
         left = b.sub(b.index(self.tiles), first)
-        count = b.insert(arith.MinSIOp(left, b.index(self.plan.rows)))
+        count = b.minimum(left, b.index(self.plan.rows))
         b.loop(0, count, lambda b, t: body(b, t, unravel(b, b.add(first, t), self.counts)))
 
     def transform(
