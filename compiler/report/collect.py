@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,20 @@ PROGRAM_STAGE = "06-program.mlir"
 KERNEL_STAGES = ("02-fuse.mlir", "03-structure.mlir", "04-schedule.mlir", "05-loops.mlir")
 
 
-def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Overview, graph, kernels with their texts, memory plan, decisions, whole files; `times` of
-    kernels where they were measured."""
+@dataclass(frozen=True)
+class Extras:
+    """What is known besides the package: measured times, tuning, what a cost model says."""
+
+    times: dict[str, Any] | None = None
+    tuning: dict[str, Any] | None = None
+    costs: dict[str, Any] | None = None
+
+
+NOTHING = Extras()
+
+
+def report_data(package: StoredPackage, extras: Extras = NOTHING) -> dict[str, Any]:
+    """Overview, graph, kernels with their texts, memory plan, decisions, whole files, `extras`."""
     manifest = package.manifest
     stages = {
         path.name: path.read_text(encoding="utf-8")
@@ -30,7 +41,9 @@ def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> 
     texts = {name: file.read_text(encoding="utf-8") for name, file in sources.items()}
     return {
         "overview": overview(package),
-        "times": times,
+        "times": extras.times,
+        "tuning": extras.tuning,
+        "costs": extras.costs,
         "graph": {
             "nodes": [asdict(node) for node in graph.nodes],
             "edges": [asdict(edge) for edge in graph.edges],
