@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..dialects.errors import OptionError, PassError, TilecastError
+from ..passes.added import with_added
 from ..passes.timing import span
 from .logging import debug_level
 from .options import STAGES, environment
@@ -89,8 +90,9 @@ EXTRACT_KERNEL = Stage("schedule", ("extract-affine",))
 
 
 def pipeline_for(machine: Machine) -> tuple[Stage, ...]:
-    """The stages of a model on its way to `machine`."""
-    return GPU_PIPELINE if machine.is_gpu else PIPELINE
+    """The stages of a model on its way to `machine`, registered passes among them."""
+    stages = GPU_PIPELINE if machine.is_gpu else PIPELINE
+    return tuple(Stage(stage.name, with_added(stage.passes)) for stage in stages)
 
 
 def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:

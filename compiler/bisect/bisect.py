@@ -26,7 +26,7 @@ from ..frontend.tensor_types import to_numpy
 from ..logging import Progress
 from ..lowering import Lowered
 from ..options import Options
-from ..pipeline import PIPELINE, Stage, run_stage
+from ..pipeline import Stage, pipeline_for, run_stage
 from ..runtime.cache import open_store
 from ..runtime.library import Library, call_units
 from ..runtime.toolchain import Toolchain, build_library
@@ -69,7 +69,7 @@ class _Bisection:
         first = self.whole(graph_meaning.evaluate)
         if first is not None:
             return Culprit("import", WHOLE, first, str(self.program.graph), str(module))
-        for stage in PIPELINE:
+        for stage in pipeline_for(self.lowered.ctx.machine):
             for name in stage.passes:
                 before = str(module)
                 run_stage(Stage(stage.name, (name,)), self.lowered.ctx, module)

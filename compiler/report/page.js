@@ -2,7 +2,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const main = document.querySelector("main");
 
 function number(value) {
-  return typeof value === "number" ? value.toPrecision(3) : "";
+  if (typeof value !== "number") return "";
+  return Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 function table(header, rows) {
