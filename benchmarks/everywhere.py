@@ -75,37 +75,45 @@ def checked(place: Place, folder: Path) -> dict[str, Any]:
     return {"status": status, "agreed": agreed, "output": done.stdout[-2000:] + done.stderr[-500:]}
 
 
+def emitted(name: str, kind: str, folder: Path) -> Path:
+    """The package of a kind, which is made where there is none in `folder`."""
+    package = folder / f"{name}-{kind}"
+    if not package.exists():
+        options: dict[str, Any] = {"target": "c99"}
+        if kind == "portable":
+            options = {"target": LEVELS[0], "portable": True}
+        model, inputs = MODELS[name]()
+        tilecast.emit(model, inputs, package, name=name, **options)
+    return package
+
+
 def main() -> None:
     """Emit both packages, go everywhere."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="minilm", choices=list(MODELS))
     parser.add_argument("--places", nargs="*", help="Words that names of places contain.")
-    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--folder", type=Path, help="Where packages stay for the next run.")
+    parser.add_argument("--output", type=Path, help="JSON file to write; other rows in it stay")
     options = parser.parse_args()
-    model, inputs = MODELS[options.model]()
-    rows = []
+    places = [p for p in PLACES if not options.places or any(w in p.name for w in options.places)]
+    rows = {}
     with tempfile.TemporaryDirectory(prefix="tilecast-everywhere-") as name:
-        kinds: dict[str, dict[str, Any]] = {
-            "portable": {"target": LEVELS[0], "portable": True},
-            "c99": {"target": "c99"},
-        }
-        places = [
-            p for p in PLACES if not options.places or any(w in p.name for w in options.places)
-        ]
-        for kind in {place.package: None for place in places}:
-            tilecast.emit(model, inputs, Path(name) / kind, name=options.model, **kinds[kind])
         for place in places:
-            row = asdict(place) | checked(place, Path(name) / place.package)
-            rows.append(row)
+            package = emitted(options.model, place.package, options.folder or Path(name))
+            row = {"model": options.model} | asdict(place) | checked(place, package)
+            rows[options.model, place.name] = row
             print(f"{place.name}: {row.get('left_out') or row['output']}", flush=True)
     if options.output is not None:
+        written = json.loads(options.output.read_text()) if options.output.exists() else {}
+        before = {(row["model"], row["name"]): row for row in written.get("rows", [])}
         head = {
             "date": date.today().isoformat(),
-            "command": " ".join(["python -m benchmarks.everywhere", *sys.argv[1:]]),
+            "command": "python -m benchmarks.everywhere --output FILE, by places",
             "machine": describe_machine(),
         }
-        options.output.write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
-    sys.exit(any(row.get("status", 0) != 0 for row in rows))
+        result = head | {"rows": list((before | rows).values())}
+        options.output.write_text(json.dumps(result, indent=1) + "\n")
+    sys.exit(any(row.get("status", 0) != 0 for row in rows.values()))
 
 
 if __name__ == "__main__":
