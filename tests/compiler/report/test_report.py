@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from base64 import b64decode
 from pathlib import Path
 from urllib.parse import unquote
@@ -243,3 +244,14 @@ def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
         assert expected in shown[view], view
     assert "Kernels (0 of" in shown["search"]
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_the_report_of_minilm_is_small(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    from examples import minilm
+
+    package = tilecast.emit(*minilm.model(), tmp_path / "out", name="minilm")
+    result = CliRunner().invoke(main, ["report", str(package), "-o", str(tmp_path / "page.html")])
+    assert result.exit_code == 0, result.output
+    assert 500_000 < (tmp_path / "page.html").stat().st_size < 15_000_000
