@@ -76,7 +76,7 @@ class LoweringError(TilecastError):
 class PassError(LoweringError):
     """`pass_name` (or "import", "emit") raised what nobody expected: a defect of tilecast."""
 
-    def __init__(self, message: str, pass_name: str) -> None:
+    def __init__(self, message: str, pass_name: str = "") -> None:
         super().__init__(message)
         self.pass_name = pass_name
 

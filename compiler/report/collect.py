@@ -35,8 +35,9 @@ def report_data(package: StoredPackage, extras: Extras = NOTHING) -> dict[str, A
     }
     program = manifest["programs"][0]
     graph = program_graph(symbols_of_module(stages[PROGRAM_STAGE])["main"])
-    sources = {
-        str(f.relative_to(package.directory / "src")): f for f in package.programs[0].sources
+    sources = {  # without the folder, which is src or cuda
+        str(Path(*f.relative_to(package.directory).parts[1:])): f
+        for f in package.programs[0].sources
     }
     texts = {name: file.read_text(encoding="utf-8") for name, file in sources.items()}
     return {

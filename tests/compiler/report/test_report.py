@@ -148,6 +148,18 @@ def test_without_a_cost_model_there_is_nothing_to_explain(package: Path) -> None
         assert cost["seconds"] == pytest.approx(cost["roofline"])
 
 
+def test_a_package_for_a_gpu_shows_its_cuda(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU()).eval()
+    package = tilecast.emit(model, (torch.randn(16, 32),), tmp_path / "out", target="sm_80")
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(main, ["report", str(package), "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    data = report_data(read_package(package))
+    assert "model.cu" in data["files"]
+    assert all("__global__" in kernel["texts"]["C"] for kernel in data["kernels"])
+    assert predicted_costs(read_package(package), "pretrained") is None
+
+
 def test_texts_cannot_end_the_script_element() -> None:
     text = embedded({"a": "</script><b>&"})
     assert "<" not in text
