@@ -38,6 +38,7 @@ def report_command(
     from ..report.collect import Extras
     from ..report.costs import predicted_costs
     from ..report.page import write_page
+    from ..report.statements import statement_texts
     from ..report.times import read_times
     from ..report.tuning import tuning_curves
     from ..runtime.cache import open_store
@@ -48,6 +49,7 @@ def report_command(
         times=None if profile is None else read_times(profile, stored),
         tuning=tuning_curves(stored, database) if database.exists() else None,
         costs=predicted_costs(stored, cost_model),
+        statements=statement_texts(stored),
     )
     write_page(stored, output, extras)
     click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -9,9 +9,13 @@ from xdsl.dialects.builtin import ModuleOp
 from ...codegen.package import StoredPackage
 from ...costmodel.hardware import Machine
 from ...dialects.errors import PackageError
+from ...dialects.poly import ScopOp
 from ...passes.context import CompileContext
+from ...passes.registry import load_pass
 from ..ir_text import parse_ir
 from ..target import resolve_target
+
+STRUCTURE_STAGE, SCHEDULE_STAGE = "03-structure.mlir", "04-schedule.mlir"
 
 
 def facts_of(package: StoredPackage) -> dict[str, Any]:
@@ -42,3 +46,10 @@ def module_at(package: StoredPackage, stage: str) -> ModuleOp:
     if not path.exists():
         return ModuleOp([])
     return parse_ir(CompileContext(), path.read_text(encoding="utf-8"), str(path))
+
+
+def original_scops(package: StoredPackage) -> dict[str, ScopOp]:
+    """The kernels that affine loops describe, in their original order."""
+    module = module_at(package, STRUCTURE_STAGE)
+    load_pass("extract-scop")().apply(CompileContext(machine=machine_of(package)), module)
+    return {op.sym_name.data: op for op in module.ops if isinstance(op, ScopOp)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ KERNEL_STAGES = ("02-fuse.mlir", "03-structure.mlir", "04-schedule.mlir", "05-lo
 
 @dataclass(frozen=True)
 class Extras:
-    """What is known besides the package: measured times, tuning, what a cost model says."""
+    """What is known besides the package: measured times, tuning, what a cost model says, and the
+    polyhedral view of kernels."""
 
     times: dict[str, Any] | None = None
     tuning: dict[str, Any] | None = None
     costs: dict[str, Any] | None = None
+    statements: dict[str, str] = field(default_factory=dict)
 
 
 NOTHING = Extras()
@@ -54,7 +56,7 @@ def report_data(package: StoredPackage, extras: Extras = NOTHING) -> dict[str, A
             "lower_bound": program["facts"].get("arena_lower_bound", 0),
             "intervals": [asdict(interval) for interval in graph.intervals],
         },
-        "kernels": kernels(program, stages, texts),
+        "kernels": kernels(program, stages, texts, extras.statements),
         "outputs": [
             row
             for row in ((program["facts"].get("verification") or {}).get("results", ()))
@@ -94,7 +96,10 @@ def file_bytes(path: Path | None) -> int:
 
 
 def kernels(
-    program: dict[str, Any], stages: dict[str, str], sources: dict[str, str]
+    program: dict[str, Any],
+    stages: dict[str, str],
+    sources: dict[str, str],
+    statements: dict[str, str],
 ) -> list[dict[str, Any]]:
     """Facts of every kernel, its text at each stage, and its C."""
     cut = {stage: symbols_of_module(stages[stage]) for stage in KERNEL_STAGES if stage in stages}
@@ -105,6 +110,8 @@ def kernels(
     for kernel in program["kernels"]:
         name = kernel["name"]
         texts = {stage[3:-5]: symbols[name] for stage, symbols in cut.items() if name in symbols}
+        if name in statements:
+            texts = {"statements": statements[name], **texts}
         for function, text in functions.items():
             if function.endswith(f"_{name}"):
                 texts["C"] = text

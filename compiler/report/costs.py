@@ -20,9 +20,8 @@ from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
 from ...passes.poly.rules.decide import described, is_small
 from ..probe.target_speeds import target_speeds
-from .built_for import machine_of, module_at, threads_of
+from .built_for import SCHEDULE_STAGE, machine_of, module_at, threads_of
 
-SCHEDULE_STAGE = "04-schedule.mlir"
 MOST_TERMS = 12  # by size; the rest of the features is one number
 
 

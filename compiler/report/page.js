@@ -94,7 +94,8 @@ function showTimes() {
 function showKernel(name, stage) {
   const kernel = data.kernels.find((k) => k.name === name);
   if (!kernel) return showKernels();
-  const stages = Object.keys(kernel.texts);
+  const order = ["fuse", "structure", "statements", "schedule", "loops", "C"];
+  const stages = order.filter((s) => s in kernel.texts);
   const chosen = stages.includes(stage) ? stage : stages.at(-1);
   const schedule = (kernel.texts.schedule || "").match(/schedule = "((?:[^"\\]|\\.)*)"/);
   main.replaceChildren(
@@ -157,11 +158,14 @@ function showCosts(name) {
 }
 
 function showDecisions() {
-  const rows = data.decisions;
-  main.replaceChildren(make("h2", {}, "Decisions and their alternatives"),
-    Array.isArray(rows) && rows.length
-      ? make("pre", {}, JSON.stringify(rows, null, 2))
-      : make("p", { class: "muted" }, "Every choice of this package was made by rules."));
+  const rows = Array.isArray(data.decisions) ? data.decisions : [];
+  main.replaceChildren(...[make("h2", {}, "Decisions and their alternatives"),
+    ...rows.flatMap((d) => [
+      make("h2", {}, `${d.kernel}: ${d.question}`),
+      make("p", {}, `Predicted gain ${(100 * d.gain).toFixed(1)}%, uncertain by ${(100 * d.doubt).toFixed(1)}%.`),
+      table(["", "choice", "#predicted us"], d.candidates.map(([label, seconds]) => ({
+        cells: [label === d.chosen ? "taken" : "", label, number(seconds * 1e6)] })))]),
+    rows.length ? null : make("p", { class: "muted" }, "Every choice of this package was made by rules.")].filter(Boolean));
 }
 
 function showFiles(name) {

@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ...codegen.package import StoredPackage
-from ...dialects.poly import ScopOp
-from ...passes.context import CompileContext
 from ...passes.poly.task_key import task_key
-from ...passes.registry import load_pass
 from ..records.best import best_record
 from ..records.database import Database
 from ..records.record import Record, target_key
-from .built_for import machine_of, module_at, threads_of
-
-STRUCTURE_STAGE = "03-structure.mlir"
+from .built_for import machine_of, original_scops, threads_of
 
 
 def tuning_curves(package: StoredPackage, database: Path) -> dict[str, Any]:
@@ -43,7 +38,5 @@ def curve(records: list[Record]) -> dict[str, Any]:
 
 def task_keys(package: StoredPackage) -> dict[str, str]:
     """Under which name tuning records know each kernel that affine loops describe."""
-    module = module_at(package, STRUCTURE_STAGE)
-    load_pass("extract-scop")().apply(CompileContext(machine=machine_of(package)), module)
-    scops = [op for op in module.ops if isinstance(op, ScopOp)]
-    return {scop.sym_name.data: task_key(scop) for scop in scops if not scop.parameters}
+    scops = original_scops(package)
+    return {name: task_key(scop) for name, scop in scops.items() if not scop.parameters}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -51,7 +52,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILECAST_CACHE_DIR", str(folder / "cache"))
-        compiled = tilecast.compile(Residual().eval(), (torch.randn(5, 12),), name="residual")
+        options: dict[str, Any] = {"name": "residual", "cost_model": "pretrained"}
+        compiled = tilecast.compile(Residual().eval(), (torch.randn(5, 12),), **options)
         return compiled.save(folder / "out")
 
 
@@ -234,6 +236,7 @@ def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
         "overview": "Whole model against float64",
         "kernels": kernel,
         f"kernel/{kernel}": "costs \u2192",
+        f"kernel/{kernel}/statements": "dependences:",
         f"kernel/{kernel}/schedule": "vectorize",
         f"kernel/{kernel}/C": f"residual_{kernel}(",
         f"kernels/{kernel}": f"Kernels (1 of {len(data['kernels'])})",
@@ -241,7 +244,7 @@ def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
         "memory": "Arena of",
         f"tuning/{kernel}": "4 schedules, in the order measured",
         f"costs/{kernel}": "what all kernels share",
-        "decisions": "Decisions",
+        "decisions": "taken",
         "files": "residual.c",
     }
     walked = tmp_path / "walked.html"
