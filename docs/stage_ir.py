@@ -6,7 +6,6 @@ It is compiled while the site is built, so pages show what the compiler does tod
 from __future__ import annotations
 
 import re
-import textwrap
 from functools import cache
 from typing import Any
 
@@ -30,10 +29,8 @@ def ir_after(stage: str) -> str:
 
 def block(stage: str) -> str:
     """The IR between fences, long lines cut."""
-    lines = [
-        textwrap.shorten(line, WIDTH, placeholder=" ...") if len(line.strip()) > WIDTH else line
-        for line in ir_after(stage).splitlines()
-    ]
+    lines = ir_after(stage).splitlines()
+    lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..." for line in lines]
     language = "c" if stage == "emit" else "mlir"
     return "\n".join([f"```{language}", *lines, "```"])
 
