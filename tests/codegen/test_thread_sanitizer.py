@@ -90,7 +90,8 @@ def check_kernel(name: str, folder: Path) -> int:
     lines = ["#include <stdint.h>", "#include <stdlib.h>", "void kernel();", "int main(void) {"]
     for k, type in enumerate(arguments):
         element = TYPES[str(type.element_type)]
-        lines += [f"  {element} *a{k} = aligned_alloc(64, {prod(type.get_shape()) + 64} * 8);"]
+        bytes = 64 * (prod(type.get_shape()) // 8 + 9)  # at least 64 elements more, of 8 bytes
+        lines += [f"  {element} *a{k} = aligned_alloc(64, {bytes});"]
         lines += [f"  for (int i = 0; i < {prod(type.get_shape())}; i++) a{k}[i] = 1 + i % 3;"]
     lines += [f"  kernel({', '.join(f'a{k}' for k in range(len(arguments)))});", "  return 0;", "}"]
     (folder / "main.c").write_text("\n".join(lines) + "\n")
