@@ -97,8 +97,8 @@ def quantize(
     if low_rank is not None:
         if not isinstance(model, nn.Module):
             raise OptionError("low_rank needs a torch.nn.Module to quantize")
-        own = {name: tensors.pop(name) for name in list(tensors) if is_own(weights, name)}
-        model, corrected = with_low_rank(model, own, low_rank, moments)
+        single = {name: tensors.pop(name) for name in list(tensors) if is_own(weights, name)}
+        model, corrected = with_low_rank(model, single, low_rank, moments)
         tensors |= corrected
     return with_tensors(model, tensors)
 
