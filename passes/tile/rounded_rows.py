@@ -75,7 +75,7 @@ def _largest(b: ProgramBuilder, source: SSAValue, row: SSAValue, columns: int) -
     with b.loop(0, -(-columns // AT_ONCE), [start], "turn") as (turn, carried, results):
         loaded = b.load(source, (row, b.times(turn, AT_ONCE)), layout, "compared")
         magnitudes = b.add(ops.UnaryOp("abs", b.cast(loaded, F32, "compared")), "magnitudes")
-        results.append(b.binary("max", *carried, magnitudes, "largest"))
+        results.append(b.binary("max", carried[0], magnitudes, "largest"))
     return b.add(ops.ReduceOp("max", results[0], 1), "row_largest")
 
 
@@ -103,4 +103,5 @@ def _scale(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
 
 
 def _rounded(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
-    return b.insert(math.RoundEvenOp(b.insert(arith.MulfOp(*values)).result)).result
+    product = b.insert(arith.MulfOp(values[0], values[1]))
+    return b.insert(math.RoundEvenOp(product.result)).result
