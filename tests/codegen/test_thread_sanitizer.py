@@ -29,7 +29,7 @@ from benchmarks.zoo import zoo_model
 THREADS = Path(__file__).parent / "openmp_threads.c"
 SANITIZE = "-fsanitize=thread"
 BENCHMARKS = load_all()
-TYPES = {"f64": "double", "f32": "float", "i32": "int32_t", "i64": "int64_t"}
+TYPES = {"f64": "double", "f32": "float", "i8": "int8_t", "i32": "int32_t", "i64": "int64_t"}
 RACE = """\
 void GOMP_barrier(void);
 int main(void) {
