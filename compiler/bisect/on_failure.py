@@ -45,7 +45,11 @@ def explained(
 ) -> VerifyFailure:
     """`error` with what is known about its cause."""
     folder = Path(tempfile.mkdtemp(prefix="tilecast-repro-"))
-    repeat = bisect_command(save_model(program, leaves, folder), settings)
+    try:
+        repeat = bisect_command(save_model(program, leaves, folder), settings)
+    except OSError as failed:
+        shutil.rmtree(folder, ignore_errors=True)
+        return VerifyFailure(f"{error}\nthe model cannot be kept: {failed}")
     cause = ""
     if not machine.is_gpu and settings.dynamic_shapes is None and is_quick(report, lowered):
         try:

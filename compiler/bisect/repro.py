@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,21 @@ def write_repro(culprit: Culprit, folder: Path, repeat: str) -> Path:
 
 
 def save_model(program: ExportedProgram, leaves: Sequence[Any], folder: Path) -> Path:
-    """The model as a file, and the example inputs beside it."""
-    for stage, value in {"inputs.pt": list(leaves), "model.pt2": program}.items():
-        path = folder / stage
+    """The model as a file, and the example inputs beside it; OSError where the disk is full.
+
+    They are made in memory: torch's own writer ends the process where it cannot write.
+    """
+    for name, value in {"inputs.pt": list(leaves), "model.pt2": program}.items():
+        path, content = folder / name, BytesIO()
         try:
             if isinstance(value, ExportedProgram):
-                torch.export.save(value, path)
+                torch.export.save(value, content)
             else:
-                torch.save(value, path)
+                torch.save(value, content)
         except Exception as error:  # torch cannot write every model: say so in the file's place
             path.with_suffix(".txt").write_text(f"torch cannot write it: {error}\n")
+        else:
+            path.write_bytes(content.getbuffer())
     return folder / "model.pt2"
 
 

@@ -13,7 +13,7 @@ import pytest
 import tilecast
 import torch
 from click.testing import CliRunner
-from tilecast.compiler.bisect.repro import bisect_command
+from tilecast.compiler.bisect.repro import bisect_command, save_model
 from tilecast.compiler.cli import main
 from tilecast.compiler.options import resolve_options
 from tilecast.dialects.errors import PassError, RefusedSourceError, TilecastError, VerifyFailure
@@ -127,6 +127,33 @@ def test_a_full_disk_leaves_the_error_alone(
     with pytest.raises(PassError, match="could be written: No space left on device"):
         tilecast.compile(Small().eval(), (torch.randn(3, 6),), **OPTIONS)
     assert not [name for name in os.listdir(tmp_path) if name.startswith("tilecast-repro")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "change", "error"),
+    [(FusePass, explode, PassError), (PromoteBuffersPass, subtract, VerifyFailure)],
+)
+def test_no_room_for_the_model(
+    changed: type[Any],
+    change: Any,
+    error: type[TilecastError],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def full(*_: Any) -> Path:
+        raise OSError("No space left on device")
+
+    after(changed, change, monkeypatch)
+    monkeypatch.setattr("tilecast.compiler.bisect.on_failure.save_model", full)
+    with pytest.raises(error, match="No space left on device"):
+        tilecast.compile(Small().eval(), (torch.randn(3, 6),), **OPTIONS)
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("tilecast-repro")]
+
+
+def test_a_model_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    program = torch.export.export(Small().eval(), (torch.randn(3, 6),))
+    with pytest.raises(OSError, match="inputs"):
+        save_model(program, [torch.randn(3, 6)], tmp_path / "absent")
 
 
 def test_the_command_has_the_options_that_matter() -> None:
