@@ -184,6 +184,22 @@ def test_mean_pools_of_integers_truncate() -> None:
     np.testing.assert_array_equal(found, pool(x).numpy())
 
 
+def test_one_window_is_not_larger_than_the_image() -> None:
+    x = torch.arange(84.0, dtype=torch.float64).reshape(1, 3, 4, 7)
+    pools = Wrapped(
+        lambda x: (
+            F.avg_pool2d(x, 1280, ceil_mode=True),
+            F.avg_pool2d(x, (6, 999), padding=(2, 1), ceil_mode=True),
+            F.max_pool2d(x, (99, 3), (99, 4), padding=(1, 0), ceil_mode=True),
+        )
+    )
+    model = import_program(export_model(pools, (x,)))
+    assert not any(f"int<{n}>" in str(model.module) for n in (1280, 999, 99, 1273))
+    found = evaluate(model.module, model.weights, [x.numpy()])
+    for result, want in zip(found, pools(x), strict=True):
+        np.testing.assert_allclose(result, want.numpy(), rtol=1e-12)
+
+
 def test_the_position_of_a_mode_in_a_long_row_is_refused() -> None:
     x = torch.randint(0, 5, (2, 40))
     model = import_program(export_model(Wrapped(lambda x: x.mode(1)[0]), (x,)))
