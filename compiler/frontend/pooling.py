@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import PoolOp, element_of, shape_of, tensor_of
-from ...dialects.sizes import upper_bound
+from ...dialects.sizes import has_symbols, upper_bound
 from .builder import Builder, elements_in, is_float
 from .reductions import argmax, mean
 from .resampling import Positions, pick
@@ -227,17 +227,20 @@ def _pool(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> SSAValue:
-    """Windows at every multiple of the stride; torch has worked out how many (ceil_mode)."""
+    """Windows at every multiple of the stride; torch has worked out how many (ceil_mode). Of a
+    single one only what lies inside is left: it may be much larger than the image."""
     rank = len(kernel)
     steps = _strides(stride, kernel)
-    result = b.shape
-    high = []
-    for d in range(rank):
+    result, extents = b.shape, shape_of(source)[-rank:]
+    kernel, low, high = list(kernel), list(padding), [0] * rank
+    for d, n in enumerate(extents):
+        if not has_symbols([n]) and result[d - rank] == 1 and dilation[d] == 1:
+            kernel[d], low[d] = min(kernel[d] - low[d], n), 0
         reach = (result[d - rank] - 1) * steps[d] + dilation[d] * (kernel[d] - 1) + 1
         # sizes known at run time only: what may be needed, since windows say how much is read
-        high.append(max(0, upper_bound(reach - padding[d] - shape_of(source)[d - rank])))
+        high[d] = max(0, upper_bound(reach - low[d] - n))
     type = tensor_of(element_of(source), result)
-    return b.emit(PoolOp(fn, source, kernel, steps, padding, high, dilation, type))
+    return b.emit(PoolOp(fn, source, kernel, steps, low, high, dilation, type))
 
 
 def _strides(stride: Sequence[int], kernel: Sequence[int]) -> Sequence[int]:

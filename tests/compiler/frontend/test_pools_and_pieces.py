@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from tilecast.compiler.frontend import export_model, import_program
 from tilecast.dialects.errors import UnsupportedOperatorError
+from tilecast.dialects.graph import PoolOp
 from tilecast.dialects.reference.graph import evaluate
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -182,6 +183,24 @@ def test_mean_pools_of_integers_truncate() -> None:
     assert '"trunc_div"' in str(model.module)  # "div" would trap in lanes beyond the end
     [found] = evaluate(model.module, model.weights, [x.numpy()])
     np.testing.assert_array_equal(found, pool(x).numpy())
+
+
+def test_one_window_is_not_larger_than_the_image() -> None:
+    x = torch.arange(84.0, dtype=torch.float64).reshape(1, 3, 4, 7)
+    pools = Wrapped(
+        lambda x: (
+            F.avg_pool2d(x, 1280, ceil_mode=True),
+            F.avg_pool2d(x, (6, 999), padding=(2, 1), ceil_mode=True),
+            F.max_pool2d(x, (99, 3), (99, 4), padding=(1, 0), ceil_mode=True),
+        )
+    )
+    model = import_program(export_model(pools, (x,)))
+    windows = [op for op in model.module.walk() if isinstance(op, PoolOp)]
+    assert [[k.data for k in op.kernel] for op in windows] == [[4, 7], [4, 7], [4, 3]]
+    assert not any(p.data for op in windows for p in (*op.padding_low, *op.padding_high))
+    found = evaluate(model.module, model.weights, [x.numpy()])
+    for result, want in zip(found, pools(x), strict=True):
+        np.testing.assert_allclose(result, want.numpy(), rtol=1e-12)
 
 
 def test_the_position_of_a_mode_in_a_long_row_is_refused() -> None:
