@@ -41,8 +41,9 @@ from .corpus import Program, read_program, write_networks, write_polybench, writ
 
 FOLDER = Path(__file__).parent / "data"
 WORK = Path(__file__).parents[2] / "build" / "costmodel"
-PER_LIBRARY = 12
-DRAWN = Effort(schedules=9, proposals=60, drawing_seconds=6.0)
+PER_LIBRARY = 14
+MISSES = 12  # choices in a row that made a known schedule: the kernel has hardly any other
+DRAWN = Effort(schedules=14, proposals=60, drawing_seconds=6.0)
 
 
 def programs(work: Path, count: int) -> None:
@@ -61,9 +62,11 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
     machine = native_machine()
     space = RuleSpace(scop, machine, program.threads)
     choices = [RULES, *alternatives(program.threads)]
+    misses = 0
     for number in range(4 * count):
-        if len(seen) == count:
+        if len(seen) == count or misses > MISSES:
             return
+        misses += 1
         if number < len(choices):
             choice = choices[number]
         else:
@@ -78,6 +81,7 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
         task = variants.setdefault(text, f"{program.name}.{len(variants)}")
         if (text, steps) not in seen:
             seen.add((text, steps))
+            misses = 0
             yield Draft(task, rewritten, steps.data, str(choice))  # type: ignore[attr-defined]
 
 

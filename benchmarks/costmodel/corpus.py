@@ -31,7 +31,6 @@ from ..polybench.benchmark import load_all
 from .random_programs import random_program
 from .zoo import Network, functions, networks
 
-DATASETS = ("SMALL", "MEDIUM")
 PROGRAM = "program.json"
 LONGEST_SECONDS = 20
 LARGEST_ELEMENTS = 4_000_000
@@ -129,13 +128,17 @@ def write_affine(work: Path, name: str, family: str, threads: int, module: Modul
 
 
 def write_polybench(work: Path) -> None:
-    """The kernels of PolyBench, small ones on one thread, others on two."""
+    """The kernels of PolyBench at its sizes SMALL and MEDIUM and odd ones between, on one thread or
+    two."""
     for name, benchmark in load_all().items():
-        for threads, dataset in enumerate(DATASETS, 1):
-            label = f"{name}-{dataset.lower()}"
-            if not is_first_time(work, label):
-                continue
-            write_affine(work, label, name, threads, benchmark.bind(dataset).module())
+        small, medium = benchmark.dataset("SMALL"), benchmark.dataset("MEDIUM")
+        between = {n: round((small[n] * medium[n]) ** 0.5) | 1 for n in small}
+        for number, (label, sizes) in enumerate(
+            [("small", small), ("between", between), ("medium", medium)]
+        ):
+            if is_first_time(work, f"{name}-{label}"):
+                module = benchmark.kernel.bind(**sizes).module()
+                write_affine(work, f"{name}-{label}", name, 2 - number % 2, module)
 
 
 def write_random(work: Path, count: int) -> None:

@@ -54,7 +54,7 @@ TEXT: dict[str, tuple[str, str, str, str | None]] = {
     "opt": ("hidden_size", "num_hidden_layers", "num_attention_heads", "ffn_dim"),
     "bloom": ("hidden_size", "n_layer", "n_head", None),
 }
-SIZES = ((1, 48, 96, 4), (2, 64, 256, 4), (1, 128, 384, 6), (4, 32, 512, 8), (1, 1, 512, 8))
+SIZES = ((1, 128, 768, 12), (2, 64, 256, 4), (1, 128, 384, 6), (4, 32, 512, 8), (1, 1, 512, 8))
 IMAGE: dict[str, tuple[dict[str, Any], ...]] = {
     "vit": (
         {"hidden_size": 192, "num_hidden_layers": 1, "num_attention_heads": 3},
@@ -82,7 +82,7 @@ def networks() -> Iterator[Network]:
         yield from plain_networks(k)
     for family, configurations in IMAGE.items():
         for k, fields in enumerate(configurations):
-            size = (64, 96)[k % 2]
+            size = (128, 96)[k % 2]
             make = partial(image_network, family, fields, size)
             yield Network(family, f"{family}-{k}", make)
 

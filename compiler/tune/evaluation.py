@@ -11,14 +11,21 @@ from typing import Any
 
 from ...costmodel.data.samples import DataSet
 from ...costmodel.evaluation.decisions import decision_table, outcomes
-from ...costmodel.evaluation.evaluate import FEWEST, FOLDS, Measured, cross_validated
-from ...costmodel.evaluation.metrics import Figure, Ranked, figures
+from ...costmodel.evaluation.evaluate import (
+    FEWEST,
+    FOLDS,
+    Measured,
+    cross_validated,
+    measured_again,
+)
+from ...costmodel.evaluation.metrics import CLEAR, Figure, Ranked, figures
 from ...costmodel.evaluation.report import Curve, draw_figures, family_table, table
 from ...costmodel.models.ensemble import EnsembleModel
 from ...costmodel.models.load import MODELS, new_model
 from ...passes.poly.rules.choice import alternatives
 from .training_data import measured
 
+AGAIN = "second measurement"
 SHARES = (0.25, 0.5, 1.0)  # of the training families, for the learning curve
 
 
@@ -54,6 +61,9 @@ def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]
     """Cross-validate on `data`, which was read from `source`."""
     names = dict.fromkeys([*models, shown])
     ranked = {name: cross_validated(partial(new_model, name), data) for name in names}
+    again = measured_again(data)
+    if again:
+        ranked[AGAIN] = again
     whole = EnsembleModel()
     whole.update(data.candidates, data.seconds)
     return Evaluation(
@@ -143,6 +153,9 @@ kernels of a network, are either trained on or tested on. Metrics are means over
 least {FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled
 tasks. top-k is the best time over the best among the k schedules that the model ranks first; where
 tasks have few schedules (see the data card), top-5 says little, as the row of `random` shows.
+"pairs" are those of schedules whose times differ by more than {CLEAR:.0%}, and the share in order.
+`second measurement` ranks schedules by every other round of the measurement, and is compared with
+the rest: what a perfect model would get, since many schedules of a kernel hardly differ.
 
 {table(evaluation.results)}
 

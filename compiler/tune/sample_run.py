@@ -1,7 +1,8 @@
 """Times of built functions: each program in a process of its own, all its functions in turns.
 
 Rounds over all functions, forwards and backwards, so that a slow moment meets all of them; a
-function's time is its shortest. Floats are random; integers are what the program's folder holds.
+function's time is its shortest, and the shortest of every other round is kept as a measurement of
+its own. Floats are random; integers are what the program's folder holds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from .sample_build import BUILT, BuiltFunction
 
 ROUNDS = 15
 SECONDS_EACH = 0.03  # of running a function, at most, beyond its first three runs
-HOPELESS = 6.0  # times the fastest, beyond which a function runs three times only
+HOPELESS = 6.0  # times the fastest, beyond which a function runs twice only
+FEWEST_RUNS = 4  # of others
+LONG_SECONDS = 0.02  # beyond which a first run is a measurement: what it warms up takes less
 LONGEST_PROGRAM = 30
 BATCH_SECONDS = 4e-4  # short functions run several times between two looks at the clock
 PAGE = 4096
@@ -79,6 +82,7 @@ def sample_of(function: BuiltFunction, times: Sequence[float]) -> Sample:
         instructions=function.instructions,
         vector_instructions=function.vector_instructions,
         spills=function.spills,
+        halves=(min(times[::2]), min(times[1::2])) if len(times) > 1 else None,
     )
 
 
@@ -101,26 +105,32 @@ class Callable:
         return (time.perf_counter() - start) / self.repeats
 
 
+def first_time(each: Callable) -> float:
+    """Seconds of the first run that counts; short functions are repeated from here on."""
+    first = each.run()
+    if first > LONG_SECONDS:
+        return first
+    again = each.run()
+    if not each.changed:
+        each.repeats = max(1, round(BATCH_SECONDS / max(again, 1e-7)))
+    return each.run()
+
+
 def timed(folder: Path, functions: Sequence[BuiltFunction], threads: int) -> list[list[float]]:
     """The times of each function."""
     with suppress(OSError):  # without OpenMP, everything runs on one thread
         ctypes.CDLL(OPENMP).omp_set_num_threads(threads)
     arrays: dict[tuple[Any, ...], Array] = {}
     loaded = [callable_of(folder, f, arrays) for f in functions]
-    times: list[list[float]] = [[] for _ in functions]
-    for k, each in enumerate(loaded):
-        each.run()
-        first = each.run()
-        if not each.changed:
-            each.repeats = max(1, round(BATCH_SECONDS / max(first, 1e-7)))
-        times[k].append(each.run())
+    times = [[first_time(each)] for each in loaded]
     for round_ in range(ROUNDS - 1):
-        order = range(len(loaded))
         best = min(min(t) for t in times)
+        order = range(len(loaded))
         for k in order if round_ % 2 else reversed(order):
-            spent = sum(times[k]) * loaded[k].repeats
             is_hopeless = min(times[k]) > HOPELESS * best
-            if len(times[k]) < 3 or not (is_hopeless or spent > SECONDS_EACH):
+            spent = sum(times[k]) * loaded[k].repeats
+            is_done = len(times[k]) >= FEWEST_RUNS and spent > SECONDS_EACH
+            if round_ == 0 or not (is_hopeless or is_done):
                 times[k].append(loaded[k].run())
     return times
 

@@ -24,7 +24,7 @@ def measured(data: DataSet) -> Measured:
     for sample in data.samples():
         if sample.seconds is not None and not sample.is_noisy:
             by_task.setdefault(sample.task, []).append(sample)
-    parts, seconds, families, names, choices = [], [], [], [], []
+    parts, samples, families, names = [], [], [], []
     groups: dict[str, int] = {}
     for task in data.tasks():
         group = task.group or task.name
@@ -33,33 +33,37 @@ def measured(data: DataSet) -> Measured:
         if not found:
             continue
         hardware = Hardware(task.machine, task.speeds)
-        parts.append(Candidates.of([program for program, _, _ in found], hardware, number))
-        seconds += [value for _, value, _ in found]
+        parts.append(Candidates.of([program for program, _ in found], hardware, number))
+        samples += [sample for _, sample in found]
         families += [task.family] * len(found)
         names += [group] * len(found)
-        choices += [choice for _, _, choice in found]
     if not parts:
         raise InvalidInputError(f"{data.folder} has no measured samples")
-    candidates = Candidates.joined(parts)
-    return Measured(candidates, np.array(seconds), tuple(families), tuple(names), tuple(choices))
+    seconds = np.array([s.seconds for s in samples], np.float64)
+    return Measured(
+        Candidates.joined(parts),
+        seconds,
+        tuple(families),
+        tuple(names),
+        tuple(s.choice for s in samples),
+        np.array([s.halves or (np.nan, np.nan) for s in samples]),
+    )
 
 
 def described(
     data: DataSet, task: Task, samples: list[Sample]
-) -> list[tuple[ScheduledProgram, float, str]]:
-    """The scheduled programs of one task with their seconds and choices; steps that no longer
-    apply are left out."""
+) -> list[tuple[ScheduledProgram, Sample]]:
+    """The scheduled programs of one task with their samples; steps that no longer apply are left
+    out."""
     if not samples:
         return []
     describe = ScopDescriber(read_scop(data.scop_text(task.name)), task.threads)
     found = []
     for sample in samples:
         try:
-            program = describe(parse_steps(sample.steps))
+            found.append((describe(parse_steps(sample.steps)), sample))
         except IllegalScheduleError:
             continue
-        assert sample.seconds is not None
-        found.append((program, sample.seconds, sample.choice))
     return found
 
 

@@ -21,7 +21,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,10 @@ class Task:
 @dataclass(frozen=True)
 class Sample:
     """One schedule of a task: the shortest of `runs` times and how far their median was above it,
-    as a share; or the kind of failure. `choice` is what the rules were told, where they made it;
-    instructions, vector instructions and spills are those in the object code."""
+    as a share; or the kind of failure. `halves` are the shortest of every other round and of the
+    rest: two measurements, whose difference says what a time is good for. `choice` is what the
+    rules were told, where they made it; instructions, vector instructions and spills are those in
+    the object code."""
 
     task: str
     steps: str
@@ -78,6 +80,7 @@ class Sample:
     instructions: int | None = None
     vector_instructions: int | None = None
     spills: int | None = None
+    halves: tuple[float, float] | None = None
 
     @property
     def is_noisy(self) -> bool:
@@ -225,10 +228,13 @@ def sample_of(data: dict[str, Any]) -> Sample:
     """The sample of a line; InvalidInputError for times that none can be."""
     try:
         sample = Sample(**data)
+        if sample.halves is not None:
+            first, second = map(float, sample.halves)
+            sample = replace(sample, halves=(first, second))
         if not (isinstance(sample.task, str) and isinstance(sample.steps, str)):
             raise TypeError("task and steps are texts")
         if sample.seconds is not None and not 0 < sample.seconds < LONGEST_SECONDS:
             raise TypeError(f"{sample.seconds} seconds")
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(f"a line of samples.jsonl is no sample: {error}") from error
     return sample

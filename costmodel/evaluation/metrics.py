@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from ..features.nests import Array
 
 RESAMPLES = 1000
+CLEAR = 0.05  # differences beyond what repeated measurements differ by
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,17 @@ def spearman(tasks: Sequence[Ranked]) -> float:
     return float(np.mean(found))
 
 
+def ordered_pairs(tasks: Sequence[Ranked]) -> float:
+    """Mean share of the pairs whose times differ by more than `CLEAR` that are in order; tasks
+    without such pairs have nothing to be right or wrong about, and count as right."""
+    found = []
+    for t in tasks:
+        shorter = t.measured[:, None] * (1 + CLEAR) < t.measured[None, :]
+        higher = np.sign(t.scores[:, None] - t.scores[None, :])
+        found.append(float((0.5 + higher[shorter] / 2).mean()) if shorter.any() else 1.0)
+    return float(np.mean(found))
+
+
 def ndcg(tasks: Sequence[Ranked], k: int) -> float:
     """Mean normalised discounted gain of the first k, the gain being best time over time."""
     found = []
@@ -86,6 +98,7 @@ METRICS: dict[str, Callable[[Sequence[Ranked]], float]] = {
     "top-1": lambda tasks: top_k(tasks, 1),
     "top-5": lambda tasks: top_k(tasks, 5),
     "spearman": spearman,
+    "pairs": ordered_pairs,
     "ndcg@1": lambda tasks: ndcg(tasks, 1),
     "ndcg@5": lambda tasks: ndcg(tasks, 5),
     "mape": mape,

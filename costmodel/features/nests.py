@@ -29,7 +29,8 @@ class Term:
 
 @dataclass(frozen=True)
 class Access:
-    """One read or write: an index is a sum of terms; `strides` are elements per unit of each."""
+    """One read or write: an index is a sum of terms and an offset; `strides` are elements per unit
+    of each."""
 
     array: int
     is_write: bool
@@ -38,6 +39,7 @@ class Access:
     shape: tuple[int, ...]
     indices: tuple[tuple[Term, ...], ...]
     strides: tuple[int, ...]
+    offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .hardware import HARDWARE_NAMES, Hardware
 from .nests import Array, ScheduledProgram, StatementNest
 from .statement import STATEMENT_NAMES, TIMES, statement_features
 
-SCHEMA = 1
+SCHEMA = 2
 LONGEST = 2  # statements whose features are given one by one
 TINY = 1e-9
 _SUMMED = (*TIMES, "seconds")
@@ -22,7 +22,7 @@ _LOGS = tuple(n for n in STATEMENT_NAMES if n.startswith("log_"))
 PROGRAM_NAMES = (
     *(f"sum_{name}" for name in _SUMMED),
     *(f"total_{name}" for name in _LOGS),
-    *("statements", "shared_loops", "longest_share"),
+    *("statements", "shared_loops", "shared_innermost", "longest_share"),
     *(f"{name}_{k}" for k in range(LONGEST) for name in STATEMENT_NAMES),
     *HARDWARE_NAMES,
 )
@@ -50,7 +50,8 @@ def program_features(
         found[:, : len(_SUMMED)] = np.log(found[:, : len(_SUMMED)] + TINY)
         longest.append(found)
     share = np.exp(longest[0][:, _SECONDS]) / np.maximum(times[:, _SECONDS], TINY)
-    extra = np.stack([counts, [shared_loops(p) for p in programs], share], axis=1)
+    shared = [[shared_loops(p), shared_innermost(p)] for p in programs]
+    extra = np.hstack([counts[:, None], shared, share[:, None]])
     hardware_rows = np.array([machine[p.threads] for p in programs])
     features = np.hstack([np.log(times + TINY), totals, extra, *longest, hardware_rows])
     return features, [rows[at : at + n] for at, n in zip(starts, counts, strict=True)]
@@ -60,6 +61,12 @@ def shared_loops(program: ScheduledProgram) -> float:
     """The share of loops around statements that another statement is in, too."""
     axes = [a for nest in program.nests for a in nest.axes.tolist()]
     return 1 - len(set(axes)) / max(1, len(axes))
+
+
+def shared_innermost(program: ScheduledProgram) -> float:
+    """The share of statements that another one before them shares the innermost loop with."""
+    inner = [nest.axes[-1] for nest in program.nests if len(nest.axes)]
+    return 1 - len(set(inner)) / max(1, len(inner))
 
 
 def statement_rows(programs: Sequence[ScheduledProgram], hardware: Hardware) -> Array:

@@ -18,6 +18,7 @@ from .nests import KINDS, OPERATIONS, Array, StatementFacts, StatementNest
 PARALLEL, UNROLL, VECTOR = KINDS.index("parallel"), KINDS.index("unroll"), KINDS.index("vector")
 WEIGHTS = {"div": 12.0, "special": 20.0}  # in multiplications
 PIPELINE = 8.0  # vector operations in flight that hide the latency of a chain
+WAY_BYTES = 4096  # addresses that far apart share a set of the first cache
 USABLE = 0.8  # share of a cache that one working set may fill
 SERVED: tuple[tuple[str, Level], ...] = (("l1", "l2"), ("l2", "l3"), ("l3", "memory"))
 TIMES = (
@@ -34,6 +35,7 @@ STATEMENT_NAMES = (
     *("log_iterations", "log_innermost_trips", "innermost_is_loop", "log_unrolled", "log_vectors"),
     *("lanes", "lane_use", "log_accumulators", "log_body_loads", "register_pressure", "chain"),
     *("contiguous", "broadcast", "strided", "write_stride", "log_operations_per_load"),
+    *("recurrence", "compiler_may_vectorize", "log_gathers", "far", "aliased"),
     *("has_parallel", "log_parallel_trips", "parallel_balance", "log_regions", "parallel_depth"),
     *(f"log_traffic_{cache}" for cache, _ in SERVED),
     *(f"depth_{cache}" for cache, _ in SERVED),
@@ -103,6 +105,8 @@ def _innermost(
     is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
     accumulators = np.maximum(registers[:, 0], 1.0)
     chain = np.where(is_chain, np.maximum(1.0, PIPELINE / accumulators), 1.0)
+    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)])
+    chain = np.maximum(chain, PIPELINE * recurrence)
     work = sum(WEIGHTS.get(n, 1.0) * c for n, c in facts.operations.items())
     use = vector_trips / (vectors * lanes)
     peak = (
@@ -137,8 +141,55 @@ def _innermost(
     columns["log_operations_per_load"] = np.log1p(
         work * unrolled * vectors / np.maximum(loads, 1.0)
     )
+    _unusual(columns, facts, lanes, along, step, at_body)
+    columns["recurrence"] = recurrence
+    may = (lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
+    columns["compiler_may_vectorize"] = (may & (along <= 1).all(axis=1)).astype(np.float64)
     columns["depth"] = (loops.trips > 1.001).sum(axis=1).astype(np.float64)
     return body
+
+
+def _unusual(
+    columns: dict[str, Array],
+    facts: StatementFacts,
+    lanes: Array,
+    along: Array,
+    step: Array,
+    at_body: Array,
+) -> None:
+    """Lanes that are loaded one by one, from lines of their own, or from places of a cache that
+    few lines share."""
+    sizes = np.array([a.element_bytes for a in facts.accesses])
+    share = 1.0 / len(sizes)
+    gathers = np.where((along > 1) & (lanes > 1)[:, None], at_body, 0.0).sum(axis=1)
+    columns["log_gathers"] = np.log1p(gathers)
+    columns["far"] = (along * sizes >= LINE_BYTES).sum(axis=1) * share
+    collide = [(moved > 0) & (moved * sizes % WAY_BYTES == 0) for moved in (along, step)]
+    columns["aliased"] = (collide[0] | collide[1]).sum(axis=1) * share
+
+
+def recurrences(facts: StatementFacts, step: Array) -> Array:
+    """B: 1 / n where an iteration of a loop, which moves the dims by `step`, reads what the
+    statement wrote n iterations before, so that it cannot begin earlier; 0 where it does not."""
+    write, *reads = facts.accesses
+    found = np.zeros(len(step))
+    for read in reads:
+        if read.array != write.array or read.indices != write.indices:
+            continue
+        distance = np.full(len(step), np.nan)
+        is_one = np.ones(len(step), bool)
+        for terms, at, back in zip(write.indices, write.offsets, read.offsets, strict=True):
+            moved = sum((step @ np.array(t.coefficients) for t in terms), np.zeros(len(step)))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                iterations = (at - back) / moved
+            stays = moved == 0
+            is_one &= np.where(stays, at == back, True)
+            agrees = np.isnan(distance) | (distance == iterations)
+            is_one &= stays | agrees
+            distance = np.where(stays, distance, iterations)
+        is_one &= (distance >= 1) & (distance % 1 == 0)
+        found = np.maximum(found, np.where(is_one, 1 / np.where(is_one, distance, 1.0), 0.0))
+    return found
 
 
 def _parallel(

@@ -134,6 +134,7 @@ def access_of(array: SSAValue, map: AffineMap, number: int, is_write: bool) -> A
         shape,
         tuple(terms_of(expr, map.num_dims) for expr in map.results),
         tuple(row_major_strides(shape)),
+        tuple(map.eval([0] * map.num_dims, [0] * map.num_symbols)),
     )
 
 

@@ -72,10 +72,10 @@ def test_models_learn_order_and_seconds_of_tasks_they_have_not_seen(trained, nam
 
 def test_updates_add_to_what_was_learned(trained):
     once, twice = new_model("gbdt"), new_model("gbdt")
-    once.rounds = twice.rounds = 20
-    once.update(*samples(10, 20, 0))
-    for seed in (0, 5):
-        twice.update(*samples(10, 20, seed))
+    once.rounds = twice.rounds = 60
+    once.update(*samples(4, 20, 0))
+    for tasks, seed in ((4, 0), (30, 5)):
+        twice.update(*samples(tasks, 20, seed))
     unseen, seconds = samples(10, 20, 1)
 
     def error(model):

@@ -1,0 +1,39 @@
+"""Loops whose iterations wait for each other are told from those that do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tilecast.costmodel.features.nests import Access, StatementFacts, Term
+from tilecast.costmodel.features.statement import recurrences
+
+
+def access(rows: int, columns: int, is_write: bool = False, array: int = 0) -> Access:
+    """a[i + rows, j + columns]."""
+    indices = ((Term((1, 0)),), (Term((0, 1)),))
+    return Access(array, is_write, False, 8, (50, 50), indices, (50, 1), (rows, columns))
+
+
+def found(read: Access, *step: float) -> float:
+    facts = StatementFacts(
+        "S", (50, 50), 2500, {"add": 1}, "f64", False, (access(0, 0, True), read)
+    )
+    return float(recurrences(facts, np.array([step]))[0])
+
+
+@pytest.mark.parametrize(
+    ("read", "step", "expected"),
+    [
+        (access(0, -1), (0, 1), 1.0),  # a[i, j] = a[i, j - 1]: each waits for the one before
+        (access(0, -2), (0, 1), 0.5),
+        (access(0, -1), (0, 2), 0.0),  # never reads what it wrote
+        (access(0, 1), (0, 1), 0.0),  # reads what is written later
+        (access(-1, 0), (0, 1), 0.0),  # that row was written by another loop
+        (access(-1, -1), (1, 1), 1.0),  # along a diagonal
+        (access(-1, -2), (1, 1), 0.0),
+        (access(0, 0), (0, 1), 0.0),
+        (access(0, -1, array=1), (0, 1), 0.0),
+    ],
+)
+def test_what_an_iteration_waits_for(read, step, expected):
+    assert found(read, *step) == expected
