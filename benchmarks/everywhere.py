@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import tilecast
 
 from examples import keyword_spotting, minilm, mlp
 
-from .machine import describe_machine
+from .machine import result_head
 
 LEVELS = ("x86-64-v4", "x86-64-v3", "generic")
 MODELS: dict[str, Callable[[], Any]] = {
@@ -107,9 +106,7 @@ def main() -> None:
         written = json.loads(options.output.read_text()) if options.output.exists() else {}
         before = {(row["model"], row["name"]): row for row in written.get("rows", [])}
         head = {
-            "date": date.today().isoformat(),
-            "command": "python -m benchmarks.everywhere --output FILE, by places",
-            "machine": describe_machine(),
+            **result_head("benchmarks.everywhere"),
         }
         result = head | {"rows": list((before | rows).values())}
         options.output.write_text(json.dumps(result, indent=1) + "\n")

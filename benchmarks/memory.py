@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from tilecast.dialects.errors import MemoryBudgetError
 from examples import keyword_spotting, mobilenet_v2
 
 from .engines import Inputs
-from .machine import describe_machine
+from .machine import result_head
 
 TARGET = "c99"
 NETWORKS = {
@@ -146,9 +144,7 @@ def main() -> None:
     if options.output is not None:
         before = json.loads(options.output.read_text()) if options.output.exists() else {}
         result = {
-            "date": date.today().isoformat(),
-            "command": " ".join(["python -m benchmarks.memory", *sys.argv[1:]]),
-            "machine": describe_machine(),
+            **result_head("benchmarks.memory"),
             "rows": merged(before.get("rows", []), planned, ("network", "budget")),
             "verified": merged(before.get("verified", []), checked, ("case",)),
         }

@@ -11,10 +11,8 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from tilecast.compiler.report.page import write_page
 
 from examples import minilm
 
-from .machine import describe_machine
+from .machine import result_head
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom")
@@ -79,9 +77,7 @@ def main() -> None:
         start = time.perf_counter()
         write_page(stored, page, Extras(costs=predicted_costs(stored, "pretrained")))
         result = {
-            "date": date.today().isoformat(),
-            "command": " ".join(["python -m benchmarks.report_page", *sys.argv[1:]]),
-            "machine": describe_machine(),
+            **result_head("benchmarks.report_page"),
             "bytes": page.stat().st_size,
             "seconds_to_write": round(time.perf_counter() - start, 2),
             "views": measured(page, options.repeats),

@@ -9,13 +9,12 @@ import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..machine import describe_machine
+from ..machine import result_head
 from .crowd import compile_in_a_crowd
 from .full_disk import on_small_disks, with_small_files
 from .kills import kill_compiles, kill_saves
@@ -101,9 +100,7 @@ def main(
         result[part] = added(before, found)
         print(f"{part}: {json.dumps(found)}", flush=True)
         head = {
-            "command": " ".join(["python -m benchmarks.abuse", *sys.argv[1:]]),
-            "date": date.today().isoformat(),
-            "machine": describe_machine(),
+            **result_head("benchmarks.abuse"),
         }
         if path is not None:
             path.write_text(json.dumps(result | head, indent=1) + "\n")
