@@ -149,7 +149,8 @@ class Size:
     @cached_property
     def low(self) -> int:
         """The least value, or less where quotients meet other terms with their symbols."""
-        return -(-self).high
+        least: int = -(-self).high
+        return least
 
     @cached_property
     def high(self) -> int:

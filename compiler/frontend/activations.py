@@ -45,6 +45,14 @@ def leaky_relu(b: Builder, x: SSAValue, slope: Scalar) -> SSAValue:
     return b.pointwise("where", b.pointwise("gt", x, 0), x, b.pointwise("mul", x, slope))
 
 
+@rule("aten.rrelu.default")
+def rrelu(b: Builder, x: SSAValue, lower: float, upper: float, train: bool, _: None) -> SSAValue:
+    """leaky_relu by the mean slope; in training slopes are random."""
+    if train:
+        raise UnsupportedUse("rrelu in training mode is random; call model.eval() first")
+    return leaky_relu(b, x, (lower + upper) / 2)
+
+
 @rule("aten.prelu.default", "aten._prelu_kernel.default")
 @rounds_once
 def prelu(b: Builder, x: SSAValue, weight: SSAValue) -> SSAValue:

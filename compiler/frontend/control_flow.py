@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import WeightOp, element_of, shape_of
 from ...dialects.graph_control import CondOp, ControlOp, ForOp, WhileOp
-from ...dialects.sizes import Size
+from ...dialects.sizes import has_symbols
 from .builder import Builder
 from .rules import UnsupportedUse
 
@@ -63,7 +63,7 @@ def tensors(b: Builder, values: Values, what: str) -> list[SSAValue]:
     for value in values:
         if isinstance(value, SSAValue):
             found.append(value)
-        elif isinstance(value, bool | int | float | Size):
+        elif isinstance(value, bool | int | float) or has_symbols([value]):
             found.append(b.full(value, scalar_type(value)))
         else:
             raise UnsupportedUse(f"{what} has to be a tensor or a number; found {value!r}")

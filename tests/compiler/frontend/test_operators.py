@@ -123,6 +123,7 @@ ACTIVATIONS: dict[str, Function] = {
     "hardsigmoid": F.hardsigmoid,
     "relu6": F.relu6,
     "hardtanh": lambda x: F.hardtanh(x, -0.5, 2.0),
+    "rrelu": lambda x: F.rrelu(x, 0.1, 0.3),
     "leaky_relu": lambda x: F.leaky_relu(x, 0.1),
     "elu": lambda x: F.elu(x, 0.7),
     "selu": F.selu,
