@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .compiler.runtime.model import CompiledModel
     from .compiler.verify.report import VerifyReport
     from .dialects.errors import TilecastError, VerifyFailure
+    from .dialects.quant.element_table import register_codebook
+    from .passes.added import register_pass
 
 # Loaded on first use: `import tilecast` alone must not cost the import of torch.
 _PUBLIC = {
@@ -32,6 +34,8 @@ _PUBLIC = {
     "kernel": "compiler.frontend.kernel_language:kernel",
     "load": "compiler.load:load_package",
     "quantize": "compiler.quantize:quantize",
+    "register_codebook": "dialects.quant.element_table:register_codebook",
+    "register_pass": "passes.added:register_pass",
     "with_gguf": "compiler.quantize.gguf:with_gguf",
 }
 
@@ -51,6 +55,8 @@ __all__ = [
     "kernel",
     "load",
     "quantize",
+    "register_codebook",
+    "register_pass",
     "with_gguf",
 ]
 

@@ -11,7 +11,6 @@ them run in turns, a short while each, so that changes of the machine meet all e
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import statistics
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .engines import ENGINES, installed_engines
-from .machine import describe_machine
+from .machine import describe_machine, now
 from .models import MODELS
 
 Results = dict[tuple[str, int, str], dict[str, Any]]
@@ -204,11 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 **result,
             }
             write_results(chosen.output, known)
-
-
-def now() -> str:
-    """The date of a result."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def read_results(path: Path | None) -> Results:

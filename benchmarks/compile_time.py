@@ -14,12 +14,10 @@ import argparse
 import gc
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ import torch
 from tilecast.compiler.driver import exported
 from tilecast.compiler.frontend.coverage import calls
 
-from .machine import describe_machine
+from .machine import result_head
 from .models import load_model
 
 NOTICEABLE = 0.05  # seconds; the growth of what takes less is noise
@@ -155,9 +153,7 @@ def main() -> None:
         results = [vars(result) for result in grown]
     if options.output is not None:
         document: dict[str, Any] = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join(["python -m benchmarks.compile_time", *sys.argv[1:]]),
-            "machine": describe_machine(),
+            **result_head("benchmarks.compile_time"),
             "results": results,
         }
         options.output.write_text(json.dumps(document, indent=2) + "\n")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 import tilecast
 import torch
 
-from .machine import describe_machine
+from .machine import result_head
 from .networks import DecodeStep, Network
 
 POSITION = 512
@@ -114,9 +113,7 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{name:<26}{row['tokens_per_second']:>8.1f} tokens/s{row['f32']:>7.2f} x f32")
     if chosen.output is not None:
         record = {
-            "machine": describe_machine(),
-            "date": time.strftime("%Y-%m-%d"),
-            "command": "python -m benchmarks.decode " + shlex.join(arguments),
+            **result_head("benchmarks.decode"),
             "results": rows,
         }
         chosen.output.write_text(json.dumps(record, indent=1) + "\n")

@@ -11,7 +11,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import tilecast
 import torch
 from torch import Tensor, nn
 
-from .machine import describe_machine
+from .machine import result_head
 
 SIZES = ((1, 16), (1, 128), (4, 61), (8, 256))
 BOUNDS = "ids: batch=1..8, seq=1..256; mask: batch=1..8, seq=1..256"
@@ -108,9 +107,7 @@ def main(threads: int, rounds: int, prepare: bool, output: Path | None) -> None:
             print(*results[-1].values(), sep="\t", flush=True)
     if output is not None:
         document = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": f"python -m benchmarks.dynamic --threads {threads} --rounds {rounds}",
-            "machine": describe_machine(),
+            **result_head("benchmarks.dynamic"),
             "results": results,
         }
         output.write_text(json.dumps(document, indent=2) + "\n")

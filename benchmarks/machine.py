@@ -1,12 +1,26 @@
-"""The machine that a result was measured on."""
+"""What a result file says first: when and how it was measured, and on which machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+
+def now() -> str:
+    """This moment, as result files write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def result_head(module: str) -> dict[str, Any]:
+    """Date, the command that runs `module` with this process's arguments, and the machine."""
+    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
+    return {"date": now(), "command": command, "machine": describe_machine()}
 
 
 def describe_machine() -> dict[str, Any]:

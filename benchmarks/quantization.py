@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from tilecast.compiler.target import native_machine
 from examples.minilm import SentenceEncoder, tokenize
 from examples.sentences import CALIBRATION, EVALUATION
 
-from .machine import describe_machine
+from .machine import result_head
 
 FORMATS = ("u8:g128", "u6:g64", "u5:g64", "u4:g128", "u4:g32", "nf4:g64", "u3:g32", "u2:g32")
 LENGTH = 32
@@ -86,9 +85,7 @@ def main() -> None:
             print({k: v for k, v in rows[-1].items() if k != "layers"}, flush=True)
     if arguments.output is not None:
         facts = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": f"python -m benchmarks.quantization --output {arguments.output}",
-            "machine": describe_machine(),
+            **result_head("benchmarks.quantization"),
             "minutes": (time.perf_counter() - start) / 60,
             "results": rows,
         }

@@ -14,10 +14,8 @@ the families of these kernels, or `random`.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -38,7 +36,7 @@ from tilecast.passes.poly.search.rule_space import RuleSpace
 
 from .costmodel import __main__ as samples
 from .costmodel.corpus import read_program
-from .machine import describe_machine
+from .machine import result_head
 
 WORK = Path(__file__).parents[1] / "build" / "tuning"
 FAMILIES = ("bert", "gpt2", "vit", "resnet", "mobilenet_v2", "lstm")
@@ -241,9 +239,7 @@ def main() -> None:
     else:
         found = report(options.data)
         document = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": "python -m benchmarks.tuning " + " ".join(sys.argv[1:]),
-            "machine": describe_machine(),
+            **result_head("benchmarks.tuning"),
             **found,
         }
         for row in found["kernels"]:

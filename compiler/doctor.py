@@ -68,7 +68,7 @@ def examine_openmp() -> Finding:
     try:
         toolchain = find_toolchain()
     except CompilerNotFoundError:
-        return Finding("openmp", "warning", "unknown without a compiler")
+        return Finding("openmp", "warning", "unknown without a compiler", "see compiler")
     if toolchain.openmp:
         return Finding("openmp", "ok", f"{toolchain.kind} accepts -fopenmp")
     fix = "install the OpenMP runtime of the compiler (gcc: libgomp1, clang: libomp-dev)"

@@ -15,9 +15,10 @@ from torch.utils._pytree import tree_leaves
 
 from ..costmodel.hardware import Machine
 from ..dialects.errors import CacheError, OptionError, VerifyFailure
+from .failure import defects_kept
 from .logging import Progress, log, warn
 from .options import STAGES, Options, resolve_options
-from .pipeline import GPU_PIPELINE, PIPELINE, ir_file_name, run_stage, write_text
+from .pipeline import defects_of, ir_file_name, pipeline_for, run_stage, write_text
 from .probe.target_speeds import target_speeds
 from .runtime.artifact import Artifact
 from .runtime.cache import Entry, Store, open_store
@@ -199,7 +200,8 @@ def lowered_artifact(
     progress: Progress,
 ) -> Artifact:
     """The sources of a model, neither built nor verified."""
-    lowered = lower(program, leaves, settings, machine, progress)
+    with defects_kept(program, leaves, settings, machine):
+        lowered = lower(program, leaves, settings, machine, progress)
     flags = architecture_flags(machine, *ASSUMED_COMPILER)
     return lowered.artifact(settings, machine, thread_count(settings, machine), "none", flags)
 
@@ -223,12 +225,13 @@ def build(
     progress: Progress,
 ) -> Artifact:
     """Lower, build and verify a model, and store the result. Wrong results are never stored."""
-    lowered = lower(program, leaves, settings, machine, progress, schedules)
-    flags = toolchain.flags(machine)
-    artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
-    units = {**artifact.sources, **call_units(settings.name, machine)}
-    with progress.stage("build", f"{len(units)} files"):
-        library = build_library(units, toolchain, machine, store)
+    with defects_kept(program, leaves, settings, machine, schedules):
+        lowered = lower(program, leaves, settings, machine, progress, schedules)
+        flags = toolchain.flags(machine)
+        artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
+        units = {**artifact.sources, **call_units(settings.name, machine)}
+        with progress.stage("build", f"{len(units)} files"):
+            library = build_library(units, toolchain, machine, store)
     if settings.verify:
         with progress.stage("verify"):
             report = None
@@ -305,20 +308,20 @@ def lower(
     """
     from .lowering import Lowered  # brings in xDSL and isl, which cached models skip
 
-    with progress.stage("import"):
+    with progress.stage("import"), defects_of("import"):
         lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
     apply_settings(lowered.ctx, settings)
     lowered.ctx.recorded_schedule = schedules.get if schedules else None
-    for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
+    for stage in pipeline_for(machine):
         with progress.stage(stage.name):
             run_stage(stage, lowered.ctx, lowered.module)
             lowered.record(stage.name, settings.dump_dir)
         if settings.stop_after == stage.name:
             return lowered
-    with progress.stage("emit"):
+    with progress.stage("emit"), defects_of("emit"):
         lowered.emit(settings.name)
     if settings.dump_dir is not None:
         for name, text in lowered.sources.items():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..dialects.errors import LoweringError, OptionError, TilecastError
+from ..dialects.errors import OptionError, PassError, TilecastError
+from ..passes.added import with_added
 from ..passes.timing import span
 from .logging import debug_level
 from .options import STAGES, environment
@@ -15,6 +18,7 @@ from .options import STAGES, environment
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
+    from ..costmodel.hardware import Machine
     from ..passes.context import CompileContext
 
 
@@ -85,25 +89,39 @@ KERNEL_PIPELINE: tuple[Stage, ...] = (
 EXTRACT_KERNEL = Stage("schedule", ("extract-affine",))
 
 
+def pipeline_for(machine: Machine) -> tuple[Stage, ...]:
+    """The stages of a model on its way to `machine`, registered passes among them."""
+    stages = GPU_PIPELINE if machine.is_gpu else PIPELINE
+    return tuple(Stage(stage.name, with_added(stage.passes)) for stage in stages)
+
+
 def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
     """Apply the passes of a stage to `module`, in place."""
     from ..passes.registry import load_pass  # brings in xDSL and isl, which cached models skip
 
     for name in stage.passes:
         start = time.perf_counter()
-        try:
+        with defects_of(name):
             with span(name):
                 load_pass(name)().apply(ctx, module)
             if debug_level() >= 2:
                 module.verify()
-        except TilecastError:
-            raise
-        except Exception as error:
-            raise LoweringError(
-                f"pass {name} failed: {type(error).__name__}: {error}. This is a defect of "
-                "tilecast; the IR before it can be had with dump_dir="
-            ) from error
         dump_pass(name, module, time.perf_counter() - start)
+
+
+@contextmanager
+def defects_of(name: str) -> Iterator[None]:
+    """Say which pass it was that raised what nobody expected."""
+    try:
+        yield
+    except TilecastError:
+        raise
+    except Exception as error:
+        raise PassError(
+            f"pass {name} failed: {type(error).__name__}: {error}. This is a defect of tilecast; "
+            "the IR before it can be had with dump_dir=",
+            name,
+        ) from error
 
 
 def ir_file_name(stage: str) -> str:

@@ -31,6 +31,10 @@ class BuildError(TilecastError):
     """The C compiler refused generated code (a defect of tilecast: report it)."""
 
 
+class RefusedSourceError(BuildError):
+    """The C compiler ran and refused what was generated."""
+
+
 class DeviceError(TilecastError):
     """A CUDA kernel, or its emulation, met an error: an access out of bounds, a race, no memory."""
 
@@ -67,6 +71,14 @@ class BrokenDependenceError(IllegalScheduleError):
 
 class LoweringError(TilecastError):
     """A pass met IR that it has no rule for."""
+
+
+class PassError(LoweringError):
+    """`pass_name` (or "import", "emit") raised what nobody expected: a defect of tilecast."""
+
+    def __init__(self, message: str, pass_name: str = "") -> None:
+        super().__init__(message)
+        self.pass_name = pass_name
 
 
 class SymbolicSizeError(LoweringError):

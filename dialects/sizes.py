@@ -1,8 +1,9 @@
 """Sizes that are known when a program runs: polynomials over bounded symbols.
 
-`Size` has the arithmetic of whole numbers, so that shape arithmetic is written once for numbers and
-symbols; what would need the value (a loop over it, an undecided comparison) raises
-SymbolicSizeError. A result that is the same for all values of the symbols is a plain int.
+A symbol is chosen by the caller, or is the quotient of a size by a number, rounded down. `Size` has
+the arithmetic of whole numbers, so that shape arithmetic is written once for numbers and symbols;
+what would need the value (a loop over it, an undecided comparison) raises SymbolicSizeError. A
+result that is the same for all values of the symbols is a plain int.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from .errors import SymbolicSizeError
@@ -19,20 +20,62 @@ from .errors import SymbolicSizeError
 SYMBOL = re.compile(r"(?P<name>[A-Za-z_]\w*)\[(?P<low>\d+)\.\.(?P<high>\d+)\]")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Symbol:
-    """A size that the caller chooses, from `low` (at least 1) to `high`."""
+    """A size that the caller chooses, from `low` (at least 1) to `high`.
+
+    One with a `dividend` is what follows from such sizes: the floor of dividend / divisor, where
+    all numbers in the dividend are from 0 to divisor - 1.
+    """
 
     name: str
     low: int
     high: int
+    dividend: Size | None = None
+    divisor: int = 1
 
     def __str__(self) -> str:
-        return f"{self.name}[{self.low}..{self.high}]"
+        if self.dividend is None:
+            return f"{self.name}[{self.low}..{self.high}]"
+        return self._quotient(str(self.dividend))
+
+    def __lt__(self, other: Symbol) -> bool:
+        return (self.name, self.low, self.high) < (other.name, other.low, other.high)
+
+    @property
+    def plain(self) -> str:
+        """As text without bounds."""
+        return self.name if self.dividend is None else self._quotient(self.dividend.plain)
+
+    def c_text(self, names: Mapping[str, str]) -> str:
+        """As a C expression over `names` for what callers choose."""
+        if self.dividend is None:
+            return names[self.name]
+        return f"(({self.dividend.c_text(names)}) / {self.divisor})"
+
+    def at(self, values: Mapping[str, int]) -> int:
+        """The number for given values of what callers choose."""
+        return (
+            values[self.name] if self.dividend is None else self.dividend.at(values) // self.divisor
+        )
+
+    def _quotient(self, dividend: str) -> str:
+        return f"floor(({dividend})/{self.divisor})"
+
+    @staticmethod
+    def quotient(dividend: Size, divisor: int) -> Symbol:
+        """The floor of dividend / divisor, under a name that says so."""
+        words = dividend.plain.replace(" + ", "_plus_").replace("*", "_times_")
+        name = re.sub(r"\W+", "_", words).strip("_") + f"_over_{divisor}"
+        name = name if name[0].isalpha() else f"n_{name}"
+        return Symbol(name, dividend.low // divisor, dividend.high // divisor, dividend, divisor)
 
     @staticmethod
     def parse(text: str) -> Symbol:
         """Back from `str`."""
+        if text.startswith("floor(("):
+            dividend, _, divisor = text.removeprefix("floor((")[:-1].rpartition(")/")
+            return Symbol.quotient(Size.parse(dividend), int(divisor))
         found = SYMBOL.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is no symbol with bounds")
@@ -65,9 +108,9 @@ class Size:
     def parse(text: str) -> Any:
         """Back from `str`."""
         terms: dict[Monomial, int] = {}
-        for term in text.split(" + "):
+        for term in _split(text, " + "):
             symbols, coefficient = [], 1
-            for factor in term.split("*"):
+            for factor in _split(term, "*"):
                 if re.fullmatch(r"-?\d+", factor):
                     coefficient *= int(factor)
                 else:
@@ -84,30 +127,45 @@ class Size:
     @property
     def plain(self) -> str:
         """As text without bounds."""
-        return " + ".join(_term_text(m, c, lambda s: s.name) for m, c in reversed(self.terms))
+        return " + ".join(_term_text(m, c, lambda s: s.plain) for m, c in reversed(self.terms))
 
     def c_text(self, names: Mapping[str, str]) -> str:
         """As a C expression over `names` for the symbols."""
-        return " + ".join(_term_text(m, c, lambda s: names[s.name]) for m, c in self.terms)
+        return " + ".join(_term_text(m, c, lambda s: s.c_text(names)) for m, c in self.terms)
 
     @property
     def symbols(self) -> set[Symbol]:
-        """The symbols in it."""
+        """The symbols in it that callers choose."""
+        found: set[Symbol] = set()
+        for symbol in self.factors:
+            found |= {symbol} if symbol.dividend is None else symbol.dividend.symbols
+        return found
+
+    @property
+    def factors(self) -> set[Symbol]:
+        """The symbols that it is written with, quotients among them."""
         return {symbol for monomial, _ in self.terms for symbol in monomial}
 
     @cached_property
     def low(self) -> int:
-        """The least value."""
-        return sum(c * prod(s.low if c > 0 else s.high for s in m) for m, c in self.terms)
+        """The least value, or less where quotients meet other terms with their symbols."""
+        return -(-self).high
 
     @cached_property
     def high(self) -> int:
-        """The largest value."""
-        return sum(c * prod(s.high if c > 0 else s.low for s in m) for m, c in self.terms)
+        """The largest value, or more where quotients meet other terms with their symbols."""
+        found = sum(c * prod(s.high if c > 0 else s.low for s in m) for m, c in self.terms)
+        for (symbol, *rest), c in ((m, c) for m, c in self.terms if m):
+            if symbol.dividend is not None and not rest:
+                # divisor * floor(x / divisor) is from x - divisor + 1 to x
+                others = (self - Size((((symbol,), c),))) * symbol.divisor
+                most = symbol.dividend if c > 0 else symbol.dividend - (symbol.divisor - 1)
+                found = min(found, upper_bound(others + most * c) // symbol.divisor)
+        return found
 
     def at(self, values: Mapping[str, int]) -> int:
         """The number for given values of the symbols."""
-        return sum(c * prod(values[s.name] for s in m) for m, c in self.terms)
+        return sum(c * prod(s.at(values) for s in m) for m, c in self.terms)
 
     def __eq__(self, other: object) -> bool:
         # not equal for all values; broadcasting and export treat symbols as other than any number
@@ -160,12 +218,9 @@ class Size:
         return other + self * -1
 
     def __floordiv__(self, other: Any) -> Any:
-        constant = dict(self.terms).get((), 0)
         quotient = exact_quotient(self, other)
         if quotient is None and isinstance(other, int) and other > 0:
-            # the floor of 2 * n + 1 over 2 is n, whatever n is
-            quotient = exact_quotient(self - constant, other)
-            quotient = None if quotient is None else quotient + constant // other
+            quotient = _floor_quotient(self, other)
         if quotient is None:
             raise SymbolicSizeError(f"it needs ({self}) / ({other}), which does not divide evenly")
         return quotient
@@ -231,6 +286,36 @@ def exact_quotient(size: Any, divisor: Any) -> Any:
     return Size.of(result)
 
 
+def _floor_quotient(size: Size, divisor: int) -> Any:
+    """floor(size / divisor), the same for all ways to write it; None if it may be negative."""
+    if size.low < 0:
+        return None
+    whole = Size.of({m: c // divisor for m, c in size.terms})  # 2 * n + 1 over 2 is n, and 1/2
+    rest: Any = Size.of({m: c % divisor for m, c in size.terms})
+    if isinstance(rest, int):
+        return whole
+    offset = dict(rest.terms).get((), 0)
+    common = gcd(divisor, *(c for m, c in rest.terms if m))
+    rest, divisor = exact_quotient(rest - offset, common) + offset // common, divisor // common
+    (monomial, c), *others = (term for term in rest.terms if term[0])
+    symbol = monomial[0]
+    if not others and c == len(monomial) == 1 and symbol.dividend is not None:
+        inner = symbol.dividend + (rest - Size.symbol(symbol)) * symbol.divisor
+        return whole + inner // (divisor * symbol.divisor)
+    return whole + Size.symbol(Symbol.quotient(rest, divisor))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The parts of `text` between separators outside of parentheses."""
+    parts = [""]
+    for piece in text.split(separator):
+        if parts[-1].count("(") > parts[-1].count(")"):
+            parts[-1] += separator + piece
+        else:
+            parts.append(piece)
+    return parts[1:]
+
+
 def upper_bound(size: Any) -> int:
     """The largest value of a size or number."""
     return size.high if isinstance(size, Size) else int(size)
@@ -257,9 +342,18 @@ def has_symbols(shape: Iterable[object]) -> bool:
 
 
 def symbols_of(sizes: Iterable[Any]) -> list[Symbol]:
-    """All symbols of some sizes, each once, in order."""
+    """All symbols of some sizes that callers choose, each once, in order."""
     found: dict[Symbol, None] = {}
     for size in sizes:
         if isinstance(size, Size):
             found |= dict.fromkeys(sorted(size.symbols))
+    return list(found)
+
+
+def factors_of(sizes: Iterable[Any]) -> list[Symbol]:
+    """All symbols that some sizes are written with, quotients too, each once, in order."""
+    found: dict[Symbol, None] = {}
+    for size in sizes:
+        if isinstance(size, Size):
+            found |= dict.fromkeys(sorted(size.factors))
     return list(found)

@@ -5,6 +5,9 @@ The input is 49 frames of 10 mel-frequency cepstral coefficients; 12 classes.
 
 from __future__ import annotations
 
+import tempfile
+
+import tilecast
 import torch
 from torch import Tensor, nn
 
@@ -43,3 +46,16 @@ def model() -> tuple[nn.Module, tuple[Tensor, ...]]:
     module = DsCnn()
     randomize_statistics(module)
     return module.eval(), (torch.randn(1, 1, 49, 10),)
+
+
+def main() -> None:
+    """Plain C99 with all memory static: `python -m examples.keyword_spotting`."""
+    module, inputs = model()
+    fast = tilecast.compile(module, inputs, target="c99", max_memory="48KB", name="words")
+    package = fast.save(tempfile.mkdtemp() + "/words", inline_weights=True)
+    print(f"{package}: arena of {fast.artifact.arena_bytes} bytes; make -C {package} check")
+    print("class:", int(fast(*inputs).argmax()))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from importlib import import_module
 from xdsl.passes import ModulePass
 
 from ..dialects.errors import OptionError
+from .added import added_pass
 
 PASSES: dict[str, str] = {
     # graph -> graph
@@ -55,6 +56,9 @@ PASSES: dict[str, str] = {
 
 def load_pass(name: str) -> type[ModulePass]:
     """The pass class called `name`; OptionError with the known names otherwise."""
+    added = added_pass(name)
+    if added is not None:
+        return added
     if name not in PASSES:
         raise OptionError(f"no pass is called {name!r}; known passes: {', '.join(sorted(PASSES))}")
     module, _, attribute = PASSES[name].partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# What the examples of a page take for granted.
+BEFORE = {"kernel_language.md": "import numpy as np\narray = np.eye(100)\n"}
 
 
 def test_every_page_is_in_the_navigation() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    docs = ROOT / "docs"
+    pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     assert [page for page in sorted(pages) if f": {page}\n" not in text] == []
 
 
@@ -31,3 +35,22 @@ def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     page = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
     assert "tilecast.compiler.driver.compile" in page
     assert "BrokenDependenceError" in page
+    for stage in (ROOT / "docs" / "stages").glob("*.md"):
+        text = (tmp_path / "site" / "stages" / f"{stage.stem}.html").read_text(encoding="utf-8")
+        assert "linear_relu_0" in text or stage.stem in ("import", "simplify"), stage.stem
+        assert "<!-- ir" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["index.md", "kernel_language.md"])
+def test_the_examples_of_pages_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert found
+    script = tmp_path / "page.py"  # kernels are read from files
+    script.write_text(BEFORE.get(page, "") + "\n".join(found))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -8,28 +8,59 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..machine import describe_machine
+from ..machine import result_head
 from .crowd import compile_in_a_crowd
 from .full_disk import on_small_disks, with_small_files
 from .kills import kill_compiles, kill_saves
 from .models import cache_in, compiled, model
 from .soak import growth, wrong_answers
 
+SAVING, COMPILING = "killed while saving", "killed while compiling"
+PARTS = (SAVING, COMPILING, "compiling the same", "full disks", "calls", "8 threads")
 
-def run_all(folder: Path, trials: int, processes: int, calls: int) -> tuple[dict[str, Any], bool]:
+
+@dataclass(frozen=True)
+class Amounts:
+    """Processes to kill, competitors and calls; the first seed of the kills."""
+
+    trials: int
+    processes: int
+    calls: int
+    seed: int = 0
+
+
+def run_part(part: str, folder: Path, amounts: Amounts) -> tuple[dict[str, Any], bool]:
     """(what was done and found, whether all is well)."""
-    for name in ("saves", "compiles", "crowd", "files", "disks"):
+    folder.mkdir()
+    if part in (SAVING, COMPILING):
+        kill = kill_saves if part == SAVING else kill_compiles
+        damage = kill(folder, amounts.trials, amounts.seed)
+        return asdict(damage), not damage.wrong
+    if part == "compiling the same":
+        crowd = compile_in_a_crowd(folder, amounts.processes)
+        found = dict(zip(("answered", "built", "results"), crowd, strict=True))
+        return found, crowd == (amounts.processes, 1, 1)
+    if part == "full disks":
+        return full_disks(folder)
+    with cache_in(folder / "cache"):
+        models = [compiled(seed) for seed in (0, 1)]
+    if part == "calls":
+        grown = growth(models[0], model(0)[1], amounts.calls)
+        return {"count": amounts.calls, "grown_bytes": grown}, grown < 1 << 20
+    wrong = wrong_answers(models, model(0)[1], 8, 2000)
+    return {"calls": 16000, "wrong": wrong}, wrong == 0
+
+
+def full_disks(folder: Path) -> tuple[dict[str, Any], bool]:
+    """Files that may not grow, and small disks where this process may mount some."""
+    for name in ("files", "disks"):
         (folder / name).mkdir()
-    saves = kill_saves(folder / "saves", trials)
-    compiles = kill_compiles(folder / "compiles", trials)
-    crowd = compile_in_a_crowd(folder / "crowd", processes)
     disks: dict[str, Any] = {
         f"files of {k} bytes": v for k, v in with_small_files(folder / "files").items()
     }
@@ -37,42 +68,43 @@ def run_all(folder: Path, trials: int, processes: int, calls: int) -> tuple[dict
         disks |= on_small_disks(folder / "disks")
     except PermissionError as error:
         disks["small disks"] = (f"not tried: {error}", [])
-    with cache_in(folder / "cache"):
-        models = [compiled(seed) for seed in (0, 1)]
-    grown = growth(models[0], model(0)[1], calls)
-    wrong = wrong_answers(models, model(0)[1], 8, 2000)
-    found = {
-        "killed while saving": asdict(saves),
-        "killed while compiling": asdict(compiles),
-        "compiling the same": dict(zip(("answered", "built", "results"), crowd, strict=True)),
-        "full disks": {k: {"error": e[:200], "wrong": w} for k, (e, w) in disks.items()},
-        "calls": {"count": calls, "grown_bytes": grown},
-        "8 threads": {"calls": 16000, "wrong": wrong},
-    }
-    lost = [*saves.wrong, *compiles.wrong, *(w for _, wrong in disks.values() for w in wrong)]
-    fine = not lost and crowd == (processes, 1, 1) and grown < 1 << 20 and wrong == 0
-    return found, fine
+    found = {k: {"error": e[:200], "wrong": w} for k, (e, w) in disks.items()}
+    return found, not any(wrong for _, wrong in disks.values())
+
+
+def added(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
+    """The trials of two runs together."""
+    return found if before is None else {key: before[key] + found[key] for key in found}
 
 
 @click.command()
 @click.option("--trials", default=100, show_default=True, help="Processes to kill, of each kind.")
 @click.option("--processes", default=20, show_default=True)
 @click.option("--calls", default=1_000_000, show_default=True)
-@click.option("--json", "path", type=click.Path(path_type=Path))
-def main(trials: int, processes: int, calls: int, path: Path | None) -> None:
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Default: all.")
+@click.option("--add", is_flag=True, help="Other seeds than the file's trials, and added to them.")
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Other parts in it stay.")
+def main(
+    trials: int, processes: int, calls: int, parts: tuple[str, ...], add: bool, path: Path | None
+) -> None:
     """Abuse the compiler and its packages."""
-    with tempfile.TemporaryDirectory(prefix="tilecast-abuse-") as name:
-        found, fine = run_all(Path(name), trials, processes, calls)
-    head = {
-        "command": " ".join(["python -m benchmarks.abuse", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "machine": describe_machine(),
-    }
-    text = json.dumps(head | found, indent=1)
-    print(text)
-    if path is not None:
-        path.write_text(text + "\n")
-    sys.exit(not fine)
+    result = json.loads(path.read_text()) if path is not None and path.exists() else {}
+    all_fine = True
+    for part in parts or PARTS:
+        before = result.get(part) if add and part in (SAVING, COMPILING) else None
+        seed = 0 if before is None else before["trials"]
+        with tempfile.TemporaryDirectory(prefix="tilecast-abuse-") as name:
+            amounts = Amounts(trials, processes, calls, seed)
+            found, fine = run_part(part, Path(name) / "here", amounts)
+        all_fine &= fine
+        result[part] = added(before, found)
+        print(f"{part}: {json.dumps(found)}", flush=True)
+        head = {
+            **result_head("benchmarks.abuse"),
+        }
+        if path is not None:
+            path.write_text(json.dumps(result | head, indent=1) + "\n")
+    sys.exit(not all_fine)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 @click.option("--target", default="native", show_default=True)
 @click.option("--part", default="0/1", show_default=True, help="K/N: every N-th operator from K.")
 @click.option("--group", default=24, show_default=True, help="Operators per compiler run.")
+@click.option("--seconds", type=float, help="Start nothing new after this; go on with --json.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Outcomes, continued.")
 @click.option("--page", "write", is_flag=True, help="Write docs/op_support.md from --json.")
 def main(
@@ -37,10 +39,12 @@ def main(
     target: str,
     part: str,
     group: int,
+    seconds: float | None,
     path: Path | None,
     write: bool,
 ) -> None:
     """Run samples of torch's operator database."""
+    started = time.monotonic()
     outcomes = [] if path is None or not path.exists() else read(path)
     done = {(outcome.operator, outcome.dtype) for outcome in outcomes}
     first, step = (int(n) for n in part.split("/"))
@@ -50,6 +54,8 @@ def main(
     for dtype in dtypes or tuple(DTYPES):
         todo = [name for name in chosen if (name, dtype) not in done]
         for at in range(0, len(todo), group):
+            if seconds is not None and time.monotonic() - started > seconds:
+                sys.exit("stopped; the same command goes on")
             samples = list(all_samples(todo[at : at + group], dtype, most))
             new = run_samples(samples, target)
             outcomes += new

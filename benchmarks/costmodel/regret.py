@@ -6,9 +6,7 @@ python -m benchmarks.costmodel.regret --model bert mlp --json benchmarks/results
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -18,7 +16,7 @@ import tilecast
 import torch
 from tilecast.passes.poly.rules.decide import QUESTION
 
-from ..machine import describe_machine
+from ..machine import result_head
 from ..models import MODELS, load_model
 
 ROUNDS = 40
@@ -71,9 +69,7 @@ def main() -> None:
         print(json.dumps(rows[-1]), flush=True)
     if options.json is not None:
         document = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": "python -m benchmarks.costmodel.regret " + " ".join(sys.argv[1:]),
-            "machine": describe_machine(),
+            **result_head("benchmarks.costmodel.regret"),
             "models": rows,
         }
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -8,9 +8,7 @@ The schedules are what a search over gemm proposes, repeated up to the number of
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +30,7 @@ from tilecast.passes.poly.cost.describe import ScopDescriber
 from tilecast.passes.poly.search import scop_space
 from tilecast.passes.registry import load_pass
 
-from ..machine import describe_machine
+from ..machine import result_head
 from ..polybench.benchmark import load_all
 
 ROUNDS = 5
@@ -88,9 +86,7 @@ def main() -> None:
         model = load_model(folder)
         result[f"{model.name}, all"] = seconds(lambda m=model: m.predict(candidates))
     document = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks.costmodel.scoring " + " ".join(sys.argv[1:]),
-        "machine": describe_machine(),
+        **result_head("benchmarks.costmodel.scoring"),
         "seconds": result,
     }
     print(json.dumps(result, indent=2))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
-from .check_models import check_models, whole
+from .check_models import Choice, check_models, whole
 from .check_parsers import mutate_target
 from .check_programs import check_programs
 from .log import RESULTS, RangeLog, totals
@@ -56,10 +56,9 @@ def models(
 ) -> None:
     """Random graphs of torch functions, compared with eager PyTorch in float64."""
     seed = RangeLog.end(RESULTS, "models") if resume else seed
+    choices: Iterable[Choice] = map(whole, range(seed, seed + (count or 1)))
     if steps:
         choices = [(seed, tuple(int(k) for k in steps.split(",")))]
-    else:
-        choices = [whole(seed + k) for k in range(count or 1)]
     small = count is not None if minimize is None else minimize
     found = check_models(choices, target, small)
     finish(found, RangeLog(RESULTS, "models", seed) if log or resume else None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from ..conformance.batch import Outcome, run_samples, without_collection
 from ..conformance.samples import Sample
@@ -72,11 +73,10 @@ def smallest(choice: Choice, outcome: Outcome, target: str) -> Failure:
     return failure((seed, kept), last, target)
 
 
-def check_models(choices: Sequence[Choice], target: str, minimize: bool = True) -> Iterator[Report]:
-    """The report so far, after every batch of models."""
-    report = Report()
-    for first in range(0, len(choices), BATCH):
-        part = choices[first : first + BATCH]
+def check_models(choices: Iterable[Choice], target: str, minimize: bool = True) -> Iterator[Report]:
+    """The report so far, after every batch of models; choices are drawn as they are needed."""
+    report, rest = Report(), iter(choices)
+    while part := list(islice(rest, BATCH)):
         for choice, outcome in zip(part, run_apart(part, target), strict=True):
             report.counts[outcome.status] += 1
             if outcome.status == "refused":

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import tilecast
+
 from ..conformance.batch import time_limit
 from .parsers import TARGETS, check_seeds, folder
 
+PACKAGE = Path(tilecast.__file__).parent
 SECONDS = 10  # of processor time for one input
 ODD_BYTES = b"\x00\xff\x80-0129,.:;()[]{}<>%@#\"'\n\\ eEx"
 ODD_WORDS = (b"-1", b"0", b"99999999999999999999", b"1e400", b"nan", b"null", b"[]", b"{}", b'""')
@@ -28,13 +31,18 @@ class Findings:
     def add(self, error: BaseException, data: bytes) -> bool:
         """Note an error; whether its place is new."""
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if "/tilecast/" in f.filename or "/wt/" in f.filename] or frames
+        own = [f for f in frames if is_own(Path(f.filename))] or frames
         place = f"{Path(own[-1].filename).name}:{own[-1].name}"
         key = f"{type(error).__name__} in {place} (raised by {Path(frames[-1].filename).name})"
         is_new = key not in self.found
         if is_new or len(data) < len(self.found[key]):
             self.found[key] = data
         return is_new
+
+
+def is_own(file: Path) -> bool:
+    """Whether a file is of this project, and not of what is installed inside of its folder."""
+    return file.is_relative_to(PACKAGE) and "site-packages" not in file.parts
 
 
 def mutated(rng: Random, seeds: list[bytes]) -> bytes:

@@ -22,6 +22,7 @@ from tilecast.compiler.options import resolve_options
 from tilecast.compiler.quantize.quantizers import quantize_matrix
 from tilecast.compiler.target import resolve_target
 from tilecast.dialects.quant import IntegerElement, parse_format
+from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
@@ -154,7 +155,7 @@ def product_kernel(cell: Product) -> FuncOp:
     x, y = f"tensor<{cell.m}x{cell.k}xf16>", f"tensor<{cell.m}x{cell.n}xf16>"
     text = f"""
 func.func private @product(%x: {x}, {arguments}) -> {y} {{
-  %y = "quant.linear"(%x, {names}) <{{format = "{format}", activations = "f32",
+  %y = "quant.linear"(%x, {names}) <{{format = "{format}", activations = "{cell.activations}",
       operandSegmentSizes = array<i32: 1, 1, 1, {given[0]}, {given[1]}, 0>}}>
       : ({x}, {listed}) -> {y}
   func.return %y : {y}
@@ -184,7 +185,11 @@ def prepare_product(cell: Product, out: Path, target: str) -> None:
         x = rng.normal(size=(cell.m, cell.k)).astype(np.float16)
         parts = (tensor.codes, tensor.scales, tensor.zeros, tensor.levels)
         tensors = [x, *(p for p in parts if p is not None)]
-        wanted = x.astype(float) @ tensor.dequantize(np.float64).T
+        rows = x.astype(float)
+        if cell.activations == "int8":
+            rounded, steps = quantize_rows(x)
+            rows = rounded * steps.astype(float)
+        wanted = rows @ tensor.dequantize(np.float64).T
         facts["expected"] = stored(folder, "expected.pt", [torch.from_numpy(wanted)])
     arrays = []
     for k, argument in enumerate(func.body.block.args):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..machine import describe_machine
+from ..machine import describe_machine, now
 from .measure import OURS, geometric_means
 
 Rows = list[dict[str, Any]]
@@ -49,7 +48,7 @@ def write_results(
     """
     document = json.loads(path.read_text()) if path.exists() else {"results": {}}
     run = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "command": command,
         "ceilings": ceilings,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from tilecast.dialects.quant import parse_format
 
-from ..machine import describe_machine
+from ..machine import describe_machine, now
 from .cells import FAMILIES
 
 Row = dict[str, Any]
@@ -37,9 +36,8 @@ class Results:
 
     def add(self, rows: dict[str, Row], command: str) -> None:
         """Put rows in, naming when and how they were measured."""
-        date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.cells |= {
-            name: {**row, "date": date, "command": command} for name, row in rows.items()
+            name: {**row, "date": now(), "command": command} for name, row in rows.items()
         }
 
     def only(self, names: Set[str]) -> Results:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from tilecast.codegen.mathlib import FUNCTIONS
 
-from ..machine import describe_machine
+from ..machine import result_head
 from .speed import PEERS, build, clock, geometric_mean, measure, ratio
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -69,9 +68,7 @@ def main() -> None:
         return
     rows = [row for element in ("f32", "f64") for row in rows_of(element)]
     result = {
-        "machine": describe_machine(),
-        "date": date.today().isoformat(),
-        "command": "python -m benchmarks.mathlib",
+        **result_head("benchmarks.mathlib"),
         "unit": "core cycles per element, 2048 elements, one thread, medians of rounds in turns",
         "peers": f"{', '.join(PEERS)}; the fastest of {', '.join(FAIR)} counts",
         "means": summary(rows),

@@ -14,7 +14,6 @@ be made kernel by kernel:
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from typing import Any
 from rich.console import Console
 from tilecast.compiler.target import physical_cores
 
-from ..machine import describe_machine
+from ..machine import now, result_head
 from .anchors import anchor_dataset
 from .benchmark import DATASETS, load_all
 from .build import BASELINE_FLAGS
@@ -84,11 +83,6 @@ def main() -> None:
         print(line)
 
 
-def now() -> str:
-    """The time of a result."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def earlier_rows(path: Path) -> dict[str, dict[str, Any]]:
     """The rows of a result file by kernel; none where there is no such file yet."""
     if not path.exists():
@@ -105,10 +99,8 @@ def in_order(rows: Mapping[str, dict[str, Any]], names: Iterable[str]) -> list[d
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """The result file; written after each kernel, so that a broken run leaves what it has."""
     document = {
-        "date": now(),
-        "command": "python -m benchmarks.polybench " + " ".join(sys.argv[1:]),
+        **result_head("benchmarks.polybench"),
         "flags": " ".join(BASELINE_FLAGS),
-        "machine": describe_machine(),
         "speedups": geometric_means(rows),
         "results": rows,
     }

@@ -10,7 +10,6 @@ from random import Random
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.poly import ScopOp
 from tilecast.dialects.schedule import Node, Rearrange, Rfactor, Step, bands_of, compact_text
-from tilecast.passes.poly.dependences.dependences import Dependences
 from tilecast.passes.poly.dependences.legality import LegalityChecker, OrderChecker
 from tilecast.passes.poly.dependences.vector_legality import check_vector_loops
 from tilecast.passes.poly.primitives.tree_edits import replace_band
@@ -46,8 +45,7 @@ class _Checkers:
     @cached_property
     def strict(self) -> OrderChecker:
         """Nothing relaxed."""
-        d = self.legality.dependences
-        strict = Dependences(d.flow, d.reads, d.anti, d.output, isl.UnionMap("{ }"))
+        strict = replace(self.legality.dependences, reduction=isl.UnionMap("{ }"))
         return OrderChecker(strict, self.scop.ranks)
 
     def refusal(self, tree: Node) -> IllegalScheduleError | None:

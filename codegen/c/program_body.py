@@ -110,6 +110,10 @@ class ProgramBody:
                 self.line(f"const int64_t {self.names[op.result]} = {self.names[op.input]};")
             case arith.MuliOp():
                 self.names[op.result] = " * ".join(self.number(v) for v in op.operands)
+            case arith.AddiOp() | arith.DivUIOp():
+                sign = "+" if isinstance(op, arith.AddiOp) else "/"
+                left, right = (self.number(v) for v in op.operands)
+                self.names[op.result] = f"({left} {sign} {right})"
             case func.CallOp():
                 arguments = [self.names[value] for value in op.arguments]
                 self.line(self.call(symbol_of(op.callee), arguments))

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from ...costmodel.hardware import Machine
-from ...dialects.errors import TilecastError
+from ...dialects.errors import PassError, RefusedSourceError, TilecastError
 from ...dialects.poly import ScopOp
 from ...dialects.reference import graph as graph_meaning
 from ...dialects.reference import linalg as linalg_meaning
@@ -26,7 +26,7 @@ from ..frontend.tensor_types import to_numpy
 from ..logging import Progress
 from ..lowering import Lowered
 from ..options import Options
-from ..pipeline import PIPELINE, Stage, run_stage
+from ..pipeline import Stage, pipeline_for, run_stage
 from ..runtime.cache import open_store
 from ..runtime.library import Library, call_units
 from ..runtime.toolchain import Toolchain, build_library
@@ -36,37 +36,13 @@ from ..verify.definite import DefiniteInterpreter
 from ..verify.eager import DoubleInterpreter, run_program
 from ..verify.model import fresh_leaves
 from ..verify.report import CheckResult
+from .crash import crashed
+from .culprit import WHOLE, Culprit
 from .kernel_meaning import first_wrong_step, loops_result
 
 Array = npt.NDArray[Any]
 GRAPH_STAGES = ("simplify", "fuse")
 LOOP_STAGES = ("loops", "program")
-WHOLE = "main"
-
-
-@dataclass(frozen=True)
-class Culprit:
-    """What changes the meaning: a pass of the compiler, "import", or "emit" (the C text).
-
-    `kernel` is where it shows ("main": in the model as a whole), `step` the schedule step that
-    does it, `before` and `after` are the IR around the pass.
-    """
-
-    pass_name: str
-    kernel: str
-    result: CheckResult
-    before: str
-    after: str
-    step: str = ""
-
-    def __str__(self) -> str:
-        """One line."""
-        step = f", step {self.step}" if self.step else ""
-        r = self.result
-        return (
-            f"{self.pass_name}{step} changes {self.kernel}: found {r.found!r}, expected "
-            f"{r.expected!r} at {list(r.index)}"
-        )
 
 
 @dataclass
@@ -93,7 +69,7 @@ class _Bisection:
         first = self.whole(graph_meaning.evaluate)
         if first is not None:
             return Culprit("import", WHOLE, first, str(self.program.graph), str(module))
-        for stage in PIPELINE:
+        for stage in pipeline_for(self.lowered.ctx.machine):
             for name in stage.passes:
                 before = str(module)
                 run_stage(Stage(stage.name, (name,)), self.lowered.ctx, module)
@@ -178,8 +154,12 @@ def bisect(
     toolchain: Toolchain,
     seed: int = 0,
 ) -> Culprit | None:
-    """The first pass that makes `program` wrong for random inputs; None where nothing is."""
-    wrong, lowered = wrong_results(program, leaves, settings, machine, toolchain, seed)
+    """The first pass that fails, or makes `program` wrong for random inputs; None where all is
+    right."""
+    try:
+        wrong, lowered = wrong_results(program, leaves, settings, machine, toolchain, seed)
+    except (PassError, RefusedSourceError) as error:
+        return crashed(error, program, leaves, settings, machine)
     if not wrong:
         return None
     suspects = {result.name.partition("[")[0] for result in wrong if result.kind == "kernel"}

@@ -1,18 +1,19 @@
-"""A verification that failed while compiling: the pass that did it, and a folder to look at.
+"""A compilation that failed by a defect: the pass that did it, and a folder to look at.
 
-in:  the failure, the model and its lowered form
+in:  the failure, the model and, of a failed verification, its lowered form
 out: the failure with the culprit, where interpreting the wrong kernels is quick, and the folder
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.export import ExportedProgram
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp
@@ -21,11 +22,13 @@ from ...costmodel.hardware import Machine
 from ...dialects.errors import TilecastError, VerifyFailure
 from ..lowering import Lowered
 from ..options import Options
+from ..pipeline import write_text
 from ..runtime.toolchain import Toolchain
 from ..verify.reduction_length import loop_extents
 from ..verify.report import VerifyReport
 from .bisect import bisect
-from .repro import write_repro
+from .crash import Defect, crashed
+from .repro import bisect_command, save_model, write_repro
 
 MOST_ITERATIONS = 200_000  # of the wrong kernels, some ten seconds in an interpreter
 
@@ -42,7 +45,7 @@ def explained(
 ) -> VerifyFailure:
     """`error` with what is known about its cause."""
     folder = Path(tempfile.mkdtemp(prefix="tilecast-repro-"))
-    repeat = f"tilecast bisect {save_model(program, leaves, folder)} --target {settings.target}"
+    repeat = bisect_command(save_model(program, leaves, folder), settings)
     cause = ""
     if not machine.is_gpu and settings.dynamic_shapes is None and is_quick(report, lowered):
         try:
@@ -58,18 +61,27 @@ def explained(
     return VerifyFailure(f"{error}{cause}\nthe model and what is known are in {folder}; {repeat}")
 
 
-def save_model(program: ExportedProgram, leaves: Sequence[Any], folder: Path) -> Path:
-    """The model as a file, and the example inputs beside it."""
-    for stage, value in {"inputs.pt": list(leaves), "model.pt2": program}.items():
-        path = folder / stage
-        try:
-            if isinstance(value, ExportedProgram):
-                torch.export.save(value, path)
-            else:
-                torch.save(value, path)
-        except Exception as error:  # torch cannot write every model: say so in the file's place
-            path.with_suffix(".txt").write_text(f"torch cannot write it: {error}\n")
-    return folder / "model.pt2"
+def left_behind(
+    error: Defect,
+    program: ExportedProgram,
+    leaves: Sequence[Any],
+    settings: Options,
+    machine: Machine,
+    schedules: Mapping[str, str] | None,
+) -> str:
+    """What to say about the folder with the model and the IR that a pass, or the C compiler, failed
+    on; it is left out where the disk has no room for it."""
+    folder = Path(tempfile.mkdtemp(prefix="tilecast-repro-"))
+    try:
+        repeat = bisect_command(save_model(program, leaves, folder), settings)
+        culprit = crashed(error, program, leaves, settings, machine, schedules)
+        write_repro(culprit, folder, repeat)
+        trace = traceback.format_exception(error.__cause__ or error)
+        write_text(folder, "error.txt", "".join(trace))
+    except (OSError, TilecastError) as failed:
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"no folder with the model and its IR could be written: {failed}"
+    return f"the model and the IR before it are in {folder}; {repeat}"
 
 
 def is_quick(report: VerifyReport | None, lowered: Lowered) -> bool:

@@ -1,4 +1,4 @@
-"""`tilecast bisect MODEL -o DIR`: the first pass or kernel that makes a result wrong."""
+"""`tilecast bisect MODEL -o DIR`: the first pass that fails or makes a result wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .option_flags import given_options, option_flags
 @click.option("--seed", default=0, show_default=True, help="Of the random inputs.")
 @option_flags("stop_after", "verify", "dump_dir", "tune")
 def bisect_command(model: str, output: Path | None, seed: int, **flags: Any) -> None:
-    """Evaluate MODEL after every pass; exit status 3 where one changes what it means."""
+    """Evaluate MODEL after every pass; exit status 3 where one fails or changes what it means."""
     from ..bisect import bisect
     from ..bisect.repro import write_repro
     from ..driver import exported

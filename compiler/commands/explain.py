@@ -79,7 +79,7 @@ def explained(
     from ..driver import apply_settings, exported, thread_count
     from ..lowering import Lowered
     from ..options import resolve_options
-    from ..pipeline import GPU_PIPELINE, PIPELINE, run_stage
+    from ..pipeline import pipeline_for, run_stage
     from ..target import resolve_target
 
     settings = resolve_options(options)
@@ -89,7 +89,7 @@ def explained(
     ctx: CompileContext = lowered.ctx
     apply_settings(ctx, settings)
     kernels: list[dict[str, Any]] = []
-    for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
+    for stage in pipeline_for(machine):
         run_stage(stage, ctx, lowered.module)
         if stage.name == "fuse":
             kernels = kernel_facts(lowered.module)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch.fx import Node
-from xdsl.dialects.builtin import StringAttr, TensorType, i1
+from xdsl.dialects.builtin import StringAttr, TensorType, f32, i1, i64
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import WeightOp, element_of, shape_of
 from ...dialects.graph_control import CondOp, ControlOp, ForOp, WhileOp
+from ...dialects.sizes import Size
 from .builder import Builder
 from .rules import UnsupportedUse
 
@@ -56,12 +57,24 @@ def passed(values: Values) -> list[SSAValue]:
     return [v for v, type in zip(values, argument_types(values), strict=True) if type is not None]
 
 
-def tensors(values: Values, what: str) -> list[SSAValue]:
-    """`values`, all of which have to be tensors."""
+def tensors(b: Builder, values: Values, what: str) -> list[SSAValue]:
+    """`values` as tensors; truth values and numbers have rank 0, of the types that torch gives."""
+    found = []
     for value in values:
-        if not isinstance(value, SSAValue):
-            raise UnsupportedUse(f"{what} has to be a tensor, as torch.tensor(0); found {value!r}")
-    return list(values)
+        if isinstance(value, SSAValue):
+            found.append(value)
+        elif isinstance(value, bool | int | float | Size):
+            found.append(b.full(value, scalar_type(value)))
+        else:
+            raise UnsupportedUse(f"{what} has to be a tensor or a number; found {value!r}")
+    return found
+
+
+def scalar_type(value: object) -> Attribute:
+    """The element type of a tensor that holds a Python number."""
+    if isinstance(value, bool):
+        return i1
+    return f32 if isinstance(value, float) else i64
 
 
 def append(b: Builder, op: ControlOp) -> list[SSAValue]:
@@ -76,7 +89,7 @@ def cond(around: Surroundings, node: Node) -> list[SSAValue]:
     """One of two graphs runs."""
     condition, then_graph, else_graph, operands = node.args
     b, values = around.builder, around.translate(operands)
-    (holds,) = tensors([around.translate(condition)], "the condition of torch.cond")
+    (holds,) = tensors(b, [around.translate(condition)], "the condition of torch.cond")
     types = argument_types(values)
     assert isinstance(then_graph, Node)
     assert isinstance(else_graph, Node)
@@ -92,7 +105,7 @@ def while_loop(around: Surroundings, node: Node) -> list[SSAValue]:
     """A graph runs again and again, while another holds for what it gives."""
     condition_graph, body_graph, carried, additional = node.args
     b, extra = around.builder, around.translate(additional)
-    start = tensors(around.translate(carried), "what torch.while_loop carries")
+    start = tensors(b, around.translate(carried), "what torch.while_loop carries")
     types = [*(value.type for value in start), *argument_types(extra)]
     assert isinstance(condition_graph, Node)
     assert isinstance(body_graph, Node)
@@ -122,8 +135,8 @@ def over_slices(
 ) -> list[SSAValue]:
     """A `graph.for` over slices of `xs` that starts with `init`."""
     b, extra = around.builder, around.translate(additional)
-    start = tensors(around.translate(init), "what scan carries")
-    sliced = tensors(around.translate(xs), "what scan and map slice")
+    start = tensors(b, around.translate(init), "what scan carries")
+    sliced = tensors(b, around.translate(xs), "what scan and map slice")
     count = shape_of(sliced[0])[0]
     types = [*(value.type for value in start), *map(slice_type, sliced), *argument_types(extra)]
     assert isinstance(graph, Node)

@@ -9,6 +9,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import PoolOp, element_of, shape_of, tensor_of
+from ...dialects.sizes import upper_bound
 from .builder import Builder, elements_in, is_float
 from .reductions import argmax, mean
 from .resampling import Positions, pick
@@ -87,6 +88,8 @@ def avg_pool(
     divide, number = ("div", float) if is_float(total) else ("trunc_div", int)
     if divisor is not None:
         return b.pointwise(divide, total, number(divisor))
+    if not ceil and (count_padding or not any(padding)):
+        return b.pointwise(divide, total, number(math.prod(kernel)))
     counts = np.ones((), dtype=np.float64)
     rank = len(kernel)
     steps = _strides(stride, kernel)
@@ -231,7 +234,8 @@ def _pool(
     high = []
     for d in range(rank):
         reach = (result[d - rank] - 1) * steps[d] + dilation[d] * (kernel[d] - 1) + 1
-        high.append(max(0, reach - padding[d] - shape_of(source)[d - rank]))
+        # sizes known at run time only: what may be needed, since windows say how much is read
+        high.append(max(0, upper_bound(reach - padding[d] - shape_of(source)[d - rank])))
     type = tensor_of(element_of(source), result)
     return b.emit(PoolOp(fn, source, kernel, steps, padding, high, dilation, type))
 

@@ -20,6 +20,7 @@ from ...dialects.graph import Tensor, WeightOp, extents_of_type
 from ...dialects.graph_control import program_function
 from ...dialects.weights import WeightStore
 from .builder import Builder
+from .carried_numbers import computes_with_carried, import_number, is_number
 from .control_flow import CONTROL_FLOW, tensors
 from .coverage import Gaps, decompose_missing, operator_name
 from .imported_model import ImportedModel, OutputSpec, TensorSpec
@@ -182,6 +183,8 @@ class _Importer:
                 return self._stand_in(node.meta["val"])
             return value
         fakes = node.meta.get("val")
+        if computes_with_carried(node, self.translate):
+            return self._carried_number(node)
         if isinstance(fakes, torch.SymInt):
             return self._size(node, fakes)
         if any(source in self.lost for source in node.all_input_nodes):
@@ -224,6 +227,15 @@ class _Importer:
         except (SymbolicSizeError, UnsupportedOperatorError) as error:
             if self.lost.isdisjoint(node.all_input_nodes):  # else it is said where that arose
                 self.gaps.add(node, str(error))
+            self.lost.add(node)
+            return 1
+
+    def _carried_number(self, node: Node) -> Any:
+        self.builder.loc = location(node)
+        try:
+            return import_number(self.builder, node, self.translate)
+        except UnsupportedUse as error:
+            self.gaps.add(node, str(error))
             self.lost.add(node)
             return 1
 
@@ -280,7 +292,9 @@ class _Importer:
         self._import_calls()
         (output,) = [node for node in self.graph_module.graph.nodes if node.op == "output"]
         leaves = output.args[0] if isinstance(output.args[0], (list, tuple)) else [output.args[0]]
-        results = tensors(self.translate(leaves), "what a graph of control flow gives")
+        results = tensors(
+            self.builder, self.translate(leaves), "what a graph of control flow gives"
+        )
         func = program_function(name, [a.type for a in self.block.args], [r.type for r in results])
         self.block.add_op(ReturnOp(*results))
         func.body.detach_block(func.body.block)
@@ -318,7 +332,13 @@ class _Importer:
         specs = self.program.graph_signature.output_specs
         arguments = {node.name: node for node in self.program.graph.nodes}
         for spec, leaf in zip(specs, output.args[0], strict=True):
-            found = self._output(self.translate(leaf), index_of)
+            value = self.translate(leaf)
+            if isinstance(value, SSAValue) and is_number(leaf.meta.get("val")):
+                raise UnsupportedOperatorError(
+                    f"the model returns {leaf.name}, a Python number that a loop carries; "
+                    "return a tensor, or what else the loop gives"
+                )
+            found = self._output(value, index_of)
             if spec.kind is OutputKind.USER_OUTPUT:
                 self.outputs.append(found)
             elif spec.kind is OutputKind.USER_INPUT_MUTATION:

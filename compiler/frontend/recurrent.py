@@ -31,9 +31,7 @@ def lstm(
 ) -> tuple[SSAValue, SSAValue, SSAValue]:
     """(hidden states of the last layer, last hidden states, last cell states)."""
     directions = 2 if bidirectional else 1
-    each = 4 if has_biases else 2
-    if len(parameters) != layers * directions * each:
-        raise UnsupportedUse("an LSTM whose hidden states are projected (proj_size)")
+    each = len(parameters) // (layers * directions)
     if train and dropout:
         raise UnsupportedUse("dropout between the layers in training mode")
     element = element_of(source)
@@ -48,38 +46,71 @@ def lstm(
         outputs = []
         for direction in range(directions):
             number = layer * directions + direction
-            states = _one_direction(
-                b,
-                value,
-                parameters[number * each : (number + 1) * each],
-                b.select(hidden, 0, number),
-                b.select(cell, 0, number),
-                reverse=direction == 1,
-            )
-            steps = shape_of(states)[0] - 1
-            outputs.append(_in_order(b, states, reverse=direction == 1))
-            for k, kept in enumerate(last):
-                kept.append(b.select(b.slice(states, 0, steps, 1), 1, k))
+            own = parameters[number * each : (number + 1) * each]
+            before = b.select(hidden, 0, number), b.select(cell, 0, number)
+            gates = _gates(b, value, own, has_biases)
+            reverse = direction == 1
+            if each % 2:  # the last parameter projects hidden states (proj_size)
+                output, *after = _projected(b, gates, own[1], own[-1], before, reverse)
+            else:
+                states = b.emit(LstmOp(gates, own[1], *before, reverse))
+                output = _in_order(b, states, reverse)
+                final = b.slice(states, 0, shape_of(states)[0] - 1, 1)
+                after = [b.select(final, 1, k) for k in range(2)]
+            outputs.append(output)
+            for kept, state in zip(last, after, strict=True):
+                kept.append(state)
         value = _joined(b, outputs, 2)
     result = b.swap(value, 0, 1) if batch_first else value
     hidden, cell = (_joined(b, states, 0) for states in last)
     return b.cast(result, element), b.cast(hidden, element), b.cast(cell, element)
 
 
-def _one_direction(
-    b: Builder,
-    source: SSAValue,
-    parameters: Sequence[SSAValue],
-    hidden: SSAValue,
-    cell: SSAValue,
-    reverse: bool,
+def _gates(
+    b: Builder, source: SSAValue, parameters: Sequence[SSAValue], has_biases: bool
 ) -> SSAValue:
-    """The states of one layer in one direction, before and after every step."""
-    weight, recurrent, *biases = parameters
-    shape = [*shape_of(source)[:2], shape_of(weight)[0]]
-    bias = b.pointwise("add", *biases) if biases else None
-    gates = b.emit(LinearOp(source, weight, bias, tensor_of(element_of(source), shape)))
-    return b.emit(LstmOp(gates, recurrent, hidden, cell, reverse))
+    """What the inputs of all steps and the biases give to the gates."""
+    shape = [*shape_of(source)[:2], shape_of(parameters[0])[0]]
+    bias = b.pointwise("add", *parameters[2:4]) if has_biases else None
+    return b.emit(LinearOp(source, parameters[0], bias, tensor_of(element_of(source), shape)))
+
+
+def _projected(
+    b: Builder,
+    gates: SSAValue,
+    recurrent: SSAValue,
+    projection: SSAValue,
+    states: tuple[SSAValue, SSAValue],
+    reverse: bool,
+) -> tuple[SSAValue, SSAValue, SSAValue]:
+    """Hidden states of all steps, the last one, and the last cell state: step by step.
+
+    Cell states are longer than hidden ones, `projection` times what other layers give as them.
+    """
+    hidden, cell = states
+    steps = shape_of(gates)[0]
+    found: list[SSAValue] = []
+    for step in range(steps):
+        time = steps - 1 - step if reverse else step
+        total = b.pointwise("add", b.select(gates, 0, time), _linear(b, hidden, recurrent))
+        parts = b.reshape(total, [shape_of(total)[0], 4, shape_of(cell)[1]])
+        i, f, g, o = (b.select(parts, 1, k) for k in range(4))
+        written = b.pointwise("mul", b.pointwise("sigmoid", i), b.pointwise("tanh", g))
+        cell = b.pointwise("add", b.pointwise("mul", b.pointwise("sigmoid", f), cell), written)
+        given = b.pointwise("mul", b.pointwise("sigmoid", o), b.pointwise("tanh", cell))
+        hidden = _linear(b, given, projection)
+        found.append(hidden)
+    rows = [_row(b, state) for state in (found[::-1] if reverse else found)]
+    return _joined(b, rows, 0), _row(b, hidden), _row(b, cell)
+
+
+def _row(b: Builder, state: SSAValue) -> SSAValue:
+    return b.reshape(state, [1, *shape_of(state)])
+
+
+def _linear(b: Builder, source: SSAValue, weight: SSAValue) -> SSAValue:
+    shape = [shape_of(source)[0], shape_of(weight)[0]]
+    return b.emit(LinearOp(source, weight, None, tensor_of(element_of(source), shape)))
 
 
 def _in_order(b: Builder, states: SSAValue, reverse: bool) -> SSAValue:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ...costmodel.hardware import Machine
 from ..driver import add_or_keep_aside, check_runs_here, thread_count
 from ..logging import Progress
 from ..options import Options, resolve_options
-from ..pipeline import write_text
+from ..pipeline import defects_of, write_text
 from ..runtime.cache import Store, open_store
 from ..runtime.key import digest_lines, model_key, sources_digest
 from ..runtime.toolchain import Toolchain, build_library, find_toolchain
@@ -19,6 +20,7 @@ from .artifact import KernelArtifact
 from .compiled import CompiledKernel
 from .lowering import LoweredKernel, Schedule, schedule_steps
 from .program import KernelProgram, load_program
+from .repro import defects_kept
 from .verify import KernelVerifier
 
 DEFAULT_NAME = Options().name
@@ -48,15 +50,22 @@ def compile_kernel(
     store = open_store(settings.cache)
     parts = kernel_key_parts(program, steps, settings, machine, threads, toolchain)
     verifier = KernelVerifier(program, toolchain, store)
+
+    def again(folder: Path) -> LoweredKernel:
+        """The stages once more, their IR written down."""
+        dumped = replace(settings, dump_dir=folder)
+        return lower(program, steps, dumped, machine, threads, Progress())
+
     with store.lock(model_key(parts)):
         with progress.stage("cache"):
             entry = store.find("kernels", model_key(parts))
             artifact = None if entry is None else KernelArtifact.from_entry(entry)
         if artifact is None or settings.dump_dir is not None:
-            lowered = lower(program, steps, settings, machine, threads, progress)
-            artifact = build(
-                lowered, settings, threads, toolchain, store, parts, verifier, progress
-            )
+            with defects_kept(program, steps, settings, again):
+                lowered = lower(program, steps, settings, machine, threads, progress)
+                artifact = build(
+                    lowered, settings, threads, toolchain, store, parts, verifier, progress
+                )
     return CompiledKernel(artifact, verifier)
 
 
@@ -88,7 +97,7 @@ def lower(
     with progress.stage("lower"):
         lowered.lower(settings.stop_after, settings.dump_dir)
     if settings.stop_after in {None, "emit", "build"}:
-        with progress.stage("emit"):
+        with progress.stage("emit"), defects_of("emit"):
             lowered.emit()
     if settings.dump_dir is not None:
         for file, text in lowered.sources.items():

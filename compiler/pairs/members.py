@@ -21,7 +21,7 @@ from ...dialects.errors import DeviceError
 from ...passes.context import CompileContext
 from ...passes.loops.kernel_interface import KernelInterface
 from ...passes.poly.rules.choice import ALWAYS_PARALLEL
-from ..pipeline import GPU_PIPELINE, PIPELINE, run_stage
+from ..pipeline import pipeline_for, run_stage
 from ..runtime.cache import Store
 from ..runtime.toolchain import build_library, toolchain_for
 from ..target import resolve_target
@@ -93,7 +93,7 @@ def lower_kernel(kernel: FuncOp, target: str) -> FuncOp:
         context.threads = 2  # the emitted loops take any number
         context.recorded_schedule = lambda _: f"parallel_work={ALWAYS_PARALLEL}"
     module = ModuleOp([kernel.clone()])
-    for stage in GPU_PIPELINE if machine.is_gpu else PIPELINE:
+    for stage in pipeline_for(machine):
         if stage.name in STAGES:
             run_stage(stage, context, module)
     (loops,) = (op for op in module.ops if isinstance(op, FuncOp))

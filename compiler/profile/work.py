@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects import arith, math
+from xdsl.dialects import arith, math, tensor
 from xdsl.dialects.builtin import AnyFloat, FixedBitwidthType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...costmodel.speeds import Speeds
 from ...dialects.graph import shape_of
@@ -45,18 +45,36 @@ def work_of_kernels(structure: ModuleOp) -> dict[str, KernelWork]:
 
 
 def kernel_work(kernel: FuncOp) -> KernelWork:
-    """The work of one call."""
-    types = [*kernel.function_type.inputs, *kernel.function_type.outputs]
+    """The work of one call. Of a table that is only read at computed indices, no more than what is
+    read counts."""
     flops = sum(_flops(op) for op in kernel.walk())
-    return KernelWork(flops, tensor_bytes(types))
+    tables = sum(_table_bytes(argument) for argument in kernel.body.block.args)
+    return KernelWork(flops, tables + tensor_bytes(list(kernel.function_type.outputs)))
+
+
+def _table_bytes(argument: SSAValue) -> int:
+    """Bytes of an argument that are read at most."""
+    whole, readers = tensor_bytes([argument.type]), [use.operation for use in argument.uses]
+    loops = [op.parent_op() for op in readers if isinstance(op, tensor.ExtractOp)]
+    if len(loops) < len(readers) or not loops:
+        return whole
+    reads = sum(prod(loop_extents(op)) for op in loops if isinstance(op, GenericOp))
+    return min(whole, reads * element_bytes(argument.type))
+
+
+def element_bytes(type: Attribute) -> int:
+    """Bytes of an element of a tensor; less than a byte has one."""
+    assert isinstance(type, TensorType)
+    element = type.element_type
+    return max(1, element.bitwidth // 8) if isinstance(element, FixedBitwidthType) else 0
 
 
 def tensor_bytes(types: Sequence[Attribute]) -> int:
     """Bytes of all tensors of `types`; elements of less than a byte have one."""
     return sum(
-        prod(type.get_shape()) * max(1, type.element_type.bitwidth // 8)
+        prod(type.get_shape()) * element_bytes(type)
         for type in types
-        if isinstance(type, TensorType) and isinstance(type.element_type, FixedBitwidthType)
+        if isinstance(type, TensorType)
     )
 
 

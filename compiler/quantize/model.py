@@ -21,6 +21,7 @@ from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
 from .calibration import Calibration, input_moments
 from .gptq import gptq_matrix
+from .low_rank import with_low_rank
 from .outliers import with_outliers
 from .quantizers import quantize_matrix
 from .smoothing import smoothed
@@ -43,6 +44,7 @@ def quantize(
     calibration: Calibration | None = None,
     smooth: float | None = None,
     outliers: float | None = None,
+    low_rank: int | None = None,
 ) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
@@ -54,7 +56,8 @@ def quantize(
     `smooth` (0 to 1, 0.5 being usual) first moves so much of the range of activations into weights
     as folds into what comes before, for activations that are to be rounded. `outliers` keeps so
     large a share of the columns, those that meet the largest activations, in f32; layers of modules
-    become two then. OptionError where no layer is quantized.
+    become two then. `low_rank` adds to each layer of a module a product of so low a rank that gives
+    back most of what rounding took. OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
     method = method or ("rtn" if calibration is None else "gptq")
@@ -91,6 +94,12 @@ def quantize(
             seen = None if moments is None else moments[name]
             shared[key] = quantized(array, format, method, seen)
         tensors[name] = shared[key]
+    if low_rank is not None:
+        if not isinstance(model, nn.Module):
+            raise OptionError("low_rank needs a torch.nn.Module to quantize")
+        single = {name: tensors.pop(name) for name in list(tensors) if is_own(weights, name)}
+        model, corrected = with_low_rank(model, single, low_rank, moments)
+        tensors |= corrected
     return with_tensors(model, tensors)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,22 @@ PROGRAM_STAGE = "06-program.mlir"
 KERNEL_STAGES = ("02-fuse.mlir", "03-structure.mlir", "04-schedule.mlir", "05-loops.mlir")
 
 
-def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Overview, graph, kernels with their texts, memory plan, decisions, whole files; `times` of
-    kernels where they were measured."""
+@dataclass(frozen=True)
+class Extras:
+    """What is known besides the package: measured times, tuning, what a cost model says, and the
+    polyhedral view of kernels."""
+
+    times: dict[str, Any] | None = None
+    tuning: dict[str, Any] | None = None
+    costs: dict[str, Any] | None = None
+    statements: dict[str, str] = field(default_factory=dict)
+
+
+NOTHING = Extras()
+
+
+def report_data(package: StoredPackage, extras: Extras = NOTHING) -> dict[str, Any]:
+    """Overview, graph, kernels with their texts, memory plan, decisions, whole files, `extras`."""
     manifest = package.manifest
     stages = {
         path.name: path.read_text(encoding="utf-8")
@@ -24,13 +37,16 @@ def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> 
     }
     program = manifest["programs"][0]
     graph = program_graph(symbols_of_module(stages[PROGRAM_STAGE])["main"])
-    sources = {
-        str(f.relative_to(package.directory / "src")): f for f in package.programs[0].sources
+    sources = {  # without the folder, which is src or cuda
+        str(Path(*f.relative_to(package.directory).parts[1:])): f
+        for f in package.programs[0].sources
     }
     texts = {name: file.read_text(encoding="utf-8") for name, file in sources.items()}
     return {
         "overview": overview(package),
-        "times": times,
+        "times": extras.times,
+        "tuning": extras.tuning,
+        "costs": extras.costs,
         "graph": {
             "nodes": [asdict(node) for node in graph.nodes],
             "edges": [asdict(edge) for edge in graph.edges],
@@ -40,7 +56,7 @@ def report_data(package: StoredPackage, times: dict[str, Any] | None = None) -> 
             "lower_bound": program["facts"].get("arena_lower_bound", 0),
             "intervals": [asdict(interval) for interval in graph.intervals],
         },
-        "kernels": kernels(program, stages, texts),
+        "kernels": kernels(program, stages, texts, extras.statements),
         "outputs": [
             row
             for row in ((program["facts"].get("verification") or {}).get("results", ()))
@@ -80,7 +96,10 @@ def file_bytes(path: Path | None) -> int:
 
 
 def kernels(
-    program: dict[str, Any], stages: dict[str, str], sources: dict[str, str]
+    program: dict[str, Any],
+    stages: dict[str, str],
+    sources: dict[str, str],
+    statements: dict[str, str],
 ) -> list[dict[str, Any]]:
     """Facts of every kernel, its text at each stage, and its C."""
     cut = {stage: symbols_of_module(stages[stage]) for stage in KERNEL_STAGES if stage in stages}
@@ -91,6 +110,8 @@ def kernels(
     for kernel in program["kernels"]:
         name = kernel["name"]
         texts = {stage[3:-5]: symbols[name] for stage, symbols in cut.items() if name in symbols}
+        if name in statements:
+            texts = {"statements": statements[name], **texts}
         for function, text in functions.items():
             if function.endswith(f"_{name}"):
                 texts["C"] = text

@@ -1,30 +1,9 @@
-"use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const main = document.querySelector("main");
 
-/** An element with attributes and children; text is never read as markup. */
-function make(tag, attributes = {}, ...children) {
-  const isSvg = ["svg", "g", "rect", "text", "path", "title", "line"].includes(tag);
-  const element = isSvg
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") element.addEventListener("click", value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-function bytes(n) {
-  const units = ["B", "KB", "MB", "GB"];
-  let k = 0;
-  while (n >= 1000 && k < 3) { n /= 1000; k++; }
-  return `${k ? n.toPrecision(3) : n} ${units[k]}`;
-}
-
 function number(value) {
-  return typeof value === "number" ? value.toPrecision(3) : "";
+  if (typeof value !== "number") return "";
+  return Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 function table(header, rows) {
@@ -112,104 +91,81 @@ function showTimes() {
       })));
 }
 
-/** Kernels by intensity and speed, both logarithmic; the line of each ends at its roofline. */
-function roofline(names, kernels) {
-  const width = 760, height = 360, margin = 50;
-  const points = names.map((name) => ({ name, ...kernels[name] }))
-    .filter((t) => t.mflop > 0 && t.mbytes > 0 && t.ms > 0 && t.floor_ms > 0)
-    .map((t) => ({ name: t.name, x: Math.log10(t.mflop / t.mbytes), y: Math.log10(t.mflop / t.ms),
-      roof: Math.log10(t.mflop / t.floor_ms) }));
-  const span = (values) => [Math.floor(Math.min(0, ...values)), Math.ceil(Math.max(1, ...values))];
-  const [x0, x1] = span(points.map((p) => p.x));
-  const [y0, y1] = span(points.flatMap((p) => [p.y, p.roof]));
-  const at = (x, y) => [margin + ((x - x0) / (x1 - x0)) * (width - 2 * margin),
-    height - margin - ((y - y0) / (y1 - y0)) * (height - 2 * margin)];
-  const svg = make("svg", { width, height, id: "roofline" });
-  for (let k = x0; k <= x1; k++)
-    svg.append(make("text", { x: at(k, y0)[0], y: height - 25 }, String(10 ** k)));
-  for (let k = y0; k <= y1; k++)
-    svg.append(make("text", { x: 4, y: at(x0, k)[1] }, String(10 ** k)));
-  svg.append(make("text", { x: width / 3, y: height - 6 }, "multiplications and additions per byte"),
-    make("text", { x: 4, y: 14 }, "GFLOP/s, and what the machine allows"));
-  for (const p of points) {
-    const [x, y] = at(p.x, p.y), [, top] = at(p.x, p.roof);
-    svg.append(make("line", { x1: x, y1: y, x2: x, y2: top, stroke: "currentColor", "stroke-opacity": 0.4 }),
-      make("rect", { x: x - 6, y: top - 1, width: 12, height: 2, fill: "currentColor", stroke: "none" }),
-      make("rect", { x: x - 4, y: y - 4, width: 8, height: 8, fill: "hsl(210 70% 55%)", stroke: "none" },
-        make("title", {}, p.name)));
-  }
-  return svg;
-}
-
 function showKernel(name, stage) {
   const kernel = data.kernels.find((k) => k.name === name);
   if (!kernel) return showKernels();
-  const stages = Object.keys(kernel.texts);
+  const order = ["fuse", "structure", "statements", "schedule", "loops", "C"];
+  const stages = order.filter((s) => s in kernel.texts);
   const chosen = stages.includes(stage) ? stage : stages.at(-1);
   const schedule = (kernel.texts.schedule || "").match(/schedule = "((?:[^"\\]|\\.)*)"/);
   main.replaceChildren(
     make("h2", {}, name),
     table(["argument", "role"], kernel.arguments.map((type, k) => ({ cells: [type, kernel.roles[k]] }))),
     make("p", {}, ...stages.map((s) => make("button", {
-      "aria-selected": s === chosen, onclick: () => open(`kernel/${name}/${s}`) }, s))),
+      "aria-selected": s === chosen, onclick: () => open(`kernel/${name}/${s}`) }, s)),
+    ...Object.entries({ tuning: data.tuning, costs: data.costs?.kernels })
+      .filter(([, known]) => known?.[name]).map(([tab]) => make("button", { onclick: () => open(`${tab}/${name}`) }, `${tab} \u2192`))),
     chosen === "schedule" && schedule
       ? make("pre", {}, schedule[1].replaceAll("\\0A", "\n")) : null,
     make("pre", { id: "text" }, kernel.texts[chosen] || "no text"));
 }
 
 function showGraph() {
-  const layers = [];
-  data.graph.nodes.forEach((node, k) => (layers[node.layer] ||= []).push(k));
-  const WIDTH = 210, HEIGHT = 30, ROW = 62, COLUMN = 230;
-  const place = {};
-  layers.filter(Boolean).forEach((ids, y) => ids.forEach((k, x) =>
-    (place[k] = { x: 20 + x * COLUMN, y: 20 + y * ROW })));
-  const columns = Math.max(1, ...layers.filter(Boolean).map((ids) => ids.length));
-  const svg = make("svg", { width: columns * COLUMN + 40,
-    height: layers.filter(Boolean).length * ROW + 40 });
-  for (const edge of data.graph.edges) {
-    const a = place[edge.source], b = place[edge.target];
-    const [x1, y1, x2, y2] = [a.x + WIDTH / 2, a.y + HEIGHT, b.x + WIDTH / 2, b.y];
-    svg.append(make("path", { d: `M${x1},${y1} C${x1},${y1 + 22} ${x2},${y2 - 22} ${x2},${y2}` },
-      make("title", {}, bytes(edge.bytes))));
-  }
-  data.graph.nodes.forEach((node, k) => {
-    const { x, y } = place[k];
-    const label = node.name.length > 30 ? `${node.name.slice(0, 29)}\u2026` : node.name;
-    const group = make("g", { class: `node ${node.kind}` },
-      make("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 6 }),
-      make("text", { x: x + 10, y: y + 20 }, label), make("title", {}, node.name));
-    if (node.kind === "kernel") group.addEventListener("click", () => open(`kernel/${node.name}`));
-    svg.append(group);
-  });
   main.replaceChildren(make("h2", {}, "Launches, and what flows between them"),
-    make("div", { class: "scroll" }, svg));
+    make("div", { class: "scroll" }, graphOf(data.graph)));
 }
 
 function showMemory() {
-  const { arena, intervals } = data.memory;
-  const count = Math.max(1, ...intervals.map((i) => i.last + 1));
-  const width = Math.max(700, Math.min(count * 14, 6000)), height = 420;
-  const svg = make("svg", { width: width + 20, height: height + 20 });
-  intervals.forEach((i, k) => {
-    const x = 10 + (i.first / count) * width, w = ((i.last - i.first + 1) / count) * width;
-    const y = 10 + (i.offset / Math.max(1, arena)) * height;
-    const h = Math.max(1, (i.bytes / Math.max(1, arena)) * height);
-    svg.append(make("rect", { x, y, width: w, height: h, fill: `hsl(${(k * 67) % 360} 55% 58%)`,
-      "fill-opacity": 0.8, stroke: "none" },
-    make("title", {}, `${i.writer}: ${bytes(i.bytes)} at ${i.offset}, launches ${i.first} to ${i.last}`)));
-  });
   main.replaceChildren(
-    make("h2", {}, `Arena of ${bytes(arena)}: bytes downwards, launches to the right`),
-    make("div", { class: "scroll" }, svg));
+    make("h2", {}, `Arena of ${bytes(data.memory.arena)}: bytes downwards, launches to the right`),
+    make("div", { class: "scroll" }, arenaOf(data.memory)));
+}
+
+function showTuning(name) {
+  const curves = data.tuning || {}, names = Object.keys(curves);
+  if (!names.length) {
+    main.replaceChildren(make("h2", {}, "Tuning"), make("p", { class: "muted" },
+      "No kernel of this package was tuned for its target: tilecast tune MODEL --budget 90s."));
+    return;
+  }
+  const chosen = names.includes(name) ? name : names[0], curve = curves[chosen];
+  main.replaceChildren(make("h2", {}, "Tuning: speed over the default schedule"),
+    table(["kernel", "#schedules", "#failed", "#best"], names.map((n) => ({
+      open: () => open(`tuning/${n}`),
+      cells: [n, curves[n].speedups.length, curves[n].failures.filter(Boolean).length,
+        `${number(curves[n].best)}x`] }))),
+    make("h2", {}, chosen), make("div", { class: "scroll" }, tuningCurve(curve)),
+    curve.steps ? make("pre", {}, curve.steps) : make("p", { class: "muted" }, "The default schedule stays."));
+}
+
+function showCosts(name) {
+  const { kernels = {}, model, machine, threads } = data.costs || {}, names = Object.keys(kernels);
+  if (!names.length) {
+    main.replaceChildren(make("h2", {}, "Cost model"), make("p", { class: "muted" },
+      "No cost model was asked about this package, or it knows none of its kernels."));
+    return;
+  }
+  const chosen = names.includes(name) ? name : names[0], cost = kernels[chosen];
+  const us = (seconds) => number(seconds * 1e6);
+  main.replaceChildren(
+    make("h2", {}, `What the model ${model} predicts for ${machine}, ${threads} threads`),
+    table(["kernel", "#predicted us", "#roofline us", "#ratio"], names.map((n) => ({
+      open: () => open(`costs/${n}`), cells: [n, us(kernels[n].seconds), us(kernels[n].roofline),
+        number(kernels[n].seconds / kernels[n].roofline)] }))),
+    make("h2", {}, `${chosen}: from ${us(cost.roofline)} us of the roofline to ${us(cost.seconds)} us`),
+    cost.terms.length ? make("div", { class: "scroll" }, contributions(cost))
+      : make("p", { class: "muted" }, "This model does not say what its answer is made of."));
 }
 
 function showDecisions() {
-  const rows = data.decisions;
-  main.replaceChildren(make("h2", {}, "Decisions and their alternatives"),
-    Array.isArray(rows) && rows.length
-      ? make("pre", {}, JSON.stringify(rows, null, 2))
-      : make("p", { class: "muted" }, "Every choice of this package was made by rules."));
+  const rows = Array.isArray(data.decisions) ? data.decisions : [];
+  main.replaceChildren(...[make("h2", {}, "Decisions and their alternatives"),
+    ...rows.flatMap((d) => [
+      make("h2", {}, `${d.kernel}: ${d.question}`),
+      make("p", {}, `Predicted gain ${(100 * d.gain).toFixed(1)}%, uncertain by ${(100 * d.doubt).toFixed(1)}%.`),
+      table(["", "choice", "#predicted us"], d.candidates.map(([label, seconds]) => ({
+        cells: [label === d.chosen ? "taken" : "", label, number(seconds * 1e6)] })))]),
+    rows.length ? null : make("p", { class: "muted" }, "Every choice of this package was made by rules.")].filter(Boolean));
 }
 
 function showFiles(name) {
@@ -222,7 +178,7 @@ function showFiles(name) {
 }
 
 const tabs = { overview: showOverview, graph: showGraph, kernels: showKernels, times: showTimes, memory: showMemory,
-  decisions: showDecisions, files: showFiles };
+  tuning: showTuning, costs: showCosts, decisions: showDecisions, files: showFiles };
 
 function open(place) {
   location.hash = place;

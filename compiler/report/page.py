@@ -8,23 +8,20 @@ from typing import Any
 
 from ...codegen.package import StoredPackage
 from ...dialects.errors import PackageError
-from .collect import report_data
+from .collect import NOTHING, Extras, report_data
 
 FOLDER = Path(__file__).parent
 
 
-def page(package: StoredPackage, times: dict[str, Any] | None = None) -> str:
-    """The whole HTML document, with the times of kernels where they were measured."""
-    parts = {
-        part: (FOLDER / f"page.{part}").read_text(encoding="utf-8")
-        for part in ("html", "css", "js")
-    }
+def page(package: StoredPackage, extras: Extras = NOTHING) -> str:
+    """The whole HTML document, with what else is known of the package."""
+    names = ("page.html", "page.css", "charts.js", "page.js")
+    html, css, *scripts = [(FOLDER / name).read_text(encoding="utf-8") for name in names]
     return (
-        parts["html"]
-        .replace("@css@", parts["css"])
-        .replace("@js@", parts["js"])
+        html.replace("@css@", css)
+        .replace("@js@", "".join(scripts))
         .replace("@title@", package.name)
-        .replace("@data@", embedded(report_data(package, times)))
+        .replace("@data@", embedded(report_data(package, extras)))
     )
 
 
@@ -34,9 +31,9 @@ def embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def write_page(package: StoredPackage, path: Path, times: dict[str, Any] | None = None) -> None:
+def write_page(package: StoredPackage, path: Path, extras: Extras = NOTHING) -> None:
     """Write the page; PackageError where that fails."""
-    text = page(package, times)
+    text = page(package, extras)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 
 from ...costmodel.hardware import Machine
 from ...costmodel.models.default import chosen_model, model_identity
+from ...passes.added import added_passes
 from ..options import Options
 from ..probe.target_speeds import target_speeds
 from ..quantize import quantized_weights
@@ -56,6 +57,7 @@ def key_parts(
         "flags": " ".join(toolchain.flags(machine)),
         "torch": torch.__version__,
         "tilecast": sources_digest(),
+        "registered passes": digest_lines(added_passes()),
     }
 
 
@@ -113,7 +115,7 @@ def quantized_digest(program: ExportedProgram) -> str:
     """Names, formats and codes of quantized weights."""
     state = hashlib.blake2b(digest_size=20)
     for name, tensor in sorted(quantized_weights(program).items()):
-        state.update(f"{name} {tensor.format} {tensor.shape}\n".encode())
+        state.update(f"{name} {tensor.format!r} {tensor.shape}\n".encode())
         for array in (tensor.codes, tensor.scales, tensor.zeros, tensor.levels):
             state.update(b"none" if array is None else np.ascontiguousarray(array).data)
     return state.hexdigest()

@@ -126,6 +126,7 @@ def program_of(artifact: Artifact, level: str, single: bool) -> Program:
         facts={
             "compiler": artifact.compiler,
             "threads": artifact.threads,
+            "machine": asdict(artifact.machine),
             "arena_lower_bound": artifact.arena_lower_bound,
             "decisions": list(artifact.decisions),
             "compile_seconds": {k: round(v, 4) for k, v in artifact.seconds.items()},

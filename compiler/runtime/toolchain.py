@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from ...costmodel.hardware import Machine
-from ...dialects.errors import BuildError, CacheError, CompilerNotFoundError
+from ...dialects.errors import BuildError, CacheError, CompilerNotFoundError, RefusedSourceError
 from ...passes.timing import span
 from ..logging import log
 from ..options import compiler_environment
@@ -78,7 +78,7 @@ class Toolchain:
         if done.returncode == 0:
             return
         lines = done.stderr.strip().splitlines()
-        raise BuildError(
+        raise RefusedSourceError(
             f"{self.kind} {self.version} refused generated code (exit code {done.returncode}); "
             f"the source is kept in {folder}\n"
             f"  {shlex.join(arguments)}\n  " + "\n  ".join(lines[:SHOWN_LINES])

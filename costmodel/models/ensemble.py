@@ -87,6 +87,16 @@ class EnsembleModel:
         total = max(float(gains.sum()), 1e-12)
         return {PROGRAM_NAMES[k]: float(gains[k]) / total for k in np.argsort(-gains)}
 
+    def contributions(self, candidates: Candidates) -> Array:
+        """Candidates x (features and a constant): shares in the mean logarithm of seconds over the
+        roofline (Shapley values of the trees), which they add up to."""
+        import lightgbm
+
+        boosters = [lightgbm.Booster(model_str=text) for text in self.texts]
+        parts = [b.predict(candidates.features, pred_contrib=True, num_threads=1) for b in boosters]
+        found: Array = np.mean(parts, axis=0)
+        return found
+
     def save(self, folder: Path) -> None:
         """A part of LightGBM text per member."""
         if not self.texts:

@@ -100,6 +100,12 @@ class GbdtModel:
         total = max(float(gains.sum()), 1e-12)
         return {PROGRAM_NAMES[k]: float(gains[k]) / total for k in order}
 
+    def contributions(self, candidates: Candidates) -> Array:
+        """As of `EnsembleModel`, of the seconds head."""
+        self._check_is_trained()
+        x = candidates.features
+        return np.asarray(self.regressor.predict(x, pred_contrib=True, num_threads=1))
+
     def save(self, folder: Path) -> None:
         """Both heads as LightGBM text."""
         self._check_is_trained()

@@ -85,6 +85,16 @@ class Uncertain(Protocol):
         ...
 
 
+@runtime_checkable
+class Explained(Protocol):
+    """A model that says what its answer is made of."""
+
+    def contributions(self, candidates: Candidates) -> Array:
+        """Candidates x (features and a constant): shares in the logarithm of seconds over the
+        roofline, which they add up to."""
+        ...
+
+
 def slowdowns(tasks: npt.NDArray[np.int64], seconds: Array) -> Array:
     """Seconds over the shortest of the same task."""
     best = np.full(int(tasks.max(initial=0)) + 1, np.inf)

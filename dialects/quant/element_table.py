@@ -5,8 +5,9 @@ A row is a pattern, what it makes, and how it reads in an error message.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import OptionError
@@ -114,11 +115,37 @@ ELEMENT_TABLE: tuple[ElementRow, ...] = (
 )
 
 
+_REGISTERED: dict[str, CodebookElement] = {}
+
+
+def register_codebook(name: str, levels: Sequence[float]) -> None:
+    """Make `levels` (2 to 256 finite numbers) a weight format called `name`, as in "name:g64".
+
+    A code of b bits is an index into them in ascending order; where they are no power of two the
+    last one fills up. OptionError for a name that is taken or no identifier, or for other levels.
+    """
+    values = tuple(sorted({float(level) for level in levels}))
+    if not 2 <= len(values) <= 256 or not all(map(math.isfinite, values)):
+        raise OptionError(
+            f"codebook {name!r}: expected 2 to 256 different finite numbers, found {len(values)}"
+        )
+    width = (len(values) - 1).bit_length()
+    element = CodebookElement(name, width, values + values[-1:] * (2**width - len(values)))
+    if _REGISTERED.get(name) == element:
+        return
+    taken = name in _REGISTERED or any(re.fullmatch(r.pattern, name) for r in ELEMENT_TABLE)
+    if taken or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise OptionError(f"codebook {name!r}: expected a new name of letters, digits and _")
+    _REGISTERED[name] = element
+
+
 def element_named(name: str) -> Element:
     """The element type called `name`; OptionError listing all of them otherwise."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     for row in ELEMENT_TABLE:
         match = re.fullmatch(row.pattern, name)
         if match is not None:
             return row.make(match)
-    known = ", ".join(row.spelling for row in ELEMENT_TABLE)
+    known = ", ".join([*(row.spelling for row in ELEMENT_TABLE), *_REGISTERED])
     raise OptionError(f"unknown weight element type {name!r}; known: {known}")

@@ -26,7 +26,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from ..errors import LoweringError
 from ..tile import ops
 from ..tile.packing import thread_bytes, tile_of_bytes
-from ..tile.types import CodeType, GlobalType, TileType, bits_of
+from ..tile.types import CodeType, GlobalType, TileType
 from .loop_arithmetic import MEANINGS
 
 Array = npt.NDArray[Any]
@@ -219,14 +219,14 @@ def _wait(run: BlockRun, op: ops.WaitOp) -> list[Any]:
     return []
 
 
-def _width(type: TileType) -> int | None:
-    return bits_of(type.element) if isinstance(type.element, CodeType) else None
+def _code(type: TileType) -> CodeType | None:
+    return type.element if isinstance(type.element, CodeType) else None
 
 
 def _view(run: BlockRun, op: ops.ViewOp) -> list[Any]:
     source, result = ops.register_of(op.source), ops.register_of(op.result)
-    held = thread_bytes(run.frame[op.source], source.layout, _width(source))
-    return [tile_of_bytes(held, result.layout, dtype_of(result.element), _width(result))]
+    held = thread_bytes(run.frame[op.source], source.layout, _code(source))
+    return [tile_of_bytes(held, result.layout, dtype_of(result.element), _code(result))]
 
 
 def levels_of(op: ops.CastOp) -> npt.NDArray[np.float32]:
@@ -242,7 +242,10 @@ def _cast(run: BlockRun, op: ops.CastOp) -> list[Any]:
     value, element = run.frame[op.source], ops.register_of(op.source).element
     if isinstance(element, CodeType):
         value = levels_of(op)[value]
-    return [value.astype(dtype_of(ops.register_of(op.result).element))]
+    result = dtype_of(ops.register_of(op.result).element)
+    if result == np.int8 and value.dtype != np.int8:
+        value = np.rint(np.clip(np.nan_to_num(value.astype(np.float32), nan=0.0), -128, 127))
+    return [value.astype(result)]
 
 
 def _lookup(run: BlockRun, op: ops.LookupOp) -> list[Any]:

@@ -41,16 +41,18 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
 
     A thread packs its codes in pairs into the two halves of 32-bit words: of pair p (elements 2 p
     and 2 p + 1), the first is bits p * width and up of the stream of low halves, the second of the
-    stream of high halves. One shift and one mask then take a pair out, at any width.
+    stream of high halves. One shift and one mask then take a pair out, at any width. With four
+    `streams`, one per byte of a word, the same takes out four codes: !tile.code<"u4", 4>.
     """
 
     name = "tile.code"
     element_name: StringAttr
+    streams: IntAttr
 
     @staticmethod
-    def of(name: str) -> CodeType:
+    def of(name: str, streams: int = 2) -> CodeType:
         """The type of codes of the element called `name`."""
-        return CodeType(StringAttr(name))
+        return CodeType(StringAttr(name), IntAttr(streams))
 
     @property
     def element(self) -> Element:
@@ -58,10 +60,26 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
         return element_named(self.element_name.data)
 
     def verify(self) -> None:
+        if self.streams.data not in (2, 4):
+            raise VerifyException(f"tile.code: streams are 2 or 4, found {self.streams.data}")
         try:
             element_named(self.element_name.data)
         except TilecastError as error:
             raise VerifyException(f"tile.code: {error}") from error
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string_literal(self.element_name.data)
+            if self.streams.data != 2:
+                printer.print_string(f", {self.streams.data}")
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:
+        with parser.in_angle_brackets():
+            name, streams = parser.parse_str_literal(), 2
+            if parser.parse_optional_punctuation(",") is not None:
+                streams = parser.parse_integer()
+            return [StringAttr(name), IntAttr(streams)]
 
 
 def bits_of(type: Attribute) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, f32
+from xdsl.dialects.builtin import FloatAttr, ModuleOp, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -30,6 +30,7 @@ from ...dialects.graph import (
     CatOp,
     ConvOp,
     GraphOp,
+    PadOp,
     PointwiseOp,
     PoolOp,
     ReduceOp,
@@ -130,6 +131,15 @@ def _reduce(op: ReduceOp, known: BlockedValues) -> SSAValue | None:
     return known.insert(ReduceOp(op.fn.data, source, range(2, rank), type), op)
 
 
+def _pad(op: PadOp, known: BlockedValues) -> SSAValue | None:
+    """Around the image only."""
+    source = known.forms.get(op.source)
+    low, high = ([n.data for n in p] for p in (op.low, op.high))
+    if source is None or any((*low[:2], *high[:2])) or not isinstance(op.value, FloatAttr):
+        return None
+    return known.padded(source, 2, low[2:], high[2:], op.value.value.data, op)
+
+
 def _unit_dims(op: ViewOp | ReshapeOp, known: BlockedValues) -> SSAValue | None:
     source = known.forms.get(op.source)
     if source is None or not channel_view_is_trivial(op):
@@ -144,6 +154,7 @@ RULES: dict[type[GraphOp], Callable[[Any, BlockedValues], SSAValue | None]] = {
     PointwiseOp: _pointwise,
     CastOp: _pointwise,
     CatOp: _cat,
+    PadOp: _pad,
     ReduceOp: _reduce,
     ViewOp: _unit_dims,
     ReshapeOp: _unit_dims,

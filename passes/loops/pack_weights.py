@@ -37,9 +37,11 @@ def pack_array(source: Array, pack: Pack, shape: Sequence[int]) -> Array:
 
         return pack_part(source, pack)
     extents = tuple(extent.data for extent in pack.source_shape)
+    pair = np.dtype(f"i{2 * source.dtype.itemsize}")
     if pack.map.data.num_dims > len(shape):
-        pairs = _picked(source, pack, extents, (*shape, 2))
-        return pairs.view(np.dtype(f"i{2 * source.dtype.itemsize}")).reshape(tuple(shape))
+        return _picked(source, pack, extents, (*shape, 2)).view(pair).reshape(tuple(shape))
+    if source.size == 2 * math.prod(extents):  # the kernel reads neighbours in memory as pairs
+        source = np.ascontiguousarray(source).reshape(-1).view(pair)
     return _picked(source, pack, extents, shape)
 
 

@@ -1,4 +1,4 @@
-"""The sizes of a call at the program level: read from `%sizes`, multiplied where kernels ask."""
+"""The sizes of a call at the program level: read from `%sizes`, multiplied and divided as asked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProgramSizes:
         self.products: dict[Monomial, SSAValue] = {}
         sizes.name_hint = "sizes"
         for k, symbol in enumerate(symbols):
-            at = add(arith.ConstantOp.from_int_and_width(k, IndexType()))
+            at = self.number(k)
             value = add(arith.IndexCastOp(add(memref.LoadOp.get(sizes, [at])), IndexType()))
             value.name_hint = symbol.name
             self.products[symbol,] = value
@@ -45,12 +45,33 @@ class ProgramSizes:
         product: object = size
         assert isinstance(product, Size)
         ((monomial, _),) = product.terms
+        return self.product(monomial)
+
+    def product(self, monomial: Monomial) -> SSAValue:
+        """The value of a product of symbols, given as these."""
         if monomial not in self.products:
-            value = self.products[monomial[:1]]
-            for symbol in monomial[1:]:
-                value = self.add(arith.MuliOp(value, self.products[symbol,]))
+            first, *rest = monomial
+            value = self.product((first,)) if rest else self.quotient(first)
+            for symbol in rest:
+                value = self.add(arith.MuliOp(value, self.product((symbol,))))
             self.products[monomial] = value
         return self.products[monomial]
+
+    def quotient(self, symbol: Symbol) -> SSAValue:
+        """The value of a symbol that is no size of the call."""
+        assert symbol.dividend is not None
+        total: SSAValue | None = None
+        for monomial, factor in symbol.dividend.terms:
+            term = self.number(factor)
+            if monomial:
+                term = self.add(arith.MuliOp(term, self.product(monomial)))
+            total = term if total is None else self.add(arith.AddiOp(total, term))
+        assert total is not None
+        return self.add(arith.DivUIOp(total, self.number(symbol.divisor)))
+
+    def number(self, value: int) -> SSAValue:
+        """A constant."""
+        return self.add(arith.ConstantOp.from_int_and_width(value, IndexType()))
 
 
 def size_texts(symbols: Sequence[Symbol]) -> list[StringAttr]:

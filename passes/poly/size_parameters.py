@@ -10,8 +10,9 @@ memory follows from strides that are computed at run time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
+from typing import Any
 
 from xdsl.ir.affine import AffineExpr, AffineMap
 
@@ -70,9 +71,21 @@ class SizeParameters:
                 if rest:
                     least, most = prod(s.low for s in rest), prod(s.high for s in rest)
                     conditions.append(f"{least} * s{j} <= s{k} <= {most} * s{j}")
+            conditions += self._quotient_bounds(monomial)
             text = " and ".join(conditions)
             context = context.intersect(isl.Set(f"{declared(text)}{{ : {text} }}"))
         return context
+
+    def _quotient_bounds(self, monomial: Monomial) -> Iterator[str]:
+        """divisor * floor(x / divisor) is from x - divisor + 1 to x, where x is known here."""
+        symbol, *rest = monomial
+        dividend = symbol.dividend
+        if dividend is None or rest or any(m and m not in self.numbers for m, _ in dividend.terms):
+            return
+        x: Any = dividend  # a `Size` is typed as the int that it stands for
+        text = expr_text(self.expr(x))
+        multiple = f"{symbol.divisor} * s{self.numbers[monomial]}"
+        yield f"{multiple} <= {text} <= {multiple} + {symbol.divisor - 1}"
 
     def box(self, extents: Sequence[int]) -> str:
         """The domain text of a box."""

@@ -149,8 +149,9 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
         if band.kind == "vector":
             path = path[:k]
             break
+    flow = dependences.values.through(array_names(scop)[array])
     while path:
-        if _stays_inside(accesses, path, dependences.flow):
+        if _stays_inside(accesses, path, flow):
             tile = _tile(accesses, path, len(full))
             if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
                 shape = _padded(tile[0], array, LOCAL_BYTES)

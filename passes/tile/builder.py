@@ -12,7 +12,7 @@ from xdsl.builder import Builder
 from xdsl.dialects import arith, scf
 from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
-from xdsl.ir.affine import AffineMap
+from xdsl.ir.affine import AffineConstantExpr, AffineMap
 from xdsl.rewriter import InsertPoint
 
 from ...dialects.tile import ops
@@ -21,6 +21,11 @@ from ...dialects.tile.shared_layout import PLAIN, Swizzle
 from ...dialects.tile.types import GlobalType, PointerType, RegisterType, SharedType
 
 Index = SSAValue | int
+
+
+def fixed_grid(*blocks: int) -> AffineMap:
+    """A grid of fixed size."""
+    return AffineMap(0, 0, tuple(AffineConstantExpr(n) for n in blocks))
 
 
 def known(value: Index) -> int | None:

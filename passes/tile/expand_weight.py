@@ -11,9 +11,9 @@ from xdsl.ir import SSAValue
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32
 from ...dialects.tile.types import PointerType, RegisterType
-from .builder import ProgramBuilder
+from .builder import ProgramBuilder, fixed_grid
 from .lowbit_linear import LowbitLinear
-from .quantized_linear import grid_of, weight_arguments
+from .quantized_linear import weight_arguments
 
 
 def expand_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
@@ -24,7 +24,7 @@ def expand_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
     _, bn, bk = linear.warps.tile
     activation, layout = linear.activation, linear.fragments
     arguments = [*weight_arguments(linear), ("result", PointerType(activation))]
-    b = ProgramBuilder(name, layout.threads, grid_of(linear.tiles, linear.steps, 1), arguments)
+    b = ProgramBuilder(name, layout.threads, fixed_grid(linear.tiles, linear.steps, 1), arguments)
     tile, step = b.block_index(0, "tile"), b.block_index(1, "step")
     weight = b.view_global("weight", (linear.tiles * linear.steps, linear.tile_bytes), [])
     result = b.view_global("result", (linear.rows, linear.columns), [])

@@ -9,7 +9,7 @@ from xdsl.ir import Attribute
 
 from ...dialects.errors import OptionError
 from ...dialects.quant import IntegerElement, WeightFormat
-from ...dialects.tile.atoms import F32
+from ...dialects.tile.atoms import F32, I8, atom_for
 from ...dialects.tile.register_layout import RegisterLayout, local, spatial
 from ...dialects.tile.types import CodeType, bits_of
 from .matmul import MatmulConfig
@@ -24,6 +24,9 @@ class LowbitLinear:
     (None: a whole row does), `has_zeros` whether groups have zero points. Where `is_wide`, numbers
     are computed in f32, zero points and scales of groups that do not fill a step included; where
     `has_table`, codes are looked up in an argument.
+
+    With an `activation` of i8, codes are multiplied as they are (those of 8 bits less 128): numbers
+    of the format are `step` * code - `zero`, which zero points, if any, have in them.
     """
 
     rows: int
@@ -36,6 +39,8 @@ class LowbitLinear:
     levels: tuple[float, ...] | None = None
     is_wide: bool = False
     has_table: bool = False
+    step: int = 1
+    zero: float = 0.0
 
     def __post_init__(self) -> None:
         step = self.warps.tile[2]
@@ -54,7 +59,17 @@ class LowbitLinear:
     @property
     def code(self) -> CodeType:
         """The type of the weight's codes."""
-        return CodeType.of(self.element)
+        return CodeType.of(self.element, 4 if self.is_integer else 2)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether integers are multiplied."""
+        return self.activation == I8
+
+    @property
+    def needs_sums(self) -> bool:
+        """Whether products of integers are corrected by sums of activations."""
+        return self.is_integer and (self.has_zeros or self.zero != 0)
 
     @property
     def steps(self) -> int:
@@ -102,7 +117,7 @@ class LowbitLinear:
     @property
     def zero_element(self) -> Attribute:
         """The type of zero points in memory."""
-        return F32 if self.is_wide else self.activation
+        return F32 if self.is_wide or self.is_integer else self.activation
 
     @property
     def groups_per_step(self) -> int:
@@ -135,14 +150,22 @@ def linear_of(
     has_table: bool = False,
 ) -> LowbitLinear:
     """The product's description; zero points of whole rows are those of one long group."""
-    step = 16 * config.repeat[2]
-    group, has_zeros = format.group, format.zero != "none"
-    if has_zeros and group is None:
-        group = -(-shape[1] // step) * step
-    integers = isinstance(format.element, IntegerElement)
-    levels = None if integers else tuple(float(v) for v in format.element.levels) or None
+    bk = atom_for(operand).k * config.repeat[2]
+    element, group, has_zeros = format.element, format.group, format.zero != "none"
+    name, levels, step, zero = element.name, None, 1, 0.0
+    if not isinstance(element, IntegerElement):
+        levels = tuple(float(v) for v in element.levels) or None
+    elif operand == I8:
+        name, step, zero = integers_of(element)
+    if (has_zeros or zero) and group is None:
+        group = -(-shape[1] // bk) * bk
     return LowbitLinear(
-        *(*shape, format.element.name, group, has_zeros, operand, config, levels),
-        is_wide,
-        has_table,
+        *(*shape, name, group, has_zeros, operand, config, levels, is_wide, has_table, step, zero)
     )
+
+
+def integers_of(element: IntegerElement) -> tuple[str, int, float]:
+    """(element of the integers that are multiplied, step, zero) of `LowbitLinear`."""
+    if element.width == 8:
+        return "i8", element.step, float(-element.offset - 128 * element.step)
+    return f"u{element.width}", element.step, float(-element.offset)

@@ -17,7 +17,6 @@ from ...dialects.quant.quantized_tensor import zero_values
 from ...dialects.quant.scale_types import SCALE_TYPES
 from ...dialects.reference.tile import dtype_of
 from ...dialects.tile.packing import pack_codes
-from ...dialects.tile.types import bits_of
 from ...dialects.tile.weight_pack import WeightPackAttr
 from .lowbit_linear import LowbitLinear, default_config, linear_of
 from .matmul import MatmulConfig
@@ -105,7 +104,7 @@ def pack_part(stored: Array, pack: WeightPackAttr) -> Array:
     if pack.part.data == "scales":
         values = SCALE_TYPES[format.scale].decode(stored)
     else:
-        values = zero_values(format, stored)
+        values = zero_values(format, stored) + np.float32(linear.zero)
     return _by_tile(values, linear, dtype_of(pack.element))
 
 
@@ -117,7 +116,7 @@ def pack_weight(codes: Array, linear: LowbitLinear) -> Array:
     tiles = padded.reshape(linear.tiles, bn, linear.steps, bk).transpose(0, 2, 1, 3)
     table = linear.fragments.table()
     held = tiles[:, :, table[..., 0], table[..., 1]]
-    data = np.ascontiguousarray(pack_codes(held, bits_of(linear.code))).view(np.int8)
+    data = np.ascontiguousarray(pack_codes(held, linear.code)).view(np.int8)
     result = np.zeros((linear.tiles * linear.steps, linear.tile_bytes), np.int8)
     places = linear.byte_layout.table()[..., 0]
     result[:, places] = data.reshape(-1, *places.shape)

@@ -1,24 +1,24 @@
 """`quant.linear` as tile programs, by a `LinearPlan`.
 
 One program; or one that leaves the sums of parts of K in memory and one that adds them up in their
-order; or one that expands the weight and a product with the numbers.
+order; or one that expands the weight and a product with the numbers. Activations of int8 come from
+`rounded_rows`.
 """
 
 from __future__ import annotations
 
 from xdsl.ir import Attribute, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineMap
 
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I8
 from ...dialects.tile.bank_conflicts import choose_swizzle
 from ...dialects.tile.register_layout import RegisterLayout, local, spatial
 from ...dialects.tile.types import PointerType, bits_of
-from .builder import ProgramBuilder
+from .builder import ProgramBuilder, fixed_grid
 from .lowbit_linear import LowbitLinear
 from .pipeline import Warps, pipelined, split_range
 from .quantized_plan import STAGES, LinearPlan
-from .weight_ring import WeightRing, scale_columns
+from .weight_ring import WeightRing, scale_columns, scale_rows
 
 SUM_THREADS, SUM_COLUMNS = 128, 2  # of the program that adds up parts
 Arguments = list[tuple[str, Attribute]]
@@ -34,44 +34,58 @@ def weight_arguments(linear: LowbitLinear) -> Arguments:
     return arguments
 
 
-def grid_of(*blocks: int) -> AffineMap:
-    """A grid of fixed size."""
-    return AffineMap(0, 0, tuple(AffineConstantExpr(n) for n in blocks))
-
-
 def product_program(
     name: str, plan: LinearPlan, m: int, activation: Attribute, has_bias: bool
 ) -> ops.ProgramOp:
-    """Arguments lhs, weight arrays, bias (if any, and K is whole), result or sums of parts."""
+    """Arguments lhs, weight arrays, bias (if any, and K is whole), result or sums of parts.
+
+    Where integers are multiplied, the arguments that `rounding_program` writes stand for lhs.
+    """
     linear, parts = plan.linear, plan.parts
     warps, config = linear.warps, linear.config
     bm, bn, bk = warps.tile
-    arguments: Arguments = [("lhs", PointerType(activation)), *weight_arguments(linear)]
+    memory = I8 if linear.is_integer else activation
+    columns = linear.steps * bk if linear.is_integer else linear.columns
+    arguments: Arguments = [("lhs", PointerType(memory))]
+    if linear.is_integer:
+        arguments.append(("row_scales", PointerType(F32)))
+    if linear.needs_sums:
+        arguments.append(("row_sums", PointerType(F32)))
+    arguments += weight_arguments(linear)
     if has_bias and parts == 1:
         arguments.append(("bias", PointerType(activation)))
     arguments.append(("result", PointerType(activation if parts == 1 else F32)))
-    grid = grid_of(linear.tiles, -(-m // bm), parts)
+    grid = fixed_grid(linear.tiles, -(-m // bm), parts)
     b = ProgramBuilder(name, warps.threads, grid, arguments)
     column = b.block_index(0, "column")
     i = b.times(b.block_index(1, "row"), bm) if m > bm else b.index(0)
     j = b.times(column, bn)
     part = b.block_index(2, "part") if parts > 1 else b.index(0)
-    lhs = b.view_global("lhs", (m, linear.columns), [])
-    swizzle = choose_swizzle((bm, bk), bits_of(activation) // 8)
-    lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), activation, swizzle)
+    lhs = b.view_global("lhs", (m, columns), [])
+    swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8)
+    lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), memory, swizzle)
     ring = WeightRing(b, linear, column)
+    if linear.needs_sums:
+        row_sums = b.view_global("row_sums", (linear.steps, m), [])
+        sum_ring = b.alloc_shared("sum_ring", (config.stages, 1, bm), F32)
 
     def copy(step: SSAValue, stage: SSAValue) -> None:
         b.copy_async(lhs, (i, b.times(step, bk)), lhs_ring, stage)
         ring.copy(step, stage)
+        if linear.needs_sums:
+            b.copy_async(row_sums, (step, i), sum_ring, stage)
 
     def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
         left = b.load(lhs_ring, (stage, 0, 0), warps.lhs, "left")
-        return ring.multiplied(left, stage, carried)
+        rows = b.load(sum_ring, (stage, 0, 0), by_row, "row_sums") if linear.needs_sums else None
+        return ring.multiplied(left, stage, carried, rows)
 
-    zero = b.fill(0.0, warps.accumulator, F32, "sums")
+    by_row = warps.accumulator.reduce(1).permute((1, 0))
+    zero = b.fill(0.0, warps.accumulator, ring.carried, "sums")
     steps = split_range(b, part, parts, linear.steps)
     sums = pipelined(b, steps, config.stages, copy, compute, zero)
+    if linear.is_integer:
+        sums = scale_rows(b, b.view_global("row_scales", (m, 1), []), i, ring.floats(sums))
     if linear.group is None:
         scales = b.view_global("scales", (linear.tiles, bn), [])
         sums = scale_columns(b, scales, (column,), sums)
@@ -114,7 +128,7 @@ def parts_program(
     if has_bias:
         arguments.append(("bias", PointerType(activation)))
     arguments.append(("result", PointerType(activation)))
-    b = ProgramBuilder(name, SUM_THREADS, grid_of(-(-n // layout.shape[1]), m, 1), arguments)
+    b = ProgramBuilder(name, SUM_THREADS, fixed_grid(-(-n // layout.shape[1]), m, 1), arguments)
     i, j = b.block_index(1, "row"), b.times(b.block_index(0, "column"), layout.shape[1])
     sums = b.view_global("sums", (parts, m, n), [])
     total = b.load(sums, (0, i, j), layout, "total")
@@ -135,7 +149,7 @@ def dense_program(
     if has_bias:
         arguments.append(("bias", PointerType(element)))
     arguments.append(("result", PointerType(element)))
-    b = ProgramBuilder(name, warps.threads, grid_of(-(-n // bn), -(-m // bm), 1), arguments)
+    b = ProgramBuilder(name, warps.threads, fixed_grid(-(-n // bn), -(-m // bm), 1), arguments)
     j = b.times(b.block_index(0, "column"), bn)
     i = b.times(b.block_index(1, "row"), bm)
     operands = []

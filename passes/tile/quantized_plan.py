@@ -5,7 +5,8 @@ In: the op. Out: a `LinearPlan` by an analytic model; None where no tile program
 f32 activations are written as sums of three bf16, which are exact to 24 bits: tensor cores multiply
 each by the codes' numbers, which bf16 has, and add up in f32. Where it does not have them (most
 codebooks, zero points that are floats) the numbers are computed in f32 and become three bf16 too;
-16-bit activations get them rounded once.
+16-bit activations get them rounded once. Activations rounded to int8 meet the codes of integers as
+they are; other formats have no tiles for them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from xdsl.ir import Attribute
 from ...dialects.graph import element_of, shape_of
 from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
-from ...dialects.tile.atoms import BF16, F16, F32
+from ...dialects.tile.atoms import BF16, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
 from .lowbit_linear import LowbitLinear, linear_of
@@ -54,6 +55,11 @@ def operand_of(activation: Attribute) -> Attribute:
     return BF16 if activation == F32 else activation
 
 
+def memory_of(op: QuantizedLinearOp) -> Attribute:
+    """The type of the activations that the product's program reads."""
+    return I8 if op.activations.data == "int8" else element_of(op.source)
+
+
 def is_exact(format: WeightFormat, operand: Attribute) -> bool:
     """Whether `operand` has all numbers that codes and zero points stand for."""
     element = format.element
@@ -74,6 +80,8 @@ def _fits(levels: np.typing.NDArray[np.float32], operand: Attribute, rounded: bo
 def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | None:
     """(numbers are computed in f32, codes are looked up in the stored table); None: no tiles."""
     element, operand = format.element, operand_of(activation)
+    if activation == I8:
+        return (False, False) if isinstance(element, IntegerElement) else None
     if isinstance(element, IntegerElement):
         is_plain = format.zero in ("none", "int") and format.group != 8
         return not is_plain, False
@@ -91,13 +99,15 @@ def candidates(
 ) -> Iterator[MatmulConfig]:
     """Configurations whose steps are filled by groups, and whose threads have whole words."""
     splits = SPLITS if activation == F32 else 1
+    atom, is_integer = atom_for(operand_of(activation)), activation == I8
     for m, n, k in product((1, 2, 4), (1, 2, 4, 8), (8, 4, 2, 1)):
         if m > 1 and rows <= 8 * m:
             continue
-        fills = format.group is None or format.group % (16 * k) == 0 or format.group == 8
-        if not fills or n * k * 4 * format.element.width % 32:
+        is_eight = format.group == 8 and not is_integer
+        fills = format.group is None or format.group % (atom.k * k) == 0 or is_eight
+        if not fills or n * k * atom.rhs.locals * format.element.width % 32:
             continue
-        scales_sums = format.group is not None and format.group != 8
+        scales_sums = is_integer or (format.group is not None and format.group != 8)
         sums = 4 * m * n * (2 if scales_sums else 1)
         left = 4 * m * k * (2 if splits > 1 else 1)
         right = (4 + 2 * splits if is_wide else 2) * n * k
@@ -120,7 +130,8 @@ def clocks(linear: LowbitLinear, rows: int, activation: Attribute, parts: int) -
     code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
-    step += products * bm * bn * bk / MMA_PER_CLOCK + bn * bk / decoding + WAITING_CLOCKS
+    rate = MMA_PER_CLOCK * (2 if linear.is_integer else 1)
+    step += products * bm * bn * bk / rate + bn * bk / decoding + WAITING_CLOCKS
     rounds = max(1.0, blocks / MULTIPROCESSORS)
     compute = rounds * -(-linear.steps // parts) * step
     moved = linear.rows * linear.columns * code + rows * linear.columns * operand
@@ -150,9 +161,9 @@ def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps) -> float:
 
 def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
     """The plan of least cost; None where no tile program computes `op` as it is written."""
-    activation, format = element_of(op.source), op.weight_format
-    if activation not in (F32, F16, BF16) or op.activations.data != "f32":
+    if element_of(op.source) not in (F32, F16, BF16):
         return None
+    activation, format = memory_of(op), op.weight_format
     found = forms(format, activation)
     if found is None:
         return None
@@ -166,7 +177,7 @@ def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
             if parts == 1 or (parts <= linear.steps // 4 and op.rows <= 64):
                 cost = clocks(linear, op.rows, activation, parts)
                 plans.append((cost, LinearPlan(linear, parts)))
-        if activation != F32:
+        if activation in (F16, BF16):
             for rows, columns, repeat in DENSE:
                 warps = Warps(operand, rows, columns, repeat)
                 cost = dense_clocks(linear, op.rows, warps)

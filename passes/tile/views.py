@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.ir import Attribute, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineMap
 
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import GlobalType, PointerType
 from .access import Access, memref_element
-from .builder import Index, ProgramBuilder
+from .builder import Index, ProgramBuilder, fixed_grid
 from .scalar_body import NARROW
 
 
@@ -41,7 +40,7 @@ class KernelBuilder:
         extents: Sequence[int],
     ) -> None:
         self.names, self.extents = argument_names(arrays), tuple(extents)
-        grid = AffineMap(0, 0, tuple(AffineConstantExpr(n) for n in blocks))
+        grid = fixed_grid(*blocks)
         arguments: list[tuple[str, Attribute]] = [
             (self.names[a], PointerType(memref_element(a))) for a in arrays
         ]

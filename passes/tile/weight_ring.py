@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import BF16, F32, I8
+from ...dialects.tile.atoms import BF16, F32, I8, I32
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import RegisterType
 from .builder import ProgramBuilder
@@ -67,7 +67,7 @@ class WeightRing:
             right = b.cast(codes, linear.activation, "right", linear.levels)
         if linear.is_wide:
             right = b.cast(right, F32, "right")
-        if "zero" in self.tables:
+        if "zero" in self.tables and not linear.is_integer:
             right = b.binary("sub", right, self._spread("zero", stage), "right")
         if linear.has_small_groups:
             right = b.binary("mul", right, self._spread("scale", stage), "right")
@@ -85,13 +85,52 @@ class WeightRing:
         turned = b.add(ops.TransposeOp(loaded), f"{what}s")
         return b.broadcast(turned, layout, 1, size, f"every_{what}")
 
-    def multiplied(self, left: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
-        """`carried` + `left` @ the weight of a step, whose scale comes once for the step's sums."""
+    def multiplied(
+        self, left: SSAValue, stage: SSAValue, carried: SSAValue, rows: SSAValue | None = None
+    ) -> SSAValue:
+        """`carried` + `left` @ the weight of a step, whose scale comes once for the step's sums.
+
+        `rows` are the sums of integer activations in the step, [1, M].
+        """
         b, right = self.b, self.numbers(stage)
         if not self.scales_sums:
             return dot(b, left, right, carried)
-        zeros = b.fill(0.0, self.linear.warps.accumulator, F32, "part_sums")
-        return b.binary("add", carried, self.scaled(dot(b, left, right, zeros), stage), "sums")
+        integer = self.linear.is_integer
+        zeros = b.fill(0.0, self.linear.warps.accumulator, I32 if integer else F32, "part_sums")
+        part = dot(b, left, right, zeros)
+        if integer:
+            part = self.floats(part)
+            part = part if rows is None else self.corrected(part, rows, stage)
+        return b.binary("add", carried, self.scaled(part, stage), "sums")
+
+    @property
+    def carried(self) -> Attribute:
+        """The type of the sums that steps hand on."""
+        return I32 if self.linear.is_integer and not self.scales_sums else F32
+
+    def floats(self, sums: SSAValue) -> SSAValue:
+        """Sums of integer products in f32, times the step of the weight's numbers."""
+        b, step = self.b, float(self.linear.step)
+        if ops.register_of(sums).element == F32:
+            return sums
+        found = b.cast(sums, F32, "part")
+        if step == 1:
+            return found
+        factor = b.fill(step, ops.register_of(sums).layout, F32, "number_step")
+        return b.binary("mul", found, factor, "part")
+
+    def corrected(self, part: SSAValue, rows: SSAValue, stage: SSAValue) -> SSAValue:
+        """`part` less zero points times the sums of the rows."""
+        b, layout = self.b, ops.register_of(part).layout
+        turned = b.add(ops.TransposeOp(rows), "row_sum")
+        sums = b.broadcast(turned, layout, 1, layout.shape[1], "every_row_sum")
+        if "zero" in self.tables:
+            place = (stage, 0, 0)
+            zero = b.load(self.tables["zero"][1], place, layout.reduce(0), "zero")
+            zeros = b.broadcast(zero, layout, 0, layout.shape[0], "every_zero")
+        else:
+            zeros = b.fill(self.linear.zero, layout, F32, "every_zero")
+        return b.binary("sub", part, b.binary("mul", sums, zeros, "off"), "part")
 
     @property
     def scales_sums(self) -> bool:
@@ -128,6 +167,14 @@ def split(b: ProgramBuilder, value: SSAValue, name: str) -> Iterator[SSAValue]:
         yield part
         if k < SPLITS - 1:
             value = b.binary("sub", value, b.cast(part, F32, "taken"), f"{name}_rest")
+
+
+def scale_rows(b: ProgramBuilder, source: SSAValue, row: SSAValue, sums: SSAValue) -> SSAValue:
+    """`sums` [M, N] times the scales of M rows from `row` on, an array [rows, 1]."""
+    layout: RegisterLayout = ops.register_of(sums).layout
+    scale = b.load(source, (row, b.index(0)), layout.reduce(1), "row_scale")
+    every = b.broadcast(scale, layout, 1, layout.shape[1], "every_row_scale")
+    return b.binary("mul", sums, every, "sums")
 
 
 def scale_columns(

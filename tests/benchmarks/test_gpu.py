@@ -19,7 +19,7 @@ def test_cells_have_folders_of_their_own() -> None:
 
 @pytest.mark.slow
 def test_prepared_cells_are_built_checked_and_listed(tmp_path: Path) -> None:
-    wanted = ("u4:g128 17x72x256", "kmeans3 1x72x256", "softmax f16", "matmul 48 f16")
+    wanted = ("u4:g128 17x72x256", "i8 int8 17x72x256", "softmax f16", "matmul 48 f16")
     cells = [c for c in (*products(), *modules()) if c.suite == "check" and c.name in wanted]
     assert len(cells) == len(wanted)
     prepare(cells, tmp_path, "sm_80")

@@ -36,7 +36,7 @@ def test_comparisons_are_decided_by_bounds_or_refused() -> None:
     with pytest.raises(SymbolicSizeError):
         range(BATCH)
     with pytest.raises(SymbolicSizeError):
-        assert BATCH // 2
+        assert (BATCH - 3) // 2
 
 
 def test_bounds_of_differences() -> None:
@@ -67,3 +67,28 @@ def test_values_and_texts_agree_with_numbers(
         assert lower_bound(symbolic) <= number <= upper_bound(symbolic)
     product = x * BATCH
     assert value_at(exact_quotient(product, BATCH), values) == m
+
+
+@given(
+    st.integers(1, 9), st.integers(0, 9), st.integers(1, 7), st.integers(1, 7), st.integers(2, 256)
+)
+def test_quotients_agree_with_numbers(
+    factor: int, offset: int, first: int, second: int, seq: int
+) -> None:
+    values = {"seq": seq}
+    number, symbolic = factor * seq + offset, factor * SEQ + offset
+    once, twice = symbolic // first, (symbolic // first + 1) // second
+    assert value_at(once, values) == number // first
+    assert value_at(twice, values) == (number // first + 1) // second
+    for size in (once, twice, 3 * twice + SEQ, symbolic - first * once):
+        assert value_at(Size.parse(str(size)), values) == value_at(size, values)
+        assert lower_bound(size) <= value_at(size, values) <= upper_bound(size)
+    assert (lower_bound(symbolic - first * once), 0) >= (0, 0)
+
+
+def test_quotients_have_one_form() -> None:
+    assert (SEQ - 2) // 2 + 1 == SEQ // 2
+    assert (SEQ + 1) // 2 // 2 == (SEQ + 1) // 4
+    assert (6 * SEQ + 3) // 4 == SEQ + (SEQ + 1) // 2
+    assert (2 * SEQ + 1) // 4 == SEQ // 2
+    assert SEQ - 2 * (SEQ // 2) < 2

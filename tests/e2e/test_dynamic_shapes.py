@@ -56,17 +56,17 @@ def test_a_layer_with_attention_at_many_sizes() -> None:
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_images_in_any_number_and_of_derived_extents() -> None:
+def test_images_in_any_number_and_of_any_and_derived_extents() -> None:
     model = Of(
         lambda x, a, b, c: c(F.relu(b(F.max_pool2d(F.relu(a(x)), 2))).mean((2, 3))),
         nn.Conv2d(3, 16, 3, padding=1),
         nn.Conv2d(16, 16, 3, padding=1, stride=2),
         nn.Linear(16, 5),
     ).eval()
-    dims = {0: BATCH, 2: 4 * Dim("rows", min=2, max=5)}
+    dims = {0: BATCH, 2: 4 * Dim("rows", min=2, max=5), 3: Dim("columns", min=6, max=15)}
     compiled = tilecast.compile(model, (torch.randn(2, 3, 12, 10),), dynamic_shapes=((dims,),))
-    for batch, rows in ((1, 8), (4, 20), (3, 16)):
-        x = torch.randn(batch, 3, rows, 10)
+    for batch, rows, columns in ((1, 8, 6), (4, 20, 15), (3, 16, 9)):
+        x = torch.randn(batch, 3, rows, columns)
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(InvalidInputError, match=r"expected 4\*rows .* found 10"):
         compiled(torch.randn(1, 3, 10, 10))
@@ -91,9 +91,9 @@ class Pyramid(nn.Module):
 @pytest.mark.slow
 def test_images_of_any_number_height_and_width() -> None:
     model = Pyramid().eval()
-    dims = {0: BATCH, 2: 8 * Dim("rows", min=1, max=5), 3: 8 * Dim("columns", min=1, max=6)}
+    dims = {0: BATCH, 2: Dim("rows", min=17, max=41), 3: 8 * Dim("columns", min=1, max=6)}
     compiled = tilecast.compile(model, (torch.randn(2, 3, 24, 16),), dynamic_shapes=(dims,))
-    for batch, rows, columns in ((1, 16, 16), (4, 40, 48), (3, 24, 16)):
+    for batch, rows, columns in ((1, 17, 16), (4, 41, 48), (3, 30, 16)):
         x = torch.randn(batch, 3, rows, columns)
         for found, wanted in zip(compiled(x), model(x), strict=True):
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

@@ -63,9 +63,3 @@ def test_one_op_per_layer() -> None:
     module = nn.LSTM(8, 16, num_layers=2).eval()
     ir = tilecast.compile(module, (torch.randn(9, 1, 8),), stop_after="import")
     assert str(ir).count("graph.lstm") == 2
-
-
-def test_projections_are_refused() -> None:
-    module = nn.LSTM(8, 16, proj_size=4).eval()
-    with pytest.raises(tilecast.TilecastError, match="proj_size"):
-        tilecast.compile(module, (torch.randn(9, 1, 8),))

@@ -237,6 +237,16 @@ __device__ static inline uint32_t tc_pack_bf16x2(float low, float high)
     return d;
 }
 
+__device__ static inline uint32_t tc_pack_s8x4(float a, float b, float c, float d)
+{
+    const int v[4] = {__float2int_rn(a), __float2int_rn(b), __float2int_rn(c), __float2int_rn(d)};
+    uint32_t packed = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+        packed |= (static_cast<uint32_t>(max(-128, min(v[k], 127))) & 0xFFu) << 8 * k;
+    return packed;
+}
+
 __device__ static inline float tc_from_f16(uint32_t bits)
 {
     float d;

@@ -343,6 +343,17 @@ inline uint32_t tc_pack_bf16x2(float low, float high)
     return tc_emulation::rounded(low, true) | static_cast<uint32_t>(tc_emulation::rounded(high, true)) << 16;
 }
 
+inline uint32_t tc_pack_s8x4(float a, float b, float c, float d)
+{
+    const float values[4] = {a, b, c, d};
+    uint32_t packed = 0;
+    for (int k = 0; k < 4; ++k) {
+        const float value = values[k] != values[k] ? 0.0f : fmaxf(-128.0f, fminf(values[k], 127.0f));
+        packed |= (static_cast<uint32_t>(static_cast<int32_t>(rintf(value))) & 0xFFu) << 8 * k;
+    }
+    return packed;
+}
+
 inline uint16_t tc_to_f16(float value) { return tc_emulation::rounded(value, false); }
 inline uint16_t tc_to_bf16(float value) { return tc_emulation::rounded(value, true); }
 

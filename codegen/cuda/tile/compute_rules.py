@@ -196,6 +196,12 @@ def emit_cast(emitter: Emitter, op: ops.CastOp) -> None:
         value = as_float(source.element, a, "i")
         is_integer = isinstance(source.element, IntegerType)
         emitter.line(f"{name}[i] = {f'static_cast<float>({value})' if is_integer else value};")
+    elif bits_of(result.element) == 8 and (count <= 4 or count % 4 == 0):
+        emitter.repeat(count, 4)
+        places = ("i", "i + 1", "i + 2", "i + 3")[:count]
+        values = [as_float(source.element, a, place) for place in places]
+        four = ", ".join(values + ["0.0f"] * (4 - len(values)))
+        emitter.line(f"{name}[i / 4] = tc_pack_s8x4({four});")
     else:
         raise LoweringError(f"tile.cast from {source.element} to {result.element} has no rule")
     emitter.close()

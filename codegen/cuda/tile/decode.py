@@ -1,6 +1,6 @@
-"""How pairs of codes become pairs of f16 or bf16 in registers: sequences of a few instructions.
+"""How codes become pairs of f16 or bf16, or four i8, in registers: a few instructions each.
 
-In: an element type, the place of a pair in its 32-bit word. Out: steps, each with its meaning in
+In: an element type, the place of codes in their 32-bit word. Out: steps, each with its meaning in
 numpy and its C++ text. Fields that fit below the mantissa's top are converted where they lie: their
 bits are the mantissa of a power of two that is subtracted afterwards.
 """
@@ -31,9 +31,9 @@ def bits_of_number(value: float, target: Target) -> int:
         return int(np.array(value, np.float64).astype(DTYPES[target]).view(np.uint16))
 
 
-def both(half: int) -> int:
-    """The same 16 bits in both halves of a word."""
-    return half * 0x10001
+def repeated(value: int, bits: int) -> int:
+    """The same `bits` (8 or 16) in all parts of a word."""
+    return value * (0x10001 if bits == 16 else 0x1010101)
 
 
 def _halves(
@@ -75,6 +75,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "shl": Instruction("{0} << {1}", lambda x, n: x << n),
     "and": Instruction("{0} & {1}", lambda x, m: x & m),
     "or": Instruction("{0} | {1}", lambda x, y: x | y),
+    "xor": Instruction("{0} ^ {1}", lambda x, y: x ^ y),
     "and_or": Instruction("({0} & {1}) | {2}", lambda x, m, y: (x & m) | y),
     "permute": Instruction("tc_permute({0}, {1}, {2})", _permute),
 }
@@ -162,9 +163,9 @@ def hexadecimal(value: int) -> str:
     return f"0x{value:08X}u"
 
 
-def immediate(half: int) -> str:
-    """An immediate with the same 16 bits twice."""
-    return hexadecimal(both(half))
+def immediate(value: int, bits: int = 16) -> str:
+    """An immediate with the same bits in all parts of a word."""
+    return hexadecimal(repeated(value, bits))
 
 
 def decode_pair(
@@ -184,6 +185,23 @@ def decode_pair(
     return None
 
 
+def decode_quad(element: Element, shift: int) -> Decoding | None:
+    """Steps for the four codes that start at bit `shift` of the bytes, as bytes of i8.
+
+    None for elements whose numbers are not the code, or the code less 128.
+    """
+    if not isinstance(element, IntegerElement) or element.step != 1:
+        return None
+    width, sequence = element.width, Decoding()
+    if element.offset == 0 and width < 8:
+        _field(sequence, width, shift, None, 8)
+    elif element.offset == -128 and width == 8:
+        sequence.add("xor", "word", immediate(128, 8))
+    else:
+        return None
+    return sequence
+
+
 def _is_contained(element: FloatElement, target: Target) -> bool:
     """Whether exponent and mantissa fields of `target` hold every code."""
     if element.mantissa > MANTISSA[target] or element.exponent > EXPONENT[target]:
@@ -193,24 +211,26 @@ def _is_contained(element: FloatElement, target: Target) -> bool:
     return element.variant == "finite"
 
 
-def _field(sequence: Decoding, width: int, shift: int, base: Operand | None) -> Operand:
-    """The codes at bit 0 of each half, or'ed to `base`; other bits are 0."""
-    mask = immediate((1 << width) - 1)
-    if shift + width <= 16:
+def _field(
+    sequence: Decoding, width: int, shift: int, base: Operand | None, bits: int = 16
+) -> Operand:
+    """The codes at bit 0 of each part of `bits`, or'ed to `base`; other bits are 0."""
+    mask = immediate((1 << width) - 1, bits)
+    if shift + width <= bits:
         source: Operand = "word" if shift == 0 else sequence.add("shr", "word", str(shift))
         if base is None:
             return sequence.add("and", source, mask)
         return sequence.add("and_or", source, mask, base)
-    low = 16 - shift
+    low = bits - shift
     first = sequence.add("shr", "word", str(shift))
     second = sequence.add("shl", "next", str(low))
-    low_mask = immediate((1 << low) - 1)
+    low_mask = immediate((1 << low) - 1, bits)
     start = (
         sequence.add("and", first, low_mask)
         if base is None
         else sequence.add("and_or", first, low_mask, base)
     )
-    return sequence.add("and_or", second, immediate((1 << width) - (1 << low)), start)
+    return sequence.add("and_or", second, immediate((1 << width) - (1 << low), bits), start)
 
 
 def _integer(element: IntegerElement, target: Target, shift: int) -> Decoding:

@@ -1,25 +1,28 @@
-"""Emission of `tile.cast` from codes: the sequence of each pair, unrolled, or a table in memory."""
+"""Emission of `tile.cast` from codes: the sequence of each word, unrolled, or a table in memory."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ....dialects.errors import LoweringError
-from ....dialects.quant.elements import Floats
+from ....dialects.quant.elements import Element, Floats
 from ....dialects.reference.tile import levels_of
 from ....dialects.tile import ops
 from ....dialects.tile.types import CodeType
-from .decode import DTYPES, Target, decode_pair
+from .decode import DTYPES, Decoding, Target, decode_pair, decode_quad
 from .emitter import Emitter
 
 
 def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
-    """A line or a few per pair of numbers."""
+    """A line or a few per pair of numbers, or four of i8."""
     source, result = ops.register_of(op.source), ops.register_of(op.result)
     assert isinstance(source.element, CodeType)
-    element = source.element.element
-    if str(result.element) not in DTYPES:
-        raise LoweringError(f"tile.cast from codes to {result.element} has no rule")
+    element, streams = source.element.element, source.element.streams.data
+    if streams == 4 and str(result.element) == "i8":
+        _emit_quads(emitter, op, element)
+        return
+    if streams != 2 or str(result.element) not in DTYPES:
+        raise LoweringError(f"tile.cast from {source.element} to {result.element} has no rule")
     target: Target = "f16" if str(result.element) == "f16" else "bf16"
     levels = levels_of(op)
     codes = emitter.name(op.source)
@@ -36,15 +39,33 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
                 f"{name}[{pair}] = {table}[{low}] | static_cast<uint32_t>({table}[{high}]) << 16;"
             )
             continue
-        lines, value = sequence.lines(at, following, "v")
-        if not lines:
-            emitter.line(f"{name}[{pair}] = {value};")
-            continue
-        emitter.open("")
-        for line in lines:
-            emitter.line(line)
-        emitter.line(f"{name}[{pair}] = {value};")
-        emitter.close()
+        _emit_word(emitter, f"{name}[{pair}]", sequence, at, following)
+
+
+def _emit_quads(emitter: Emitter, op: ops.CastOp, element: Element) -> None:
+    codes, count = emitter.name(op.source), ops.register_of(op.source).layout.locals
+    name = emitter.declare(op.result)
+    for quad in range(count // 4):
+        word, shift = divmod(quad * element.width, 8)
+        sequence = decode_quad(element, shift)
+        if sequence is None:
+            raise LoweringError(f"tile.cast: numbers of {element.name} are no i8 next to the code")
+        _emit_word(emitter, f"{name}[{quad}]", sequence, f"{codes}[{word}]", f"{codes}[{word + 1}]")
+
+
+def _emit_word(
+    emitter: Emitter, target: str, sequence: Decoding, word: str, following: str
+) -> None:
+    """`target` from the word with its codes and the one behind it."""
+    lines, value = sequence.lines(word, following, "v")
+    if not lines:
+        emitter.line(f"{target} = {value};")
+        return
+    emitter.open("")
+    for line in lines:
+        emitter.line(line)
+    emitter.line(f"{target} = {value};")
+    emitter.close()
 
 
 def emit_lookup(emitter: Emitter, op: ops.LookupOp) -> None:

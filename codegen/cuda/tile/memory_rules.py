@@ -83,13 +83,13 @@ def tile_index(
 def vector_elements(
     type: RegisterType, array: GlobalType | SharedType, offsets: Sequence[SSAValue]
 ) -> int:
-    """Elements of the widest access: 16 bytes or fewer, side by side, aligned."""
+    """Elements of the widest access: 16, 8 or 4 bytes, side by side, aligned; else one."""
     size = bits_of(type.element) // 8
     ones = (1,) * (type.layout.rank - 1)
     side_by_side = array.contiguous if isinstance(array, GlobalType) else array.extents[-1]
-    for width in (16, 8, 4, 2, 1):
+    for width in (16, 8, 4, size):
         count = width // size
-        if width % size or not type.layout.is_divisible_by(local(*ones, count)):
+        if not type.layout.is_divisible_by(local(*ones, count)):
             continue
         if side_by_side % count == 0 and alignment_of(offsets[-1]) % count == 0:
             return count

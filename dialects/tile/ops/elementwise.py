@@ -98,6 +98,8 @@ class ViewOp(IRDLOperation):
 class CastOp(IRDLOperation):
     """Every element in another type, rounded to nearest even; codes become what they stand for.
 
+    Numbers beyond those of i8 become its least or greatest, and what is no number 0.
+
     `levels` are the numbers of a codebook that is fitted to the weight.
     """
 

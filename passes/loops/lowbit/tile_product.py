@@ -3,7 +3,7 @@
 before: quant.linear %x, %codes, %scales, zeros %zeros, bias %bias
 after:  tile.launch (%x, %bytes, %scales, %zeros, %bias, %out) { program }
 
-Parts of K, or an expanded weight, are a launch before in a scratch array.
+Parts of K, an expanded weight or activations of int8 are a launch before in a scratch array.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from ....dialects.tile.atoms import F32, I8
 from ....dialects.tile.launch import LaunchOp
 from ....dialects.tile.weight_pack import WeightPackAttr
 from ...tile.expand_weight import expand_program
+from ...tile.lowbit_linear import LowbitLinear
 from ...tile.quantized_linear import dense_program, parts_program, product_program
 from ...tile.quantized_plan import LinearPlan, choose_plan
+from ...tile.rounded_rows import rounding_program
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 
@@ -42,19 +44,36 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
             ),
         ]
     else:
+        launches, rows = [], [source]
+        if linear.is_integer:
+            rows = rounded_rows(linear, m, kernel)
+            rounding = rounding_program(f"{name}_round", linear, m, activation)
+            launches.append(LaunchOp([source, *rows], rounding))
         program = product_program(name, plan, m, activation, has_bias)
         if plan.parts == 1:
-            launches = [LaunchOp([source, *weight, *bias, kernel.out], program)]
+            launches.append(LaunchOp([*rows, *weight, *bias, kernel.out], program))
         else:
             sums = kernel.scratch("sums", (plan.parts, m, n), F32)
             adding = parts_program(f"{name}_sum", plan.parts, (m, n), activation, has_bias)
-            launches = [
-                LaunchOp([source, *weight, sums], program),
+            launches += [
+                LaunchOp([*rows, *weight, sums], program),
                 LaunchOp([sums, *bias, kernel.out], adding),
             ]
     for launch in launches:
         kernel.block.add_op(launch)
     return True
+
+
+def rounded_rows(linear: LowbitLinear, rows: int, kernel: OpaqueKernel) -> list[SSAValue]:
+    """Scratch arrays for activations of int8, their scales, and their sums where needed."""
+    columns = linear.steps * linear.warps.tile[2]
+    found = [
+        kernel.scratch("rounded", (rows, columns), I8),
+        kernel.scratch("row_scales", (rows, 1), F32),
+    ]
+    if linear.needs_sums:
+        found.append(kernel.scratch("row_sums", (linear.steps, rows), F32))
+    return found
 
 
 def packed_weight(op: QuantizedLinearOp, plan: LinearPlan, kernel: OpaqueKernel) -> list[SSAValue]:

@@ -32,7 +32,7 @@ from ....dialects.graph import (
 )
 from ....dialects.integers import is_unsigned
 from ....dialects.poly import PackAttr
-from ....dialects.sizes import symbols_of, upper_bound
+from ....dialects.sizes import factors_of, upper_bound
 from ...graph.linalg_rules.indexing import source_index
 from ...graph.linalg_rules.scalar_builder import computed_in
 from ..kernel_interface import memref_of
@@ -51,7 +51,7 @@ class OpaqueKernel:
         self.name = func.sym_name.data
         inputs = func.body.block.args
         values = [*inputs, *(r for op in func.body.block.ops for r in op.results)]
-        symbols = symbols_of(n for value in values for n in extents_of_type(value.type))
+        symbols = factors_of(n for value in values for n in extents_of_type(value.type))
         arrays = [memref_of(v.type) for v in (*inputs, result)]
         self.block = Block(arg_types=[*(IndexType() for _ in symbols), *arrays])
         self.sizes = Sizes(dict(zip(symbols, self.block.args, strict=False)))

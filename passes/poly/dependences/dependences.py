@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
@@ -16,13 +16,12 @@ from ..sets import (
     access_map,
     dims,
     domain_set,
-    ends_of,
     isl,
-    maps_of,
     union_map,
     union_set,
 )
 from .updates import Updates, exact_update, updates_of
+from .value_flow import ValueFlow, memory_between, pairs_between
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,16 @@ class Dependences:
     reassociated reduction may make another of its updates the last one.
     """
 
-    flow: UnionMap
     reads: UnionMap
     anti: UnionMap
     output: UnionMap
     reduction: UnionMap
+    values: ValueFlow
+
+    @property
+    def flow(self) -> UnionMap:
+        """Value-based, of all arrays."""
+        return self.values.whole()
 
     @property
     def order(self) -> UnionMap:
@@ -46,12 +50,14 @@ class Dependences:
 
     def between(self, statements: Iterable[str]) -> Dependences:
         """The pairs both of whose instances belong to `statements`."""
-        names = set(statements)
-
-        def restricted(pairs: UnionMap) -> UnionMap:
-            return union_map([one for one in maps_of(pairs) if names.issuperset(ends_of(one))])
-
-        return Dependences(*(restricted(getattr(self, f.name)) for f in fields(self)))
+        names = frozenset(statements)
+        return Dependences(
+            pairs_between(self.reads, names),
+            pairs_between(self.anti, names),
+            pairs_between(self.output, names),
+            pairs_between(self.reduction, names),
+            self.values.between(names),
+        )
 
 
 def array_names(scop: ScopOp) -> dict[SSAValue, str]:
@@ -124,25 +130,6 @@ def accesses_of(
     return union_map(reads), union_map(writes)
 
 
-def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
-    """Value-based: the last write before each read; memory-based where isl cannot tell."""
-    info = isl.UnionAccessInfo.from_sink(sink).set_must_source(source)
-    try:
-        return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
-    except isl.Error:  # isl 0.27 stumbles over some unions of conditions; more pairs are sound
-        return memory_between(sink, source, schedule)
-
-
-def memory_between(
-    sink: UnionMap, source: UnionMap, schedule: UnionMap, before: UnionMap | None = None
-) -> UnionMap:
-    """Memory-based: every earlier access to the same element. `before` are all pairs of instances
-    in the order of `schedule`, which is expensive, for callers that ask more than once."""
-    if before is None:
-        before = schedule.lex_lt_union_map(schedule)
-    return source.apply_range(sink.reverse()).intersect(before)
-
-
 MOST_KNOWN = 16
 _known: OrderedDict[Hashable, Dependences] = OrderedDict()
 
@@ -193,7 +180,6 @@ def _compute(scop: ScopOp) -> Dependences:
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    flow = flow_between(reads, writes, schedule)
     before = schedule.lex_lt_union_map(schedule)
     every = memory_between(reads, writes, schedule, before)
     anti = memory_between(writes, reads, schedule, before)
@@ -203,7 +189,7 @@ def _compute(scop: ScopOp) -> Dependences:
     for updates in updates_of(scop):
         relaxed = _pairs_of_updates(scop, updates, writes, pairs, (schedule, before))
         reduction = reduction.union(relaxed)
-    return Dependences(flow, every, anti, output, reduction)
+    return Dependences(every, anti, output, reduction, ValueFlow(reads, writes, schedule))
 
 
 def _pairs_of_updates(

@@ -20,9 +20,9 @@ from ..dependences.dependences import (
     accesses_of,
     array_names,
     domains_of,
-    flow_between,
     original_schedule,
 )
+from ..dependences.value_flow import flow_between
 from ..positions import insert_beside
 from ..rules.pack_operands import panel_access, set_read
 from ..sets import IslSet, access_map, domain_set, domain_text, isl

@@ -12,7 +12,8 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from ....dialects.poly import ScopOp, StatementOp
-from ..dependences.dependences import array_names, domains_of, flow_between, original_schedule
+from ..dependences.dependences import array_names, domains_of, original_schedule
+from ..dependences.value_flow import flow_between
 from ..sets import IslMap, UnionMap, access_map, dims, domain_set, isl, union_map
 
 

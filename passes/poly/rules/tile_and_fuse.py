@@ -13,7 +13,7 @@ from math import prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp, StatementOp
-from ....dialects.schedule import Band, Chain, Node, Parallelize, Step
+from ....dialects.schedule import Band, Chain, Node, Parallelize, Step, statements_of
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..parameters import lower_bounds
@@ -33,9 +33,12 @@ def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> l
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
-    choice = choice_of(machine)
-    if threads > 1 and choice.parallel_work is not None and work >= choice.parallel_work:
-        _parallelize(plan, threads, skip=int(choice.inner))
+    least, skip = choice_of(machine).parallel_work, int(choice_of(machine).inner)
+    if threads > 1 and least is not None:
+        for nest in plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,):
+            # starting threads takes longer than little work, whatever else the kernel does
+            if sum(work[name] for name in statements_of(nest)) >= least:
+                _parallelize(plan, nest, threads, skip)
     return plan.steps
 
 
@@ -127,32 +130,30 @@ def _block_runs(plan: LoopPlan, run: Sequence[str]) -> list[tuple[str | None, li
     return runs
 
 
-def _work(plan: LoopPlan) -> int:
-    """Weighted operations of the kernel."""
-    return sum(
-        prod(extents) // (CONTRACTION_WEIGHT if name in plan.contractions else 1)
+def _work(plan: LoopPlan) -> dict[str, int]:
+    """Weighted operations of each statement."""
+    return {
+        name: prod(extents) // (CONTRACTION_WEIGHT if name in plan.contractions else 1)
         for name, extents in plan.extents.items()
-    )
+    }
 
 
-def _parallelize(plan: LoopPlan, threads: int, skip: int = 0) -> None:
-    """Make the outermost loop of each top-level nest parallel that allows it and has iterations
-    for all threads; `skip` such loops stay as they are.
+def _parallelize(plan: LoopPlan, nest: Node, threads: int, skip: int = 0) -> None:
+    """Make the outermost loop of `nest` parallel that allows it and has iterations for all
+    threads; `skip` such loops stay as they are.
 
     Where trip counts depend on sizes, loops that have enough for the smallest sizes come first,
     then the one that may have the most.
     """
-    nests = plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,)
-    for nest in nests:
-        allowed = [band for band in _outer_loops(nest) if _allows_parallel(plan, band)]
-        counts = {band.axis: _iterations(plan, band) for band in allowed}
-        always = [band for band in allowed if counts[band.axis][0] >= threads]
-        maybe = [band for band in allowed if counts[band.axis][1] >= threads]
-        if len(always) > skip:
-            plan.step(Parallelize(always[skip].axis))
-        elif not always and maybe:
-            most = max(maybe, key=lambda band: counts[band.axis][1])
-            plan.step(Parallelize(most.axis))
+    allowed = [band for band in _outer_loops(nest) if _allows_parallel(plan, band)]
+    counts = {band.axis: _iterations(plan, band) for band in allowed}
+    always = [band for band in allowed if counts[band.axis][0] >= threads]
+    maybe = [band for band in allowed if counts[band.axis][1] >= threads]
+    if len(always) > skip:
+        plan.step(Parallelize(always[skip].axis))
+    elif not always and maybe:
+        most = max(maybe, key=lambda band: counts[band.axis][1])
+        plan.step(Parallelize(most.axis))
 
 
 def _outer_loops(nest: Node) -> list[Band]:

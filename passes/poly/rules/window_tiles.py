@@ -10,7 +10,7 @@ Tiles cover positions of the image as well as blocks, so that small images fill 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -21,10 +21,11 @@ from ..access_patterns import contraction_of, panel_width, reduction_dims, strid
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
 from .choice import choice_of
-from .loop_plan import LoopPlan
+from .loop_plan import Loop, LoopPlan
 
 MOST_BLOCKS = 4
 LATENCY = 8  # accumulators that keep the multiply-add units busy
+IN_PART = -2  # the class of rows inside a thread's part
 LARGEST_WINDOW = 25  # windows that are walked by straight-line code where nothing is contracted
 
 
@@ -71,9 +72,17 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     lanes = plan.class_of[update, lane]
     shared = [c for c in plan.shared(run) if c != lanes]
     blocks = _block_classes(plan, update, shared)
-    rows = [c for c in shared if c not in blocks]
-    tile = _choose_tile(plan, update, blocks, rows)
-    order = _outer_order(plan, update, blocks, rows)
+    order = _outer_order(plan, update, blocks, [c for c in shared if c not in blocks])
+    extents = {c: plan.extent(update, c) for c in order}
+    part = None if blocks else _part_of_rows(plan, update, order)
+    if part is not None:
+        *others, rows, columns = order
+        extents |= {rows: plan.threads, IN_PART: part}
+        order = [rows, *others, IN_PART, columns]
+        for name in run:
+            band = plan.split(name, rows, part)
+            plan.open[name].append(Loop(IN_PART, band))
+    tile = _choose_tile(plan, extents, blocks, order)
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
@@ -86,6 +95,18 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
         plan.step(Vectorize(inner[-1], plan.lanes))
     for cls in order:
         plan.fuse(run, cls)
+
+
+def _part_of_rows(plan: LoopPlan, update: str, order: Sequence[int]) -> int | None:
+    """Rows of an image for each thread, where threads can share them evenly: [channels, rows,
+    columns] of a sum over each channel alone. Convolutions share rows too, so that a thread finds
+    in its cache what it has written in the layer before."""
+    if plan.threads == 1 or len(order) != 3:
+        return None
+    rows, extent = plan.dim(update, order[1]), plan.extent(update, order[1])
+    source = plan.statements[update].read_maps[1]
+    is_window = any(rows in e.used_dims() and plain_dim(e) is None for e in source.results)
+    return extent // plan.threads if is_window and extent % plan.threads == 0 else None
 
 
 def _block_classes(plan: LoopPlan, update: str, shared: Sequence[int]) -> list[int]:
@@ -134,33 +155,56 @@ def _outer_order(
 
 
 def _choose_tile(
-    plan: LoopPlan, update: str, blocks: Sequence[int], rows: Sequence[int]
+    plan: LoopPlan, extents: Mapping[int, int], blocks: Sequence[int], order: Sequence[int]
 ) -> WindowTile:
-    """The tile of fewest cycles, by a count of multiply-adds, loads and latency.
+    """The tile of fewest cycles, by a count of multiply-adds, loads and latency, of the thread that
+    takes longest.
 
     It spans the innermost blocks, and rows of positions; several rows only where they are whole.
     """
     # blocks innermost: a broadcast is used up before the next one
-    classes = [*rows[-2:], *blocks[-1:]]
-    extents = [plan.extent(update, c) for c in classes]
-    # windows of neighbours share loads, which need registers too
-    most = plan.machine.vector_registers // (1 if blocks else 2)
+    rows = [c for c in order if c not in blocks][-2:]
+    classes = [*rows, *blocks[-1:]]
+    whole = [extents[c] for c in classes]
+    # windows of neighbours share loads, which need registers too, and all their weights
+    most = plan.machine.vector_registers // (1 if blocks else 3)
     most_blocks = choice_of(plan.machine).window_blocks or MOST_BLOCKS
     limits = [
-        min(n, most_blocks if c in blocks else most) for c, n in zip(classes, extents, strict=True)
+        min(n, most_blocks if c in blocks else most) for c, n in zip(classes, whole, strict=True)
     ]
-    spread = len(rows[-2:])
+    spread = len(rows)
     best: WindowTile | None = None
     for sizes in product(*(range(1, limit + 1) for limit in limits)):
-        is_whole = sizes[:spread][-1:] == tuple(extents[:spread][-1:])
+        is_whole = sizes[:spread][-1:] == tuple(whole[:spread][-1:])
         registers = prod(sizes) + prod(sizes[spread:]) + 1
         if registers > most or (prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole):
             continue
-        cost = _total_cycles(extents, sizes, spread)
+        trips = {**extents, **{c: -(-extents[c] // n) for c, n in zip(classes, sizes, strict=True)}}
+        shared = next((c for c in order if trips[c] >= plan.threads), None)
+        at = classes.index(shared) if shared in classes else None
+        cost = _longest_cycles(whole, sizes, spread, plan.threads, at)
         if best is None or cost < best.cost:
             best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
     assert best is not None  # one accumulator always fits
     return best
+
+
+def _longest_cycles(
+    extents: Sequence[int], sizes: Sequence[int], spread: int, threads: int, shared: int | None
+) -> float:
+    """Cycles of one term of all sums in the thread that takes longest; threads share the tiles
+    along dim `shared`, which the first ones have one more of and the last one the partial one."""
+    if threads == 1 or shared is None:
+        return _total_cycles(extents, sizes, spread)
+
+    def of(extent: int) -> float:
+        part = [*extents[:shared], extent, *extents[shared + 1 :]]
+        return _total_cycles(part, sizes, spread)
+
+    size = sizes[shared]
+    least, more = divmod(-(-extents[shared] // size), threads)
+    rest = extents[shared] % size or size
+    return max(of(size) * (least + (more > 0)), of(size) * (least - 1) + of(rest))
 
 
 def _total_cycles(extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:

@@ -23,9 +23,9 @@ from ..dependences.dependences import (
     accesses_of,
     array_names,
     domains_of,
-    flow_between,
     original_schedule,
 )
+from ..dependences.value_flow import flow_between
 from ..positions import set_positions
 from ..sets import UnionMap, UnionSet, domain_set, domain_text, isl, union_set
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tilecast.codegen.cuda.tile.decode import DTYPES, decode_pair
+from tilecast.codegen.cuda.tile.decode import DTYPES, decode_pair, decode_quad
 from tilecast.dialects.quant.element_table import element_named
 from tilecast.dialects.quant.elements import CodebookElement, FloatElement, IntegerElement
 from tilecast.dialects.tile.packing import pack_codes, unpack_codes
+from tilecast.dialects.tile.types import CodeType
 
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
 INTEGERS = [f"{kind}{w}" for kind in ("u", "i", "bipolar") for w in range(1, 9)]
@@ -55,10 +56,32 @@ def test_all_pairs_at_all_places(name: str, target: str) -> None:
     assert seen or name.startswith("e5") or width > 4
 
 
+@pytest.mark.parametrize("name", [*(f"u{w}" for w in range(1, 8)), "i8"])
+def test_four_codes_become_bytes_at_all_places(name: str) -> None:
+    element, type = element_named(name), CodeType.of(name, 4)
+    codes = np.random.default_rng(0).integers(0, 1 << element.width, (1 << 10, 32))
+    words = pack_codes(codes, type)
+    following = np.concatenate([words[:, 1:], words[:, :1]], 1)
+    for quad in range(8):
+        word, shift = divmod(quad * element.width, 8)
+        sequence = decode_quad(element, shift)
+        assert sequence is not None
+        found = sequence.evaluate(words[:, word], following[:, word]).view(np.int8)
+        expected = element.levels[codes[:, 4 * quad : 4 * quad + 4]]
+        np.testing.assert_array_equal(found.reshape(-1, 4), expected)
+        assert len(sequence.steps) <= 4
+
+
+def test_other_elements_have_no_bytes() -> None:
+    assert all(decode_quad(element_named(n), 0) is None for n in ("u8", "i4", "bipolar3", "e2m1"))
+
+
+@pytest.mark.parametrize("streams", [2, 4])
 @pytest.mark.parametrize("width", range(1, 9))
-def test_packing_is_undone(width: int) -> None:
+def test_packing_is_undone(width: int, streams: int) -> None:
+    type = CodeType.of(f"u{width}", streams)
     codes = np.random.default_rng(0).integers(0, 1 << width, (3, 64)).astype(np.uint8)
-    np.testing.assert_array_equal(unpack_codes(pack_codes(codes, width), width), codes)
+    np.testing.assert_array_equal(unpack_codes(pack_codes(codes, type), type), codes)
 
 
 def test_four_bit_integers_take_two_instructions() -> None:

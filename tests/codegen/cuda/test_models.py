@@ -90,10 +90,11 @@ def check(
     target: str = "sm_80",
     dtype: torch.dtype = torch.float32,
     weights: str | None = None,
+    activations: str = "f32",
 ) -> None:
     model.eval().to(dtype)
     inputs = tuple(x.to(dtype) if x.is_floating_point() else x for x in inputs)
-    fast = tilecast.compile(model, inputs, target=target, weights=weights)
+    fast = tilecast.compile(model, inputs, target=target, weights=weights, activations=activations)
     report = fast.verify()
     assert report.passed, str(report)
     if weights is not None or dtype != torch.float32:
@@ -112,12 +113,22 @@ def test_mlp(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "weights"), [(torch.float16, None), (torch.float32, "u4:g32")], ids=["f16", "u4"]
+    ("dtype", "weights", "activations"),
+    [
+        (torch.float16, None, "f32"),
+        (torch.float32, "u4:g32", "f32"),
+        (torch.float32, "u3:g64", "int8"),
+        pytest.param(torch.bfloat16, "i8", "int8", marks=pytest.mark.slow),
+        pytest.param(torch.float32, "u6:g32:zf16", "int8", marks=pytest.mark.slow),
+        pytest.param(torch.float32, "u2:g16", "int8", marks=pytest.mark.slow),
+        pytest.param(torch.float32, "nf4:g32", "int8", marks=pytest.mark.slow),
+    ],
+    ids=["f16", "u4", "u3-int8", "i8-int8", "u6-int8", "u2-int8", "nf4-int8"],
 )
-def test_tensor_cores(dtype: torch.dtype, weights: str | None) -> None:
+def test_tensor_cores(dtype: torch.dtype, weights: str | None, activations: str) -> None:
     torch.manual_seed(0)
     model, inputs = mlp()
-    check(model, inputs, "sm_80", dtype, weights)
+    check(model, inputs, "sm_80", dtype, weights, activations)
 
 
 @pytest.mark.slow

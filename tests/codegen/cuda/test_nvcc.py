@@ -39,24 +39,29 @@ class Layer(nn.Module):
 @pytest.mark.skipif(not has_nvcc(), reason="needs nvcc")
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
-    ("dtype", "weights", "rows"),
+    ("dtype", "weights", "rows", "activations"),
     [
-        (torch.float32, None, 128),
-        (torch.float16, None, 128),
-        (torch.bfloat16, None, 1),
-        (torch.float32, "u4:g128", 1),
-        (torch.float32, "e3m2:mx", 16),
-        (torch.float32, "u3:g64", 128),
+        (torch.float32, None, 128, "f32"),
+        (torch.float16, None, 128, "f32"),
+        (torch.bfloat16, None, 1, "f32"),
+        (torch.float32, "u4:g128", 1, "f32"),
+        (torch.float32, "e3m2:mx", 16, "f32"),
+        (torch.float32, "u3:g64", 128, "f32"),
+        (torch.float32, "u4:g128", 1, "int8"),
+        (torch.float16, "i8", 128, "int8"),
+        (torch.float32, "u5:g64:zf16", 128, "int8"),
     ],
-    ids=["f32", "f16", "bf16-row", "u4-row", "e3m2", "u3"],
+    ids=["f32", "f16", "bf16-row", "u4-row", "e3m2", "u3", "u4-i8-row", "i8-i8", "u5-i8"],
 )
 def test_contractions_have_no_spills(
-    dtype: torch.dtype, weights: str | None, rows: int, target: str
+    dtype: torch.dtype, weights: str | None, rows: int, activations: str, target: str
 ) -> None:
     """Wide copies, tensor cores where they can be used, no local memory."""
     torch.manual_seed(0)
     model, x = Layer(256, 4).eval().to(dtype), torch.randn(1, rows, 256).to(dtype)
-    sources = tilecast.compile(model, (x,), target=target, weights=weights, stop_after="emit")
+    sources = tilecast.compile(
+        model, (x,), target=target, weights=weights, activations=activations, stop_after="emit"
+    )
     headers = {name: text for name, text in sources.items() if name.endswith(".h")}
     products = 0
     for name, text in sources.items():
@@ -75,7 +80,7 @@ def test_contractions_have_no_spills(
                 products += 1
                 assert any(op.endswith("128") for op in copies), kernel
                 narrow = dtype != torch.float32 or weights is not None
-                wanted = "HMMA" if narrow else "FFMA"
+                wanted = "IMMA" if activations == "int8" else "HMMA" if narrow else "FFMA"
                 assert any(op.startswith(wanted) for op in opcodes), kernel
     assert products >= 3 or disassembler() is None
 

@@ -2,6 +2,9 @@
 
 import copy
 import importlib.util
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -66,3 +69,19 @@ def test_every_example_model_has_a_case() -> None:
     models = {path.stem for path in EXAMPLES.glob("*.py") if "def model(" in path.read_text()}
     # silero_vad needs weights from a package; tests/e2e/test_silero_vad.py has its test
     assert models - {"silero_vad"} == {name for name, _ in CASES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [path.stem for path in sorted(EXAMPLES.glob("*.py")) if "__main__" in path.read_text()]
+)
+def test_every_example_of_the_gallery_runs(name: str) -> None:
+    command = [sys.executable, "-m", f"examples.{name}"]
+    done = subprocess.run(command, cwd=EXAMPLES.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_gallery_is_complete() -> None:
+    gallery = (EXAMPLES.parent / "docs" / "examples.md").read_text()
+    runs = {path.stem for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text()}
+    assert runs == set(re.findall(r"python -m examples\.(\w+)", gallery))

@@ -116,10 +116,12 @@ def test_the_innermost_line_outside_torch_is_named() -> None:
     assert loc.startswith("@ test_program.py:")
 
 
-def test_lstm_is_unrolled() -> None:
+@pytest.mark.parametrize("projected", [0, 2])
+def test_lstm_layers_import(projected: int) -> None:
     torch.manual_seed(0)
-    lstm = nn.LSTM(3, 4, num_layers=2, batch_first=True)
-    x = torch.randn(2, 16, 3)
+    bidirectional = projected > 0
+    lstm = nn.LSTM(3, 4, 2, True, True, bidirectional=bidirectional, proj_size=projected)
+    x = torch.randn(2, 6, 3)
     model = imported(lstm, x)
     results = evaluate(model.module, model.weights, [x.numpy()])
     steps, (hidden, cell) = lstm.double()(x.double())

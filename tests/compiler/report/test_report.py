@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
+import sys
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import tilecast
@@ -14,9 +19,15 @@ import torch
 from click.testing import CliRunner
 from tilecast.codegen.package import read_package
 from tilecast.compiler.cli import main
+from tilecast.compiler.records.database import Database
+from tilecast.compiler.records.record import Record, target_key
+from tilecast.compiler.report.built_for import machine_of, threads_of
 from tilecast.compiler.report.collect import argument_bytes, report_data
+from tilecast.compiler.report.costs import predicted_costs
 from tilecast.compiler.report.page import embedded
 from tilecast.compiler.report.sections import functions_of_c, symbols_of_module
+from tilecast.compiler.report.tuning import task_keys, tuning_curves
+from tilecast.compiler.target import native_machine
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -41,8 +52,25 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILECAST_CACHE_DIR", str(folder / "cache"))
-        compiled = tilecast.compile(Residual().eval(), (torch.randn(5, 12),), name="residual")
+        options: dict[str, Any] = {"name": "residual", "cost_model": "pretrained"}
+        compiled = tilecast.compile(Residual().eval(), (torch.randn(5, 12),), **options)
         return compiled.save(folder / "out")
+
+
+def tuned(package: Path) -> Path:
+    """A database with four schedules of the first kernel, one of them wrong."""
+    stored = read_package(package)
+    machine, threads = machine_of(stored), threads_of(stored)
+    assert machine == native_machine()
+    name, key = next(iter(task_keys(stored).items()))
+    path = package.parent / "tuning.sqlite"
+    with Database(path) as database:
+        for k, seconds in enumerate((2e-6, None, 0.5e-6, 0.8e-6)):
+            failure = None if seconds else "wrong"
+            steps, base = f"split(L{k}, 8)", 1e-6 if seconds else None
+            facts = (key, name, target_key(machine), "cc", threads, steps, seconds, base)
+            database.add([Record(*facts, repeats=25, failure=failure, time=float(k))])
+    return path
 
 
 def profile_of(names: list[str]) -> str:
@@ -58,6 +86,7 @@ def page(package: Path) -> Path:
     kernels = report_data(read_package(package))["kernels"]
     times.write_text(profile_of([kernel["name"] for kernel in kernels]))
     command = ["report", str(package), "-o", str(file), "--profile", str(times)]
+    command += ["--tuning", str(tuned(package))]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     return file
@@ -93,6 +122,44 @@ def test_buffers_that_live_at_once_do_not_overlap(package: Path) -> None:
                 a["offset"] + a["bytes"] <= b["offset"] or b["offset"] + b["bytes"] <= a["offset"]
             )
             assert apart or beside
+
+
+def test_tuning_is_shown_in_the_order_of_time(package: Path, page: Path) -> None:
+    (curve,) = tuning_curves(read_package(package), package.parent / "tuning.sqlite").values()
+    assert curve["speedups"] == pytest.approx([0.5, None, 2.0, 1.25])
+    assert curve["failures"] == [None, "wrong", None, None]
+    assert (curve["best"], curve["steps"]) == (pytest.approx(2.0), "split(L2, 8)")
+
+
+def test_contributions_add_up_to_what_the_model_predicts(package: Path) -> None:
+    costs = predicted_costs(read_package(package), "pretrained")
+    assert costs is not None
+    assert set(costs["kernels"]) == set(task_keys(read_package(package)))
+    for cost in costs["kernels"].values():
+        total = cost["base"] + cost["rest"] + sum(share for _, _, share in cost["terms"])
+        assert cost["roofline"] * math.exp(total) == pytest.approx(cost["seconds"], rel=1e-6)
+        sizes = [abs(share) for _, _, share in cost["terms"]]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_without_a_cost_model_there_is_nothing_to_explain(package: Path) -> None:
+    assert predicted_costs(read_package(package), "none") is None
+    costs = predicted_costs(read_package(package), "roofline")
+    assert costs is not None
+    for cost in costs["kernels"].values():
+        assert cost["seconds"] == pytest.approx(cost["roofline"])
+
+
+def test_a_package_for_a_gpu_shows_its_cuda(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(32, 16), torch.nn.ReLU()).eval()
+    package = tilecast.emit(model, (torch.randn(16, 32),), tmp_path / "out", target="sm_80")
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(main, ["report", str(package), "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    data = report_data(read_package(package))
+    assert "model.cu" in data["files"]
+    assert all("__global__" in kernel["texts"]["C"] for kernel in data["kernels"])
+    assert predicted_costs(read_package(package), "pretrained") is None
 
 
 def test_texts_cannot_end_the_script_element() -> None:
@@ -135,6 +202,29 @@ def test_a_folder_that_is_no_package(tmp_path: Path) -> None:
     assert not (tmp_path / "r.html").exists()
 
 
+WALK = """
+<script>
+const shown = {}, views = @views@;
+async function walk() {
+  for (const view of views) {
+    location.hash = view;
+    await new Promise((next) =>
+      addEventListener("hashchange", () => setTimeout(next), { once: true }));
+    shown[view] = main.innerHTML;
+  }
+  const search = document.getElementById("search");
+  search.value = "no such kernel";
+  search.dispatchEvent(new Event("input"));
+  await new Promise((next) => setTimeout(next, 50));
+  shown.search = main.innerHTML;
+  const text = btoa(encodeURIComponent(JSON.stringify(shown)));
+  document.body.replaceChildren(make("pre", { id: "shown" }, text));
+}
+walk();
+</script>
+"""
+
+
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
     source = page.read_text()
@@ -142,23 +232,41 @@ def test_every_view_renders_in_a_browser(page: Path, tmp_path: Path) -> None:
     data = json.loads(re.search(r'type="application/json">(.*?)</script>', source, re.S)[1])  # type: ignore[index]
     kernel = data["kernels"][0]["name"]
     views = {
-        "overview": "Whole model against float64",
         "graph": "<path",
+        "overview": "Whole model against float64",
         "kernels": kernel,
+        f"kernel/{kernel}": "costs \u2192",
+        f"kernel/{kernel}/statements": "dependences:",
         f"kernel/{kernel}/schedule": "vectorize",
         f"kernel/{kernel}/C": f"residual_{kernel}(",
         f"kernels/{kernel}": f"Kernels (1 of {len(data['kernels'])})",
-        "kernels/no such kernel": "Kernels (0 of",
         "times": 'id="roofline"',
         "memory": "Arena of",
-        "decisions": "Decisions",
+        f"tuning/{kernel}": "4 schedules, in the order measured",
+        f"costs/{kernel}": "what all kernels share",
+        "decisions": "taken",
         "files": "residual.c",
     }
+    walked = tmp_path / "walked.html"
+    walk = WALK.replace("@views@", json.dumps(list(views)))
+    walked.write_text(source.replace("</body>", f"{walk}</body>"))
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", walked.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r'<pre id="shown">([^<]*)</pre>', done.stdout)
+    assert found is not None, done.stdout[-2000:] + done.stderr
+    shown = json.loads(unquote(b64decode(found[1]).decode()))
     for view, expected in views.items():
-        command = [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]
-        done = subprocess.run(
-            [*command, f"{page.as_uri()}#{view}"], capture_output=True, text=True, timeout=60
-        )
-        shown = done.stdout.split('<script id="data"')[0] + done.stdout.split("</main>")[0]
-        assert expected in shown, view
-        assert "CONSOLE" not in done.stderr, done.stderr
+        assert expected in shown[view], view
+    assert "Kernels (0 of" in shown["search"]
+    assert "CONSOLE" not in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+def test_the_report_of_minilm_is_small(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    from examples import minilm
+
+    package = tilecast.emit(*minilm.model(), tmp_path / "out", name="minilm")
+    result = CliRunner().invoke(main, ["report", str(package), "-o", str(tmp_path / "page.html")])
+    assert result.exit_code == 0, result.output
+    assert 500_000 < (tmp_path / "page.html").stat().st_size < 15_000_000

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import parse_format
+from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.dialects.quant.quantized_tensor import zero_values
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.dialects.reference.tile import dtype_of, run_program
@@ -29,7 +30,7 @@ N, K = 40, 96
 Change = Callable[[LinearPlan], LinearPlan]
 
 
-def kernel_text(format: str, element: Attribute, groups: int) -> str:
+def kernel_text(format: str, element: Attribute, groups: int, activations: str) -> str:
     """A kernel whose source is seen through a view."""
     parsed = parse_format(format)
     arguments = {"codes": f"tensor<{N}x{K}xi8>", "scales": f"tensor<{N}x{groups}xi16>"}
@@ -49,7 +50,7 @@ def kernel_text(format: str, element: Attribute, groups: int) -> str:
 func.func private @k(%x: tensor<3x5x{K}x{element}>, {listed}) -> tensor<3x{N}x{element}> {{
   %v = "graph.view"(%x) <{{map = affine_map<(d0, d1) -> (d0, 0, d1)>}}>
       : (tensor<3x5x{K}x{element}>) -> tensor<3x{K}x{element}>
-  %y = "quant.linear"(%v, {names}) <{{format = "{format}", activations = "f32",
+  %y = "quant.linear"(%v, {names}) <{{format = "{format}", activations = "{activations}",
       operandSegmentSizes = array<i32: 1, 1, 1, {sizes[0]}, {sizes[1]}, 1>}}>
       : (tensor<3x{K}x{element}>, {types}) -> tensor<3x{N}x{element}>
   func.return %y : tensor<3x{N}x{element}>
@@ -66,23 +67,28 @@ def expanded(plan: LinearPlan) -> LinearPlan:
 
 
 @pytest.mark.parametrize(
-    ("format", "element", "change", "launches"),
+    ("format", "element", "change", "launches", "activations"),
     [
-        ("u4:g16:sf16:zint", f32, None, 1),
-        ("u4:g16:sf16:zint", f32, in_parts, 2),
-        ("u4:g16:sf16:zint", f16, expanded, 2),
-        ("i3:g8:sf16:zf16", f32, None, 1),
-        ("i3:g8:sf16:zf16", f16, expanded, 2),
-        ("kmeans4:channel:sf32:znone", f32, in_parts, 2),
-        ("kmeans5:g32:sf16:zf16", bf16, expanded, 2),
-        ("nf4:g32:sf16:znone", f32, None, 1),
-        ("nf4:g32:sf16:znone", bf16, None, 1),
-        ("u6:channel:sf32:zf32", f16, in_parts, 2),
+        ("u4:g16:sf16:zint", f32, None, 1, "f32"),
+        ("u4:g16:sf16:zint", f32, in_parts, 2, "f32"),
+        ("u4:g16:sf16:zint", f16, expanded, 2, "f32"),
+        ("i3:g8:sf16:zf16", f32, None, 1, "f32"),
+        ("i3:g8:sf16:zf16", f16, expanded, 2, "f32"),
+        ("kmeans4:channel:sf32:znone", f32, in_parts, 2, "f32"),
+        ("kmeans5:g32:sf16:zf16", bf16, expanded, 2, "f32"),
+        ("nf4:g32:sf16:znone", f32, None, 1, "f32"),
+        ("nf4:g32:sf16:znone", bf16, None, 1, "f32"),
+        ("u6:channel:sf32:zf32", f16, in_parts, 2, "f32"),
+        ("u4:g32:sf16:zint", f32, None, 2, "int8"),
+        ("i3:g96:sf16:znone", f32, in_parts, 3, "int8"),
+        ("u8:channel:sf32:zf32", f16, None, 2, "int8"),
+        ("u5:channel:sf32:znone", bf16, None, 2, "int8"),
+        ("bipolar8:channel:sf32:znone", f32, None, 2, "int8"),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_launches_on_packed_weights_are_the_product(
-    format: str, element: Attribute, change: Change | None, launches: int,
+    format: str, element: Attribute, change: Change | None, launches: int, activations: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if change is not None:
@@ -91,7 +97,7 @@ def test_launches_on_packed_weights_are_the_product(
     ctx = CompileContext()
     ctx.machine = Machine("sm_80", "scalar")
     parsed, groups = parse_format(format), parse_format(format).groups(K)
-    module = Parser(ctx, kernel_text(format, element, groups)).parse_module()
+    module = Parser(ctx, kernel_text(format, element, groups, activations)).parse_module()
     LowerOpaquePass().apply(ctx, module)
     module = Parser(CompileContext(), str(module)).parse_module()
     module.verify()
@@ -137,6 +143,9 @@ def test_launches_on_packed_weights_are_the_product(
     weight = (levels[codes].astype(float) - zeros.repeat(each, 1)) * SCALE_TYPES[
         parsed.scale
     ].decode(scales).astype(float).repeat(each, 1)
+    if activations == "int8":
+        rounded, steps = quantize_rows(x)
+        x = rounded.astype(np.float64) * steps
     expected = x.astype(float) @ weight.T + bias.astype(float)
     result = arrays[len(stored) + 2].astype(float)
     bound = 4e-7 if element == F32 else float(2 * np.finfo(dtype).eps if element == f16 else 2**-7)

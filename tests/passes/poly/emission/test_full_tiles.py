@@ -9,6 +9,7 @@ import pytest
 from tilecast.dialects.errors import IllegalScheduleError
 from tilecast.dialects.schedule import Parallelize, Rearrange
 from tilecast.passes.poly.dependences.dependences import Dependences, dependences_of
+from tilecast.passes.poly.dependences.value_flow import ValueFlow
 from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.sets import isl, limited_operations
 from xdsl.dialects import arith, memref, scf
@@ -223,7 +224,7 @@ def test_known_dependences_are_used(stencil: Any) -> None:
     with pytest.raises(IllegalScheduleError, match="reverses a dependence"):
         lower_scop(scop, dependences=dependences_of(scop))
     none = isl.UnionMap("{ }")
-    lower_scop(scop, dependences=Dependences(none, none, none, none, none))
+    lower_scop(scop, dependences=Dependences(none, none, none, none, ValueFlow(none, none, none)))
 
 
 def test_isl_gives_up_with_a_reason(stencil: Any) -> None:

@@ -9,7 +9,27 @@ from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
 from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.rules.schedule import choose_schedule
-from xdsl.dialects.builtin import ModuleOp
+from tilecast.passes.poly.rules.window_tiles import _longest_cycles
+from xdsl.dialects.arith import ConstantOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.dialects.scf import ParallelOp
+from xdsl.ir import SSAValue
+
+
+def parallel_trips(func: FuncOp) -> list[int]:
+    """Iterations of the parallel loops of `func`."""
+    loops = [op for op in func.walk() if isinstance(op, ParallelOp)]
+    bounds = [(loop.lowerBound[0], loop.upperBound[0]) for loop in loops]
+    return [constant(high) - constant(low) for low, high in bounds]
+
+
+def constant(value: SSAValue) -> int:
+    """The number that `value` is."""
+    assert isinstance(value.owner, ConstantOp)
+    assert isinstance(value.owner.value, IntegerAttr)
+    return value.owner.value.value.data
+
 
 STEPS = "stride = [#builtin.int<1>, #builtin.int<1>], dilation = [#builtin.int<1>, #builtin.int<1>]"
 CASES = {
@@ -56,3 +76,48 @@ def test_channels_that_do_not_fill_their_blocks(
     scop = case.scop()
     choose_schedule(scop, machines["avx2"], 2)
     case.check_lowered(scop)
+
+
+def test_threads_share_the_rows_of_each_channel(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    t = kernel_text(x="1x2x10x18x8xf32", w="2x3x3x8xf32")
+    result = "1x2x8x16x8xf32"
+    summed = t.op("blocked_depthwise", "%x %w", result, STEPS)
+    case = kernel(t.returns(t.op("pointwise", summed, result, 'fn = "relu"')))
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    assert scop.schedule is not None
+    assert "split(S0.i1, 4" in scop.schedule.data
+    assert parallel_trips(lower_scop(scop)) == [2]
+    case.check_lowered(scop)
+
+
+def test_rows_that_threads_can_not_share_evenly_stay_together(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    t = kernel_text(x="1x4x9x10x8xf32", w="4x3x3x8xf32")
+    case = kernel(t.returns(t.op("blocked_depthwise", "%x %w", "1x4x7x8x8xf32", STEPS)))
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    assert parallel_trips(lower_scop(scop)) == [4]
+    case.check_lowered(scop)
+
+
+def test_a_border_starts_no_threads(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    t = kernel_text(x="1x16x16x16xf32", w="4x1x1x16x8xf32")
+    summed = t.op("blocked_conv", "%x %w", "1x4x16x16x8xf32", STEPS)
+    sides = ", ".join(f"#builtin.int<{n}>" for n in (0, 0, 1, 1, 0))
+    pad = f"low = [{sides}], high = [{sides}], value = 0.0 : f64"
+    case = kernel(t.returns(t.op("pad", summed, "1x4x18x18x8xf32", pad)))
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    assert len(parallel_trips(lower_scop(scop))) == 1
+
+
+def test_tiles_suit_the_thread_that_takes_longest() -> None:
+    # 49 positions, 10 blocks: of 5 pairs of blocks one thread would have 3, the other 2
+    assert _longest_cycles((49, 10), (25, 1), 1, 2, 1) < _longest_cycles((49, 10), (13, 2), 1, 2, 1)
+    assert _longest_cycles((49, 10), (25, 1), 1, 1, 1) > _longest_cycles((49, 10), (13, 2), 1, 1, 1)
