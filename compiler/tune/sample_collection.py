@@ -42,7 +42,7 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
     """What the rules make of their own choice, of alternatives, and of random ones, every other of
     which is one that tuning would try."""
     variants: dict[str, str] = {}
-    seen = set()
+    seen: set[tuple[str, object]] = set()
     machine = native_machine()
     space = RuleSpace(scop, machine, program.threads)
     choices = [RULES, *alternatives(program.threads)]
@@ -127,8 +127,8 @@ def build(
                 drafts[start : start + PER_LIBRARY], folder, machine, program.threads, toolchain
             )
             total += len(batch.built)
-            for function, text in batch.built:
-                data.add_object(object_of(program, machine.isa, text, function))
+            for function, loops in batch.built:
+                data.add_object(object_of(program, machine.isa, loops, function))
             for draft, why in batch.failures:
                 data.add_sample(
                     Sample(draft.task, draft.steps, None, failure="lowering", detail=why)
