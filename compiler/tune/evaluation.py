@@ -118,6 +118,7 @@ def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
     noise = sorted(s.noise for s in samples if s.seconds is not None)
     return {
         "samples": len(data.seconds),
+        "measured twice": len(measured_again(data)),
         "left out as noisy": sum(s.is_noisy for s in samples),
         "tasks": len(set(data.names)),
         "schedules per task": round(len(data.seconds) / len(set(data.names)), 1),
@@ -157,7 +158,8 @@ tasks. top-k is the best time over the best among the k schedules that the model
 tasks have few schedules (see the data card), top-5 says little, as the row of `random` shows.
 "pairs" are those of schedules whose times differ by more than {CLEAR:.0%}, and the share in order.
 `second measurement` ranks schedules by every other round of the measurement, and is compared with
-the rest: what a perfect model would get, since many schedules of a kernel hardly differ.
+the rest: what a perfect model would get, since many schedules of a kernel hardly differ. Its rows
+are over the {evaluation.facts["measured twice"]} tasks measured so, not over all.
 
 {table(evaluation.results)}
 
