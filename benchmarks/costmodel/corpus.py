@@ -1,4 +1,4 @@
-"""The programs that samples are taken of, as folders: scop.mlir, program.json, integer arguments.
+"""The programs that samples are taken of (compiler/tune/sample_programs.py has their form).
 
 Kernels of networks, PolyBench at several sizes, random affine programs. Each has the family that a
 split keeps together; a kernel that several networks have belongs to the first of them.
@@ -6,68 +6,26 @@ split keeps together; a kernel that several networks have belongs to the first o
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 from tilecast.compiler.target import native_machine
-from tilecast.compiler.verify.kernels import random_argument
+from tilecast.compiler.tune.sample_programs import Program, write_kernels, write_program
 from tilecast.dialects.poly import ScopOp
 from tilecast.passes.context import CompileContext
-from tilecast.passes.poly.array_shapes import shape_of
 from tilecast.passes.registry import load_pass
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 from xdsl.parser import Parser
 
 from ..polybench.benchmark import load_all
 from .random_programs import random_program
 from .zoo import Network, functions, networks
 
-PROGRAM = "program.json"
 LONGEST_SECONDS = 20
-LARGEST_ELEMENTS = 4_000_000
 RANDOM_FAMILIES = 40  # random programs with numbers that agree modulo this are one family
-Space = Literal["rules", "affine"]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program to draw schedules of; `space` says how."""
-
-    name: str
-    family: str
-    threads: int
-    space: Space
-
-
-def read_program(folder: Path) -> tuple[Program, str]:
-    """The program in `folder`, and its text."""
-    data = json.loads((folder / PROGRAM).read_text(encoding="utf-8"))
-    return Program(**data), (folder / "scop.mlir").read_text(encoding="utf-8")
-
-
-def write_program(work: Path, program: Program, scop: ScopOp) -> Path | None:
-    """The folder of a program; None where there is one with equal text."""
-    text = str(ModuleOp([scop.clone()]))
-    body = text.replace(scop.sym_name.data, "k")
-    digest = hashlib.blake2b(body.encode(), digest_size=12).hexdigest()
-    seen, folder = work / "seen" / digest, work / "programs" / program.name
-    seen.parent.mkdir(parents=True, exist_ok=True)
-    if seen.exists() or sum(np.prod(shape_of(a)) for a in scop.body.block.args) > LARGEST_ELEMENTS:
-        return None
-    seen.touch()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scop.mlir").write_text(text, encoding="utf-8")
-    (folder / PROGRAM).write_text(json.dumps(asdict(program)), encoding="utf-8")
-    return folder
 
 
 def is_first_time(work: Path, label: str) -> bool:
@@ -94,30 +52,8 @@ def write_networks(work: Path) -> Iterator[str]:
 
 def write_network(work: Path, network: Network, threads: int) -> int:
     """The kernels of one network; how many are new."""
-    import tilecast
-
     module, inputs = network.make()
-    structure = tilecast.compile(module, inputs, stop_after="structure", threads=threads)
-    kernels = {op.sym_name.data: op for op in structure.ops if isinstance(op, FuncOp)}
-    scops = structure.clone()
-    context = CompileContext(machine=native_machine(), threads=threads)
-    load_pass("extract-scop")().apply(context, scops)
-    count = 0
-    for scop in [op for op in scops.ops if isinstance(op, ScopOp)]:
-        name = scop.sym_name.data
-        program = Program(f"{network.label}-{name}"[:80], network.family, threads, "rules")
-        folder = write_program(work, program, scop)
-        if folder is None:
-            continue
-        count += 1
-        rng = np.random.default_rng(0)
-        for k, argument in enumerate(kernels[name].body.block.args):
-            value = random_argument(argument, rng)
-            if value.dtype.kind != "f":
-                np.save(
-                    folder / f"a{k}.npy", value.view(np.uint8) if value.dtype == bool else value
-                )
-    return count
+    return write_kernels(work, network.label, network.family, module, inputs, threads)
 
 
 def write_affine(work: Path, name: str, family: str, threads: int, module: ModuleOp) -> None:

@@ -21,14 +21,14 @@ from ..models import MODELS, load_model
 
 ROUNDS = 40
 SECONDS = 2.0
-SIDES = {"rules": "none", "model": "pretrained"}
+SIDES = ("rules", "model")
 
 
-def compared(name: str) -> dict[str, Any]:
+def compared(name: str, model: str) -> dict[str, Any]:
     """Medians of interleaved runs, how many decisions went against the rules, compile seconds."""
     network, inputs = load_model(name)
     compiled, facts = {}, {}
-    for side, cost_model in SIDES.items():
+    for side, cost_model in zip(SIDES, ("none", model), strict=True):
         start = time.perf_counter()
         compiled[side] = tilecast.compile(network, inputs, cost_model=cost_model)
         facts[f"{side} compile seconds"] = round(time.perf_counter() - start, 2)
@@ -40,7 +40,7 @@ def compared(name: str) -> dict[str, Any]:
         for run in compiled.values():
             run(*inputs)
         for k in range(ROUNDS):
-            for side in list(SIDES)[:: 1 if k % 2 else -1]:
+            for side in SIDES[:: 1 if k % 2 else -1]:
                 start = time.perf_counter()
                 compiled[side](*inputs)
                 times[side].append(time.perf_counter() - start)
@@ -60,11 +60,12 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costmodel.regret")
     parser.add_argument("--model", nargs="+", default=list(MODELS))
+    parser.add_argument("--cost-model", default="pretrained", help="as compile takes it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
     for name in options.model:
-        rows.append(compared(name))
+        rows.append(compared(name, options.cost_model))
         print(json.dumps(rows[-1]), flush=True)
     if options.json is not None:
         document = {

@@ -1,14 +1,16 @@
-"""`tilecast costmodel`: train the cost model, evaluate it, ask it."""
+"""`tilecast costmodel`: collect samples, train the cost model, evaluate it, ask it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ...dialects.errors import InvalidInputError
+from ...dialects.errors import InvalidInputError, OptionError
+from .model_argument import load_model
 from .output import json_flag, print_json, print_table
 
 DATA = click.option(
@@ -21,7 +23,56 @@ DATA = click.option(
 
 @click.group("costmodel")
 def costmodel_group() -> None:
-    """Train, evaluate and ask the model that predicts which schedules are fast."""
+    """Samples for the model that predicts which schedules are fast; train, evaluate and ask it."""
+
+
+@costmodel_group.command("collect")
+@click.argument("model", required=False)
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--schedules", type=click.IntRange(min=1), default=14, show_default=True)
+@click.option("--seconds", type=float, default=200.0, show_default=True, help="For each stage.")
+@click.option("--prepare", is_flag=True, help="Only build; measure in another call.")
+@json_flag
+def collect_command(
+    model: str | None,
+    data: Path,
+    threads: int,
+    schedules: int,
+    seconds: float,
+    prepare: bool,
+    as_json: bool,
+) -> None:
+    """Add samples of schedules of MODEL's kernels to the folder DATA.
+
+    Building takes long and may share the machine, measuring needs it to itself: build with
+    --prepare at any time; without MODEL, what is built is measured. Both go on where they ended.
+    """
+    from ...costmodel.data.samples import DataSet
+    from ..tune.sample_collection import build, measure
+    from ..tune.sample_programs import write_kernels
+
+    samples, work = DataSet(data), data / "built"
+    if model is None and (prepare or not work.is_dir()):
+        raise OptionError(f"expected MODEL to build schedules of: nothing is built in {work}")
+    if model is not None:
+        loaded = load_model(model)
+        if loaded.is_kernel:
+            raise OptionError("collect takes models; kernels of affine loops have no samples yet")
+        label = re.sub(r"[^A-Za-z0-9]+", "-", Path(model).stem).strip("-")[:40] or "model"
+        write_kernels(work, label, label, loaded.model, loaded.example_inputs, threads)
+        for line in build(samples, work, seconds, schedules):
+            click.echo(line, err=True)
+    measured = 0 if prepare else measure(samples, work, seconds)
+    facts = {
+        "tasks": len({t.group for t in samples.tasks()}),
+        "measured now": measured,
+        "samples": len(samples.samples()),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(list(facts), [list(facts.values())])
 
 
 @costmodel_group.command("train")
@@ -113,10 +164,10 @@ def eval_objects_command(data: Path, report: Path | None, as_json: bool) -> None
 def predict_command(program: Path, folder: Path | None, threads: int, as_json: bool) -> None:
     """Rank the automatic schedules of the poly.scop in the file PROGRAM, without measuring."""
     from ...costmodel.models.analytic import RooflineModel
-    from ...costmodel.models.load import load_model
+    from ...costmodel.models.load import load_model as load_cost_model
     from ..tune.prediction import ranked_schedules
 
-    model = RooflineModel() if folder is None else load_model(folder)
+    model = RooflineModel() if folder is None else load_cost_model(folder)
     try:
         text = program.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from ...costmodel.evaluation.evaluate import (
     Measured,
     cross_validated,
     measured_again,
+    trained_folds,
 )
 from ...costmodel.evaluation.metrics import CLEAR, Figure, Ranked, figures
 from ...costmodel.evaluation.report import Curve, draw_figures, family_table, table
@@ -26,7 +27,8 @@ from ...passes.poly.rules.choice import alternatives
 from .training_data import measured
 
 AGAIN = "second measurement"
-SHARES = (0.25, 0.5, 1.0)  # of the training families, for the learning curve
+SHARES = (0.25, 0.5)  # of the training families, for the learning curve
+CURVES = ("top-1", "top-5", "spearman")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,8 @@ def evaluate(
 def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]) -> Evaluation:
     """Cross-validate on `data`, which was read from `source`."""
     names = dict.fromkeys([*models, shown])
-    ranked = {name: cross_validated(partial(new_model, name), data) for name in names}
+    folds = {name: trained_folds(partial(new_model, name), data) for name in names}
+    ranked = {name: cross_validated(data, found) for name, found in folds.items()}
     again = measured_again(data)
     if again:
         ranked[AGAIN] = again
@@ -71,11 +74,11 @@ def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]
         ranked[shown],
         shown,
         dict(zip(data.names, data.families, strict=True)),
-        learning_curves(data, shown),
+        learning_curves(data, shown, ranked[shown]),
         whole.importance(),
         facts_of(source, data),
         by_kind(ranked, data),
-        decision_table(outcomes(data, [str(c) for c in alternatives(2)])),
+        decision_table(outcomes(data, [str(c) for c in alternatives(2)], folds[shown])),
     )
 
 
@@ -97,17 +100,16 @@ def by_kind(
     return found
 
 
-def learning_curves(data: Measured, kind: str) -> dict[str, Curve]:
-    """Metrics against the number of families trained on."""
+def learning_curves(data: Measured, kind: str, whole: Mapping[str, Ranked]) -> dict[str, Curve]:
+    """Metrics against the number of families trained on, up to all of them, which give `whole`."""
     total = len(set(data.families))
     training = total - -(-total // FOLDS)
-    counts = sorted({max(1, round(share * training)) for share in SHARES})
     found = []
-    for count in counts:
-        tasks = cross_validated(partial(new_model, kind), data, families=count)
-        found.append((count, figures(list(tasks.values()))))
-    shown = ("top-1", "top-5", "spearman")
-    return {metric: [(n, f[metric]) for n, f in found] for metric in shown}
+    for count in sorted({max(1, round(share * training)) for share in SHARES}):
+        folds = trained_folds(partial(new_model, kind), data, families=count)
+        found.append((count, figures(list(cross_validated(data, folds).values()))))
+    found.append((training, figures(list(whole.values()))))
+    return {metric: [(n, f[metric]) for n, f in found] for metric in CURVES}
 
 
 def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
@@ -116,6 +118,7 @@ def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
     noise = sorted(s.noise for s in samples if s.seconds is not None)
     return {
         "samples": len(data.seconds),
+        "measured twice": len(measured_again(data)),
         "left out as noisy": sum(s.is_noisy for s in samples),
         "tasks": len(set(data.names)),
         "schedules per task": round(len(data.seconds) / len(set(data.names)), 1),
@@ -155,7 +158,8 @@ tasks. top-k is the best time over the best among the k schedules that the model
 tasks have few schedules (see the data card), top-5 says little, as the row of `random` shows.
 "pairs" are those of schedules whose times differ by more than {CLEAR:.0%}, and the share in order.
 `second measurement` ranks schedules by every other round of the measurement, and is compared with
-the rest: what a perfect model would get, since many schedules of a kernel hardly differ.
+the rest: what a perfect model would get, since many schedules of a kernel hardly differ. Its rows
+are over the {evaluation.facts["measured twice"]} tasks measured so, not over all.
 
 {table(evaluation.results)}
 

@@ -135,6 +135,26 @@ class DataSet:
             raise InvalidInputError(f"{task!r} is no name of a task")
         return (self.folder / "scops" / f"{task}.mlir").read_text(encoding="utf-8")
 
+    def absorb(self, other: DataSet) -> None:
+        """Add what `other` has. Of a program that both have, what is here stays: samples of another
+        version of the compiler do not mix with its own."""
+        known = {task.group or task.name for task in self.tasks()}
+        kept = {t.name for t in other.tasks() if (t.group or t.name) not in known}
+        (self.folder / "scops").mkdir(parents=True, exist_ok=True)
+        for name in kept:
+            path = self.folder / "scops" / f"{name}.mlir"
+            path.write_text(other.scop_text(name), encoding="utf-8")
+        for file, key in (
+            ("tasks.jsonl", "name"),
+            ("samples.jsonl", "task"),
+            ("objects.jsonl", ""),
+        ):
+            with (self.folder / file).open("a", encoding="utf-8") as lines:
+                for data in other._lines(file):
+                    if not key or data.get(key) in kept:
+                        line = json.dumps({"schema": SCHEMA, **data}, sort_keys=True)
+                        lines.write(line + "\n")
+
     def pack(self, archive: Path) -> None:
         """Write all files into one compressed archive."""
         with tarfile.open(archive, "w:xz", preset=9) as packed:

@@ -6,16 +6,13 @@ a model that has seen nothing of its family decides; the times of both say what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from ..decision import weigh
-from ..models.load import new_model
-from .evaluate import FOLDS, Measured
-from .splits import family_folds
+from .evaluate import Fold, Measured
 
 USUAL = "rules"
 
@@ -31,22 +28,20 @@ class Outcome:
     is_changed: bool
 
 
-def outcomes(data: Measured, offered: Collection[str], kind: str = "ensemble") -> list[Outcome]:
-    """The outcome for every task that has a choice among `offered` besides the usual one."""
+def outcomes(data: Measured, offered: Collection[str], folds: Sequence[Fold]) -> list[Outcome]:
+    """The outcome for every task that has a choice among `offered` besides the usual one, each by
+    the model that has not seen its family."""
     found = []
     choices, names = np.array(data.choices), np.array(data.names)
-    for train, test in family_folds(data.families, FOLDS):
-        model = partial(new_model, kind)()
-        part = data.chosen(train)
-        model.update(part.candidates, part.seconds)
-        for name in sorted(set(names[test])):
-            rows = test[names[test] == name]
+    for fold in folds:
+        for name in sorted(set(names[fold.test])):
+            rows = fold.test[names[fold.test] == name]
             usual = rows[choices[rows] == USUAL]
             others = rows[np.isin(choices[rows], list(offered))]
             if len(usual) != 1 or not len(others):
                 continue
             known = np.concatenate([usual, others])
-            number, _, _ = weigh(model, data.candidates.chosen(known))
+            number, _, _ = weigh(fold.model, data.candidates.chosen(known))
             times = data.seconds[known]
             found.append(
                 Outcome(

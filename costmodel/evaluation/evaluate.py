@@ -63,23 +63,39 @@ def measured_again(data: Measured) -> dict[str, Ranked]:
     return found
 
 
-def cross_validated(
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A trained model and the rows of the families that it has not seen."""
+
+    model: CostModel
+    test: Rows
+
+
+def trained_folds(
     make: Callable[[], CostModel],
     data: Measured,
     folds: int = FOLDS,
     families: int | None = None,
     seed: int = 0,
-) -> dict[str, Ranked]:
-    """Every task, ranked by a model that has seen none of its family. `families` bounds how many
-    families are trained on, for learning curves."""
-    found: dict[str, Ranked] = {}
+) -> list[Fold]:
+    """A model per fold, trained on the others. `families` bounds how many families are trained on,
+    for learning curves."""
+    found = []
     for train, test in family_folds(data.families, folds, seed):
         model = make()
         chosen = _some(data, train, families, seed)
         if len(chosen):
             part = data.chosen(chosen)
             model.update(part.candidates, part.seconds)
-        found |= ranked_tasks(model, data.chosen(test))
+        found.append(Fold(model, test))
+    return found
+
+
+def cross_validated(data: Measured, folds: Sequence[Fold]) -> dict[str, Ranked]:
+    """Every task, ranked by a model that has seen none of its family."""
+    found: dict[str, Ranked] = {}
+    for fold in folds:
+        found |= ranked_tasks(fold.model, data.chosen(fold.test))
     return found
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from tilecast.compiler.cli import main
 from tilecast.compiler.runtime.toolchain import find_toolchain
 from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.sample_build import Draft, build_drafts
@@ -13,7 +16,7 @@ from tilecast.compiler.tune.training_data import read_scop
 from tilecast.costmodel.data.samples import ARCHIVE, DataSet, Sample, unpack
 from tilecast.dialects.errors import InvalidInputError
 
-from .test_training_data import scop_text
+from .test_training_data import described, scop_text
 
 
 def test_a_batch_has_a_sample_per_schedule_and_failures_have_reasons(tmp_path: Path):
@@ -53,6 +56,32 @@ def test_a_packed_data_set_reads_like_the_folder(tmp_path: Path):
     with DataSet.opened(packed) as opened:
         assert opened.samples() == data.samples()
         assert [s.seconds for s in opened.samples()] == [1e-3]
+
+
+def test_samples_of_a_model_are_built_first_and_measured_later(tmp_path: Path):
+    run = CliRunner()
+    command = ["costmodel", "collect", "--data", str(tmp_path), "--schedules", "2", "--json"]
+    nothing = run.invoke(main, command)
+    assert nothing.exit_code != 0
+    assert "nothing is built" in nothing.stderr
+    built = run.invoke(main, [*command, "examples.mlp:model", "--prepare"])
+    assert built.exit_code == 0, built.output
+    assert json.loads(built.stdout)["samples"] == 0
+    measured = json.loads(run.invoke(main, command).stdout)
+    assert measured["tasks"] >= 1
+    assert measured["samples"] == measured["measured now"] > 0
+
+
+def test_programs_measured_anew_take_the_place_of_older_ones(tmp_path: Path):
+    new, old = DataSet(tmp_path / "new"), DataSet(tmp_path / "old")
+    for data, names in ((new, "ab"), (old, "bc")):
+        for name in names:
+            data.add_task(described(name, "family"), f"{data.folder.name} {name}")
+            data.add_sample(Sample(name, "", 1.0 if data is new else 2.0))
+    new.absorb(old)
+    assert [t.name for t in new.tasks()] == ["a", "b", "c"]
+    assert [s.seconds for s in new.samples()] == [1.0, 1.0, 2.0]
+    assert [new.scop_text(name) for name in "abc"] == ["new a", "new b", "old c"]
 
 
 def test_another_archive_is_refused(tmp_path: Path):
