@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from ...dialects.errors import UnsupportedOperatorError
+from .advice import advice_for
 from .control_flow import CONTROL_FLOW
 from .location import module_path, source_line
 from .rules import RULES
@@ -32,6 +32,7 @@ class Gap:
     operator: str
     count: int = 0
     place: str = ""
+    advice: str = ""
     reasons: list[str] = field(default_factory=list)
 
 
@@ -50,6 +51,7 @@ class Gaps:
         gap = self.by_operator.setdefault(name, Gap(name))
         gap.count += 1
         gap.place = gap.place or f"{module_path(node) or 'the model'} @ {source_line(node)}"
+        gap.advice = gap.advice or advice_for(node, name, RULES)
         if reason and reason not in gap.reasons:
             gap.reasons.append(reason)
 
@@ -60,11 +62,7 @@ class Gaps:
         lines = [f"{len(self.by_operator)} operators of the model are not supported:"]
         for gap in self.by_operator.values():
             lines.append(f"  {gap.operator} ({gap.count}x), first at {gap.place}")
-            lines += [f"    {reason}" for reason in gap.reasons]
-            if not gap.reasons:
-                near = difflib.get_close_matches(gap.operator, RULES, 3, 0.75)
-                if near:
-                    lines.append(f"    similar supported operators: {', '.join(near)}")
+            lines += [f"    {reason}" for reason in gap.reasons or [gap.advice]]
         raise UnsupportedOperatorError("\n".join(lines))
 
 

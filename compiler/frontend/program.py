@@ -139,6 +139,9 @@ class _Importer:
                 assert spec.target is not None
                 self.values[node] = self._stored(spec.target, stored)
                 continue
+            if spec.kind is InputKind.TOKEN:  # operators with effects, which have no rules, name it
+                self.values[node] = None
+                continue
             if spec.kind is not InputKind.USER_INPUT:
                 raise UnsupportedOperatorError(f"input {spec.arg.name} of kind {spec.kind.name}")
             if isinstance(spec.arg, ConstantArgument):
@@ -332,6 +335,8 @@ class _Importer:
         specs = self.program.graph_signature.output_specs
         arguments = {node.name: node for node in self.program.graph.nodes}
         for spec, leaf in zip(specs, output.args[0], strict=True):
+            if spec.kind is OutputKind.TOKEN:
+                continue
             value = self.translate(leaf)
             if isinstance(value, SSAValue) and is_number(leaf.meta.get("val")):
                 raise UnsupportedOperatorError(
