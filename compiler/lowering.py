@@ -17,7 +17,7 @@ from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
 from ..costmodel.hardware import Machine
 from ..dialects.errors import OptionError, UnsupportedOperatorError
 from ..dialects.graph import extents_of_type
-from ..dialects.graph_control import ControlOp, is_program
+from ..dialects.graph.control import ControlOp, is_program
 from ..dialects.sizes import Symbol, symbols_of
 from ..passes.context import CompileContext
 from ..passes.loops.plan_memory import local_bytes, program_arena

@@ -18,7 +18,7 @@ from tilecast.compiler.target import resolve_target
 from tilecast.costmodel.data.objects import ObjectSample
 from tilecast.costmodel.data.samples import DataSet
 from tilecast.costmodel.features.loop_text import loop_text
-from tilecast.dialects.graph_control import is_program
+from tilecast.dialects.graph.control import is_program
 from xdsl.dialects.func import FuncOp
 
 from .corpus import is_first_time

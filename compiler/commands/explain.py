@@ -161,7 +161,7 @@ def kernel_facts(module: Any) -> list[dict[str, Any]]:
     from xdsl.dialects.func import FuncOp
 
     from ...dialects.graph import LaunchOp
-    from ...dialects.graph_control import is_program
+    from ...dialects.graph.control import is_program
 
     launches = [op for op in module.walk() if isinstance(op, LaunchOp)]
     calls = Counter(op.kernel.root_reference.data for op in launches)

@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import EmbeddingOp, element_of, shape_of, tensor_of
-from ...dialects.graph_opaque import SearchsortedOp
+from ...dialects.graph.opaque import SearchsortedOp
 from .builder import Builder
 from .index_updates import put_slices
 from .rounding import rounds_once

@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import StringAttr, TensorType, f32, i1, i64
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import WeightOp, element_of, shape_of
-from ...dialects.graph_control import CondOp, ControlOp, ForOp, WhileOp
+from ...dialects.graph.control import CondOp, ControlOp, ForOp, WhileOp
 from ...dialects.sizes import has_symbols
 from .builder import Builder
 from .rules import UnsupportedUse

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import CatOp, broadcast_shapes, element_of, shape_of
-from ...dialects.graph_opaque import IndexPutOp
+from ...dialects.graph.opaque import IndexPutOp
 from .builder import Builder, Scalar, elements_in, normalize_dim
 from .rounding import rounds_once
 from .rules import UnsupportedUse, rule

@@ -17,7 +17,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Region, SSAValue
 
 from ...dialects.errors import LoweringError, SymbolicSizeError, UnsupportedOperatorError
 from ...dialects.graph import Tensor, WeightOp, extents_of_type
-from ...dialects.graph_control import program_function
+from ...dialects.graph.control import program_function
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .carried_numbers import computes_with_carried, import_number, is_number

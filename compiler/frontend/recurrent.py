@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import BFloat16Type, Float16Type, f32
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import CatOp, LinearOp, element_of, shape_of, tensor_of
-from ...dialects.graph_opaque import LstmOp
+from ...dialects.graph.opaque import LstmOp
 from .builder import Builder
 from .rules import UnsupportedUse, rule
 

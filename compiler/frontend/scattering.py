@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import IntegerType, i64
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.graph import element_of, shape_of
-from ...dialects.graph_opaque import ScatterOp, SearchsortedOp
+from ...dialects.graph.opaque import ScatterOp, SearchsortedOp
 from ...dialects.integers import largest_integer, smallest_integer
 from .builder import Builder, Operand, Scalar, elements_in, is_float, normalize_dim
 from .rounding import rounds_once

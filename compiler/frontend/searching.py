@@ -6,7 +6,7 @@ from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import shape_of
-from ...dialects.graph_opaque import SearchsortedOp
+from ...dialects.graph.opaque import SearchsortedOp
 from .builder import Builder, Operand
 from .rounding import rounds_once
 from .rules import UnsupportedUse, rule

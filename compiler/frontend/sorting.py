@@ -6,7 +6,7 @@ from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import GatherOp, element_of, shape_of, tensor_of
-from ...dialects.graph_opaque import ArgsortOp
+from ...dialects.graph.opaque import ArgsortOp
 from ...dialects.sizes import has_symbols, upper_bound
 from .builder import Builder, Operand, elements_in, is_float, normalize_dim
 from .rounding import rounds_once

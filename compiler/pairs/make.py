@@ -16,7 +16,7 @@ from xdsl.dialects.func import FuncOp
 
 from ...dialects.errors import OptionError, TilecastError
 from ...dialects.graph import LaunchOp
-from ...dialects.graph_control import is_program
+from ...dialects.graph.control import is_program
 from ..driver import lower
 from ..logging import Progress
 from ..options import Options

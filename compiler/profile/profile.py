@@ -16,7 +16,7 @@ from xdsl.parser import Parser
 from ...codegen.c import emit_program
 from ...costmodel.speeds import Speeds
 from ...dialects.errors import OptionError
-from ...dialects.graph_control import is_program
+from ...dialects.graph.control import is_program
 from ...passes.context import CompileContext
 from ..pipeline import ir_file_name
 from ..probe.probe import known_speeds

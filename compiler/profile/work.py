@@ -14,9 +14,9 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...costmodel.speeds import Speeds
 from ...dialects.graph import shape_of
-from ...dialects.graph_control import is_program
-from ...dialects.graph_opaque import LstmOp
-from ...dialects.graph_winograd import WinogradConvOp
+from ...dialects.graph.control import is_program
+from ...dialects.graph.opaque import LstmOp
+from ...dialects.graph.winograd import WinogradConvOp
 from ..verify.reduction_length import loop_extents
 
 FREE = (arith.ConstantOp, arith.ExtFOp, arith.TruncFOp)  # cost nothing by this count

@@ -17,8 +17,8 @@ from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp, YieldOp
 from xdsl.ir import Attribute, BlockArgument, SSAValue
 
-from ...dialects.graph_control import is_program
-from ...dialects.graph_opaque import OpaqueOp
+from ...dialects.graph.control import is_program
+from ...dialects.graph.opaque import OpaqueOp
 from ...dialects.reference.linalg import evaluate_kernel
 from ...dialects.reference.number_types import numpy_type
 from ...dialects.sizes import value_at

@@ -11,7 +11,7 @@ from xdsl.dialects.linalg.ops import GenericOp
 from xdsl.ir.affine import AffineDimExpr
 
 from ...dialects.graph import ScanOp, bounds_of
-from ...dialects.graph_opaque import OpaqueOp
+from ...dialects.graph.opaque import OpaqueOp
 
 
 def reduction_length(func: FuncOp) -> int:

@@ -29,8 +29,8 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
 from ..errors import OptionError
-from ..graph_op import shape_of
-from ..graph_opaque import OpaqueOp
+from ..graph.base import shape_of
+from ..graph.opaque import OpaqueOp
 from .activations import ACTIVATIONS
 from .bit_fields import EXACT, pack_words
 from .byte_fields import pack_bytes

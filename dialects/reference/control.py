@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..graph_control import CondOp, ControlOp, ForOp, WhileOp
+from ..graph.control import CondOp, ControlOp, ForOp, WhileOp
 
 Array = npt.NDArray[Any]
 Call = Callable[[str, Sequence[Array]], list[Array]]

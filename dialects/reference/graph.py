@@ -47,8 +47,8 @@ from ..graph import (
     WeightOp,
     shape_of,
 )
-from ..graph_blocked import BlockedConvOp, BlockedDepthwiseOp
-from ..graph_control import ControlOp
+from ..graph.blocked import BlockedConvOp, BlockedDepthwiseOp
+from ..graph.control import ControlOp
 from ..scalar import FUNCTIONS
 from .control import run_control
 from .number_types import FLOATS, integer_dtype, widened

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from xdsl.ir import Operation
 
 from ..graph import ScanOp, shape_of
-from ..graph_op import GraphOp
-from ..graph_opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
-from ..graph_winograd import WinogradConvOp
+from ..graph.base import GraphOp
+from ..graph.opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
+from ..graph.winograd import WinogradConvOp
 from ..quant.activations import quantize_rows
 from ..quant.ops import QuantizedLinearOp
 from ..quant.quantized_tensor import dequantized

@@ -40,8 +40,8 @@ from ...dialects.graph import (
     shape_of,
     tensor_of,
 )
-from ...dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp
-from ...dialects.graph_control import ControlOp
+from ...dialects.graph.blocked import BlockedConvOp, BlockedDepthwiseOp
+from ...dialects.graph.control import ControlOp
 from ...dialects.sizes import has_symbols
 from ..context import CompileContext
 from .blocked_values import BlockedValues, channel_view_is_trivial

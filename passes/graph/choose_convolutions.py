@@ -21,8 +21,8 @@ from xdsl.passes import ModulePass
 
 from ...costmodel.decision import Decision
 from ...dialects.graph import ViewOp, WeightOp, bounds_of, element_of, shape_of, tensor_of
-from ...dialects.graph_blocked import BlockedConvOp
-from ...dialects.graph_winograd import WinogradConvOp
+from ...dialects.graph.blocked import BlockedConvOp
+from ...dialects.graph.winograd import WinogradConvOp
 from ...dialects.sizes import has_symbols
 from ...dialects.weights import WeightStore
 from ...dialects.winograd import POINTS, WINDOW, transformed_weights

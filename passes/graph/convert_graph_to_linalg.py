@@ -31,8 +31,8 @@ from ...dialects.graph import (
     WeightOp,
     element_of,
 )
-from ...dialects.graph_control import is_program
-from ...dialects.graph_opaque import OpaqueOp
+from ...dialects.graph.control import is_program
+from ...dialects.graph.opaque import OpaqueOp
 from .linalg_rules import RULES
 from .linalg_rules.kernel_builder import KernelBuilder
 

@@ -15,7 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
 from ...dialects.graph import LaunchOp
-from ...dialects.graph_control import ControlOp, is_program
+from ...dialects.graph.control import ControlOp, is_program
 from ..context import CompileContext
 from .fusion_rules import RuleGrouping
 from .groups import Grouping, check_groups_are_legal, ordered_groups

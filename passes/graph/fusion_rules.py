@@ -41,8 +41,8 @@ from ...dialects.graph import (
     bounds_of,
     shape_of,
 )
-from ...dialects.graph_blocked import BlockedWindowOp
-from ...dialects.graph_opaque import OpaqueOp
+from ...dialects.graph.blocked import BlockedWindowOp
+from ...dialects.graph.opaque import OpaqueOp
 from ...dialects.sizes import upper_bound
 from .groups import Group, computed_ops, consumers, producers, reads_directly
 from .layout_access import Access

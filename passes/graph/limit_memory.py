@@ -21,7 +21,7 @@ from xdsl.passes import ModulePass
 
 from ...dialects.errors import MemoryBudgetError, OptionError
 from ...dialects.graph import is_dynamic
-from ...dialects.graph_control import ControlOp
+from ...dialects.graph.control import ControlOp
 from ...dialects.weights import WeightStore
 from ..context import CompileContext
 from .block_channels import KEEP_LAYOUT, BlockChannelsPass

@@ -32,7 +32,7 @@ from ...dialects.graph import (
     shape_of,
     tensor_of,
 )
-from ...dialects.graph_control import is_program
+from ...dialects.graph.control import is_program
 from .groups import Group
 from .layout_access import splitting_map, under_reshapes
 

@@ -22,7 +22,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from ...dialects.graph import FullOp, IotaOp, LaunchOp, ReshapeOp, ViewOp, WeightOp
-from ...dialects.graph_control import ControlOp, is_program, program_function
+from ...dialects.graph.control import ControlOp, is_program, program_function
 
 FREE = (ViewOp, ReshapeOp, FullOp, IotaOp, WeightOp)
 

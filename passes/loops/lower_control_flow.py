@@ -31,7 +31,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from ...dialects.graph_control import PROGRAM_ATTRIBUTE, CondOp, ControlOp, ForOp, WhileOp
+from ...dialects.graph.control import PROGRAM_ATTRIBUTE, CondOp, ControlOp, ForOp, WhileOp
 from .allocate_arena import ALIGNMENT
 from .kernel_interface import KernelInterface, bytes_of, memref_of
 

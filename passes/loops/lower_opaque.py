@@ -18,8 +18,8 @@ from xdsl.rewriter import Rewriter
 from ...costmodel.hardware import Machine
 from ...dialects.errors import LoweringError
 from ...dialects.graph import bounds_of
-from ...dialects.graph_control import is_program
-from ...dialects.graph_opaque import OpaqueOp
+from ...dialects.graph.control import is_program
+from ...dialects.graph.opaque import OpaqueOp
 from ..context import CompileContext
 from .opaque_rules import RULES
 from .opaque_rules.kernel import OpaqueKernel

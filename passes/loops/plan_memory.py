@@ -43,7 +43,7 @@ from xdsl.passes import ModulePass
 
 from ...dialects.errors import LoweringError, MemoryBudgetError
 from ...dialects.graph import LaunchOp, ReshapeOp, WeightOp, is_dynamic, shape_of
-from ...dialects.graph_control import PROGRAM_ATTRIBUTE, ControlOp, is_program
+from ...dialects.graph.control import PROGRAM_ATTRIBUTE, ControlOp, is_program
 from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Symbol
 from ..context import CompileContext

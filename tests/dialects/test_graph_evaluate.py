@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.graph import Graph, LaunchOp, SizeOp
-from tilecast.dialects.graph_op import GraphOp
+from tilecast.dialects.graph.base import GraphOp
 from tilecast.dialects.quant.ops import Quant
 from tilecast.dialects.reference.graph import MEANINGS, evaluate
 from tilecast.dialects.reference.opaque import OPAQUE_MEANINGS

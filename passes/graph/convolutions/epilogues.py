@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineDimExpr
 
 from ....dialects.graph import GraphOp, PadOp, PointwiseOp, ViewOp, WeightOp, shape_of
-from ....dialects.graph_winograd import WinogradConvOp
+from ....dialects.graph.winograd import WinogradConvOp
 from ..replacement import copy_location
 
 

@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineExpr, AffineMap
 
 from ....dialects.graph import ConvOp, PadOp, PoolOp, element_of, shape_of, tensor_of
-from ....dialects.graph_blocked import BlockedConvOp, BlockedDepthwiseOp, BlockedWindowOp
+from ....dialects.graph.blocked import BlockedConvOp, BlockedDepthwiseOp, BlockedWindowOp
 from .kernel_builder import KernelBuilder, dims_map
 from .reduction import accumulator
 from .rule import converts

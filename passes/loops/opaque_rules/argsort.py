@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import element_of, shape_of
-from ....dialects.graph_opaque import ArgsortOp
+from ....dialects.graph.opaque import ArgsortOp
 from ....dialects.sizes import upper_bound
 from .kernel import OpaqueKernel, unravel
 from .loop_builder import LoopBuilder

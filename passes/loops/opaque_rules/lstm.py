@@ -18,7 +18,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.graph import element_of, shape_of
-from ....dialects.graph_opaque import LstmOp
+from ....dialects.graph.opaque import LstmOp
 from ...poly.storage import element_bytes
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ....dialects.graph_opaque import OpaqueOp
+from ....dialects.graph.opaque import OpaqueOp
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
 

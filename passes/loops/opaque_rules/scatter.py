@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xdsl.ir import SSAValue
 
 from ....dialects.graph import ViewOp, shape_of
-from ....dialects.graph_opaque import IndexPutOp, ScatterOp, UpdateOp
+from ....dialects.graph.opaque import IndexPutOp, ScatterOp, UpdateOp
 from ....dialects.sizes import has_symbols, upper_bound
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from ....dialects.graph import element_of, shape_of
-from ....dialects.graph_opaque import SearchsortedOp
+from ....dialects.graph.opaque import SearchsortedOp
 from ....dialects.sizes import upper_bound
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder

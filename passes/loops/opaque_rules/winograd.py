@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from ....dialects.graph import shape_of
-from ....dialects.graph_winograd import WinogradConvOp
+from ....dialects.graph.winograd import WinogradConvOp
 from ...graph.convolutions.cost import Convolution, winograd_plan
 from ...poly.storage import element_bytes
 from .kernel import OpaqueKernel

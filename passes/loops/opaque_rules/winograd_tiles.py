@@ -14,7 +14,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.graph import element_of
-from ....dialects.graph_winograd import WinogradConvOp
+from ....dialects.graph.winograd import WinogradConvOp
 from ....dialects.winograd import WINDOW, transforms
 from ...graph.convolutions.cost import Convolution, Plan, tile_counts
 from .kernel import OpaqueKernel, unravel

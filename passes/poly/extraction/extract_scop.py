@@ -21,8 +21,8 @@ from xdsl.rewriter import Rewriter
 
 from ....dialects.errors import LoweringError
 from ....dialects.graph import CatOp, PadOp, ReshapeOp, ScanOp, ViewOp, shape_of
-from ....dialects.graph_control import is_program
-from ....dialects.graph_opaque import OpaqueOp
+from ....dialects.graph.control import is_program
+from ....dialects.graph.opaque import OpaqueOp
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ..affine_maps import compose, reshape_map
 from ..size_parameters import SizeParameters

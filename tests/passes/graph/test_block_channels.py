@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tilecast.dialects.graph import ConvOp, PadOp, ViewOp, WeightOp, shape_of
-from tilecast.dialects.graph_blocked import BlockedDepthwiseOp
+from tilecast.dialects.graph.blocked import BlockedDepthwiseOp
 from tilecast.dialects.reference.graph import evaluate
 from tilecast.dialects.weights import WeightStore
 from tilecast.passes.graph.block_channels import block_channels

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.graph import PadOp, PointwiseOp, ViewOp, WeightOp
-from tilecast.dialects.graph_blocked import BlockedConvOp
-from tilecast.dialects.graph_winograd import WinogradConvOp
+from tilecast.dialects.graph.blocked import BlockedConvOp
+from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.reference.graph import evaluate
 from tilecast.dialects.weights import WeightStore
 from tilecast.passes.context import CompileContext

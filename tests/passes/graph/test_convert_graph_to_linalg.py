@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects import graph
 from tilecast.dialects.errors import LoweringError
-from tilecast.dialects.graph_control import CONTROL_OPS
-from tilecast.dialects.graph_opaque import OPAQUE_OPS
-from tilecast.dialects.graph_winograd import WinogradConvOp
+from tilecast.dialects.graph.control import CONTROL_OPS
+from tilecast.dialects.graph.opaque import OPAQUE_OPS
+from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.scalar import FUNCTIONS
 from tilecast.passes.context import CompileContext

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.errors import LoweringError
-from tilecast.dialects.graph_opaque import OPAQUE_OPS
-from tilecast.dialects.graph_winograd import WinogradConvOp
+from tilecast.dialects.graph.opaque import OPAQUE_OPS
+from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.quant.ops import QuantizedLinearOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loop_arithmetic import dtype_of

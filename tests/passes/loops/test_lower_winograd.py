@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
-from tilecast.dialects.graph_winograd import WinogradConvOp
+from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.graph.convolutions.cost import Convolution, winograd_plan

@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def
 
-from .graph_op import GraphOp, Ints, element_of, ints, shape_of, tensor_of
+from .base import GraphOp, Ints, element_of, ints, shape_of, tensor_of
 
 
 class BlockedWindowOp(GraphOp):

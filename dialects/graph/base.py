@@ -15,7 +15,7 @@ from xdsl.irdl import IRDLOperation, irdl_attr_definition, result_def, traits_de
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from .sizes import Size, has_symbols, upper_bound
+from ..sizes import Size, has_symbols, upper_bound
 
 Ints = ArrayAttr[IntAttr]
 Tensor = TensorType[Attribute]

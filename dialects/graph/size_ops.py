@@ -6,8 +6,8 @@ from xdsl.dialects.builtin import IndexType, StringAttr, TensorType, i64
 from xdsl.irdl import IRDLOperation, irdl_op_definition, prop_def, result_def, traits_def
 from xdsl.traits import Pure
 
-from .graph_op import GraphOp
-from .sizes import Size
+from ..sizes import Size
+from .base import GraphOp
 
 
 @irdl_op_definition

@@ -21,9 +21,9 @@ from xdsl.irdl import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from .graph_op import Ints, element_of, ints, shape_of, tensor_of
-from .graph_opaque import OpaqueOp
-from .winograd import POINTS, WINDOW, transforms
+from ..winograd import POINTS, WINDOW, transforms
+from .base import Ints, element_of, ints, shape_of, tensor_of
+from .opaque import OpaqueOp
 
 NO_BORDER = (0, 0)
 

@@ -26,7 +26,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from .graph_op import shape_of
+from .base import shape_of
 
 PROGRAM_ATTRIBUTE = "tilecast.program"
 

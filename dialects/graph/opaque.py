@@ -19,8 +19,8 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, prop_def, var_operand_def
 from xdsl.utils.exceptions import VerifyException
 
-from .graph_op import GraphOp, bounds_of, check_dim, element_of, shape_of, tensor_of
-from .sizes import upper_bound
+from ..sizes import upper_bound
+from .base import GraphOp, bounds_of, check_dim, element_of, shape_of, tensor_of
 
 UPDATES = ("set", "add", "mul", "max", "min")
 
