@@ -37,12 +37,17 @@ def pack_array(source: Array, pack: Pack, shape: Sequence[int]) -> Array:
 
         return pack_part(source, pack)
     extents = tuple(extent.data for extent in pack.source_shape)
-    pair = np.dtype(f"i{2 * source.dtype.itemsize}")
     if pack.map.data.num_dims > len(shape):
-        return _picked(source, pack, extents, (*shape, 2)).view(pair).reshape(tuple(shape))
+        picked = _picked(source, pack, extents, (*shape, 2))
+        return picked.view(_pair_of(source)).reshape(tuple(shape))
     if source.size == 2 * math.prod(extents):  # the kernel reads neighbours in memory as pairs
-        source = np.ascontiguousarray(source).reshape(-1).view(pair)
+        source = np.ascontiguousarray(source).reshape(-1).view(_pair_of(source))
     return _picked(source, pack, extents, shape)
+
+
+def _pair_of(source: Array) -> np.dtype[np.generic]:
+    """The integers that hold two elements."""
+    return np.dtype(f"i{2 * source.dtype.itemsize}")
 
 
 def _picked(source: Array, pack: PackAttr, extents: tuple[int, ...], shape: Sequence[int]) -> Array:
