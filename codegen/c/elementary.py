@@ -19,10 +19,12 @@ def elementary_function(
     lanes: int,
     accuracy: Accuracy = 1,
     programs: Mapping[str, Program] | None = None,
+    outlined: bool = False,
 ) -> str | None:
     """Define the function that mathlib has for `op` ("math.exp"); returns its name, None if none.
 
-    `lanes` is 1 for the scalar function; vectors must fill a register.
+    `lanes` is 1 for the scalar function; vectors must fill a register. Where `outlined`, the C
+    compiler must leave calls of it as they are.
     """
     func = build_function(op.removeprefix("math."), element, lanes, accuracy, programs)
     if func is None:
@@ -30,5 +32,8 @@ def elementary_function(
     name = func.sym_name.data
     if programs:  # several trials may stand in one unit
         name += f"_{zlib.crc32(repr(sorted(programs.items())).encode()):08x}"
-        func.sym_name = StringAttr(name)
-    return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit("static inline "))
+    head = "static inline "
+    if outlined:
+        name, head = f"{name}_outlined", "static __attribute__((noinline)) "
+    func.sym_name = StringAttr(name)
+    return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit(head))
