@@ -105,10 +105,8 @@ def main() -> None:
     if options.output is not None:
         written = json.loads(options.output.read_text()) if options.output.exists() else {}
         before = {(row["model"], row["name"]): row for row in written.get("rows", [])}
-        head = {
-            **result_head("benchmarks.everywhere"),
-        }
-        result = head | {"rows": list((before | rows).values())}
+        rows_of_all = list((before | rows).values())
+        result = result_head("benchmarks.everywhere") | {"rows": rows_of_all}
         options.output.write_text(json.dumps(result, indent=1) + "\n")
     sys.exit(any(row.get("status", 0) != 0 for row in rows.values()))
 

@@ -99,11 +99,9 @@ def main(
         all_fine &= fine
         result[part] = added(before, found)
         print(f"{part}: {json.dumps(found)}", flush=True)
-        head = {
-            **result_head("benchmarks.abuse"),
-        }
         if path is not None:
-            path.write_text(json.dumps(result | head, indent=1) + "\n")
+            document = result | result_head("benchmarks.abuse")
+            path.write_text(json.dumps(document, indent=1) + "\n")
     sys.exit(not all_fine)
 
 

@@ -36,8 +36,9 @@ class Results:
 
     def add(self, rows: dict[str, Row], command: str) -> None:
         """Put rows in, naming when and how they were measured."""
+        date = now()
         self.cells |= {
-            name: {**row, "date": now(), "command": command} for name, row in rows.items()
+            name: {**row, "date": date, "command": command} for name, row in rows.items()
         }
 
     def only(self, names: Set[str]) -> Results:

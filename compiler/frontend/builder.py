@@ -19,6 +19,7 @@ from ...dialects.graph import (
     GraphOp,
     IndexOp,
     IotaOp,
+    LinearOp,
     PointwiseOp,
     ReduceOp,
     ReshapeOp,
@@ -148,6 +149,11 @@ class Builder:
             kept = [1 if d in dims else n for d, n in enumerate(shape)]
             value = self.reshape(value, kept)
         return value
+
+    def linear(self, source: SSAValue, weight: SSAValue, bias: SSAValue | None) -> SSAValue:
+        """source @ weight^T + bias along the last dim; weight is [N, K]."""
+        shape = (*shape_of(source)[:-1], shape_of(weight)[0])
+        return self.emit(LinearOp(source, weight, bias, tensor_of(element_of(source), shape)))
 
     def reshape(self, source: SSAValue, shape: Sequence[int]) -> SSAValue:
         """The same elements in row-major order under `shape`."""

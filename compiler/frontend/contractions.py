@@ -5,7 +5,6 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import (
-    LinearOp,
     MatmulOp,
     ReshapeOp,
     ViewOp,
@@ -25,14 +24,14 @@ def linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None
     """source @ weight^T + bias; a rank-1 weight is a single row."""
     if len(shape_of(weight)) == 1:
         row = b.reshape(weight, [1, *shape_of(weight)])
-        value = b.reshape(_linear(b, source, row, None), b.shape)
+        value = b.reshape(b.linear(source, row, None), b.shape)
         return value if bias is None else b.pointwise("add", value, bias)
     if len(shape_of(source)) == 1:
         line = b.reshape(source, [1, *shape_of(source)])
         return b.reshape(linear(b, line, weight, bias), b.shape)
     if bias is not None and len(shape_of(bias)) != 1:
-        return b.pointwise("add", _linear(b, source, weight, None), bias)
-    return _linear(b, source, weight, bias)
+        return b.pointwise("add", b.linear(source, weight, None), bias)
+    return b.linear(source, weight, bias)
 
 
 @rule("aten.mm.default", "aten.bmm.default", "aten.matmul.default", "aten.mv.default")
@@ -59,7 +58,7 @@ def addmm(
 ) -> SSAValue:
     """beta * bias + alpha * lhs @ rhs; one `graph.linear` in the form that layers use."""
     if beta == alpha == 1 and _is_matrix_weight(rhs) and len(shape_of(bias)) == 1:
-        return _linear(b, lhs, b.swap(rhs, 0, 1), bias)
+        return b.linear(lhs, b.swap(rhs, 0, 1), bias)
     value = matmul(b, lhs, rhs)
     if alpha != 1:
         value = b.pointwise("mul", value, alpha)
@@ -86,7 +85,7 @@ def bilinear(
     outputs, left, right = shape_of(weight)
     lead = shape_of(x)[:-1]
     rows = b.reshape(y, [elements_in(lead), right])
-    inner = _linear(b, rows, b.reshape(weight, [outputs * left, right]), None)
+    inner = b.linear(rows, b.reshape(weight, [outputs * left, right]), None)
     pairs = b.reshape(inner, [elements_in(lead), outputs, left])
     factors = b.reshape(x, [elements_in(lead), 1, left])
     value = b.reduce("sum", b.pointwise("mul", pairs, factors), [2], False)
@@ -94,15 +93,10 @@ def bilinear(
     return value if bias is None else b.pointwise("add", value, bias)
 
 
-def _linear(b: Builder, source: SSAValue, weight: SSAValue, bias: SSAValue | None) -> SSAValue:
-    shape = (*shape_of(source)[:-1], shape_of(weight)[0])
-    return b.emit(LinearOp(source, weight, bias, tensor_of(element_of(source), shape)))
-
-
 def _matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
     left, right = shape_of(lhs), shape_of(rhs)
     if len(right) == 2 and (len(left) > 2 or _is_matrix_weight(rhs)):
-        return _linear(b, lhs, b.swap(rhs, 0, 1), None)
+        return b.linear(lhs, b.swap(rhs, 0, 1), None)
     batch = broadcast_shapes([left[:-2], right[:-2]])
     lhs = b.expand(lhs, (*batch, *left[-2:]))
     rhs = b.expand(rhs, (*batch, *right[-2:]))

@@ -51,8 +51,9 @@ class Gaps:
         gap = self.by_operator.setdefault(name, Gap(name))
         gap.count += 1
         gap.place = gap.place or f"{module_path(node) or 'the model'} @ {source_line(node)}"
-        gap.advice = gap.advice or advice_for(node, name, RULES)
-        if reason and reason not in gap.reasons:
+        if not reason:
+            gap.advice = gap.advice or advice_for(node, name, RULES)
+        elif reason not in gap.reasons:
             gap.reasons.append(reason)
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, f32
 from xdsl.ir import SSAValue
 
-from ...dialects.graph import CatOp, LinearOp, element_of, shape_of, tensor_of
+from ...dialects.graph import CatOp, element_of, shape_of, tensor_of
 from ...dialects.graph.opaque import LstmOp
 from .builder import Builder
 from .rules import UnsupportedUse, rule
@@ -70,9 +70,8 @@ def _gates(
     b: Builder, source: SSAValue, parameters: Sequence[SSAValue], has_biases: bool
 ) -> SSAValue:
     """What the inputs of all steps and the biases give to the gates."""
-    shape = [*shape_of(source)[:2], shape_of(parameters[0])[0]]
     bias = b.pointwise("add", *parameters[2:4]) if has_biases else None
-    return b.emit(LinearOp(source, parameters[0], bias, tensor_of(element_of(source), shape)))
+    return b.linear(source, parameters[0], bias)
 
 
 def _projected(
@@ -92,13 +91,13 @@ def _projected(
     found: list[SSAValue] = []
     for step in range(steps):
         time = steps - 1 - step if reverse else step
-        total = b.pointwise("add", b.select(gates, 0, time), _linear(b, hidden, recurrent))
+        total = b.pointwise("add", b.select(gates, 0, time), b.linear(hidden, recurrent, None))
         parts = b.reshape(total, [shape_of(total)[0], 4, shape_of(cell)[1]])
         i, f, g, o = (b.select(parts, 1, k) for k in range(4))
         written = b.pointwise("mul", b.pointwise("sigmoid", i), b.pointwise("tanh", g))
         cell = b.pointwise("add", b.pointwise("mul", b.pointwise("sigmoid", f), cell), written)
         given = b.pointwise("mul", b.pointwise("sigmoid", o), b.pointwise("tanh", cell))
-        hidden = _linear(b, given, projection)
+        hidden = b.linear(given, projection, None)
         found.append(hidden)
     rows = [_row(b, state) for state in (found[::-1] if reverse else found)]
     return _joined(b, rows, 0), _row(b, hidden), _row(b, cell)
@@ -106,11 +105,6 @@ def _projected(
 
 def _row(b: Builder, state: SSAValue) -> SSAValue:
     return b.reshape(state, [1, *shape_of(state)])
-
-
-def _linear(b: Builder, source: SSAValue, weight: SSAValue) -> SSAValue:
-    shape = [shape_of(source)[0], shape_of(weight)[0]]
-    return b.emit(LinearOp(source, weight, None, tensor_of(element_of(source), shape)))
 
 
 def _in_order(b: Builder, states: SSAValue, reverse: bool) -> SSAValue:

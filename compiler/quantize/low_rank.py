@@ -12,7 +12,6 @@ import copy
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.linalg import svd
 from scipy.sparse.linalg import svds
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 
 from ...dialects.errors import OptionError
 from ...dialects.quant import QuantizedTensor
+from .calibration import Doubles
 
-Doubles = npt.NDArray[np.float64]
 MAIN = "main"
 RIDGE = 1e-4  # of the mean moment, so that directions that were never seen count a little
 

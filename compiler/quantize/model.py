@@ -12,14 +12,13 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
-from .calibration import Calibration, input_moments
+from .calibration import Calibration, Doubles, input_moments
 from .gptq import gptq_matrix
 from .low_rank import with_low_rank
 from .outliers import with_outliers
@@ -29,7 +28,6 @@ from .stored_integers import with_stored_integers
 
 Method = Literal["rtn", "mse", "gptq"]
 METHODS: tuple[Method, ...] = get_args(Method)
-Doubles = npt.NDArray[np.float64]
 Spec = str | Mapping[str, str | None]
 ATTRIBUTE = "_tilecast_quantized"
 ACTIVATIONS = "_tilecast_activations"

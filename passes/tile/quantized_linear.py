@@ -18,7 +18,7 @@ from .builder import ProgramBuilder, fixed_grid
 from .lowbit_linear import LowbitLinear
 from .pipeline import Warps, pipelined, split_range
 from .quantized_plan import STAGES, LinearPlan
-from .weight_ring import WeightRing, scale_columns, scale_rows
+from .weight_ring import WeightRing, of_columns, scale_columns, scale_rows
 
 SUM_THREADS, SUM_COLUMNS = 128, 2  # of the program that adds up parts
 Arguments = list[tuple[str, Attribute]]
@@ -110,10 +110,7 @@ def finish(
     layout: RegisterLayout = ops.register_of(sums).layout
     if has_bias:
         row = b.view_global("bias", (1, n), [])
-        bias = b.load(row, (b.index(0), at[1]), layout.reduce(0), "bias")
-        wide = b.cast(bias, F32, "bias")
-        every = b.broadcast(wide, layout, 0, layout.shape[0], "every_bias")
-        sums = b.binary("add", sums, every, "sums")
+        sums = b.binary("add", sums, of_columns(b, row, (0, at[1]), layout, "bias"), "sums")
     result = b.view_global("result", (m, n), [])
     b.store(b.cast(sums, activation, "rounded"), result, at)
 

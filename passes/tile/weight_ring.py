@@ -5,7 +5,7 @@ In: a `LowbitLinear` whose packed arrays are arguments of a program. Out: the fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xdsl.ir import Attribute, SSAValue
 
@@ -13,7 +13,7 @@ from ...dialects.tile import ops
 from ...dialects.tile.atoms import BF16, F32, I8, I32
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import RegisterType
-from .builder import ProgramBuilder
+from .builder import Index, ProgramBuilder
 from .lowbit_linear import LowbitLinear
 
 SPLITS = 3  # bf16 that an f32 is the sum of
@@ -125,9 +125,7 @@ class WeightRing:
         turned = b.add(ops.TransposeOp(rows), "row_sum")
         sums = b.broadcast(turned, layout, 1, layout.shape[1], "every_row_sum")
         if "zero" in self.tables:
-            place = (stage, 0, 0)
-            zero = b.load(self.tables["zero"][1], place, layout.reduce(0), "zero")
-            zeros = b.broadcast(zero, layout, 0, layout.shape[0], "every_zero")
+            zeros = of_columns(b, self.tables["zero"][1], (stage, 0, 0), layout, "zero")
         else:
             zeros = b.fill(self.linear.zero, layout, F32, "every_zero")
         return b.binary("sub", part, b.binary("mul", sums, zeros, "off"), "part")
@@ -172,7 +170,7 @@ def split(b: ProgramBuilder, value: SSAValue, name: str) -> Iterator[SSAValue]:
 def scale_rows(b: ProgramBuilder, source: SSAValue, row: SSAValue, sums: SSAValue) -> SSAValue:
     """`sums` [M, N] times the scales of M rows from `row` on, an array [rows, 1]."""
     layout: RegisterLayout = ops.register_of(sums).layout
-    scale = b.load(source, (row, b.index(0)), layout.reduce(1), "row_scale")
+    scale = b.load(source, (row, 0), layout.reduce(1), "row_scale")
     every = b.broadcast(scale, layout, 1, layout.shape[1], "every_row_scale")
     return b.binary("mul", sums, every, "sums")
 
@@ -181,7 +179,13 @@ def scale_columns(
     b: ProgramBuilder, source: SSAValue, lead: tuple[SSAValue, ...], sums: SSAValue
 ) -> SSAValue:
     """`sums` [M, N] times the row of N scales at `lead` of an array."""
-    layout: RegisterLayout = ops.register_of(sums).layout
-    scale = b.cast(b.load(source, (*lead, b.index(0)), layout.reduce(0), "scale"), F32, "scale")
-    every = b.broadcast(scale, layout, 0, layout.shape[0], "every_scale")
+    every = of_columns(b, source, (*lead, 0), ops.register_of(sums).layout, "scale")
     return b.binary("mul", sums, every, "scaled")
+
+
+def of_columns(
+    b: ProgramBuilder, source: SSAValue, place: Sequence[Index], layout: RegisterLayout, name: str
+) -> SSAValue:
+    """[M, N] of `layout` in f32: the row of N numbers at `place` of an array, in every row."""
+    row = b.cast(b.load(source, place, layout.reduce(0), name), F32, name)
+    return b.broadcast(row, layout, 0, layout.shape[0], f"every_{name}")
