@@ -25,7 +25,7 @@ from ..features.program import ROOFLINE
 from .files import write_description
 from .interface import Candidates
 
-EPOCHS = 24
+EPOCHS = 6
 BATCH_TASKS = 8
 RATE = 2e-3
 WITHIN = 2.0  # weight of the error within a task: order matters more than level
@@ -58,10 +58,18 @@ class CorrectionModel(ABC):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.network = self.new_network()
+            # Before it has learned anything, a network says what the roofline says.
+            for weights in self.last_layer().parameters():
+                torch.nn.init.zeros_(weights)
 
     @abstractmethod
     def new_network(self) -> torch.nn.Module:
         """The network with random weights."""
+
+    def last_layer(self) -> torch.nn.Module:
+        """What the correction comes out of."""
+        *_, last = self.network.modules()
+        return last
 
     @abstractmethod
     def inputs(self, candidates: Candidates) -> dict[str, Array]:

@@ -1,4 +1,6 @@
-"""Boosted trees over how often a kernel has which word: what `object_tokens` is compared with.
+"""Boosted trees over how often a kernel has which word, and over what its loops need at once.
+
+The number of registers is one of those seen in training: the likeliest near the median.
 
 `LiveModel` is what no learning gives: as many registers as values are live at once.
 """
@@ -11,12 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.objects import LABELS, ObjectSample
 from ..features.nests import Array
+from .object_features import object_features
 
 MOST_WORDS = 300
 ROUNDS = 250
+OF_NUMBERS = {"objective": "regression_l1"}
+OF_CLASSES = {"objective": "multiclass", "learning_rate": 0.08, "num_leaves": 15}
+CLASS_ROUNDS = 60
+NEAR = 3  # registers from the median, within which the likeliest number is chosen
 SETTINGS: dict[str, Any] = {
     "learning_rate": 0.05,
     "num_leaves": 31,
@@ -24,7 +32,6 @@ SETTINGS: dict[str, Any] = {
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
-    "objective": "regression_l1",
     "verbosity": -1,
     "num_threads": 1,
     "seed": 0,
@@ -35,10 +42,11 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class ObjectTreesModel:
-    """A forest per label; counts other than registers in logarithms."""
+    """A forest per label; one per number of registers, logarithms of the other counts."""
 
     name: str = "gbdt"
     words: list[str] = field(default_factory=list)
+    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     boosters: dict[str, Any] = field(default_factory=dict)
 
     def train(self, samples: Sequence[ObjectSample]) -> None:
@@ -49,19 +57,31 @@ class ObjectTreesModel:
         self.words = [w for w, _ in counts.most_common(MOST_WORDS)]
         x = self._features(samples)
         for label in LABELS:
-            y = np.array([float(getattr(s, label)) for s in samples])
-            y = y if label == "registers" else np.log1p(y)
-            self.boosters[label] = lightgbm.train(SETTINGS, lightgbm.Dataset(x, y), ROUNDS)
+            y = np.array([getattr(s, label) for s in samples])
+            if label == "registers":
+                self.numbers, y = np.unique(y, return_inverse=True)
+                chosen = {**SETTINGS, **OF_CLASSES, "num_class": max(2, len(self.numbers))}
+                self.boosters[label] = lightgbm.train(chosen, lightgbm.Dataset(x, y), CLASS_ROUNDS)
+            else:
+                data = lightgbm.Dataset(x, np.log1p(y))
+                self.boosters[label] = lightgbm.train({**SETTINGS, **OF_NUMBERS}, data, ROUNDS)
 
     def predict(self, samples: Sequence[ObjectSample]) -> dict[str, Array]:
         """As `ObjectTokensModel.predict`."""
         x = self._features(samples)
         found = {n: np.asarray(b.predict(x, num_threads=1)) for n, b in self.boosters.items()}
         return {
-            "registers": np.round(found["registers"]),
+            "registers": self._likeliest(found["registers"]),
             "spills": np.round(np.expm1(found["spills"])),
             "instructions": np.expm1(found["instructions"]),
         }
+
+    def _likeliest(self, chances: Array) -> Array:
+        """The number of registers by the chance of each of `numbers`."""
+        median = self.numbers[np.argmax(chances.cumsum(axis=1) >= 0.5, axis=1)]
+        is_near = np.abs(self.numbers[None, :] - median[:, None]) <= NEAR
+        found: Array = self.numbers[np.where(is_near, chances, 0.0).argmax(axis=1)].astype(float)
+        return found
 
     def _features(self, samples: Sequence[ObjectSample]) -> Array:
         place = {w: k for k, w in enumerate(self.words)}
@@ -71,7 +91,7 @@ class ObjectTreesModel:
                 if word in place:
                     x[row, place[word]] = np.log1p(count)
             x[row, -4:] = s.live_vectors, s.live_integers, len(s.lines), s.target == "sm_90"
-        return x
+        return np.hstack([x, object_features(samples)])
 
 
 @dataclass
