@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from ....costmodel.hardware import Machine
@@ -182,7 +182,10 @@ def _tile_registers(
     block = 0
     if rows is not None and not tiled:
         # A block of rows of the narrow operand stays in cache while all columns pass by.
-        block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
+        blocks = _blocks_of_rows(plan, main, rows, tile.rows)
+        tiles, lower = equal_tiles(height, tile.rows, blocks)
+        tile = replace(tile, rows=lower)
+        block = tiles * lower
         outside, inside = _around_block(plan, main, others)
         order = [*outside, rows, *inside, vector, IN_BLOCK]
         if choice_of(plan.machine).swap or _shares_columns(plan, main, rows, columns, tile):
@@ -211,9 +214,19 @@ def _shares_columns(plan: LoopPlan, main: str, rows: int, columns: int, tile: Re
     return isinstance(plan.extent(main, rows), Extent)
 
 
-def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
-    """Row tiles whose narrow operand fills at most a quarter of the second-level cache; where that
-    makes several blocks, equal ones for all threads."""
+def equal_tiles(extent: int, height: int, blocks: int) -> tuple[int, int]:
+    """(tiles of each block, rows of each tile): as few tiles as `blocks` of them need for `extent`
+    rows, and as low as they may be then, so that the first threads do not take more than the last.
+
+    Of sizes known at run time only there is just a bound: tiles stay as high as registers allow.
+    """
+    tiles = ceil(ceil(extent / height) / blocks)
+    return tiles, height if isinstance(extent, Extent) else ceil(extent / (blocks * tiles))
+
+
+def _blocks_of_rows(plan: LoopPlan, main: str, rows: int, height: int) -> int:
+    """Blocks of row tiles whose narrow operand fills at most a quarter of the second-level cache;
+    if not just one, as many for each thread."""
     s, contraction = plan.statements[main], plan.contractions[main]
     row = plan.dim(main, rows)
     used = s.read_maps[contraction.narrow].used_dims()
@@ -224,7 +237,7 @@ def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
     blocks = ceil(tiles / most)
     if blocks > 1:
         blocks = plan.threads * ceil(blocks / plan.threads)
-    return ceil(tiles / blocks)
+    return blocks
 
 
 def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:
