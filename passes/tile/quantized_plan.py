@@ -24,11 +24,11 @@ from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
 from ...dialects.tile.atoms import BF16, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
-from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
+from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
 from .lowbit_linear import LowbitLinear, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import Warps
-from .stripes import Stripes
+from .stripes import MULTIPROCESSORS, Stripes, block_counts
 from .weight_ring import SPLITS
 
 WARPS, STAGES = 4, 3
@@ -38,9 +38,6 @@ LOOKUPS_PER_CLOCK = 32  # the same by loads from a table
 MEMORY_PER_CLOCK = 10  # a multiprocessor's share of the bytes from memory, all of them asking
 LAUNCH_CLOCKS = 3000  # until the next kernel runs
 WAITING_CLOCKS = 100  # of a step: barriers and latency
-HANDOVER_CLOCKS = 1200  # until a block has the sums of another: two ways to the second-level cache
-LEAST_STEPS = 4  # of a stripe
-SHARES = (1, 2, 4)  # blocks of a multiprocessor
 
 
 @dataclass(frozen=True)
@@ -150,19 +147,10 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
     if stripes is not None:
         parts = stripes.parts
         blocks, each = stripes.blocks, stripes.each
-        waiting = HANDOVER_CLOCKS * (max(parts) - 1)
+        waiting = stripes.waiting
         moved += 8 * min(rows, bm) * bn * (sum(parts) - len(parts))  # sums are written and read
     compute = max(1.0, blocks / MULTIPROCESSORS) * each * step
     return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + waiting
-
-
-def block_counts(linear: LowbitLinear, tiles: int) -> Iterator[int]:
-    """Numbers of blocks that may share the steps of `tiles`; 0: each has a tile."""
-    yield 0
-    for share in SHARES:
-        most = min(share * MULTIPROCESSORS, tiles * linear.steps // LEAST_STEPS)
-        if most > 1 and (tiles < share * MULTIPROCESSORS or tiles % MULTIPROCESSORS):
-            yield most
 
 
 DENSE = ((2, 4, (4, 4, 2)), (2, 2, (4, 4, 2)), (2, 2, (2, 4, 2)))
@@ -196,7 +184,8 @@ def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
         linear = linear_of(format, (shape[0], shape[1]), operand, config, *found)
         if shared_bytes(linear, activation) > SHARED_BYTES:
             continue
-        for blocks in block_counts(linear, linear.tiles * LinearPlan(linear).row_tiles(op.rows)):
+        tiles = linear.tiles * LinearPlan(linear).row_tiles(op.rows)
+        for blocks in block_counts(tiles, linear.steps):
             plan = LinearPlan(linear, blocks)
             plans.append((clocks(plan, op.rows, activation), plan))
         if activation in (F16, BF16):

@@ -14,7 +14,7 @@ order of additions depends on shapes alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
@@ -24,7 +24,13 @@ from .builder import ProgramBuilder, named
 from .pipeline import add_in_order
 
 Range = tuple[SSAValue, SSAValue]
-Offsets = tuple[SSAValue, SSAValue]
+Offsets = tuple[SSAValue, ...]
+MULTIPROCESSORS = 108  # of an A100; an H100 has 132
+HANDOVER_CLOCKS = 1200  # until a block has the sums of another: two ways to the second-level cache
+LEAST_STEPS = 4  # of a stripe
+SHARES = (1, 2, 4)  # blocks of a multiprocessor
+PARTS = (2, 4, 8)  # blocks of a tile, where tiles are few
+MOST_BLOCKS = SHARES[-1] * MULTIPROCESSORS
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,18 @@ class Stripes:
     def parts(self) -> list[int]:
         """By tile, how many stripes meet in it."""
         return [self.last_of(t) - self.first_of(t) + 1 for t in range(self.tiles)]
+
+    @property
+    def waiting(self) -> float:
+        """Clocks for which the last part of a tile waits for the others."""
+        return HANDOVER_CLOCKS * (max(self.parts) - 1)
+
+
+def block_counts(tiles: int, steps: int) -> Iterator[int]:
+    """Numbers of blocks that may share the steps of `tiles`; 0: each has a tile."""
+    counts = [share * MULTIPROCESSORS for share in SHARES] + [parts * tiles for parts in PARTS]
+    most = tiles * steps // LEAST_STEPS
+    yield from sorted({0, *(n for n in counts if 1 < n <= min(most, MOST_BLOCKS) and n != tiles)})
 
 
 def striped(
