@@ -116,6 +116,14 @@ def _store(op: Operation, value: Any, array: Array, *indices: Any) -> None:
     array[_inside(array, indices)] = value
 
 
+@means(memref.AtomicRMWOp)
+def _update(op: memref.AtomicRMWOp, value: Any, array: Array, *indices: Any) -> Any:
+    place = _inside(array, indices)
+    before = array[place]
+    array[place] = {1: np.add, 4: np.maximum, 7: np.minimum}[op.kind.value.data](before, value)
+    return before
+
+
 def _inside(array: Array, indices: Sequence[Any]) -> tuple[int, ...]:
     for index, extent in zip(indices, array.shape, strict=True):
         if not 0 <= index < extent:

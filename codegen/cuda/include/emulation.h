@@ -236,6 +236,11 @@ template <class T> T atomicMax(T *address, T value) {
     if (value > before) *address = value;
     return before;
 }
+template <class T> T atomicMin(T *address, T value) {
+    const T before = *address;
+    if (value < before) *address = value;
+    return before;
+}
 template <class T> T atomicCAS(T *address, T expected, T value) {
     const T before = *address;
     if (before == expected) *address = value;
