@@ -178,17 +178,21 @@ def clocks(contraction: Contraction, plan: Plan) -> float:
 
 
 def choose_plan(
-    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0
+    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0, blocks: int = 0
 ) -> Plan | None:
     """The plan of least cost; None where none fits.
 
-    The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`.
+    The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`, and
+    steps shared by `blocks` (1: by none).
     """
     possible = [p for p in plans(contraction, stages or STAGES) if fits(contraction, p)]
     possible = [p for p in possible if row_of(p) == tile] or possible
     shared = [
-        replace(plan, blocks=blocks)
+        replace(plan, blocks=count)
         for plan in possible
-        for blocks in block_counts(prod(plan.tiles(contraction)), plan.steps(contraction))
+        for count in block_counts(prod(plan.tiles(contraction)), plan.steps(contraction))
+        if not blocks or count == 0
     ]
+    if blocks > 1:
+        shared = [replace(plan, blocks=blocks) for plan in possible]
     return min(shared, key=lambda plan: clocks(contraction, plan), default=None)

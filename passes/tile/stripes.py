@@ -3,8 +3,8 @@
 All steps of all tiles form one row, tile by tile, which is cut into equal stripes, one per block:
 
     tile    0         1         2
-    steps   0 1 2 3 | 0 1 2 3 | 0 1 2 3        3 tiles of 4 steps in 5 stripes of 3 steps (the last
-    stripe  a a a b   b b c c   c d d d        ones may be shorter or missing)
+    steps   0 1 2 3 | 0 1 2 3 | 0 1 2 3        3 tiles of 4 steps in 4 stripes of 3 steps
+    stripe  a a a b   b b c c   c d d d        (the last one may be shorter)
 
 Where a tile has several stripes, their sums are added from its end to its start: a stripe begins
 with the end of a tile, so that nobody waits for what comes after other work. Block 0 has the last

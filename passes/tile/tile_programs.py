@@ -32,7 +32,7 @@ from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
 from ..poly.task_key import task_key
 from .attention import Attention, find_attention
-from .attention_program import attention_program
+from .attention_program import attention_plan, attention_program
 from .contraction import Contraction, find_contraction
 from .contraction_plan import Plan, choose_plan
 from .contraction_program import contraction_program
@@ -113,13 +113,14 @@ def program_of(name: str, piece: Tiled, choice: GpuChoice) -> ProgramOp:
     if isinstance(piece, Rows):
         return row_program(name, piece, choice.warps or WARPS)
     if isinstance(piece, Attention):
-        return attention_program(name, piece)
+        return attention_program(name, piece, attention_plan(piece, choice))
     return contraction_program(name, piece, plan_of(piece, choice))
 
 
 def plan_of(contraction: Contraction, choice: GpuChoice) -> Plan:
     """The plan of a contraction that has one."""
-    plan = choose_plan(contraction, choice.tile, choice.stages) or choose_plan(contraction)
+    given = choice.tile, choice.stages, choice.blocks
+    plan = choose_plan(contraction, *given) or choose_plan(contraction)
     assert plan is not None
     return plan
 

@@ -12,6 +12,8 @@ import torch
 from tilecast.dialects.reference.tile import dtype_of, run_program
 from tilecast.dialects.tile import ops
 from tilecast.dialects.tile.launch import LaunchOp
+from tilecast.passes.tile import tile_programs
+from tilecast.passes.tile.attention_program import AttentionPlan
 from torch import nn
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -163,6 +165,12 @@ ATTENTION: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], .
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention_is_one_program(name: str) -> None:
     check_programs(*ATTENTION[name], torch.float16)
+
+
+@pytest.mark.parametrize("plan", [AttentionPlan(2, 3, 32), AttentionPlan(1, 2, 128)], ids=str)
+def test_attention_under_other_plans(plan: AttentionPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_programs, "attention_plan", lambda attention, choice: plan)
+    check_programs(*ATTENTION["more keys than a block"], torch.float16)
 
 
 # name: function, shapes of its inputs
