@@ -1,6 +1,6 @@
 """Boosted trees over how often a kernel has which word, and over what its loops need at once.
 
-The number of registers is one of those seen in training: the likeliest near the median.
+Where a target has few numbers of registers, the likeliest near the median is the answer.
 
 `LiveModel` is what no learning gives: as many registers as values are live at once.
 """
@@ -24,6 +24,7 @@ ROUNDS = 250
 OF_NUMBERS = {"objective": "regression_l1"}
 OF_CLASSES = {"objective": "multiclass", "learning_rate": 0.08, "num_leaves": 15}
 CLASS_ROUNDS = 60
+MOST_CLASSES = 40  # numbers of registers, beyond which there are too few kernels of each
 NEAR = 3  # registers from the median, within which the likeliest number is chosen
 SETTINGS: dict[str, Any] = {
     "learning_rate": 0.05,
@@ -42,7 +43,8 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class ObjectTreesModel:
-    """A forest per label; one per number of registers, logarithms of the other counts."""
+    """A forest per label; one per number of registers where these are few; logarithms of the other
+    counts."""
 
     name: str = "gbdt"
     words: list[str] = field(default_factory=list)
@@ -58,12 +60,13 @@ class ObjectTreesModel:
         x = self._features(samples)
         for label in LABELS:
             y = np.array([getattr(s, label) for s in samples])
-            if label == "registers":
-                self.numbers, y = np.unique(y, return_inverse=True)
+            self.numbers = np.unique(y) if label == "registers" else self.numbers
+            if label == "registers" and len(self.numbers) <= MOST_CLASSES:
+                y = np.searchsorted(self.numbers, y)
                 chosen = {**SETTINGS, **OF_CLASSES, "num_class": max(2, len(self.numbers))}
                 self.boosters[label] = lightgbm.train(chosen, lightgbm.Dataset(x, y), CLASS_ROUNDS)
             else:
-                data = lightgbm.Dataset(x, np.log1p(y))
+                data = lightgbm.Dataset(x, y if label == "registers" else np.log1p(y))
                 self.boosters[label] = lightgbm.train({**SETTINGS, **OF_NUMBERS}, data, ROUNDS)
 
     def predict(self, samples: Sequence[ObjectSample]) -> dict[str, Array]:
@@ -77,7 +80,9 @@ class ObjectTreesModel:
         }
 
     def _likeliest(self, chances: Array) -> Array:
-        """The number of registers by the chance of each of `numbers`."""
+        """The number of registers by the chance of each of `numbers`, or as it is predicted."""
+        if chances.ndim == 1:
+            return np.round(chances)
         median = self.numbers[np.argmax(chances.cumsum(axis=1) >= 0.5, axis=1)]
         is_near = np.abs(self.numbers[None, :] - median[:, None]) <= NEAR
         found: Array = self.numbers[np.where(is_near, chances, 0.0).argmax(axis=1)].astype(float)
