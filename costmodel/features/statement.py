@@ -71,7 +71,8 @@ def _describe_work(columns: dict[str, Array], facts: StatementFacts) -> None:
     columns["element_bytes"] += facts.accesses[0].element_bytes
     columns["is_reduction"] += facts.is_reduction
     columns["accesses"] += len(facts.accesses)
-    columns["log_box_share"] += np.log(max(facts.instances, 1.0) / max(np.prod(facts.extents), 1.0))
+    volume = max(float(np.prod(facts.extents)), 1.0)
+    columns["log_box_share"] += np.log(max(facts.instances, 1.0) / volume)
 
 
 def _parallel(
