@@ -51,8 +51,7 @@ def stacked(nests: Sequence[StatementNest]) -> Loops:
     kinds, lanes = np.zeros((count, DEPTH), np.int64), np.zeros((count, DEPTH), np.int64)
     axes = np.full((count, DEPTH), -1, np.int64)
     free = np.empty((count, DEPTH + 1, rank))
-    for b, whole in enumerate(nests):
-        nest = in_strips(whole)
+    for b, nest in enumerate(nests):
         extra = max(0, len(nest.trips) - DEPTH)
         depth = len(nest.trips) - extra
         trips[b, :depth] = nest.trips[extra:]
@@ -63,28 +62,34 @@ def stacked(nests: Sequence[StatementNest]) -> Loops:
         if extra:
             trips[b, 0] *= nest.trips[:extra].prod()
             free[b, 0] = nest.free[0]
-    return Loops(trips, kinds, lanes, axes, free)
+    return in_strips(Loops(trips, kinds, lanes, axes, free))
 
 
-def in_strips(nest: StatementNest) -> StatementNest:
-    """The nest with a loop over vectors around the lanes of each, as it is emitted, where a loop
-    has more iterations than lanes."""
-    longer = np.flatnonzero((nest.kinds == VECTOR) & (nest.trips > nest.lanes * MOVES))
-    for k in longer[::-1].tolist():
-        count = np.ceil(nest.trips[k] / nest.lanes[k] - 1e-9)
-        free = nest.free
-        moves = free[k] > MOVES * free[k + 1]
-        inner = np.where(moves, np.maximum(free[k] / count, free[k + 1]), free[k + 1])
-        nest = StatementNest(
-            nest.facts,
-            np.insert(nest.trips, k, count),
-            np.insert(nest.kinds, k, STRIP),
-            np.insert(nest.lanes, k, 1),
-            np.insert(nest.axes, k, nest.axes[k]),
-            np.insert(free, k + 1, inner, axis=0),
-        )
-        nest.trips[k + 1] /= count
-    return nest
+def in_strips(loops: Loops) -> Loops:
+    """The loops with one over vectors around the lanes of each, as they are emitted, where a loop
+    has more iterations than lanes; of several in a nest, the innermost one."""
+    longer = (loops.kinds == VECTOR) & (loops.trips > loops.lanes * MOVES)
+    longer &= (loops.trips[:, -1:] < MOVES) & (loops.kinds[:, -1:] != VECTOR)  # there is room
+    some = np.flatnonzero(longer.any(axis=1))
+    if not len(some):
+        return loops
+    at = DEPTH - 1 - np.argmax(longer[some, ::-1], axis=1)
+    places = np.arange(DEPTH + 1)[None, :]
+    source = np.where(places > at[:, None], places - 1, places)
+    found = Loops(
+        *(a.copy() for a in (loops.trips, loops.kinds, loops.lanes, loops.axes)), loops.free.copy()
+    )
+    for array in (found.trips, found.kinds, found.lanes, found.axes):
+        array[some] = np.take_along_axis(array[some], source[:, :DEPTH], axis=1)
+    count = np.ceil(loops.trips[some, at] / loops.lanes[some, at] - 1e-9)
+    found.trips[some, at], found.kinds[some, at], found.lanes[some, at] = count, STRIP, 1
+    found.trips[some, at + 1] /= count
+    outside, inside = loops.free[some, at], loops.free[some, at + 1]
+    found.free[some] = np.take_along_axis(loops.free[some], source[:, :, None], axis=1)
+    found.free[some, at + 1] = np.where(
+        outside > MOVES * inside, np.maximum(outside / count[:, None], inside), inside
+    )
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,8 @@ def program_features(
 ) -> tuple[Array, list[Array]]:
     """(one row of `PROGRAM_NAMES` per program, in which seconds are logarithms; the rows of
     `STATEMENT_NAMES` of each program)."""
-    rows = statement_rows(programs, hardware)
+    around, shared = structures(programs)
+    rows = statement_rows(programs, around, hardware)
     counts = np.array([len(p.nests) for p in programs])
     starts = np.cumsum(counts) - counts
     machine = {t: hardware.features(t) for t in {p.threads for p in programs}}
@@ -60,7 +61,6 @@ def program_features(
     share = np.exp(longest[0][:, _SECONDS]) / whole[:, 0]
     alone = np.where(rows[:, _PARALLEL] > 0, 0.0, rows[:, _SECONDS])
     serial = np.add.reduceat(alone, starts) / whole[:, 0]
-    shared = [[shared_loops(p), shared_innermost(p)] for p in programs]
     extra = np.hstack([counts[:, None], shared, share[:, None], serial[:, None]])
     hardware_rows = np.array([machine[p.threads] for p in programs])
     features = np.hstack([np.log(times + TINY), shares, totals, extra, *longest, hardware_rows])
@@ -79,10 +79,11 @@ def shared_innermost(program: ScheduledProgram) -> float:
     return 1 - len(set(inner)) / max(1, len(inner))
 
 
-def statement_rows(programs: Sequence[ScheduledProgram], hardware: Hardware) -> Array:
+def statement_rows(
+    programs: Sequence[ScheduledProgram], around: Sequence[Around], hardware: Hardware
+) -> Array:
     """The statement features of all nests of all programs, in order, seconds as they are."""
     nests = [(nest, p.threads) for p in programs for nest in p.nests]
-    around = surroundings_of(programs)
     order = sorted(range(len(nests)), key=lambda k: (id(nests[k][0].facts), nests[k][1]))
     found = np.empty((len(nests), len(STATEMENT_NAMES)))
     for _, group in groupby(order, key=lambda k: (id(nests[k][0].facts), nests[k][1])):
@@ -94,14 +95,20 @@ def statement_rows(programs: Sequence[ScheduledProgram], hardware: Hardware) -> 
     return found
 
 
-def surroundings_of(programs: Sequence[ScheduledProgram]) -> list[Around]:
-    """What is around each nest of all programs; computed once for equal loops around the same
-    statements."""
-    known: dict[tuple[object, ...], list[Around]] = {}
-    found: list[Around] = []
+def structures(
+    programs: Sequence[ScheduledProgram],
+) -> tuple[list[Around], list[tuple[float, float]]]:
+    """(what is around each nest of all programs; shares of shared loops and shared innermost loops
+    of each program); computed once for equal loops around the same statements."""
+    known: dict[tuple[object, ...], tuple[list[Around], tuple[float, float]]] = {}
+    nests: list[Around] = []
+    shares = []
     for program in programs:
         key = tuple((id(n.facts), n.axes.tobytes(), n.kinds.tobytes()) for n in program.nests)
         if key not in known:
-            known[key] = surroundings(program)
-        found += known[key]
-    return found
+            share = shared_loops(program), shared_innermost(program)
+            known[key] = surroundings(program), share
+        found, share = known[key]
+        nests += found
+        shares.append(share)
+    return nests, shares

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tilecast.costmodel.features.footprints import in_strips
+from tilecast.costmodel.features.footprints import stacked
 from tilecast.costmodel.features.hardware import Hardware
 from tilecast.costmodel.features.nests import (
     KINDS,
@@ -57,11 +57,12 @@ def test_long_vector_loops_are_loops_over_vectors():
         whole.axes,
         whole.free,
     )
-    found = in_strips(vectors)
-    assert found.trips.tolist() == [64, 4, 7.5]
-    assert found.kinds.tolist() == [FOR, FOR, VECTOR]
-    assert found.free.tolist() == [[64, 30], [1, 30], [1, 7.5], [1, 1]]
-    assert in_strips(whole) is whole
+    found = stacked([vectors, whole])
+    assert found.trips[:, :3].tolist() == [[64, 4, 7.5], [64, 30, 1]]
+    assert found.kinds[:, :3].tolist() == [[FOR, FOR, VECTOR], [FOR, FOR, FOR]]
+    assert found.lanes[0, :3].tolist() == [1, 1, 8]
+    assert found.free[0, :5].tolist() == [[64, 30], [1, 30], [1, 7.5], [1, 1], [1, 1]]
+    assert found.free[1, :4].tolist() == [[64, 30], [1, 30], [1, 1], [1, 1]]
 
 
 def test_statements_find_what_others_touched_in_a_loop_that_both_are_in():
