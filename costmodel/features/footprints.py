@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,9 +78,14 @@ def in_strips(loops: Loops) -> Loops:
     places = np.arange(DEPTH + 1)[None, :]
     source = np.where(places > at[:, None], places - 1, places)
     found = Loops(
-        *(a.copy() for a in (loops.trips, loops.kinds, loops.lanes, loops.axes)), loops.free.copy()
+        loops.trips.copy(),
+        loops.kinds.copy(),
+        loops.lanes.copy(),
+        loops.axes.copy(),
+        loops.free.copy(),
     )
-    for array in (found.trips, found.kinds, found.lanes, found.axes):
+    arrays: tuple[npt.NDArray[Any], ...] = (found.trips, found.kinds, found.lanes, found.axes)
+    for array in arrays:
         array[some] = np.take_along_axis(array[some], source[:, :DEPTH], axis=1)
     count = np.ceil(loops.trips[some, at] / loops.lanes[some, at] - 1e-9)
     found.trips[some, at], found.kinds[some, at], found.lanes[some, at] = count, STRIP, 1
