@@ -115,9 +115,9 @@ class _Walk:
         elif isinstance(op, ANCHORS):
             self.join(op, [], Draft([], squeezed(shape_of(op.result)), is_anchored=True))
         elif isinstance(op, AttentionOp):
-            taken = [] if op.mask is None else [op.mask]
-            taken += [v for v in (op.key, op.value) if is_widened_once(op, v)]
-            self.join(op, [self.take_sole_producers(op, taken)], Draft([], None))
+            inner = [] if op.mask is None else [op.mask]
+            inner += [v for v in (op.key, op.value) if is_widened_once(op, v)]
+            self.join(op, [self.take_sole_producers(op, inner)], Draft([], None))
         elif isinstance(op, CatOp):
             self.join(op, [self.take_sole_producers(op, op.operands)], Draft([], None))
         elif (rows := rows_of(op)) is not None:
