@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .cells import ACTIVATIONS, FAMILIES, ROWS, SHAPES, Cell, cells_of
 from .measure import Plan, build_all, measure_block
-from .peers import PEERS
+from .peers import INSTALLED, PEERS
 from .report import Results, format_report, plot
 
 FOLDER = Path("build/lowbit")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--shape", nargs="+", type=parse_shape, default=list(SHAPES))
     parser.add_argument("--formats", default="", help="only formats that contain this")
-    parser.add_argument("--peer", nargs="*", choices=sorted(PEERS), default=list(PEERS))
+    parser.add_argument("--peer", nargs="*", choices=sorted(PEERS), default=INSTALLED)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.02, help="length of one turn")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from .llama_cpp import TYPES, library_folder, llama_cpp
 from .rotation import copies_needed
 
 Call = Callable[[], object]
@@ -101,7 +103,9 @@ PEERS: dict[str, Callable[[int, int, int], Made]] = {
     "ort 2 bits": lambda *shape: onnx_runtime(*shape, 2, 4),
     "ort 4 bits": lambda *shape: onnx_runtime(*shape, 4, 4),
     "ort 8 bits": lambda *shape: onnx_runtime(*shape, 8, 4),
+    **{f"llama.cpp {kind}": partial(llama_cpp, kind=kind) for kind in TYPES},
 }
+INSTALLED = [name for name in PEERS if library_folder() or not name.startswith("llama.cpp")]
 
 
 def make_peer(name: str, shape: tuple[int, int, int]) -> Made:

@@ -190,7 +190,7 @@ _TO_FLOAT = {("i32", "f32"), ("i32", "f64"), ("i64", "f32"), ("i64", "f64")}
 def to_float_simd(
     prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
 ) -> Expr | None:
-    """From i32, and on AVX-512 from i64."""
+    """From i8, i16 and i32, and on AVX-512 from i64."""
     target = prelude.shape(op.results[0].type)
     return _from_integer(prelude, shape, target, args[0], "epi", Expr("-1.0"))
 
@@ -215,6 +215,9 @@ def _from_integer(
         if target.isa == "avx512":
             return target.intrinsic("maskz_mov", value, every)
         return blend(prelude, target, value, every, target.intrinsic("setzero"))
+    if shape.element in ("i8", "i16") and target.element == "f32":
+        widened = call(f"{target.prefix}_cvt{kind}{8 * BYTES[shape.element]}_epi32", value)
+        return call(f"{target.prefix}_cvtepi32_{target.suffix}", widened)
     if (shape.element, target.element) not in _TO_FLOAT:
         return None
     if shape.element == "i64" and shape.isa != "avx512":

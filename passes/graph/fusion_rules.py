@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from xdsl.dialects.builtin import IntegerType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind
@@ -39,6 +40,7 @@ from ...dialects.graph import (
     SoftmaxOp,
     ViewOp,
     bounds_of,
+    element_of,
     shape_of,
 )
 from ...dialects.graph.blocked import BlockedWindowOp
@@ -113,8 +115,9 @@ class _Walk:
         elif isinstance(op, ANCHORS):
             self.join(op, [], Draft([], squeezed(shape_of(op.result)), is_anchored=True))
         elif isinstance(op, AttentionOp):
-            mask = [] if op.mask is None else [op.mask]
-            self.join(op, [self.take_sole_producers(op, mask)], Draft([], None))
+            inner = [] if op.mask is None else [op.mask]
+            inner += [v for v in (op.key, op.value) if is_widened_once(op, v)]
+            self.join(op, [self.take_sole_producers(op, inner)], Draft([], None))
         elif isinstance(op, CatOp):
             self.join(op, [self.take_sole_producers(op, op.operands)], Draft([], None))
         elif (rows := rows_of(op)) is not None:
@@ -281,6 +284,21 @@ class _Walk:
     def last_position(self, draft: Draft) -> int:
         """Where in main the draft ends."""
         return max(self.position[op] for op in draft.ops)
+
+
+def is_widened_once(op: AttentionOp, value: SSAValue) -> bool:
+    """Whether keys or values come from integers, as of a quantized cache, and have one query each.
+
+    Widened where they are used, they are read as integers and never written as floats.
+    """
+    pending, is_cast = [value], False
+    while pending and not is_cast:
+        source = pending.pop().owner
+        if isinstance(source, CastOp):
+            is_cast = isinstance(element_of(source.source), IntegerType)
+        if isinstance(source, ELEMENTWISE):
+            pending += source.operands
+    return is_cast and bounds_of(op.query)[-2] == 1
 
 
 def _most(shape: Shape) -> int:

@@ -24,6 +24,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
     f32,
+    i8,
     i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -320,6 +321,21 @@ def test_what_only_a_mask_needs_is_computed_in_attention() -> None:
     mask = m.view(mask, (2, 5, 5), lambda b, i, j: (j,))
     module = m.module(m(graph.AttentionOp(q, q, q, mask, 0.5, False, tensor(2, 5, 4))))
     assert kernels(fused(module.clone())) == ["mul_attention"]
+    check_results_stay(module, {})
+
+
+@pytest.mark.parametrize(("queries", "expected"), [(1, ["mul_attention"]), (3, None)])
+def test_integers_of_a_cache_are_widened_where_one_query_reads_them(
+    queries: int, expected: list[str] | None
+) -> None:
+    m = Main(tensor(2, queries, 4), tensor(2, 5, 4, element=i8), tensor(2, 5, 1))
+    q, codes, scale = m.inputs
+    key = m.fn("mul", m(graph.CastOp(codes, tensor(2, 5, 4))), scale)
+    value = m.fn("mul", m(graph.CastOp(codes, tensor(2, 5, 4))), scale)
+    result = tensor(2, queries, 4)
+    module = m.module(m(graph.AttentionOp(q, key, value, None, 0.5, False, result)))
+    found = kernels(fused(module.clone()))
+    assert found == expected if expected else "attention" in found
     check_results_stay(module, {})
 
 
