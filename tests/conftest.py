@@ -1,4 +1,4 @@
-"""Golden IR tests (`.mlir` files) and the `isa` marker.
+"""Golden IR tests (`.mlir` files), the `isa` marker, and what makes all tests faster.
 
 A golden's first line is `// RUN: tilecast-opt %s -p pass,pass | filecheck %s`. It runs in process.
 A file with `// EXPECT-ERROR: text` lines has one in each section between `// -----` lines; the
@@ -8,9 +8,12 @@ section must fail with an error that contains the text.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +24,13 @@ from filecheck.finput import FInput
 from filecheck.matcher import Matcher
 from filecheck.options import Options
 from filecheck.parser import Parser
+from filelock import FileLock
 from hypothesis import settings
 from tilecast.compiler.opt import main as opt_command
 from tilecast.compiler.opt import run_opt, split_sections
-from tilecast.dialects.errors import TilecastError
+from tilecast.compiler.runtime.toolchain import find_toolchain
+from tilecast.compiler.target import native_machine, resolve_target
+from tilecast.dialects.errors import CompilerNotFoundError, TilecastError
 
 # The same examples in every run: a red test is a change, never luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -122,6 +128,48 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> GoldenFile
     if file_path.suffix != ".mlir":
         return None
     return GoldenFile.from_parent(parent, path=file_path)
+
+
+def pytest_collection_finish() -> None:
+    """Imported modules and collected tests stay: the garbage collector need not look at them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def precompiled_intrinsics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let gcc read <immintrin.h> precompiled, which takes 0.13 s less for each C file.
+
+    It takes the form that fits its flags, and the header itself where there is none.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # once for all workers
+    folder /= "precompiled"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            precompile_intrinsics(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CPATH", str(folder))
+        yield
+
+
+def precompile_intrinsics(folder: Path) -> None:
+    """Write `immintrin.h.gch/`, a folder of forms, for the flags that most files are built with."""
+    forms = folder / "immintrin.h.gch"
+    forms.mkdir(parents=True)
+    source = folder / "intrinsics.h"
+    source.write_text("#include <immintrin.h>\n")
+    try:
+        toolchain = find_toolchain()
+    except CompilerNotFoundError:
+        return
+    if toolchain.kind != "gcc" or "sse2" not in cpu_features():
+        return
+    for name, machine in (("native", native_machine()), ("v3", resolve_target("x86-64-v3"))):
+        command = [*toolchain.command, *toolchain.flags(machine), "-x", "c-header", str(source)]
+        subprocess.run([*command, "-o", str(forms / name)], check=False, capture_output=True)
 
 
 def cpu_features() -> frozenset[str]:

@@ -6,11 +6,11 @@ with generated code; elementary functions (exp, ...) are the float64 result roun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from xdsl.dialects import func, memref, scf, vector
+from xdsl.dialects import arith, func, memref, scf, vector
 from xdsl.dialects.builtin import (
     MemRefType,
     VectorType,
@@ -30,6 +30,9 @@ from ..vector import (
 )
 from .loop_arithmetic import MEANINGS, Array, dtype_of, means
 
+Frame = list[Any]
+Step = Callable[[Frame], None]
+
 
 def run_kernel(func: func.FuncOp, arrays: Sequence[Array]) -> None:
     """Run a kernel on one contiguous array per argument; outputs are written in place.
@@ -40,70 +43,155 @@ def run_kernel(func: func.FuncOp, arrays: Sequence[Array]) -> None:
     arguments = func.body.block.args
     if len(arrays) != len(arguments):
         raise LoweringError(f"expected {len(arguments)} arrays, got {len(arrays)}")
-    frame: dict[SSAValue, Any] = {}
-    for argument, array in zip(arguments, arrays, strict=True):
+    program = _Program()
+    body = program.block(func.body.block)
+    frame = list(program.initial)
+    for k, (argument, array) in enumerate(zip(arguments, arrays, strict=True)):
         if not isinstance(argument.type, MemRefType):
-            frame[argument] = np.int64(array)
+            frame[k] = np.int64(array)
             continue
         if not array.flags.c_contiguous:
             raise LoweringError(f"argument {argument.name_hint}: expected a contiguous array")
-        frame[argument] = array.view(dtype_of(argument.type)).reshape(
+        frame[k] = array.view(dtype_of(argument.type)).reshape(
             [n if n >= 0 else -1 for n in argument.type.get_shape()]
         )
     with np.errstate(all="ignore"):
-        _run_block(func.body.block, frame)
+        body(frame)
 
 
-def _run_block(block: Block, frame: dict[SSAValue, Any]) -> list[Any]:
-    """Run the ops of a block; the operands of its terminator."""
-    for op in block.ops:
-        if isinstance(op, (scf.YieldOp, scf.ReduceOp, func.ReturnOp)):
-            return [frame[v] for v in op.operands]
+class _Program:
+    """The ops of a kernel as functions of one list of values: made once, run for all iterations.
+
+    Every value of the IR has a place in the list, those of arguments come first. (As a key of a
+    dict it would run Python code, its `__hash__`, at each use.)
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[SSAValue, int] = {}
+        self.initial: list[Any] = []  # constants; None in the places of other values
+
+    def define(self, values: Sequence[SSAValue]) -> list[int]:
+        """New places, for values that are defined here."""
+        first = len(self.initial)
+        places = list(range(first, first + len(values)))
+        self.initial += [None] * len(values)
+        self.places.update(zip(values, places, strict=True))
+        return places
+
+    def use(self, values: Sequence[SSAValue]) -> list[int]:
+        """The places of values that are defined already."""
+        return [self.places[value] for value in values]
+
+    def block(self, block: Block) -> Callable[[Frame], list[Any]]:
+        """Runs the ops of a block; returns the operands of its terminator."""
+        self.define(block.args)
+        steps: list[Step] = []
+        results: list[int] = []
+        for op in block.ops:
+            if isinstance(op, (scf.YieldOp, scf.ReduceOp, func.ReturnOp)):
+                results = self.use(op.operands)
+            elif isinstance(op, arith.ConstantOp):
+                (place,) = self.define(op.results)
+                self.initial[place] = _typer(op.result.type)(MEANINGS[arith.ConstantOp](op))
+            else:
+                steps.append(self.step(op))
+
+        def run(frame: Frame) -> list[Any]:
+            for step in steps:
+                step(frame)
+            return [frame[k] for k in results]
+
+        return run
+
+    def step(self, op: Operation) -> Step:
+        """Runs one op."""
         if isinstance(op, scf.ForOp):
-            results = _run_for(op, frame)
-        elif isinstance(op, scf.ParallelOp):
-            results = _run_parallel(op, frame)
-        elif isinstance(op, scf.IfOp):
-            region = op.true_region if frame[op.cond] else op.false_region
-            results = _run_block(region.block, frame) if region.blocks else []
-        elif type(op) in MEANINGS:
-            value = MEANINGS[type(op)](op, *(frame[v] for v in op.operands))
-            values = value if len(op.results) > 1 else [value] * len(op.results)
-            results = [_typed(v, r.type) for v, r in zip(values, op.results, strict=True)]
-        else:
+            return self.for_loop(op)
+        if isinstance(op, scf.ParallelOp):
+            return self.parallel_loop(op)
+        if isinstance(op, scf.IfOp):
+            return self.condition(op)
+        meaning = MEANINGS.get(type(op))
+        if meaning is None:
             raise LoweringError(f"the loops interpreter has no meaning for {op.name}")
-        frame.update(zip(op.results, results, strict=True))
-    return []
+        used, defined = self.use(op.operands), self.define(op.results)
+        typers = [_typer(result.type) for result in op.results]
+
+        def run(frame: Frame) -> None:
+            value = meaning(op, *[frame[k] for k in used])
+            if len(defined) == 1:
+                frame[defined[0]] = typers[0](value)
+                return
+            values = value if defined else ()
+            for place, typed, element in zip(defined, typers, values, strict=True):
+                frame[place] = typed(element)
+
+        return run
+
+    def for_loop(self, op: scf.ForOp) -> Step:
+        """Iterations in order, with carried values."""
+        bounds, first = self.use((op.lb, op.ub, op.step)), self.use(op.iter_args)
+        body = self.block(op.body.block)
+        index, *arguments = self.use(op.body.block.args)
+        number = dtype_of(op.body.block.args[0].type).type
+        results = self.define(op.results)
+
+        def run(frame: Frame) -> None:
+            carried = [frame[k] for k in first]
+            for i in range(*(int(frame[k]) for k in bounds)):
+                frame[index] = number(i)
+                for place, value in zip(arguments, carried, strict=True):
+                    frame[place] = value
+                carried = body(frame)
+            for place, value in zip(results, carried, strict=True):
+                frame[place] = value
+
+        return run
+
+    def parallel_loop(self, op: scf.ParallelOp) -> Step:
+        """Iterations one after the other."""
+        bounds = self.use([v[0] for v in (op.lowerBound, op.upperBound, op.step)])
+        body = self.block(op.body.block)
+        (index,) = self.use(op.body.block.args)
+
+        def run(frame: Frame) -> None:
+            for i in range(*(int(frame[k]) for k in bounds)):
+                frame[index] = np.int64(i)
+                body(frame)
+
+        return run
+
+    def condition(self, op: scf.IfOp) -> Step:
+        """One of two blocks."""
+        (choice,) = self.use([op.cond])
+        yes, no = (
+            self.block(region.block) if region.blocks else None
+            for region in (op.true_region, op.false_region)
+        )
+        results = self.define(op.results)
+
+        def run(frame: Frame) -> None:
+            block = yes if frame[choice] else no
+            values = block(frame) if block is not None else []
+            for place, value in zip(results, values, strict=True):
+                frame[place] = value
+
+        return run
 
 
-def _run_for(op: scf.ForOp, frame: dict[SSAValue, Any]) -> list[Any]:
-    carried = [frame[v] for v in op.iter_args]
-    index, *arguments = op.body.block.args
-    for i in range(int(frame[op.lb]), int(frame[op.ub]), int(frame[op.step])):
-        frame[index] = dtype_of(index.type).type(i)
-        frame.update(zip(arguments, carried, strict=True))
-        carried = _run_block(op.body.block, frame)
-    return carried
-
-
-def _run_parallel(op: scf.ParallelOp, frame: dict[SSAValue, Any]) -> list[Any]:
-    (index,) = op.body.block.args
-    bounds = [int(frame[v[0]]) for v in (op.lowerBound, op.upperBound, op.step)]
-    for i in range(*bounds):
-        frame[index] = np.int64(i)
-        _run_block(op.body.block, frame)
-    return []
-
-
-def _typed(value: Any, type: Attribute) -> Any:
-    """`value` in the dtype of `type`: a numpy scalar, a lane array, or a memref's array."""
+def _typer(type: Attribute) -> Callable[[Any], Any]:
+    """Puts a value in the dtype of `type`: a numpy scalar, a lane array, or a memref's array."""
     if isinstance(type, MemRefType):
-        return value
+        return lambda value: value
     dtype = dtype_of(type)
-    if isinstance(type, VectorType):
-        lanes = np.asarray(value)
-        return lanes if lanes.dtype == dtype else lanes.astype(dtype)
-    return dtype.type(value)
+    if not isinstance(type, VectorType):
+        return dtype.type
+
+    def lanes(value: Any) -> Any:
+        array = np.asarray(value)
+        return array if array.dtype == dtype else array.astype(dtype)
+
+    return lanes
 
 
 @means(memref.LoadOp)
@@ -125,10 +213,11 @@ def _update(op: memref.AtomicRMWOp, value: Any, array: Array, *indices: Any) -> 
 
 
 def _inside(array: Array, indices: Sequence[Any]) -> tuple[int, ...]:
-    for index, extent in zip(indices, array.shape, strict=True):
+    place = tuple(map(int, indices))
+    for index, extent in zip(place, array.shape, strict=True):
         if not 0 <= index < extent:
-            raise LoweringError(f"index {tuple(map(int, indices))} is outside {array.shape}")
-    return tuple(map(int, indices))
+            raise LoweringError(f"index {place} is outside {array.shape}")
+    return place
 
 
 @means(memref.AllocaOp)

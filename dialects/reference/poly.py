@@ -7,9 +7,11 @@ Slow: a few microseconds per scalar operation.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import islpy
@@ -18,7 +20,15 @@ import numpy.typing as npt
 from xdsl.dialects import arith, memref
 from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.ir.affine import AffineMap
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+    AffineSymExpr,
+)
 
 from ..errors import LoweringError
 from ..poly import ArrayOp, IndexOp, ParamOp, ScopOp, StatementOp, YieldOp, extents_of
@@ -28,8 +38,16 @@ from .scalar_ops import CONVERSIONS
 
 Array = npt.NDArray[Any]
 Instance = tuple[str, tuple[int, ...]]
+Step = Callable[[list[Any], Sequence[int]], Any]
 
 isl: Any = islpy  # its stubs are incomplete
+AFFINE_OPERATIONS: dict[AffineBinaryOpKind, Callable[[int, int], int]] = {
+    AffineBinaryOpKind.Add: operator.add,
+    AffineBinaryOpKind.Mul: operator.mul,
+    AffineBinaryOpKind.Mod: operator.mod,
+    AffineBinaryOpKind.FloorDiv: operator.floordiv,
+    AffineBinaryOpKind.CeilDiv: lambda a, b: -(-a // b),
+}
 
 
 def run_scop(
@@ -155,55 +173,91 @@ class _Memory:
         return numpy_type(element, self.float_type)
 
     def runner(self, statement: StatementOp) -> Callable[[Sequence[int]], None]:
-        """A function that executes one instance of `statement`."""
-        name = statement.sym_name.data
-        reads = list(
-            zip(statement.body.block.args, statement.sources, statement.read_maps, strict=True)
-        )
-        body = list(statement.body.block.ops)
+        """A function that executes one instance of `statement`.
+
+        What the IR says is looked up once, here: values have places in a list, accesses are
+        functions.
+        """
+        name, block = statement.sym_name.data, statement.body.block
         target = self.arrays[statement.target]
+        write = self.access(name, target, statement.write.data)
+        reads = []
+        for source, access in zip(statement.sources, statement.read_maps, strict=True):
+            array = self.arrays[source]
+            reads.append((array, self.access(name, array, access)))
+        places: dict[SSAValue, int] = {value: k for k, value in enumerate(block.args)}
+        steps: list[Step] = []
+        for op in block.ops:
+            if isinstance(op, YieldOp):
+                result = places[op.value]
+                break
+            used = [places[value] for value in op.operands if value not in self.arrays]
+            steps.append(self.step(name, op, used))
+            places[op.results[0]] = len(places)
 
         def run(instance: Sequence[int]) -> None:
-            frame: dict[SSAValue, Any] = {}
-            for argument, source, access in reads:
-                array = self.arrays[source]
-                frame[argument] = array[self.element(name, array, access, instance)]
-            for op in body:
-                if isinstance(op, YieldOp):
-                    at = self.element(name, target, statement.write.data, instance)
-                    target[at] = frame[op.value]
-                else:
-                    frame[op.results[0]] = self.scalar(name, op, frame, instance)
+            frame = [array[place(instance)] for array, place in reads]
+            for step in steps:
+                frame.append(step(frame, instance))
+            target[write(instance)] = frame[result]
 
         return run
 
-    def element(
-        self, name: str, array: Array, access: AffineMap, instance: Sequence[int]
-    ) -> tuple[int, ...]:
-        """Where `access` leads from `instance`, checked."""
-        symbols = self.parameters if access.num_symbols else ()
-        return _inside(name, array, access.eval(instance, symbols))
+    def access(
+        self, name: str, array: Array, access: AffineMap
+    ) -> Callable[[Sequence[int]], tuple[int, ...]]:
+        """The function from instances to where `access` leads, checked."""
+        functions = [affine_function(result, self.parameters) for result in access.results]
+        return lambda instance: _inside(name, array, [f(instance) for f in functions])
 
-    def scalar(
-        self, name: str, op: Operation, frame: dict[SSAValue, Any], instance: Sequence[int]
-    ) -> Any:
-        """The result of one op of a body."""
+    def step(self, name: str, op: Operation, used: Sequence[int]) -> Step:
+        """The function from the values so far, and the instance, to the result of an op of a body.
+
+        `used` are the places of its operands, but for arrays.
+        """
         if isinstance(op, IndexOp):
-            return np.int64(instance[op.dim.data])
+            dim = op.dim.data
+            return lambda frame, instance: np.int64(instance[dim])
         if isinstance(op, ParamOp):
-            return np.int64(self.parameters[op.index.data])
+            parameter = np.int64(self.parameters[op.index.data])
+            return lambda frame, instance: parameter
         if isinstance(op, memref.LoadOp):
             array = self.arrays[op.memref]
-            return array[_inside(name, array, [int(frame[i]) for i in op.indices])]
-        operands = [frame[v] for v in op.operands]
-        dtype = self.dtype(op.results[0].type)
+            return lambda frame, instance: array[
+                _inside(name, array, [int(frame[k]) for k in used])
+            ]
         if self.float_type is not None and isinstance(op, arith.ConstantOp):
-            return number_of(op.value, op.result.type, self.float_type)
+            constant = number_of(op.value, op.result.type, self.float_type)
+            return lambda frame, instance: constant
+        dtype = self.dtype(op.results[0].type)
+        number = dtype.type
         if self.float_type is not None and type(op) in CONVERSIONS:
-            return dtype.type(CONVERSIONS[type(op)](np.asarray(operands[0]), dtype))
-        if type(op) not in MEANINGS:
+            convert = CONVERSIONS[type(op)]
+            return lambda frame, instance: number(convert(np.asarray(frame[used[0]]), dtype))
+        meaning = MEANINGS.get(type(op))
+        if meaning is None:
             raise LoweringError(f"statement {name}: no scalar meaning for {op.name}")
-        return dtype.type(MEANINGS[type(op)](op, *operands))
+        return lambda frame, instance: number(meaning(op, *[frame[k] for k in used]))
+
+
+def affine_function(expr: AffineExpr, parameters: Sequence[int]) -> Callable[[Sequence[int]], int]:
+    """The value of `expr` as a function of its dims, for these values of its symbols."""
+    match expr:
+        case AffineDimExpr():
+            return itemgetter(expr.position)
+        case AffineSymExpr():
+            symbol = parameters[expr.position]
+            return lambda dims: symbol
+        case AffineConstantExpr():
+            constant = expr.value
+            return lambda dims: constant
+        case AffineBinaryOpExpr():
+            left = affine_function(expr.lhs, parameters)
+            right = affine_function(expr.rhs, parameters)
+            combine = AFFINE_OPERATIONS[expr.kind]
+            return lambda dims: combine(left(dims), right(dims))
+        case _:
+            raise LoweringError(f"{expr} is not affine")
 
 
 def _poisoned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -214,6 +268,7 @@ def _poisoned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def _inside(name: str, array: Array, index: Sequence[int]) -> tuple[int, ...]:
-    if any(not 0 <= i < n for i, n in zip(index, array.shape, strict=True)):
-        raise LoweringError(f"statement {name}: {tuple(index)} is outside of {array.shape}")
+    for i, n in zip(index, array.shape, strict=True):
+        if not 0 <= i < n:
+            raise LoweringError(f"statement {name}: {tuple(index)} is outside of {array.shape}")
     return tuple(index)

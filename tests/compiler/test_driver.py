@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -319,7 +320,7 @@ def test_empty_tensors():
     assert tilecast.compile(Scale(), (x,))(x).shape == (0, 5)
 
 
-def compile_in_process(folder: Path, log: Path) -> None:
+def compile_in_process(log: Path, start: Barrier) -> None:
     build = driver.build
 
     def logged(*arguments):
@@ -327,19 +328,20 @@ def compile_in_process(folder: Path, log: Path) -> None:
             file.write("build\n")
         return build(*arguments)
 
-    driver.build = logged
-    compiled = tilecast.compile(Net().eval(), (X,), verify=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "build", logged)
+        start.wait()
+        compiled = tilecast.compile(Net().eval(), (X,), verify=False)
     assert np.isfinite(compiled(X)["y"].numpy()).all()
 
 
 def test_two_processes_at_once_build_one_model(tmp_path):
     log = tmp_path / "log"
     context = multiprocessing.get_context("spawn")
-    arguments = (tmp_path, log)
-    processes = [context.Process(target=compile_in_process, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    start = context.Barrier(2)
+    process = context.Process(target=compile_in_process, args=(log, start))
+    process.start()
+    compile_in_process(log, start)
+    process.join()
+    assert process.exitcode == 0
     assert log.read_text() == "build\n"

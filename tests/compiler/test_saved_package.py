@@ -175,7 +175,9 @@ def test_other_architectures_build_the_plain_code(
     ("target", "prefix", "emulator"),
     [
         ("c99", "arm-linux-gnueabihf", "qemu-arm"),  # 32 bits
-        ("aarch64", "aarch64-linux-gnu", "qemu-aarch64"),  # NEON
+        pytest.param(
+            "aarch64", "aarch64-linux-gnu", "qemu-aarch64", marks=pytest.mark.slow
+        ),  # NEON
     ],
 )
 def test_convolutions_within_a_budget_run_on_arm(

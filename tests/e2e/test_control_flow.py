@@ -208,7 +208,7 @@ def test_branches_share_the_arena() -> None:
             return torch.cond(p, chain, lambda x: chain(x.flip(0)), (x,))
 
     x = normal(64, 64)
-    both = tilecast.compile(Chains(), (x, TRUE), cache=False)
+    both = tilecast.compile(Chains(), (x, TRUE), cache=False, verify=False)
 
     class Chain(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ def test_branches_share_the_arena() -> None:
                 x = (x @ x.T).softmax(-1) @ x
             return x
 
-    one = tilecast.compile(Chain(), (x,), cache=False).artifact.arena_bytes
+    one = tilecast.compile(Chain(), (x,), cache=False, verify=False).artifact.arena_bytes
     assert one <= both.artifact.arena_bytes <= 1.5 * one
 
 

@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
-@pytest.mark.parametrize("target", ["c99", "native"])
+@pytest.mark.parametrize("target", ["c99", pytest.param("native", marks=pytest.mark.slow)])
 def test_a_third_of_the_memory(target: str) -> None:
     torch.manual_seed(0)
     model, x = Classifier().eval(), torch.randn(1, 3, 36, 28)

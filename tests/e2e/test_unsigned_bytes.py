@@ -154,7 +154,9 @@ def assert_equal(found: Any, expected: Any, name: str) -> None:
         torch.testing.assert_close(got, want, msg=lambda m, t=message: f"{t}: {m}")
 
 
-@pytest.mark.parametrize("target", ["native", "c99", "x86-64-v3"])
+@pytest.mark.parametrize(
+    "target", ["native", "c99", pytest.param("x86-64-v3", marks=pytest.mark.slow)]
+)
 def test_functions_of_bytes_equal_torch(target: str) -> None:
     cases = [case for case, _ in FUNCTIONS.values()]
     inputs = tuple(tensor for _, given in FUNCTIONS.values() for tensor in given)

@@ -16,22 +16,43 @@ from tilecast.dialects.quant import IntegerElement, parse_format
 from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
+from xdsl.dialects.func import FuncOp
 
 from .test_quantized_linear import Case, kernel_of, lower
 
+NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary"]
 
-@pytest.mark.parametrize("name", [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary"])
+
+def case_of(name: str) -> Case:
+    return Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
+
+
+@pytest.fixture(scope="module")
+def lowered(machine: Machine) -> dict[str, FuncOp]:
+    """The loops of every format."""
+    ctx = CompileContext()
+    ctx.machine = machine
+    with pytest.MonkeyPatch.context() as patch:
+        return {
+            name: lower(ctx, case_of(name), kernel_of(case_of(name), name), patch) for name in NAMES
+        }
+
+
+@pytest.fixture(scope="module")
+def library(
+    lowered: dict[str, FuncOp], machine: Machine, build: Callable[..., ctypes.CDLL]
+) -> ctypes.CDLL:
+    """All of them in one library: each file costs the C compiler more than a kernel in it."""
+    return build(emit_unit(list(lowered.values()), machine, prefix=""), machine)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_sums_equal_those_of_int64(
-    name: str,
-    machine: Machine,
-    build: Callable[..., ctypes.CDLL],
-    call: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, lowered: dict[str, FuncOp], library: ctypes.CDLL, call: Callable[..., None]
 ) -> None:
     """Extreme codes and activations: 8-bit codes would saturate sums of 16-bit pairs."""
-    case = Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
     rng = np.random.default_rng(3)
-    element = parse_format(case.format).element
+    element = parse_format(case_of(name).format).element
     assert isinstance(element, IntegerElement)
     x = rng.choice([-1.0, 1.0, 0.3], (2, 100)).astype(np.float32)
     codes = rng.choice([0, element.codes - 1, element.codes // 2], (19, 100)).astype(np.uint8)
@@ -41,11 +62,7 @@ def test_sums_equal_those_of_int64(
     exact = quantized.astype(np.int64) @ levels.T
     assert np.abs(exact).max() < 2**24  # exact in f32 too
 
-    ctx = CompileContext()
-    ctx.machine = machine
-    func = lower(ctx, case, kernel_of(case, "k"), monkeypatch)
-    library = build(emit_unit([func], machine, prefix=""), machine)
-    interface = KernelInterface(func)
+    interface = KernelInterface(lowered[name])
     arrays: dict[int, np.ndarray] = {}
     for position, array in zip(interface.read, (x, codes.view(np.int8), scales), strict=True):
         arrays[position] = packed_argument(interface, position, array)
@@ -53,7 +70,7 @@ def test_sums_equal_those_of_int64(
         type = interface.type_of(position)
         kind = np.float32 if str(type.element_type) == "f32" else np.int32
         arrays[position] = np.full(type.get_shape(), -1, kind)
-    call(library, "k", *(arrays[k] for k in range(len(arrays))))
+    call(library, name, *(arrays[k] for k in range(len(arrays))))
     found = arrays[interface.written[0]]
     np.testing.assert_array_equal(found, exact.astype(np.float32) * steps)
 

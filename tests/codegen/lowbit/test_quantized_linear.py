@@ -133,6 +133,7 @@ def run_all(
     build: Callable[..., ctypes.CDLL],
     call: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
+    *flags: str,
 ) -> Iterator[str]:
     """Compile all cases in one unit; the failures."""
     ctx = CompileContext()
@@ -141,7 +142,7 @@ def run_all(
     lowered = [
         lower(ctx, case, func, monkeypatch) for case, func in zip(batch, before, strict=True)
     ]
-    library = build(emit_unit(lowered, machine, prefix=""), machine)
+    library = build(emit_unit(lowered, machine, prefix=""), machine, *flags)
     rng = np.random.default_rng(7)
     for case, func, compiled in zip(batch, before, lowered, strict=True):
         inputs = [random_argument(argument, rng) for argument in func.body.block.args]
@@ -180,7 +181,9 @@ def test_kernels_of_some_formats(
     call: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    formats = ["u4:g32", "i3:g64:zf16", "e3m2:mx", "nf4:g64", "u8"]
+    formats = ["u4:g32", "nf4:g64"]
+    if machine.isa != "neon":  # whose vectors cost gcc half a minute on another CPU
+        formats += ["i3:g64:zf16", "e3m2:mx", "u8"]
     batch = with_forms([Case(f, 3, 37, 45, bias=True) for f in formats], machine)
     assert {case.form for case in batch} >= {"registers", "blocks", "integers"}
-    assert list(run_all(batch, machine, build, call, monkeypatch)) == []
+    assert list(run_all(batch, machine, build, call, monkeypatch, "-O1")) == []

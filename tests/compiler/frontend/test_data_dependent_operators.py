@@ -1,58 +1,16 @@
 """Import rules of sorting, scattering, searching and scans: in float64 they equal torch."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import tilecast
 import torch
-from tilecast.compiler.frontend import export_model, import_program
-from tilecast.dialects.reference.graph import evaluate
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_unflatten
+from torch import Tensor
 
 Function = Callable[..., Any]
 Table = dict[str, tuple[Function, tuple[Tensor, ...]]]
-
-
-class AllCases(nn.Module):
-    """Every function of a table on its own inputs: tracing a table at once is ten times faster."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__()
-        self.table = table
-
-    def forward(self, inputs: dict[str, tuple[Tensor, ...]]) -> dict[str, Any]:
-        return {name: function(*inputs[name]) for name, (function, _) in self.table.items()}
-
-
-@functools.cache
-def results_of(number: int) -> dict[str, list[Any]]:
-    """The outputs of each case of a table, evaluated in float64."""
-    table = TABLES[number]
-    inputs = {name: given for name, (_, given) in table.items()}
-    model = import_program(export_model(AllCases(table), (inputs,)))
-    arrays = [x.numpy() for x in tree_leaves(inputs)]
-    results = evaluate(model.module, model.weights, arrays)
-    assert model.input_positions == tuple(range(len(arrays)))
-    flat = [results[o.index] if o.kind == "result" else arrays[o.index] for o in model.outputs]
-    found: dict[str, list[Any]] = tree_unflatten(flat, model.out_spec)
-    return found
-
-
-def check(table: Table, name: str) -> None:
-    function, inputs = table[name]
-    wide = [x.double() if x.is_floating_point() else x for x in inputs]
-    number = next(k for k, known in enumerate(TABLES) if known is table)
-    found, expected = tree_leaves(results_of(number)[name]), tree_leaves(function(*wide))
-    for got, want in zip(found, expected, strict=True):
-        if want.is_floating_point():
-            np.testing.assert_allclose(got, want.double().numpy(), 1e-12, 1e-12)
-        else:
-            np.testing.assert_array_equal(got, want.numpy())
 
 
 def normal(*shape: int) -> Tensor:
@@ -100,8 +58,8 @@ STABLE: Table = {
 
 
 @pytest.mark.parametrize("name", STABLE)
-def test_sorting_equals_torch(name: str) -> None:
-    check(STABLE, name)
+def test_sorting_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(STABLE, name)
 
 
 X, ROWS = normal(5, 6), integers(3, 6, low=0, high=5)
@@ -152,8 +110,8 @@ SCATTERS["reduce_amax_nan"] = (
 
 
 @pytest.mark.parametrize("name", SCATTERS)
-def test_scatter_equals_torch(name: str) -> None:
-    check(SCATTERS, name)
+def test_scatter_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(SCATTERS, name)
 
 
 BLOCK, PICK = normal(4, 5, 6), torch.tensor([2, 0, -1])
@@ -205,8 +163,8 @@ PUTS: Table = {
 
 
 @pytest.mark.parametrize("name", PUTS)
-def test_index_put_equals_torch(name: str) -> None:
-    check(PUTS, name)
+def test_index_put_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(PUTS, name)
 
 
 EDGES = torch.tensor([-1.0, 0.0, 0.0, 0.5, 2.0])
@@ -239,15 +197,12 @@ OTHERS: Table = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_search_and_scan_equal_torch(name: str) -> None:
-    check(OTHERS, name)
+def test_search_and_scan_equal_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(OTHERS, name)
 
 
-TABLES = (STABLE, SCATTERS, PUTS, OTHERS)
-
-
-def test_mask_with_a_value_per_element_is_refused() -> None:
+def test_mask_with_a_value_per_element_is_refused(equals_torch: Any) -> None:
     inputs = (X, normal(int((X > 0).sum())))
     table: Table = {"put": (lambda x, u: x.index_put((x > 0,), u), inputs)}
     with pytest.raises(tilecast.TilecastError, match="boolean mask"):
-        import_program(export_model(AllCases(table), ({"put": inputs},)))
+        equals_torch(table, "put")

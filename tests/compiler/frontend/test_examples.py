@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,12 @@ def load(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("name", "entry"), CASES)
+def case(name: str, entry: str) -> Any:
+    """MiniLM is BERT with other sizes."""
+    return pytest.param(name, entry, marks=pytest.mark.slow if name == "minilm" else ())
+
+
+@pytest.mark.parametrize(("name", "entry"), [case(*c) for c in CASES])
 def test_example_equals_eager_before_and_after_the_graph_passes(name: str, entry: str) -> None:
     module, inputs = getattr(load(name), entry)()
     model = import_program(export_model(module, inputs))

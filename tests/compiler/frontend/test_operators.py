@@ -4,42 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tilecast.compiler.frontend import export_model, import_program
-from tilecast.dialects.reference.graph import evaluate
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import Tensor
 
 Function = Callable[..., Any]
-
-
-class Wrapped(nn.Module):
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.function(*inputs)
-
-
-def check(function: Function, *inputs: Tensor, tolerance: float = 1e-12) -> None:
-    model = import_program(export_model(Wrapped(function), inputs))
-    results = evaluate(model.module, model.weights, [x.numpy() for x in inputs])
-    wide = [x.double() if x.is_floating_point() else x for x in inputs]
-    expected = tree_leaves(function(*wide))
-    assert len(expected) == len(model.outputs)
-    for spec, want in zip(model.outputs, expected, strict=True):
-        if spec.kind == "constant":
-            assert spec.constant == want
-            continue
-        got = results[spec.index] if spec.kind == "result" else inputs[spec.index].numpy()
-        if want.is_floating_point():
-            np.testing.assert_allclose(got, want.double().numpy(), tolerance, tolerance)
-        else:
-            np.testing.assert_array_equal(got, want.numpy())
+Table = dict[str, tuple[Function, tuple[Tensor, ...]]]
 
 
 def normal(*shape: int) -> Tensor:
@@ -99,20 +70,41 @@ UNARY = (
 )
 
 
-@pytest.mark.parametrize("name", UNARY)
-def test_unary_function_equals_torch_on_special_values(name: str) -> None:
-    check(getattr(torch, name), SPECIAL)
+def of(functions: dict[str, Function], *inputs: Tensor) -> Table:
+    """The table of functions of the same inputs."""
+    return {name: (function, inputs) for name, function in functions.items()}
 
 
-@pytest.mark.parametrize("name", ["asin", "acos"])
-def test_arc_functions_inside_and_outside_their_domain(name: str) -> None:
-    check(getattr(torch, name), torch.tensor([-1.0, -0.5, 0.0, 1.0, 1.5, math.nan]))
+def named(*names: str) -> dict[str, Function]:
+    """Functions of torch."""
+    return {name: getattr(torch, name) for name in names}
 
 
-@pytest.mark.parametrize("name", ["abs", "neg", "sign", "floor", "exp", "sqrt", "isnan", "square"])
-def test_unary_function_of_integers_promotes_as_torch(name: str) -> None:
+ON_SPECIAL = of(named(*UNARY), SPECIAL)
+
+
+@pytest.mark.parametrize("name", ON_SPECIAL)
+def test_unary_function_equals_torch_on_special_values(equals_torch: Any, name: str) -> None:
+    equals_torch(ON_SPECIAL, name)
+
+
+ARCS = of(named("asin", "acos"), torch.tensor([-1.0, -0.5, 0.0, 1.0, 1.5, math.nan]))
+
+
+@pytest.mark.parametrize("name", ARCS)
+def test_arc_functions_inside_and_outside_their_domain(equals_torch: Any, name: str) -> None:
+    equals_torch(ARCS, name)
+
+
+OF_INTEGERS = of(
+    named("abs", "neg", "sign", "floor", "exp", "sqrt", "isnan", "square"), integers(3, 5).abs()
+)
+
+
+@pytest.mark.parametrize("name", OF_INTEGERS)
+def test_unary_function_of_integers_promotes_as_torch(equals_torch: Any, name: str) -> None:
     # torch computes promoted integers in float32
-    check(getattr(torch, name), integers(3, 5).abs(), tolerance=1e-6)
+    equals_torch(OF_INTEGERS, name, 1e-6, 1e-6)
 
 
 ACTIVATIONS: dict[str, Function] = {
@@ -144,20 +136,29 @@ ACTIVATIONS: dict[str, Function] = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_equals_torch(name: str) -> None:
-    check(ACTIVATIONS[name], normal(3, 7) * 4)
+ACTIVATED = of(ACTIVATIONS, normal(3, 7) * 4)
 
 
-@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in ("gelu_tanh", "nan_to_num")])
-def test_activation_propagates_nan(name: str) -> None:
-    check(ACTIVATIONS[name], torch.tensor([math.nan, 1.0]))
+@pytest.mark.parametrize("name", ACTIVATED)
+def test_activation_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(ACTIVATED, name)
+
+
+NAN_ACTIVATED = of(
+    {k: f for k, f in ACTIVATIONS.items() if k not in ("gelu_tanh", "nan_to_num")},
+    torch.tensor([math.nan, 1.0]),
+)
+
+
+@pytest.mark.parametrize("name", NAN_ACTIVATED)
+def test_activation_propagates_nan(equals_torch: Any, name: str) -> None:
+    equals_torch(NAN_ACTIVATED, name)
 
 
 X, Y = normal(3, 5), normal(5) * 2
 M, N = integers(3, 5), integers(5, low=1)
 
-POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+POINTWISE: Table = {
     "add": (torch.add, (X, Y)),
     "add_alpha": (lambda x, y: torch.add(x, y, alpha=0.5), (X, Y)),
     "add_integer_and_float": (torch.add, (X, N)),
@@ -225,9 +226,8 @@ POINTWISE: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", POINTWISE)
-def test_pointwise_operator_equals_torch(name: str) -> None:
-    function, inputs = POINTWISE[name]
-    check(function, *inputs)
+def test_pointwise_operator_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(POINTWISE, name)
 
 
 V = normal(2, 3, 4, 5)
@@ -296,11 +296,12 @@ VIEWS: dict[str, Function] = {
     "meshgrid": lambda x: torch.meshgrid(x[0, 0, 0], x[0, 0, :, 0], indexing="ij"),
     "numpy_newaxis": lambda x: x[:, None, ..., None],
 }
+OF_VIEWS = of(VIEWS, V)
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_view_operator_equals_torch(name: str) -> None:
-    check(VIEWS[name], V)
+def test_view_operator_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(OF_VIEWS, name)
 
 
 REDUCTIONS: dict[str, Function] = {
@@ -343,25 +344,33 @@ REDUCTIONS: dict[str, Function] = {
     "log_softmax": lambda x: x.log_softmax(0),
     "count_nonzero": lambda x: torch.count_nonzero(x > 0, dim=1),
 }
+REDUCED = {
+    f"{name}_{'x'.join(map(str, shape))}": (function, (normal(*shape),))
+    for name, function in REDUCTIONS.items()
+    for shape in ((3, 5, 7), (2, 1, 4))
+}
 
 
-@pytest.mark.parametrize("name", REDUCTIONS)
-@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 1, 4)])
-def test_reduction_equals_torch(name: str, shape: tuple[int, ...]) -> None:
-    check(REDUCTIONS[name], normal(*shape), tolerance=1e-10)
+@pytest.mark.parametrize("name", REDUCED)
+def test_reduction_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(REDUCED, name, 1e-10, 1e-10)
 
 
-@pytest.mark.parametrize("name", ["sum", "amax", "amin", "argmax", "mean", "softmax", "cumsum"])
-def test_reduction_of_nan_and_infinity_equals_torch(name: str) -> None:
-    x = torch.tensor([[1.0, math.nan, 2.0], [1.0, math.inf, 2.0], [-math.inf, 0.0, -1.0]])
-    check(lambda x: getattr(torch, name)(x, 1), x)
+SPECIAL_ROWS: Table = {
+    name: (
+        lambda x, name=name: getattr(torch, name)(x, 1),
+        (torch.tensor([[1.0, math.nan, 2.0], [1.0, math.inf, 2.0], [-math.inf, 0.0, -1.0]]),),
+    )
+    for name in ["sum", "amax", "amin", "argmax", "mean", "softmax", "cumsum"]
+}
 
 
-def test_integer_sums_are_exact_and_wide() -> None:
-    check(lambda x: (x.sum(1), x.int().sum(), x.prod(0), x.amax(1), x.bool().sum()), integers(4, 6))
+@pytest.mark.parametrize("name", SPECIAL_ROWS)
+def test_reduction_of_nan_and_infinity_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(SPECIAL_ROWS, name)
 
 
-CONTRACTIONS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+CONTRACTIONS: Table = {
     "linear": (F.linear, (normal(2, 3, 4), normal(5, 4), normal(5))),
     "linear_vector": (F.linear, (normal(4), normal(5, 4), normal(5))),
     "linear_no_bias": (F.linear, (normal(3, 4), normal(5, 4))),
@@ -393,12 +402,11 @@ CONTRACTIONS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_contraction_equals_torch(name: str) -> None:
-    function, inputs = CONTRACTIONS[name]
-    check(function, *inputs)
+def test_contraction_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(CONTRACTIONS, name)
 
 
-ATTENTION: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+ATTENTION: Table = {
     "plain": (
         F.scaled_dot_product_attention,
         (normal(2, 3, 5, 4), normal(2, 3, 7, 4), normal(2, 3, 7, 6)),
@@ -436,12 +444,11 @@ ATTENTION: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_equals_torch(name: str) -> None:
-    function, inputs = ATTENTION[name]
-    check(function, *inputs)
+def test_attention_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(ATTENTION, name)
 
 
-NORMS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+NORMS: Table = {
     "layer_norm": (lambda x, w, b: F.layer_norm(x, (5,), w, b), (X, normal(5), normal(5))),
     "layer_norm_plain": (lambda x: F.layer_norm(x, (3, 5)), (X,)),
     "layer_norm_no_bias": (lambda x, w: F.layer_norm(x, (5,), w), (X, normal(5))),
@@ -461,12 +468,11 @@ NORMS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_normalization_equals_torch(name: str) -> None:
-    function, inputs = NORMS[name]
-    check(function, *inputs, tolerance=1e-10)
+def test_normalization_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(NORMS, name, 1e-10, 1e-10)
 
 
-CONVOLUTIONS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+CONVOLUTIONS: Table = {
     "1d": (F.conv1d, (normal(2, 3, 9), normal(4, 3, 3), normal(4))),
     "2d": (
         lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1),
@@ -528,18 +534,12 @@ CONVOLUTIONS: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution_or_pooling_equals_torch(name: str) -> None:
-    function, inputs = CONVOLUTIONS[name]
-    check(function, *inputs)
-
-
-def test_max_pooling_of_integers_ignores_padding() -> None:
-    x = integers(1, 1, 5, 5, low=-9, high=-1)
-    check(lambda x: F.max_pool2d(x.float(), 3, 2, 1).int(), x)
+def test_convolution_or_pooling_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(CONVOLUTIONS, name)
 
 
 T = normal(6, 4)
-INDEXING: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
+INDEXING: Table = {
     "embedding": (F.embedding, (integers(2, 3, low=0, high=6), T)),
     "gather": (lambda x, i: x.gather(1, i), (T, integers(5, 3, low=0, high=4))),
     "index_select": (lambda x, i: x.index_select(1, i), (T, integers(5, low=0, high=4))),
@@ -566,9 +566,8 @@ INDEXING: dict[str, tuple[Function, tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.parametrize("name", INDEXING)
-def test_indexing_equals_torch(name: str) -> None:
-    function, inputs = INDEXING[name]
-    check(function, *inputs)
+def test_indexing_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(INDEXING, name)
 
 
 CREATION: dict[str, Function] = {
@@ -585,14 +584,31 @@ CREATION: dict[str, Function] = {
     "constant_tensor": lambda x: x + torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]),
     "infinite": lambda x: torch.full((2, 2), -math.inf) + x.sum(),
 }
+CREATED = of(CREATION, X)
 
 
-@pytest.mark.parametrize("name", CREATION)
-def test_creation_equals_torch(name: str) -> None:
-    check(CREATION[name], X)
+@pytest.mark.parametrize("name", CREATED)
+def test_creation_equals_torch(equals_torch: Any, name: str) -> None:
+    equals_torch(CREATED, name)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int32, torch.int8])
-def test_element_types_pass_through(dtype: torch.dtype) -> None:
-    x = integers(3, 4).to(dtype)
-    check(lambda x: (x + x, x * 2, x.abs(), x > 1, x.sum(1)), x)
+TYPES: Table = {
+    str(dtype): (
+        lambda x: (x + x, x * 2, x.abs(), x > 1, x.sum(1)),
+        (integers(3, 4).to(dtype),),
+    )
+    for dtype in (torch.float64, torch.float16, torch.int32, torch.int8)
+}
+TYPES["exact_and_wide_integer_sums"] = (
+    lambda x: (x.sum(1), x.int().sum(), x.prod(0), x.amax(1), x.bool().sum()),
+    (integers(4, 6),),
+)
+TYPES["max_pooling_of_integers_ignores_padding"] = (
+    lambda x: F.max_pool2d(x.float(), 3, 2, 1).int(),
+    (integers(1, 1, 5, 5, low=-9, high=-1),),
+)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_element_types_pass_through(equals_torch: Any, name: str) -> None:
+    equals_torch(TYPES, name)

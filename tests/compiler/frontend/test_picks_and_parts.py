@@ -4,50 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import tilecast
 import torch
 import torch.nn.functional as F
-from tilecast.compiler.frontend import export_model, import_program
-from tilecast.dialects.reference.graph import evaluate
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 
-class Wrapped(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.function(*inputs)
+def normal(*shape: int) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
-def check(function: Any, *inputs: Tensor) -> None:
-    model = import_program(export_model(Wrapped(function), inputs))
-    found = evaluate(model.module, model.weights, [x.numpy() for x in inputs])
-    for got, want in zip(found, tree_leaves(function(*inputs)), strict=True):
-        np.testing.assert_allclose(got, want.numpy(), 1e-10, 1e-10)
+VOLUMES = {
+    f"{mode}_{padding}_{align}": (
+        lambda x, at, mode=mode, padding=padding, align=align: F.grid_sample(
+            x, at, mode, padding, align_corners=align
+        ),
+        (normal(2, 3, 4, 3, 5), 3 * normal(2, 2, 3, 4, 3)),
+    )
+    for mode in ("bilinear", "nearest")
+    for padding in ("zeros", "border", "reflection")
+    for align in (False, True)
+}
 
 
-@pytest.mark.parametrize("align", [False, True])
-@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
-def test_volumes_are_read_at_positions(mode: str, padding: str, align: bool) -> None:
-    torch.manual_seed(0)
-    source = torch.randn(2, 3, 4, 3, 5, dtype=torch.float64)
-    grid = 3 * torch.randn(2, 2, 3, 4, 3, dtype=torch.float64)
-    check(lambda x, at: F.grid_sample(x, at, mode, padding, align_corners=align), source, grid)
+@pytest.mark.parametrize("name", VOLUMES)
+def test_volumes_are_read_at_positions(equals_torch: Any, name: str) -> None:
+    equals_torch(VOLUMES, name, 1e-10, 1e-10)
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_mode_is_the_smallest_of_the_most_frequent(keep: bool) -> None:
-    numbers = torch.tensor([[3, 1, 3, 1, 2], [5, 5, 4, 4, 4], [-1, 7, 0, 9, 2]])
-    check(lambda x: torch.mode(x, 1, keep), numbers)
-    check(lambda x: torch.mode(x, 0, keep), numbers.double())
+NUMBERS = torch.tensor([[3, 1, 3, 1, 2], [5, 5, 4, 4, 4], [-1, 7, 0, 9, 2]])
+MODES = {
+    f"{axis}_{keep}": (lambda x, axis=axis, keep=keep: torch.mode(x, axis, keep), (numbers,))
+    for axis, numbers in ((1, NUMBERS), (0, NUMBERS.double()))
+    for keep in (False, True)
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_mode_is_the_smallest_of_the_most_frequent(equals_torch: Any, name: str) -> None:
+    equals_torch(MODES, name)
 
 
 def test_neighbours_and_parts_of_floats_are_exact() -> None:
