@@ -31,12 +31,10 @@ class ContractionBuilder(KernelBuilder):
         self.c, self.plan = contraction, plan
         batch, rows, columns = plan.tiles(contraction)
         self.stripes = plan.stripes(contraction)
-        blocks, others = (columns, rows, batch), ()
-        if self.stripes is not None:
-            blocks, others = (self.stripes.blocks, 1, 1), SHARED
-        super().__init__(
-            name, plan.threads, blocks, contraction.arrays, contraction.extents, others
-        )
+        blocks = (columns, rows, batch) if self.stripes is None else (self.stripes.blocks, 1, 1)
+        others = () if self.stripes is None else SHARED
+        arrays, extents = contraction.arrays, contraction.extents
+        super().__init__(name, plan.threads, blocks, arrays, extents, others)
 
     def move_to(self, batch: SSAValue, row: SSAValue, column: SSAValue) -> None:
         """What follows is about this tile."""

@@ -139,7 +139,7 @@ def add_in_order(
     sums: SSAValue,
     part: Index,
     last: Index,
-    offsets: tuple[SSAValue, SSAValue],
+    offsets: Sequence[SSAValue],
     place: SSAValue,
     workspace: SSAValue,
     semaphores: SSAValue,

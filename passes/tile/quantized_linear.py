@@ -134,7 +134,7 @@ def finish(
     sums: SSAValue,
     m: int,
     n: int,
-    at: tuple[SSAValue, SSAValue],
+    at: Offsets,
     activation: Attribute,
     has_bias: bool,
 ) -> None:

@@ -171,7 +171,7 @@ class KernelCutter:
             made.append(self._part(f"{name}_part", piece, arrays))
             block.add_op(PartOp(f"{name}_part", [self.places[a] for a in arrays]))
         block.add_op(ReturnOp())
-        self.func.update_function_type()
+        self.func.update_function_type()  # type: ignore[no-untyped-call]
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(r) for r in self.roles])
         return made
 

@@ -82,7 +82,7 @@ class LoopBuilder(ScalarBuilder):
     def update(self, fn: str, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
         """target[position] = fn(target[position], value) at once, whatever others do to it."""
         kind = IntegerAttr(ATOMIC_KINDS[fn], 64)
-        operands = [value, target, self.place(target, position)]
+        operands: list[SSAValue | list[SSAValue]] = [value, target, self.place(target, position)]
         self._builder.insert(
             memref.AtomicRMWOp.build(
                 operands=operands, properties={"kind": kind}, result_types=[value.type]

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from tilecast.codegen.cuda.tile.unit import emit_unit
 from tilecast.compiler.cuda.emulated import EmulatedUnit, EmulationError
-from tilecast.dialects.quant import parse_format
-from tilecast.dialects.reference.tile import run_program
-from tilecast.dialects.tile.atoms import F16
+from tilecast.dialects.quant import IntegerElement, parse_format
+from tilecast.dialects.reference.tile import dtype_of, run_program
+from tilecast.dialects.tile.atoms import F16, F32, I8
+from tilecast.dialects.tile.weight_pack import WeightPackAttr
 from tilecast.passes.tile.lowbit_linear import linear_of
-from tilecast.passes.tile.lowbit_packing import pack_weight
+from tilecast.passes.tile.lowbit_packing import pack_part, pack_weight
 from tilecast.passes.tile.matmul import MatmulConfig
 from tilecast.passes.tile.quantized_linear import product_program
-from tilecast.passes.tile.quantized_plan import LinearPlan
+from tilecast.passes.tile.quantized_plan import LinearPlan, candidates, forms, operand_of
 from tilecast.passes.tile.stripes import Stripes
+
+from .test_lowbit_matmul import ALL, GROUPED, random_weight
 
 M, N, K = 19, 70, 450  # three tiles along N, two along M; 15 steps of 32
 BLOCKS = 11
@@ -101,3 +104,53 @@ def test_results_do_not_depend_on_who_is_first(unit: EmulatedUnit) -> None:
 def test_planted_errors_are_reported(unit: EmulatedUnit, name: str, message: str) -> None:
     with pytest.raises(EmulationError, match=message):
         unit.run(name, *arrays(plan(BLOCKS))[0], resident=BLOCKS, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", [F16, F32], ids=str)
+@pytest.mark.parametrize("spelling", [*ALL, *GROUPED])
+def test_every_format_in_stripes(spelling: str, activation) -> None:  # type: ignore[no-untyped-def]
+    """M = 1, 16 and 64 under emulation; integers times small integers are exact."""
+    n, k = 43, 330
+    tensor = random_weight(spelling, n, k)
+    form, format = forms(tensor.format, activation), tensor.format
+    if form is None:
+        pytest.skip("no tile program has this format")
+    operand = operand_of(activation)
+    config = next(
+        c
+        for c in candidates(format, 64, activation, form[0])
+        if -(-k // (c.repeat[2] * 16)) >= 3 and c.repeat[0] == 1
+    )
+    linear = linear_of(format, (n, k), operand, config, *form)
+    made = LinearPlan(linear, 2 * linear.tiles + 1)
+    stored = [("codes", tensor.codes, I8), ("scales", tensor.scales, F32)]
+    if tensor.zeros is not None:
+        stored.append(("zeros", tensor.zeros, linear.zero_element))
+    weight = [
+        pack_part(
+            array,
+            WeightPackAttr.of(
+                part, spelling, (n, k), operand, config.columns, config.repeat[1:], element
+            ),
+        )
+        for part, array, element in stored
+    ]
+    if linear.has_table:
+        weight.append(tensor.levels)
+    programs = {m: product_program(f"rows{m}", made, m, activation, False) for m in (1, 16, 64)}
+    unit = EmulatedUnit(emit_unit(list(programs.values()), spelling))
+    dtype, numbers = dtype_of(activation), tensor.dequantize(np.float64)
+    for m in programs:
+        lhs = np.random.default_rng(m).integers(-2, 3, (m, k)).astype(dtype)
+        stripes = made.stripes(m)
+        assert stripes is not None
+        semaphores, sums = np.zeros(stripes.tiles, np.int32), np.full((m, n), np.nan, np.float32)
+        result = np.zeros((m, n), dtype)
+        unit.run(f"rows{m}", lhs, *weight, result, sums, semaphores, resident=4, seed=m)
+        assert not semaphores.any()
+        exact = lhs.astype(np.float64) @ numbers.T
+        if isinstance(format.element, IntegerElement) and activation == F32:
+            np.testing.assert_array_equal(result, exact.astype(dtype))
+        bound = (np.abs(lhs.astype(float)) @ np.abs(numbers).T) * 2 * float(np.finfo(dtype).eps)
+        assert (np.abs(result - exact) <= bound + 1e-6).all()

@@ -72,3 +72,13 @@
 ^body(%a: f16):
   tile.yield %a : f16
 }) : (!tile.register<8x4xf16, "spatial(8,4)">) -> !tile.register<8x4xf32, "spatial(8,4)">
+
+// -----
+
+// EXPECT-ERROR: tile.lock: expected numbers of i32, found f32
+"tile.program"() <{sym_name = "p", threads = #builtin.int<32>, grid = affine_map<() -> (1, 1, 1)>, arguments = ["x"]}> ({
+^entry(%x: !tile.pointer<f32>):
+  %i = arith.constant 0 : index
+  %g = tile.view_global %x[] : !tile.pointer<f32> -> !tile.global<4xf32>
+  tile.lock %g[%i], %i : !tile.global<4xf32>
+}) : () -> ()

@@ -44,3 +44,14 @@
     tile.yield %b : f32
   }) : (!tile.register<8x4xf32, "spatial(8,4)">) -> !tile.register<8x4xf32, "spatial(8,4)">
 }) : () -> ()
+
+"tile.program"() <{sym_name = "turns", threads = #builtin.int<32>, grid = affine_map<() -> (4, 1, 1)>, arguments = ["s"]}> ({
+^entry(%s: !tile.pointer<i32>):
+  %block = "tile.block_index"() <{axis = #builtin.int<0>}> : () -> index
+  %zero = arith.constant 0 : index
+  %places = tile.view_global %s[] : !tile.pointer<i32> -> !tile.global<1xi32>
+  // CHECK: tile.lock %{{.*}}[%{{.*}}], %{{.*}} : !tile.global<1xi32>
+  tile.lock %places[%zero], %block : !tile.global<1xi32>
+  // CHECK-NEXT: tile.release %{{.*}}[%{{.*}}], %{{.*}} : !tile.global<1xi32>
+  tile.release %places[%zero], %block : !tile.global<1xi32>
+}) : () -> ()
