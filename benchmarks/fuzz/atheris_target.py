@@ -39,8 +39,10 @@ def main(name: str, seconds: int) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(TARGETS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(data)
-    limits = [f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=100"]
-    atheris.Setup([sys.argv[0], *limits, str(corpus)], lambda data: feed(name, data, findings))
+    # What is slow is reported; libFuzzer ends the process at its own limit, without a report.
+    options = [f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=1000"]
+    options.append(f"-artifact_prefix={CORPORA}/")
+    atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: feed(name, data, findings))
     atheris.Fuzz()
 
 

@@ -76,6 +76,9 @@ def stored(folder: Path, name: str, values: Any) -> str:
     return name
 
 
+DTYPES = {"f16": "float16", "f32": "float32", "i8": "int8", "i16": "int16", "i32": "int32"}
+
+
 def entry(role: str, dtype: str, shape: Sequence[int], **more: Any) -> Entry:
     """An array of a cell; `dtype` is torch's name."""
     return {"role": role, "dtype": dtype, "shape": list(shape), **more}
@@ -194,10 +197,8 @@ def prepare_product(cell: Product, out: Path, target: str) -> None:
     arrays = []
     for k, argument in enumerate(func.body.block.args):
         kind, shape = interface.type_of(k), interface.type_of(k).get_shape()
-        dtype = {"f16": "float16", "f32": "float32", "i8": "int8", "i16": "int16"}[
-            str(kind.element_type)
-        ]
-        more: Entry = {}
+        dtype = DTYPES[str(kind.element_type)]
+        more: Entry = {"below": 1} if k in interface.semaphores else {}
         role = roles[k]
         if k < len(tensors) and role in ("in", "weight"):
             value = tensors[k].view(np.int8) if tensors[k].dtype == np.uint8 else tensors[k]

@@ -26,7 +26,7 @@ from .update_chains import update_chains
 
 _INLINE_WIDTH = 64
 _LOOP_NAMES = "ijklmnpq"
-WRITTEN_ROLES = ("out", "inout", "scratch")
+WRITTEN_ROLES = ("out", "inout", "scratch", "semaphores")
 
 
 class FunctionEmitter:

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from math import prod
 
 from xdsl.dialects import memref, scf
+from xdsl.dialects.builtin import i64
 from xdsl.ir import Operation
 
+from ...dialects.errors import LoweringError
+from ...passes.loops.opaque_rules.loop_builder import ATOMIC_KINDS
 from ..c.c_types import storage_type
 from ..c.control_rules import bound, loop_header
 from ..c.expression import Expr, add, binary, integer, multiply
 from ..c.function import FunctionEmitter
+from ..c.memory_rules import element
 from ..c.prelude import Prelude
 from .launches import (
     Launch,
@@ -24,6 +28,7 @@ from .launches import (
     units_in,
 )
 
+ATOMIC_FUNCTIONS = {kind: fn.capitalize() for fn, kind in ATOMIC_KINDS.items()}
 _UNIT_INDEX = {
     "block.x": "blockIdx.x",
     "block.y": "blockIdx.y",
@@ -54,6 +59,8 @@ class CudaFunctionEmitter(FunctionEmitter):
                 self._parallel(op)
             elif isinstance(op, memref.AllocaOp) and is_shared(op):
                 self._shared(op)
+            elif isinstance(op, memref.AtomicRMWOp):
+                self._atomic(op)
             else:
                 super().ops([op])
 
@@ -64,6 +71,16 @@ class CudaFunctionEmitter(FunctionEmitter):
         size = max(1, prod(op.memref.type.get_shape()))
         ctype = storage_type(op.memref.type.get_element_type())
         self.line(f"TILECAST_SHARED({ctype}, {self.declare(op.memref)}, {size});")
+
+    def _atomic(self, op: memref.AtomicRMWOp) -> None:
+        """A function of CUDA; sums of 64 bits are those of unsigned numbers."""
+        if op.result.uses:
+            raise LoweringError(f"{op.name} has no CUDA rule where its result is used")
+        function = ATOMIC_FUNCTIONS[op.kind.value.data]
+        is_wide = op.value.type == i64
+        ctype = "int" if not is_wide else ("unsigned " if function == "Add" else "") + "long long"
+        place, value = element(self, op.memref, op.indices), self.expr(op.value)
+        self.effect(f"atomic{function}(({ctype} *)&{place.text}, ({ctype}){value.at(14)});")
 
     def _parallel(self, op: scf.ParallelOp) -> None:
         unit = unit_of(op)

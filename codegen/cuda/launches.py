@@ -28,7 +28,13 @@ from ..c.function import argument_roles
 UNIT = "tilecast.unit"
 EXTENT = "tilecast.extent"
 UNITS = ("block.x", "block.y", "thread.x", "thread.y")
-STORES = ("memref.store", "vector.store", "vector.maskedstore", "vector.scatter")
+STORES = (
+    "memref.store",
+    "memref.atomic_rmw",
+    "vector.store",
+    "vector.maskedstore",
+    "vector.scatter",
+)
 LOADS = ("memref.load", "vector.load", "vector.maskedload", "vector.gather")
 MOST_OF_TEAM = 256  # threads of a block that shares parallel loops inside of others
 WARP = 32  # threads of a block where a loop has no bound threads of its own

@@ -26,6 +26,7 @@ thread_local cudaStream_t tilecast_stream;
 struct Array {{
     size_t bytes;
     bool is_read, is_written; /* before, by the kernel */
+    int fill;                 /* each byte, where it is not read from a file */
 }};
 
 static const Array ARRAYS[] = {{{arrays}}};
@@ -77,7 +78,7 @@ static void fresh(const char *folder)
         if (ARRAYS[k].is_read)
             transfer(folder, k, "bin", "rb");
         else
-            check(cudaMemsetAsync(device[k], 0xFF, ARRAYS[k].bytes, 0), "fill");
+            check(cudaMemsetAsync(device[k], ARRAYS[k].fill, ARRAYS[k].bytes, 0), "fill");
     }}
 }}
 
@@ -125,11 +126,15 @@ FLUSH_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class TimedArray:
-    """An array of the device: its bytes, whether it is filled before, and is a result."""
+    """An array of the device: its bytes, whether it is filled before, and is a result.
+
+    Others hold the byte `fill` before.
+    """
 
     nbytes: int
     is_read: bool
     is_written: bool
+    fill: int = 0xFF
 
 
 def emit_timing(
@@ -147,7 +152,7 @@ def emit_timing(
     return TEXT.format(
         prototypes=prototypes,
         arrays=", ".join(
-            f"{{{a.nbytes}, {flags[a.is_read]}, {flags[a.is_written]}}}" for a in arrays
+            f"{{{a.nbytes}, {flags[a.is_read]}, {flags[a.is_written]}, {a.fill}}}" for a in arrays
         ),
         count=len(arrays),
         flush=flush_bytes,

@@ -29,7 +29,9 @@ INCLUDE = Path(__file__).with_name("include")
 HEADERS = (
     "tilecast_cuda.h",
     "emulation.h",
+    "emulation_blocks.h",
     "emulation_fibers.h",
+    "emulation_order.h",
     "emulation_runtime.h",
     "emulation_tensor.h",
 )

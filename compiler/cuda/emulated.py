@@ -53,9 +53,13 @@ class EmulatedUnit:
         self._library.tc_emulation_error.restype = ctypes.c_char_p
         folder.cleanup()
 
-    def run(self, name: str, *arguments: Array | int) -> None:
-        """Call launcher `name` on contiguous arrays and sizes; arrays are changed in place."""
+    def run(self, name: str, *arguments: Array | int, resident: int = 1, seed: int = 0) -> None:
+        """Call launcher `name` on contiguous arrays and sizes; arrays are changed in place.
+
+        Up to `resident` blocks are under way at once, in an order that `seed` shuffles.
+        """
         self._library.tc_emulation_reset()
+        self._library.tc_emulation_blocks(ctypes.c_uint(resident), ctypes.c_uint(seed))
         passed: list[Any] = []
         for argument in arguments:
             if isinstance(argument, np.ndarray):

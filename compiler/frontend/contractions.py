@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import i32
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import (
@@ -43,6 +44,12 @@ def matmul(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
     if len(right) == 1:
         rhs = b.reshape(rhs, [*right, 1])
     return b.reshape(_matmul(b, lhs, rhs), b.shape)
+
+
+@rule("aten._int_mm.default")
+def integer_product(b: Builder, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
+    """The product of bytes, summed in 32 bits."""
+    return matmul(b, b.cast(lhs, i32), b.cast(rhs, i32))
 
 
 @rule("aten.dot.default", "aten.vdot.default")

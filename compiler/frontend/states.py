@@ -79,7 +79,7 @@ def with_one_name_each(program: ExportedProgram) -> ExportedProgram:
     Export lifts tensors that it meets in Python objects, such as a cache, as constants, although
     they are buffers too.
     """
-    module = copy.deepcopy(program.graph_module)
+    module = copied_graph(program)
     nodes = {node.name: node for node in module.graph.nodes if node.op == "placeholder"}
     first: dict[tuple[Any, ...], Node] = {}
     specs: list[InputSpec] = []
@@ -95,6 +95,19 @@ def with_one_name_each(program: ExportedProgram) -> ExportedProgram:
         specs.append(spec)
     module.recompile()
     return rebuilt(program, module, specs, list(program.graph_signature.output_specs))
+
+
+def copied_graph(program: ExportedProgram) -> GraphModule:
+    """A copy whose nodes have the names that the signature knows.
+
+    fx renames what is called like something of Python, such as `input`.
+    """
+    module: GraphModule = copy.deepcopy(program.graph_module)
+    for old, new in zip(program.graph.nodes, module.graph.nodes, strict=True):
+        new.name = old.name
+        if new.op == "placeholder":
+            new.target = old.target
+    return module
 
 
 def rebuilt(

@@ -126,7 +126,10 @@ def record(pair: Pair, provenance: Provenance) -> dict[str, Any]:
                 "target": member.language.target,
                 "flags": member.language.flags,
                 "parallel": member.is_parallel,
-                "scratch": [{"dtype": d, "shape": list(shape)} for d, shape in member.scratch],
+                "scratch": [
+                    {"dtype": dtype, "shape": list(shape), "fill": fill}
+                    for dtype, shape, fill in member.scratch
+                ],
                 "verified": [result.to_json() for result in member.results],
                 "source": member.text,
             }

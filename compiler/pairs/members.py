@@ -59,12 +59,12 @@ def languages(gpu: str) -> tuple[Language, ...]:
 
 @dataclass(frozen=True)
 class Member:
-    """A kernel in one language, with what verification found. `scratch` is (dtype, shape) of the
-    arrays that the function wants after its results."""
+    """A kernel in one language, with what verification found. `scratch` is (dtype, shape, what each
+    byte is before a call) of the arrays that the function wants after its results."""
 
     language: Language
     text: str
-    scratch: tuple[tuple[str, tuple[int, ...]], ...]
+    scratch: tuple[tuple[str, tuple[int, ...], int], ...]
     results: tuple[CheckResult, ...]
 
     @property
@@ -118,11 +118,15 @@ def make_member(kernel: FuncOp, language: Language, evaluation: Evaluation, stor
     return Member(language, text, scratch_arrays(loops), results)
 
 
-def scratch_arrays(loops: FuncOp) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Types of the arrays that only serve the function itself."""
+def scratch_arrays(loops: FuncOp) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+    """Types of the arrays that only serve the function itself, and their bytes before a call."""
     interface = KernelInterface(loops)
-    types = [interface.type_of(position) for position in interface.scratch]
-    return tuple((storage_type(t.element_type).name, tuple(t.get_shape())) for t in types)
+    found: list[tuple[str, tuple[int, ...], int]] = []
+    for position in interface.scratch:
+        type = interface.type_of(position)
+        fill = 0 if position in interface.semaphores else 255
+        found.append((storage_type(type.element_type).name, tuple(type.get_shape()), fill))
+    return tuple(found)
 
 
 class KernelLibrary:

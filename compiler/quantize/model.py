@@ -18,11 +18,14 @@ from torch.export import ExportedProgram
 
 from ...dialects.errors import InvalidInputError, OptionError
 from ...dialects.quant import QuantizedTensor, WeightFormat, parse_format
+from ..frontend.library_operators import with_plain_operators
+from ..frontend.tensor_subclasses import with_inner_tensors
 from .calibration import Calibration, Doubles, input_moments
 from .gptq import gptq_matrix
 from .low_rank import with_low_rank
 from .outliers import with_outliers
 from .quantizers import quantize_matrix
+from .rotation import rotated
 from .smoothing import smoothed
 from .stored_integers import with_stored_integers
 
@@ -41,6 +44,7 @@ def quantize(
     method: Method | None = None,
     calibration: Calibration | None = None,
     smooth: float | None = None,
+    rotate: bool = False,
     outliers: float | None = None,
     low_rank: int | None = None,
 ) -> Any:
@@ -52,10 +56,12 @@ def quantize(
     into later columns, the default with calibration). `calibration` are tuples of positional
     arguments that the model is run on; "mse" then weighs errors by how large inputs are.
     `smooth` (0 to 1, 0.5 being usual) first moves so much of the range of activations into weights
-    as folds into what comes before, for activations that are to be rounded. `outliers` keeps so
-    large a share of the columns, those that meet the largest activations, in f32; layers of modules
-    become two then. `low_rank` adds to each layer of a module a product of so low a rank that gives
-    back most of what rounding took. OptionError where no layer is quantized.
+    as folds into what comes before, for activations that are to be rounded. `rotate` rotates what
+    flows between layers wherever that cancels, so that no column stands out; a module is traced
+    with the first calibration tuple. `outliers` keeps so large a share of the columns, those that
+    meet the largest activations, in f32; layers of modules become two then. `low_rank` adds to each
+    layer of a module a product of so low a rank that gives back most of what rounding took.
+    OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
     method = method or ("rtn" if calibration is None else "gptq")
@@ -68,6 +74,12 @@ def quantize(
             raise OptionError("smooth needs calibration, and a model that is not quantized yet")
         calibration = list(calibration)
         model, _ = smoothed(model, calibration, smooth)
+    if rotate:
+        if smooth is not None or quantized_weights(model):
+            raise OptionError("rotate needs a model that is not quantized yet, and excludes smooth")
+        if calibration is not None:
+            calibration = list(calibration)
+        model = rotated(model, calibration[0] if calibration else None)
     weights = linear_weights(model)
     formats = {name: format_for(rules, name.removesuffix(".weight")) for name in weights}
     chosen = {name: format for name, format in formats.items() if format is not None}
@@ -169,6 +181,7 @@ def with_quantized_weights(
 
     `activations` says how products with them treat the other operand.
     """
+    program = with_plain_operators(with_inner_tensors(program))
     known = quantized_weights(model)
     for name, tensor in known.items():
         weight = program.state_dict.get(name)

@@ -10,18 +10,24 @@ where linear layers are all that reads it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import ExportedProgram
-from torch.fx import Node
 
 from ...dialects.errors import InvalidInputError, OptionError
 from .calibration import watched
+from .folding import (
+    arguments,
+    exported,
+    is_own_vector,
+    linear_readers,
+    parameter_names,
+    with_values,
+)
 
 STRENGTH = 0.5  # of the range goes to the weights, as in the paper
 SMALLEST = 1e-5
@@ -31,7 +37,6 @@ PARAMETERS = {
     "aten.rms_norm.default": (2,),
     "aten.mul.Tensor": (0, 1),
 }
-PASSED = ("aten.view.default", "aten.reshape.default", "aten.dropout.default", "aten.to.dtype")
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,8 @@ def smoothed(
         largest[name] = torch.maximum(largest[name], here) if name in largest else here
 
     with torch.no_grad(), watched(model, names, see) as run:
-        for arguments in calibration:
-            run(*arguments)
+        for example in calibration:
+            run(*example)
     reached = [fold for fold in found if all(name in largest for name in fold.weights)]
     state: Mapping[str, Tensor] = program.state_dict
     changes: dict[str, Tensor] = {}
@@ -73,16 +78,6 @@ def smoothed(
         changes |= {name: state[name] / factor for name in fold.divided}
         changes |= {name: state[name] * factor for name in fold.weights}
     return with_values(model, changes), reached
-
-
-def exported(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
-    """The program of a module in evaluation mode."""
-    training = model.training
-    model.eval()
-    try:
-        return torch.export.export(model, arguments)
-    finally:
-        model.train(training)
 
 
 def factors(
@@ -98,11 +93,7 @@ def factors(
 
 def folds(program: ExportedProgram) -> list[Fold]:
     """All places of `program` where a factor can move; each parameter is in one at most."""
-    targets = {
-        spec.arg.name: str(spec.target)
-        for spec in program.graph_signature.input_specs
-        if spec.target in program.state_dict
-    }
+    targets = parameter_names(program)
     found: list[Fold] = []
     for node in program.graph.nodes:
         positions = PARAMETERS.get(str(node.target), ())
@@ -112,53 +103,7 @@ def folds(program: ExportedProgram) -> list[Fold]:
         is_product = str(node.target) == "aten.mul.Tensor"
         if len(vectors) == 0 or others != int(is_product):
             continue
-        if weights := consumers(node, targets):
-            found.append(Fold(tuple(targets[v.name] for v in vectors), tuple(weights)))
-    return found
-
-
-def is_own_vector(node: Any, targets: Mapping[str, str]) -> bool:
-    """Whether `node` is a one-dimensional parameter that is used here only."""
-    if not isinstance(node, Node) or node.name not in targets or len(node.users) != 1:
-        return False
-    return len(node.meta["val"].shape) == 1
-
-
-def consumers(node: Node, targets: Mapping[str, str]) -> list[str]:
-    """The weights of the linear layers that alone read `node`; none where others do."""
-    found: list[str] = []
-    pending = list(node.users)
-    while pending:
-        user = pending.pop(0)
-        if (
-            str(user.target) in PASSED
-            and user.meta["val"].shape[-1:] == node.meta["val"].shape[-1:]
-        ):
-            pending.extend(user.users)
-            continue
-        weight = user.args[1] if str(user.target) == "aten.linear.default" else None
-        if not isinstance(weight, Node) or weight.name not in targets or len(weight.users) != 1:
-            return []
-        if user.args[0] is weight:
-            return []
-        found.append(targets[weight.name])
-    return found
-
-
-def width(node: Node) -> int:
-    """The last extent of a value."""
-    return int(node.meta["val"].shape[-1])
-
-
-def with_values(model: Any, values: Mapping[str, Tensor]) -> Any:
-    """A copy of `model` with other parameters."""
-    parameters = {n: nn.Parameter(v.detach(), requires_grad=False) for n, v in values.items()}
-    if isinstance(model, ExportedProgram):
-        program = copy.copy(model)
-        program._state_dict = {**model.state_dict, **parameters}
-        return program
-    found = copy.deepcopy(model)
-    for name, value in parameters.items():
-        owner, _, leaf = name.rpartition(".")
-        setattr(found.get_submodule(owner), leaf, value)
+        if readers := linear_readers(node, targets):
+            weights = tuple(targets[arguments(linear)[1].name] for linear in readers)
+            found.append(Fold(tuple(targets[v.name] for v in vectors), weights))
     return found

@@ -21,14 +21,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
-from torch.fx import Interpreter, Node
+from torch.fx import Node
 
 from ...dialects.quant import QuantizedTensor, parse_format
 from ...dialects.quant.weight_format import PERIOD
-from ..frontend.states import STORED, rebuilt, stored
+from ..frontend.states import copied_graph, rebuilt
+from .computed_weights import INTEGERS, computed_tensors, is_computed, stored_values
+from .integer_products import with_scaled_weights
 
 Array = npt.NDArray[Any]
-INTEGERS = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 SCALES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "f32", torch.float64: "f32"}
 CLOSE = 1e-6  # of the largest weight: (q - z) * s and q * s - z * s are the same codes
 MOST_BITS = 8
@@ -40,9 +41,10 @@ def with_stored_integers(
 ) -> tuple[ExportedProgram, dict[str, QuantizedTensor]]:
     """The program with such weights as parameters, and their codes by parameter name."""
     values = stored_values(program)
+    scaled = with_scaled_weights(program, values)
     products = [
         node
-        for node in program.graph.nodes
+        for node in scaled.graph.nodes
         if str(node.target) == "aten.linear.default" and is_computed(node.args[1], values)
     ]
     found: dict[str, QuantizedTensor] = {}
@@ -51,56 +53,12 @@ def with_stored_integers(
         tensor = codes_of(product.args[1], values)
         if tensor is not None:
             found[name] = tensor
-    return (with_parameters(program, found), found) if found else (program, {})
-
-
-def stored_values(program: ExportedProgram) -> dict[str, Tensor]:
-    """Parameters, buffers and constants by the name of their placeholder."""
-    kinds = (*STORED, InputKind.PARAMETER)
-    specs = [s for s in program.graph_signature.input_specs if s.kind in kinds and s.target]
-    return {spec.arg.name: stored(program, str(spec.target)) for spec in specs}
-
-
-def is_computed(node: Any, values: Mapping[str, Tensor]) -> bool:
-    """Whether the weight is computed, from nothing but stored tensors, integers among them."""
-    if not isinstance(node, Node) or node.op == "placeholder":
-        return False
-    leaves = [n for n in ancestors(node) if n.op != "call_function"]
-    return all(n.op == "placeholder" and n.name in values for n in leaves) and any(
-        values[n.name].dtype in INTEGERS for n in leaves
-    )
-
-
-def ancestors(node: Node) -> list[Node]:
-    """`node` and all that it is computed from, in the order of the program."""
-    seen: dict[Node, None] = {}
-    pending = [node]
-    while pending:
-        current = pending.pop()
-        if current not in seen:
-            seen[current] = None
-            pending.extend(current.all_input_nodes)
-    return [n for n in node.graph.nodes if n in seen]
-
-
-class Recorder(Interpreter):
-    """Runs some nodes of a graph, given the values of placeholders."""
-
-    def tensors(self, nodes: list[Node], values: Mapping[str, Tensor]) -> list[Tensor]:
-        """The values of `nodes`, as far as they are tensors."""
-        with torch.no_grad():
-            for node in nodes:
-                value = values[node.name] if node.op == "placeholder" else self.run_node(node)
-                self.env[node] = value
-        return [self.env[node] for node in nodes if isinstance(self.env[node], Tensor)]
+    return (with_parameters(scaled, found), found) if found else (program, {})
 
 
 def codes_of(weight: Node, values: Mapping[str, Tensor]) -> QuantizedTensor | None:
     """The codes that `weight` is computed from, or None where that is something else."""
-    nodes = ancestors(weight)
-    module = weight.graph.owning_module
-    assert module is not None
-    tensors = Recorder(module).tensors(nodes, values)
+    tensors = computed_tensors(weight, values)
     target = tensors[-1]
     if target.dtype != torch.float32 or target.ndim != 2:
         return None
@@ -182,7 +140,7 @@ def with_parameters(
     program: ExportedProgram, tensors: Mapping[str, QuantizedTensor]
 ) -> ExportedProgram:
     """`program` whose nodes called `NAME`, for each `NAME_codes`, are parameters of that value."""
-    module = copy.deepcopy(program.graph_module)
+    module = copied_graph(program)
     nodes = {node.name: node for node in module.graph.nodes}
     first = next(iter(module.graph.nodes))
     specs: list[InputSpec] = []

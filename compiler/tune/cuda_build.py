@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import MemRefType
 
+from ...codegen.c.function import argument_roles
 from ...codegen.cuda.timing import FLUSH_BYTES, TimedArray, emit_timing
 from ...codegen.cuda.unit import cuda_headers
 from ...dialects.errors import BuildError, CompilerNotFoundError
@@ -54,9 +55,9 @@ class CudaBuilder:
         ]
         count, names, numbers = len(arrays), [], []
         for program, file in (default, mine):
-            extra = scratch_bytes(program, count)
+            extra = scratch_arrays(program, count)
             first = len(arrays)
-            arrays += [TimedArray(n, False, False) for n in extra]
+            arrays += extra
             names.append(f"{file.stem}{self.task.function}")
             numbers.append([*range(count), *range(first, first + len(extra))])
         text = emit_timing(
@@ -92,11 +93,13 @@ class CudaBuilder:
             raise BuildError(f"{command[0]} refused:\n{done.stderr[:2000]}")
 
 
-def scratch_bytes(program: GpuProgram, arguments: int) -> list[int]:
-    """Bytes of the arrays that a kernel takes behind its own arguments."""
-    types = [a.type for a in program.func.body.block.args][arguments:]
-    return [
-        prod(t.get_shape()) * max(8, bits_of(t.element_type)) // 8
-        for t in types
-        if isinstance(t, MemRefType)
-    ]
+def scratch_arrays(program: GpuProgram, arguments: int) -> list[TimedArray]:
+    """The arrays that a kernel takes behind its own arguments; semaphores are 0."""
+    found: list[TimedArray] = []
+    roles = argument_roles(program.func)
+    for argument, role in list(zip(program.func.body.block.args, roles, strict=True))[arguments:]:
+        type = argument.type
+        assert isinstance(type, MemRefType)
+        nbytes = prod(type.get_shape()) * max(8, bits_of(type.element_type)) // 8
+        found.append(TimedArray(nbytes, False, False, 0 if role == "semaphores" else 0xFF))
+    return found

@@ -106,6 +106,8 @@ def check_evaluated(
     for position in interface.scratch:
         type = interface.type_of(position)
         arrays[position] = poison(tuple(type.get_shape()), storage_type(type.element_type))
+        if position in interface.semaphores:
+            arrays[position].fill(0)
     sizes = [value_at(size, values) for size in interface.size_values()]
     library.run_kernel(func.sym_name.data, [arrays[k] for k in sorted(arrays)], sizes)
     outputs = [

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .nests import Access, Array, StatementNest, Term
+from .nests import KINDS, Access, Array, StatementNest, Term
 
 DEPTH = 12  # loops that are told apart; of deeper nests the outermost ones count as one
 LINE_BYTES = 64
+WAY_BYTES = 4096  # addresses that far apart share a set of the first cache
 MOVES = 1.0001
+VECTOR, STRIP = KINDS.index("vector"), KINDS.index("for")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,8 @@ def stacked(nests: Sequence[StatementNest]) -> Loops:
     kinds, lanes = np.zeros((count, DEPTH), np.int64), np.zeros((count, DEPTH), np.int64)
     axes = np.full((count, DEPTH), -1, np.int64)
     free = np.empty((count, DEPTH + 1, rank))
-    for b, nest in enumerate(nests):
+    for b, whole in enumerate(nests):
+        nest = in_strips(whole)
         extra = max(0, len(nest.trips) - DEPTH)
         depth = len(nest.trips) - extra
         trips[b, :depth] = nest.trips[extra:]
@@ -63,17 +66,39 @@ def stacked(nests: Sequence[StatementNest]) -> Loops:
     return Loops(trips, kinds, lanes, axes, free)
 
 
+def in_strips(nest: StatementNest) -> StatementNest:
+    """The nest with a loop over vectors around the lanes of each, as it is emitted, where a loop
+    has more iterations than lanes."""
+    longer = np.flatnonzero((nest.kinds == VECTOR) & (nest.trips > nest.lanes * MOVES))
+    for k in longer[::-1].tolist():
+        count = np.ceil(nest.trips[k] / nest.lanes[k] - 1e-9)
+        free = nest.free
+        moves = free[k] > MOVES * free[k + 1]
+        inner = np.where(moves, np.maximum(free[k] / count, free[k + 1]), free[k + 1])
+        nest = StatementNest(
+            nest.facts,
+            np.insert(nest.trips, k, count),
+            np.insert(nest.kinds, k, STRIP),
+            np.insert(nest.lanes, k, 1),
+            np.insert(nest.axes, k, nest.axes[k]),
+            np.insert(free, k + 1, inner, axis=0),
+        )
+        nest.trips[k + 1] /= count
+    return nest
+
+
 @dataclass(frozen=True, eq=False)
 class Footprints:
-    """Elements and cache lines that each access touches, B x K x A, as bytes the lines."""
+    """Elements, cache lines as bytes, and rows of memory that each access touches, B x K x A."""
 
     elements: Array
     line_bytes: Array
+    rows: Array
 
 
 def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
     """What one pass through the inside of each place touches."""
-    elements, lines = [], []
+    elements, lines, rows = [], [], []
     for access in accesses:
         extents = [
             _extent(terms, free, n) for terms, n in zip(access.indices, access.shape, strict=True)
@@ -85,7 +110,8 @@ def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
         per_row = np.minimum(row, np.ceil(row * access.element_bytes / LINE_BYTES))
         elements.append(count)
         lines.append(count / row * per_row * LINE_BYTES)
-    return Footprints(np.stack(elements, axis=2), np.stack(lines, axis=2))
+        rows.append(count / row)
+    return Footprints(*(np.stack(found, axis=2) for found in (elements, lines, rows)))
 
 
 def _extent(terms: Sequence[Term], free: Array, size: int) -> Array:

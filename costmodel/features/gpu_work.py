@@ -20,7 +20,7 @@ from xdsl.utils.type import get_element_type_or_self
 from ...dialects.tile import ops
 from ...dialects.tile.types import SharedType, TileType, bits_of
 
-# The value of an index where all blocks and loops around it are at their first iteration.
+# The value of an index in a block in the middle of the grid; see `_Counter.value`.
 ARITHMETIC: dict[type[Operation], Callable[[int, int], int]] = {
     arith.AddiOp: lambda a, b: a + b,
     arith.SubiOp: lambda a, b: a - b,
@@ -33,6 +33,7 @@ ARITHMETIC: dict[type[Operation], Callable[[int, int], int]] = {
     arith.MaxSIOp: max,
 }
 TERMS = 2.0  # operations of a multiply and an add
+FEW = 8  # iterations of a loop around others that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def work_of(
 ) -> GpuWork:
     """The work of a launch, whose pointer or memref arguments are arrays of `array_bytes`."""
     block = body.body.block
-    count = _Counter(dict(zip(block.args, array_bytes, strict=False)))
-    count.block(block, float(blocks) if isinstance(body, ops.ProgramOp) else 1.0)
+    is_program = isinstance(body, ops.ProgramOp)
+    grid = body.grid.data.eval([], []) if isinstance(body, ops.ProgramOp) else []
+    count = _Counter(dict(zip(block.args, array_bytes, strict=False)), grid)
+    count.block(block, float(blocks) if is_program else 1.0)
     touched = sum(min(asked, count.sizes.get(array, asked)) for array, asked in count.asked.items())
     requested = sum(count.asked.values())
     return GpuWork(count.scalar, count.tensor, requested, touched, blocks, threads)
@@ -75,8 +78,9 @@ def work_of(
 class _Counter:
     """Walks a body; `times` is how often an op runs, on all blocks and threads together."""
 
-    def __init__(self, sizes: Mapping[SSAValue, float]) -> None:
-        self.sizes = dict(sizes)
+    def __init__(self, sizes: Mapping[SSAValue, float], grid: Sequence[int]) -> None:
+        self.sizes, self.grid = dict(sizes), grid
+        self.loops: dict[SSAValue, int] = {}  # where they are
         self.asked: defaultdict[SSAValue, float] = defaultdict(float)
         self.scalar = self.tensor = 0.0
         self.arrays: dict[SSAValue, SSAValue] = {}
@@ -87,8 +91,10 @@ class _Counter:
 
     def op(self, op: Operation, times: float) -> None:
         match op:
-            case scf.ForOp() | scf.ParallelOp():
-                self.block(op.body.block, times * trips(op))
+            case scf.ForOp():
+                self.loop(op, times)
+            case scf.ParallelOp():
+                self.block(op.body.block, times * self.trips(op))
             case scf.IfOp() | scf.WhileOp():
                 for region in op.regions:
                     for inner in region.blocks:
@@ -132,6 +138,45 @@ class _Counter:
         if array in self.sizes:
             self.asked[array] += asked
 
+    def loop(self, op: scf.ForOp, times: float) -> None:
+        """All iterations; the first one stands for all of loops that are long or innermost."""
+        low, high, by = (self.value(v) for v in (op.lb, op.ub, op.step))
+        count = self.trips(op)
+        is_outer = any(isinstance(inner, scf.ForOp) for inner in op.body.walk())
+        if count <= FEW and is_outer:
+            places, each = list(range(low, high, max(1, by)))[: int(count)] or [low], times
+        else:
+            places, each = [low], times * count
+        for place in places:
+            self.loops[op.body.block.args[0]] = place
+            self.block(op.body.block, each)
+
+    def trips(self, op: scf.ForOp | scf.ParallelOp) -> float:
+        """Iterations, as far as they are known."""
+        if isinstance(op, scf.ForOp):
+            bounds = [(op.lb, op.ub, op.step)]
+        else:
+            bounds = list(zip(op.lowerBound, op.upperBound, op.step, strict=True))
+        total = 1.0
+        for lower, upper, step in bounds:
+            low, high, by = (self.value(v) for v in (lower, upper, step))
+            total *= max(1, -(-(high - low) // max(1, by)))
+        return total
+
+    def value(self, value: SSAValue) -> int:
+        """An index, in a block in the middle of the grid; 0 where it depends on memory."""
+        op = value.owner
+        if isinstance(op, Block):
+            return self.loops.get(value, 0)
+        if isinstance(op, arith.ConstantOp):
+            return int(op.value.value.data) if isinstance(op.value, IntegerAttr) else 0
+        if isinstance(op, ops.BlockIndexOp):
+            return self.grid[op.axis.data] // 2
+        meaning = ARITHMETIC.get(type(op))
+        if meaning is None:
+            return 0
+        return meaning(*(self.value(operand) for operand in op.operands))
+
 
 def is_arithmetic(op: Operation) -> float:
     """Operations on floats that `op` is; index arithmetic is for free."""
@@ -143,29 +188,3 @@ def is_arithmetic(op: Operation) -> float:
     if not isinstance(get_element_type_or_self(op.results[0].type), AnyFloat):
         return 0.0
     return TERMS if op.name in ("math.fma", "vector.fma") else 1.0
-
-
-def trips(op: scf.ForOp | scf.ParallelOp) -> float:
-    """Iterations, as far as they are known where everything around is at its start."""
-    if isinstance(op, scf.ForOp):
-        bounds = [(op.lb, op.ub, op.step)]
-    else:
-        bounds = list(zip(op.lowerBound, op.upperBound, op.step, strict=True))
-    total = 1.0
-    for lower, upper, step in bounds:
-        low, high, by = (value_at_start(v) for v in (lower, upper, step))
-        total *= max(1, -(-(high - low) // max(1, by)))
-    return total
-
-
-def value_at_start(value: SSAValue) -> int:
-    """An index of the first iteration of the first block; 0 where it depends on memory."""
-    op = value.owner
-    if isinstance(op, Block):
-        return 0
-    if isinstance(op, arith.ConstantOp):
-        return int(op.value.value.data) if isinstance(op.value, IntegerAttr) else 0
-    meaning = ARITHMETIC.get(type(op))
-    if meaning is None:
-        return 0
-    return meaning(value_at_start(op.operands[0]), value_at_start(op.operands[1]))

@@ -18,12 +18,28 @@ HARDWARE_NAMES = (
 )
 
 
+WIDE = 64  # bytes of a vector that takes both of two units that shorter ones can use
+
+
 @dataclass(frozen=True)
 class Hardware:
     """A machine and its speeds: an input of every model."""
 
     machine: Machine
     speeds: Speeds
+
+    @property
+    def units(self) -> int:
+        """Whole vectors that arithmetic begins with in a cycle."""
+        return 1 if self.machine.vector_bytes >= WIDE else 2
+
+    def lanes(self, element_bytes: int) -> int:
+        """Lanes of a whole vector."""
+        return max(self.machine.lanes(element_bytes), 1)
+
+    def clock(self, element: str, element_bytes: int) -> float:
+        """Cycles per second, as the peak has it."""
+        return self.speeds.peak(element) / (2 * self.lanes(element_bytes) * self.units)
 
     def features(self, threads: int) -> Array:
         """Values of `HARDWARE_NAMES`."""

@@ -25,7 +25,7 @@ from ..features.program import ROOFLINE
 from .files import write_description
 from .interface import Candidates
 
-EPOCHS = 60
+EPOCHS = 24
 BATCH_TASKS = 8
 RATE = 2e-3
 WITHIN = 2.0  # weight of the error within a task: order matters more than level

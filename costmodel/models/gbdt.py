@@ -1,4 +1,4 @@
-"""Gradient-boosted trees: LambdaRank within tasks for the order, a second head for seconds.
+"""Gradient-boosted trees: a loss over pairs within tasks for the order, a second head for seconds.
 
 Both start from the roofline, so that what it knows need not be learned from few tasks: the order
 from its logarithm, the seconds head from its value.
@@ -17,11 +17,11 @@ from ...dialects.errors import InvalidInputError
 from ..features.nests import Array
 from ..features.program import PROGRAM_NAMES, ROOFLINE
 from .files import write_description
-from .interface import Candidates, slowdowns
+from .interface import INPUT_NAMES, Candidates, inputs
+from .pair_loss import PairLoss
 from .tree_text import checked_trees
 
 PRIOR = 2.0  # scores by which the roofline tells candidates apart that differ by the factor e
-GRADES = 31  # relevance of the fastest of a task; half as fast is 15
 ROUNDS = 200
 COMMON: dict[str, Any] = {
     "learning_rate": 0.04,
@@ -37,11 +37,7 @@ COMMON: dict[str, Any] = {
     "deterministic": True,
     "force_row_wise": True,
 }
-RANKING = {
-    "objective": "lambdarank",
-    "label_gain": [float(g) for g in range(GRADES + 1)],
-    "lambdarank_truncation_level": 10,
-}
+RANKING = {"min_sum_hessian_in_leaf": 0.1}
 
 
 @dataclass
@@ -57,7 +53,7 @@ class GbdtModel:
     def predict(self, candidates: Candidates) -> Array:
         """From the ranking head."""
         self._check_is_trained()
-        found = np.asarray(self.ranker.predict(candidates.features, num_threads=1))
+        found = np.asarray(self.ranker.predict(inputs(candidates), num_threads=1))
         score: Array = found - PRIOR * candidates.features[:, ROOFLINE]
         return score
 
@@ -71,24 +67,23 @@ class GbdtModel:
     def update(self, candidates: Candidates, seconds: Array) -> None:
         """Train on these samples and all earlier ones."""
         self._seen.append((candidates, seconds))
-        seen, y = (
-            Candidates.joined([c for c, _ in self._seen]),
-            np.concatenate([t for _, t in self._seen]),
-        )
-        order = np.argsort(seen.tasks, kind="stable")
-        x, groups, y = seen.features[order], seen.tasks[order], y[order]
-        sizes = np.unique(groups, return_counts=True)[1]
-        grades = np.round(GRADES / slowdowns(groups, y)).astype(np.int64)
+        seen = Candidates.joined([c for c, _ in self._seen])
+        y = np.concatenate([t for _, t in self._seen])
+        x, roofline = inputs(seen), seen.features[:, ROOFLINE]
+        number, sizes = np.unique(seen.tasks, return_inverse=True, return_counts=True)[1:]
+        level = (np.bincount(number, roofline) / sizes)[number]
         self.ranker = lightgbm.train(
-            {**COMMON, **RANKING},
-            lightgbm.Dataset(x, grades, group=sizes, init_score=-PRIOR * x[:, ROOFLINE]),
+            {**COMMON, **RANKING, "objective": PairLoss(seen.tasks, y)},
+            lightgbm.Dataset(x, y, init_score=-PRIOR * (roofline - level)),
             self.rounds,
         )
         # Tasks count alike, however many samples they have.
-        weights = (1.0 / sizes)[np.unique(groups, return_inverse=True)[1]]
+        weights = (1.0 / sizes)[number]
         self.regressor = lightgbm.train(
             {**COMMON, "objective": "huber", "alpha": 0.5},
-            lightgbm.Dataset(x, np.log(y) - x[:, ROOFLINE], weight=weights * len(x) / len(sizes)),
+            lightgbm.Dataset(
+                seen.features, np.log(y) - roofline, weight=weights * len(x) / len(sizes)
+            ),
             self.rounds,
         )
 
@@ -120,17 +115,20 @@ class GbdtModel:
     def restored(parts: dict[str, bytes]) -> GbdtModel:
         """The model of a checked description."""
         model = GbdtModel()
-        for head in ("ranker", "regressor"):
-            text = parts.get(head, b"").decode("ascii", errors="replace")
-            trees = checked_trees(text, len(PROGRAM_NAMES))
-            try:
-                setattr(model, head, lightgbm.Booster(model_str=trees))
-            except (lightgbm.basic.LightGBMError, ValueError) as error:
-                raise InvalidInputError(
-                    f"the {head} of this model cannot be read: {error}"
-                ) from error
+        model.regressor = head_of(parts, "regressor", len(PROGRAM_NAMES))
+        model.ranker = head_of(parts, "ranker", len(INPUT_NAMES))
         return model
 
     def _check_is_trained(self) -> None:
         if self.ranker is None or self.regressor is None:
             raise InvalidInputError("this gbdt model is not trained; give it samples with `update`")
+
+
+def head_of(parts: dict[str, bytes], name: str, features: int) -> Any:
+    """The trees of one part; InvalidInputError where it has none."""
+    text = parts.get(name, b"").decode("ascii", errors="replace")
+    trees = checked_trees(text, features)
+    try:
+        return lightgbm.Booster(model_str=trees)
+    except (lightgbm.basic.LightGBMError, ValueError) as error:
+        raise InvalidInputError(f"the {name} of this model cannot be read: {error}") from error

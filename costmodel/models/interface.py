@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from ..features.hardware import Hardware
 from ..features.nests import Array, ScheduledProgram
-from ..features.program import program_features
+from ..features.program import PROGRAM_NAMES, program_features
+
+INPUT_NAMES = (*PROGRAM_NAMES, *(f"relative_{name}" for name in PROGRAM_NAMES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +103,14 @@ def slowdowns(tasks: npt.NDArray[np.int64], seconds: Array) -> Array:
     np.minimum.at(best, tasks, seconds)
     found: Array = seconds / best[tasks]
     return found
+
+
+def inputs(candidates: Candidates) -> Array:
+    """Values of `INPUT_NAMES`: features, and how far each is from its mean over the candidates of
+    the same task. Schedules of a program differ in few features, and by how much is what matters
+    for their order, whatever the size of the program."""
+    number, sizes = np.unique(candidates.tasks, return_inverse=True, return_counts=True)[1:]
+    mean = np.zeros((len(sizes), candidates.features.shape[1]))
+    np.add.at(mean, number, candidates.features)
+    mean /= sizes[:, None]
+    return np.hstack([candidates.features, candidates.features - mean[number]])

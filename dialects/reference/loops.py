@@ -204,6 +204,14 @@ def _store(op: Operation, value: Any, array: Array, *indices: Any) -> None:
     array[_inside(array, indices)] = value
 
 
+@means(memref.AtomicRMWOp)
+def _update(op: memref.AtomicRMWOp, value: Any, array: Array, *indices: Any) -> Any:
+    place = _inside(array, indices)
+    before = array[place]
+    array[place] = {1: np.add, 4: np.maximum, 7: np.minimum}[op.kind.value.data](before, value)
+    return before
+
+
 def _inside(array: Array, indices: Sequence[Any]) -> tuple[int, ...]:
     place = tuple(map(int, indices))
     for index, extent in zip(place, array.shape, strict=True):

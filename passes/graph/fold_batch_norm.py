@@ -4,11 +4,13 @@ before: graph.pointwise "add" (graph.pointwise "mul" (graph.conv %x, @w, @b), @s
 after:  graph.conv %x, @w_scaled, @b_scaled      with w * scale, b * scale + shift
 
 Works on `graph.conv` and `graph.linear` with stored weights, after `fold-constants` has turned
-scale and shift into stored weights. Products are rounded once, from float64.
+scale and shift into stored weights. Products are rounded once, from float64. Weights with codes
+stay what those stand for: they take shifts, no scales.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +48,8 @@ Array = npt.NDArray[Any]
 class FoldIntoLayer(RewritePattern):
     """layer * scale, layer + shift, layer - shift, for constants that vary by channel only."""
 
-    def __init__(self, weights: WeightStore) -> None:
-        self.weights = weights
+    def __init__(self, weights: WeightStore, fixed: Collection[str]) -> None:
+        self.weights, self.fixed = weights, fixed
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: PointwiseOp, rewriter: PatternRewriter) -> None:
@@ -68,18 +70,25 @@ class FoldIntoLayer(RewritePattern):
         channels = weight.shape[0]
         bias = np.zeros(channels) if bias is None else bias
         if op.fn.data == "mul":
+            if self._symbol(layer.weight) in self.fixed:
+                return
             weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
             bias = bias * factor
         else:
             bias = bias + factor if op.fn.data == "add" else bias - factor
+            weight = None
         self._rebuild(op, layer, weight, bias, rewriter)
 
     def _stored(self, value: SSAValue) -> Array | None:
         """The stored weight `value`, in float64."""
-        if not isinstance(value.owner, WeightOp):
-            return None
-        symbol = value.owner.symbol.root_reference.data
+        symbol = self._symbol(value)
         return self.weights[symbol].astype(np.float64) if symbol in self.weights else None
+
+    @staticmethod
+    def _symbol(value: SSAValue) -> str:
+        """The name of a stored weight; empty for other values."""
+        owner = value.owner
+        return owner.symbol.root_reference.data if isinstance(owner, WeightOp) else ""
 
     def _per_channel(self, layer: ConvOp | LinearOp, value: SSAValue) -> Array | None:
         """One number per output channel; None where `value` varies otherwise."""
@@ -100,21 +109,24 @@ class FoldIntoLayer(RewritePattern):
         self,
         op: PointwiseOp,
         layer: ConvOp | LinearOp,
-        weight: Array,
+        weight: Array | None,
         bias: Array,
         rewriter: PatternRewriter,
     ) -> None:
-        assert isinstance(layer.weight.owner, WeightOp)
+        """Replace `op` by the layer with another bias, and another weight if there is one."""
         assert isinstance(op.result.type, TensorType)
-        symbol = layer.weight.owner.symbol.root_reference.data
+        symbol = self._symbol(layer.weight)
         dtype = self.weights[symbol].dtype
         stored = []
         for name, array in ((symbol, weight), (f"{symbol}_bias", bias)):
+            if array is None:
+                continue
             name = name if name.endswith("_scaled") else f"{name}_scaled"
             symbol_used = self.weights.add(name, array.astype(dtype))
             type = tensor_of(element_of(layer.weight), array.shape)
             stored.append(WeightOp(symbol_used, type))
-        values = layer.source, stored[0].result, stored[1].result
+        kept = layer.weight if weight is None else stored[0].result
+        values = layer.source, kept, stored[-1].result
         new: ConvOp | LinearOp
         if isinstance(layer, LinearOp):
             new = LinearOp(*values, op.result.type)
@@ -141,7 +153,7 @@ class FoldBatchNormPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
-        PatternRewriteWalker(FoldIntoLayer(ctx.weights)).rewrite_module(op)
+        PatternRewriteWalker(FoldIntoLayer(ctx.weights, ctx.quantized)).rewrite_module(op)
         for function in op.body.block.ops:
             for region in function.regions:
                 for block in region.blocks:

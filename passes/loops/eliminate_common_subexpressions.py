@@ -30,7 +30,13 @@ from ...dialects.tile.launch import LaunchOp
 from ...dialects.vector import GatherOp, ScatterOp
 
 LOADS = (memref.LoadOp, vector.LoadOp, vector.MaskedLoadOp, GatherOp)
-STORES = (memref.StoreOp, vector.StoreOp, vector.MaskedStoreOp, ScatterOp)
+STORES = (
+    memref.StoreOp,
+    memref.AtomicRMWOp,
+    vector.StoreOp,
+    vector.MaskedStoreOp,
+    ScatterOp,
+)
 
 
 def _key(op: Operation) -> Hashable:
@@ -74,7 +80,7 @@ def _loaded(op: Operation) -> SSAValue:
 def stored_memref(op: Operation) -> SSAValue:
     """The memref that one of `STORES` writes to."""
     match op:
-        case memref.StoreOp():
+        case memref.StoreOp() | memref.AtomicRMWOp():
             return op.memref
         case vector.StoreOp() | vector.MaskedStoreOp() | ScatterOp():
             return op.base

@@ -50,13 +50,15 @@ def largest_bytes(type: Attribute) -> int:
 class KernelInterface:
     """Which arguments are read, written and scratch, and how weights are packed.
 
-    The arena of a program is scratch to whoever calls it.
+    The arena of a program is scratch to whoever calls it. `semaphores` are the scratch arrays that
+    hold 0 before a call, and after it.
     """
 
     func: FuncOp
     read: list[int] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
     scratch: list[int] = field(default_factory=list)
+    semaphores: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     packs: dict[int, Pack] = field(default_factory=dict)
 
@@ -70,9 +72,12 @@ class KernelInterface:
                 "out": self.written,
                 "scratch": self.scratch,
                 "arena": self.scratch,
+                "semaphores": self.scratch,
                 "size": self.sizes,
             }
             kinds.get(role.data, self.read).append(position)
+            if role.data == "semaphores":
+                self.semaphores.append(position)
         for position, attributes in enumerate(self.func.arg_attrs or ()):
             pack = attributes.data.get("tilecast.pack")
             if isinstance(pack, Pack):

@@ -9,6 +9,7 @@ after:  func.func @main(%x: memref<8xf32>, %out: memref<8xf32>, %arena: memref<6
 
 A model output is written by the kernel that computes it; only outputs that are inputs, weights or
 repeated are copied. Kernels whose weight argument is packed get a packed weight in the store.
+Semaphores of all kernels are the same bytes, to which main copies zeros first.
 
 With `stream_weights`, kernels read their weights from the arena: each weight is copied there ahead
 of each call (`tilecast.streamed` marks such programs), and the arena is all the memory there is.
@@ -25,6 +26,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import arith, memref
 from xdsl.dialects.builtin import (
@@ -51,7 +53,7 @@ from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Symbol
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
-from .kernel_interface import KernelInterface, bytes_of, largest_bytes, memref_of
+from .kernel_interface import KernelInterface, bytes_of, element_bytes, largest_bytes, memref_of
 from .lower_control_flow import control_op, lower_control_flow
 from .pack_weights import Pack, pack_array
 from .program_sizes import ProgramSizes, size_texts, sizes_type, symbols_of_program
@@ -60,6 +62,7 @@ Scratch = tuple[LaunchOp, int]
 """An array that one launch alone needs, by its position among the kernel's arguments."""
 STREAMED = "tilecast.streamed"
 """Marks programs that copy weights into the arena before they are used."""
+SEMAPHORES = "semaphores"
 Packed = dict[tuple[str, Pack, MemRefType[Attribute]], str]
 """Symbols of weights that are packed already."""
 
@@ -126,9 +129,16 @@ class Program:
         pairs = zip(self.interface_of(launch).read, launch.arguments, strict=True)
         return [p for p, value in pairs if self.streamed and is_weight(value)]
 
-    def plan(self) -> tuple[ArenaPlan, dict[SSAValue | Scratch, int]]:
+    @property
+    def semaphore_bytes(self) -> int:
+        """What the kernel with most semaphores needs."""
+        interfaces = [self.interface_of(launch) for launch in self.launches]
+        types = [i.type_of(position) for i in interfaces for position in i.semaphores]
+        return max(map(bytes_of, types), default=0)
+
+    def plan(self) -> tuple[ArenaPlan, dict[SSAValue | Scratch | str, int]]:
         """The arena, and the offset of each launch result and scratch array that lives in it."""
-        keys: list[SSAValue | Scratch] = []
+        keys: list[SSAValue | Scratch | str] = []
         lifetimes: list[Lifetime] = []
         last_use: dict[SSAValue, int] = {}
         for step, launch in enumerate(self.launches):
@@ -143,8 +153,13 @@ class Program:
                 last = last_use.get(result, step)
                 lifetimes.append(Lifetime(largest_bytes(result.type), step, last))
             for position in (*interface.scratch, *self.fetched(launch)):
+                if position in interface.semaphores:
+                    continue
                 keys.append((launch, position))
                 lifetimes.append(Lifetime(bytes_of(interface.type_of(position)), step, step))
+        if bytes := self.semaphore_bytes:
+            keys.append(SEMAPHORES)
+            lifetimes.append(Lifetime(bytes, 0, len(self.launches) - 1))
         plan = allocate_arena(lifetimes)
         return plan, dict(zip(keys, plan.offsets, strict=True))
 
@@ -193,6 +208,7 @@ class ProgramWriter:
 
     def write(self) -> FuncOp:
         """The whole program."""
+        self.clear_semaphores()
         for launch in self.program.launches:
             self.write_launch(launch)
         for k, value in enumerate(self.program.returned):
@@ -206,6 +222,18 @@ class ProgramWriter:
                 self.block.add_op(copy)
         self.block.add_op(ReturnOp())
         return self.func
+
+    def clear_semaphores(self) -> None:
+        """Copy zeros to where the semaphores are, if there are any."""
+        count = self.program.semaphore_bytes // element_bytes(i32)
+        if count:
+            symbol = self.ctx.weights.add("zeros", np.zeros(count, np.int32))
+            type = MemRefType(i32, [count])
+            zeros, places = (
+                self.weight(symbol, type),
+                self.arena_view(self.offsets[SEMAPHORES], type),
+            )
+            self.block.add_op(memref.CopyOp(zeros, places))
 
     def add_op(self, op: Operation) -> SSAValue:
         """Append an op with one result."""
@@ -228,7 +256,8 @@ class ProgramWriter:
         for position, result in zip(interface.written, launch.results_, strict=True):
             arguments[position] = self.place_of(result)
         for position in interface.scratch:
-            offset = self.offsets[launch, position]
+            is_semaphore = position in interface.semaphores
+            offset = self.offsets[SEMAPHORES if is_semaphore else (launch, position)]
             arguments[position] = self.arena_view(offset, interface.type_of(position))
         for position, size in zip(interface.sizes, interface.size_values(), strict=True):
             assert self.sizes is not None

@@ -1,6 +1,6 @@
 """Attention as one tile program: a block of queries goes along the keys, softmax on the way.
 
-In: an `Attention`. Out: a `tile.program`. Per block of keys:
+In: an `Attention`, a plan. Out: a `tile.program`. Per block of keys:
   s = f(q k^T) ; m' = max(m, rows of s) ; p = exp(s - r(m')) ; a = exp(m - r(m'))
   l = a l + rows of p ; o = a o + p v
 Scores lie in the registers of the accumulator as the next product wants its left operand, so that
@@ -10,6 +10,7 @@ Scores lie in the registers of the accumulator as the next product wants its lef
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
 
 from xdsl.dialects import arith, math
@@ -19,38 +20,64 @@ from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32
 from ...dialects.tile.bank_conflicts import choose_swizzle
 from ...dialects.tile.register_layout import RegisterLayout
+from ..poly.rules_gpu.choice import GpuChoice
 from .access import Access
 from .attention import Attention
 from .builder import Index
 from .contraction import Contraction
+from .matmul import SHARED_BYTES
 from .pipeline import Warps, pipelined_many
 from .scalar_body import below
 from .views import KernelBuilder
 
-WARPS, STAGES = 4, 2
-QUERIES = 16 * WARPS
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """Warps of a block, each with 16 queries; stages of the ring of copies; keys of a stage."""
+
+    warps: int
+    stages: int
+    keys: int
+
+    @property
+    def queries(self) -> int:
+        """Of a block."""
+        return 16 * self.warps
+
+
+def attention_plan(attention: Attention, choice: GpuChoice) -> AttentionPlan:
+    """What `choice` says, as far as shared memory has room for it; else what is usual."""
+    width, wide = widths(attention)
+    usual = AttentionPlan(4, 2, 64 if wide <= 64 else 32)
+    given = (choice.warps or usual.warps, choice.stages or usual.stages, choice.keys or usual.keys)
+    plan = AttentionPlan(*given)
+    shared = 2 * (plan.queries * width + plan.stages * plan.keys * (width + wide))
+    return plan if shared <= SHARED_BYTES else usual
+
+
+def widths(attention: Attention) -> tuple[int, int]:
+    """Numbers of a query and a key, and of a value, as instructions take them."""
+    return -(-attention.scores.shape[3] // 16) * 16, -(-attention.sums.shape[2] // 8) * 8
 
 
 class AttentionBuilder(KernelBuilder):
     """Writes the program."""
 
-    def __init__(self, name: str, attention: Attention) -> None:
-        self.a = attention
-        scores, sums = attention.scores, attention.sums
+    def __init__(self, name: str, attention: Attention, plan: AttentionPlan) -> None:
+        self.a, self.plan = attention, plan
+        scores = attention.scores
         self.element = scores.lhs.element
-        _, self.queries, self.keys, width = scores.shape
-        self.width = -(-width // 16) * 16
-        self.wide = -(-sums.shape[2] // 8) * 8
-        self.at_once = 64 if self.wide <= 64 else 32  # keys
-        batch = scores.shape[0]
-        blocks = (-(-self.queries // QUERIES), 1, batch)
-        super().__init__(name, 32 * WARPS, blocks, attention.arrays, scores.extents)
+        batch, queries, self.keys, _ = scores.shape
+        self.width, self.wide = widths(attention)
+        self.at_once = plan.keys
+        blocks = (-(-queries // plan.queries), 1, batch)
+        super().__init__(name, 32 * plan.warps, blocks, attention.arrays, scores.extents)
         b = self.b
-        self.first = b.times(b.block_index(0, "block"), QUERIES)
+        self.first = b.times(b.block_index(0, "block"), plan.queries)
         self.first.name_hint = "first_query"
         self.batch = b.block_index(2, "batch") if batch > 1 else None
-        self.of_scores = Warps(self.element, WARPS, 1, (1, self.at_once // 8, 1))
-        self.of_sums = Warps(self.element, WARPS, 1, (1, self.wide // 8, self.at_once // 16))
+        self.of_scores = Warps(self.element, plan.warps, 1, (1, self.at_once // 8, 1))
+        self.of_sums = Warps(self.element, plan.warps, 1, (1, self.wide // 8, self.at_once // 16))
 
     def lead(self, of: Contraction) -> list[tuple[Sequence[int], Index]]:
         """The loops of the batch, and the place in it."""
@@ -68,9 +95,9 @@ class AttentionBuilder(KernelBuilder):
         key = self.whole(scores, scores.rhs, scores.columns, scores.depth)
         value = self.whole(sums, sums.rhs, sums.depth, sums.columns)
         place = [] if self.batch is None else [self.batch]
-        query_ring = self.ring("query_tile", (1, QUERIES, self.width))
-        key_ring = self.ring("key_ring", (STAGES, size, self.width))
-        value_ring = self.ring("value_ring", (STAGES, size, self.wide))
+        query_ring = self.ring("query_tile", (1, self.plan.queries, self.width))
+        key_ring = self.ring("key_ring", (self.plan.stages, size, self.width))
+        value_ring = self.ring("value_ring", (self.plan.stages, size, self.wide))
         b.copy_async(query, (*place, self.first, 0), query_ring, 0)
 
         def copy(step: SSAValue, stage: SSAValue) -> None:
@@ -102,7 +129,7 @@ class AttentionBuilder(KernelBuilder):
             b.fill(0.0, self.of_sums.accumulator, F32, "out_sums"),
         ]
         steps = (b.index(0), b.index(-(-self.keys // size)))
-        _, total, out = pipelined_many(b, steps, STAGES, copy, compute, start)
+        _, total, out = pipelined_many(b, steps, self.plan.stages, copy, compute, start)
         self.finish(total, out)
         return b.program
 
@@ -177,6 +204,6 @@ class AttentionBuilder(KernelBuilder):
         b.store(b.cast(out, c.result.element, "rounded"), view, (*place, self.first, b.index(0)))
 
 
-def attention_program(name: str, attention: Attention) -> ops.ProgramOp:
+def attention_program(name: str, attention: Attention, plan: AttentionPlan) -> ops.ProgramOp:
     """The program of `attention`; its arguments are `attention.arrays`, in order."""
-    return AttentionBuilder(name, attention).build()
+    return AttentionBuilder(name, attention, plan).build()

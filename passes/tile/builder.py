@@ -38,6 +38,12 @@ def known(value: Index) -> int | None:
     return None
 
 
+def named(value: SSAValue, name: str) -> SSAValue:
+    """`value`, which texts call `name`."""
+    value.name_hint = name
+    return value
+
+
 class ProgramBuilder:
     """A program under construction; `argument(name)` is what it is called with."""
 
@@ -218,6 +224,19 @@ class ProgramBuilder:
         for result, value in zip(op.results, carried, strict=True):
             result.name_hint = value.name_hint
         results[:] = op.results
+
+    def either(
+        self, condition: SSAValue, then: Callable[[], SSAValue], otherwise: SSAValue
+    ) -> SSAValue:
+        """What `then` writes where `condition` holds for all threads, else `otherwise`."""
+        block = Block()
+        outer, self._builder = self._builder, Builder(InsertPoint.at_end(block))
+        value = then()
+        self._builder.insert(scf.YieldOp(value))
+        self._builder = outer
+        other = Block([scf.YieldOp(otherwise)])
+        op = scf.IfOp(condition, [otherwise.type], Region([block]), Region([other]))
+        return self.add(op, value.name_hint)
 
     @contextmanager
     def when(self, condition: SSAValue) -> Iterator[None]:

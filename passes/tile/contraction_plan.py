@@ -6,7 +6,8 @@ In: a `Contraction`. Out: a `Plan`; None where no tiles fit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from xdsl.ir import Attribute
 
@@ -17,8 +18,8 @@ from .contraction import Contraction
 from .fma_threads import SLICE, FmaThreads
 from .matmul import MOST_REGISTERS, SHARED_BYTES
 from .pipeline import Warps
+from .stripes import MULTIPROCESSORS, Stripes, block_counts
 
-MULTIPROCESSORS = 108  # of an A100; an H100 has 132
 FMA_PER_CLOCK = 128  # of a multiprocessor
 MMA_PER_CLOCK = 1024  # multiplications of f16 by tensor cores
 BYTES_PER_CLOCK = 40  # a multiprocessor's share of the second-level cache's bandwidth
@@ -28,13 +29,32 @@ MOST_BLOCKS = 65535  # along the second and third axis of a grid
 
 @dataclass(frozen=True)
 class Plan:
-    """Threads, steps along K of `depth`, and stages of the ring of copies."""
+    """Threads, steps along K of `depth`, and stages of the ring of copies.
+
+    Each tile has a block or, with `blocks`, that many at most have stripes of the steps of all.
+    """
 
     unit: FmaThreads | Warps
     depth: int
     stages: int
     along_m: bool
     along_n: bool
+    blocks: int = 0
+
+    def tiles(self, contraction: Contraction) -> tuple[int, int, int]:
+        """Along batch, M and N."""
+        batch, rows, columns, _ = contraction.shape
+        return batch, -(-rows // self.tile[0]), -(-columns // self.tile[1])
+
+    def steps(self, contraction: Contraction) -> int:
+        """Steps along K."""
+        return -(-contraction.shape[3] // self.depth)
+
+    def stripes(self, contraction: Contraction) -> Stripes | None:
+        """How blocks share the steps; None where each has a tile."""
+        if not self.blocks:
+            return None
+        return Stripes(prod(self.tiles(contraction)), self.steps(contraction), self.blocks)
 
     @property
     def threads(self) -> int:
@@ -142,25 +162,37 @@ def fits(contraction: Contraction, plan: Plan) -> bool:
 
 
 def clocks(contraction: Contraction, plan: Plan) -> float:
-    """Clocks per step along K, times rounds of blocks: what a plan costs, up to a factor."""
+    """Clocks per number along K, times rounds of blocks, times the numbers of a block."""
     m, n = plan.tile
-    batch, rows, columns, _ = contraction.shape
-    blocks = batch * -(-rows // m) * -(-columns // n)
+    stripes = plan.stripes(contraction)
+    blocks, length = prod(plan.tiles(contraction)), float(contraction.shape[3])
+    if stripes is not None:
+        blocks, length = stripes.blocks, float(stripes.each * plan.depth)
     rate = FMA_PER_CLOCK if isinstance(plan.unit, FmaThreads) else MMA_PER_CLOCK
     warps = plan.threads // 32 * max(1.0, min(blocks / MULTIPROCESSORS, 4))
     rate_reached = rate * min(1.0, warps / WARPS_TO_HIDE)
     lhs, rhs = (bits_of(a.element) / 8 for a in (contraction.lhs, contraction.rhs))
     traffic = (m * lhs + n * rhs) / BYTES_PER_CLOCK
-    return max(1.0, blocks / MULTIPROCESSORS) * (m * n / rate_reached + traffic)
+    computing = max(1.0, blocks / MULTIPROCESSORS) * (m * n / rate_reached + traffic) * length
+    return computing + (0.0 if stripes is None else stripes.waiting)
 
 
 def choose_plan(
-    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0
+    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0, blocks: int = 0
 ) -> Plan | None:
     """The plan of least cost; None where none fits.
 
-    The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`.
+    The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`, and
+    steps shared by `blocks` (1: by none).
     """
     possible = [p for p in plans(contraction, stages or STAGES) if fits(contraction, p)]
     possible = [p for p in possible if row_of(p) == tile] or possible
-    return min(possible, key=lambda plan: clocks(contraction, plan), default=None)
+    shared = [
+        replace(plan, blocks=count)
+        for plan in possible
+        for count in block_counts(prod(plan.tiles(contraction)), plan.steps(contraction))
+        if not blocks or count == 0
+    ]
+    if blocks > 1:
+        shared = [replace(plan, blocks=blocks) for plan in possible]
+    return min(shared, key=lambda plan: clocks(contraction, plan), default=None)

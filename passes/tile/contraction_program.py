@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import F32
+from ...dialects.tile.atoms import F32, I32
 from ...dialects.tile.bank_conflicts import choose_swizzle
-from ...dialects.tile.types import bits_of
+from ...dialects.tile.types import PointerType, bits_of
 from .access import Access
-from .builder import Index
+from .builder import Index, named
 from .contraction import Contraction
 from .contraction_plan import Plan, operand
 from .pipeline import pipelined
+from .stripes import Offsets, Range, striped
 from .views import KernelBuilder
+
+SHARED = (("workspace", PointerType(F32)), ("semaphores", PointerType(I32)))
 
 
 class ContractionBuilder(KernelBuilder):
@@ -26,23 +29,28 @@ class ContractionBuilder(KernelBuilder):
 
     def __init__(self, name: str, contraction: Contraction, plan: Plan) -> None:
         self.c, self.plan = contraction, plan
-        batch, rows, columns, _ = contraction.shape
-        bm, bn = plan.tile
-        blocks = (-(-columns // bn), -(-rows // bm), batch)
-        super().__init__(name, plan.threads, blocks, contraction.arrays, contraction.extents)
-        b = self.b
-        column, row = b.block_index(0, "column"), b.block_index(1, "row")
+        batch, rows, columns = plan.tiles(contraction)
+        self.stripes = plan.stripes(contraction)
+        blocks, others = (columns, rows, batch), ()
+        if self.stripes is not None:
+            blocks, others = (self.stripes.blocks, 1, 1), SHARED
+        super().__init__(
+            name, plan.threads, blocks, contraction.arrays, contraction.extents, others
+        )
+
+    def move_to(self, batch: SSAValue, row: SSAValue, column: SSAValue) -> None:
+        """What follows is about this tile."""
+        bm, bn = self.plan.tile
         self.lead: list[tuple[Sequence[int], Index]] = []
-        if batch > 1:
-            self.lead.append((contraction.batch, b.block_index(2, "batch")))
-        self.i = b.times(row, bm) if rows > bm else b.index(0)
-        self.j = b.times(column, bn) if columns > bn else b.index(0)
-        for start, hint in ((self.i, "first_row"), (self.j, "first_column")):
-            start.name_hint = hint
+        if self.c.shape[0] > 1:
+            self.lead.append((self.c.batch, batch))
+        self.i = named(self.b.times(row, bm), "first_row")
+        self.j = named(self.b.times(column, bn), "first_column")
 
     def whole(self, access: Access, *groups: Sequence[int]) -> SSAValue:
         """The view of an array with the batch in front."""
-        return self.view(access, *(dims for dims, _ in self.lead), *groups)
+        lead = [self.c.batch] if self.c.shape[0] > 1 else []
+        return self.view(access, *lead, *groups)
 
     @property
     def batch(self) -> list[Index]:
@@ -83,10 +91,37 @@ class ContractionBuilder(KernelBuilder):
                 results.append(multiply(stage, b.times(part, plan.slice), inner))
             return results[0]
 
-        zero = b.fill(0.0, plan.unit.accumulator, F32, "sums")
-        steps = (b.index(0), b.index(-(-k // depth)))
-        self.finish(pipelined(b, steps, stages, copy, compute, zero))
+        def sums(steps: Range) -> SSAValue:
+            zero = b.fill(0.0, plan.unit.accumulator, F32, "sums")
+            return pipelined(b, steps, stages, copy, compute, zero)
+
+        if self.stripes is None:
+            counts, axes = plan.tiles(c), ((2, "batch"), (1, "row"), (0, "column"))
+            places = [
+                b.block_index(*axis) if count > 1 else b.index(0)
+                for count, axis in zip(counts, axes, strict=True)
+            ]
+            self.move_to(*places)
+            self.finish(sums((b.index(0), b.index(plan.steps(c)))))
+            return b.program
+
+        def part(tile: SSAValue, steps: Range) -> tuple[SSAValue, Offsets]:
+            self.move_to(*self.place(tile))
+            return sums(steps), (*map(b.index, self.batch), self.i, self.j)
+
+        shape = (c.shape[0], rows, columns)[0 if c.shape[0] > 1 else 1 :]
+        workspace = b.view_global("workspace", shape, [])
+        semaphores = b.view_global("semaphores", (self.stripes.tiles,), [])
+        striped(b, self.stripes, part, lambda total, _: self.finish(total), workspace, semaphores)
         return b.program
+
+    def place(self, tile: SSAValue) -> tuple[SSAValue, SSAValue, SSAValue]:
+        """(batch, row, column) of a tile; rows are neighbours, since they read the same of rhs."""
+        b, (batch, rows, columns) = self.b, self.plan.tiles(self.c)
+        row = b.remainder(tile, rows) if rows > 1 else b.index(0)
+        rest = b.quotient(tile, rows)
+        column = b.remainder(rest, columns) if batch > 1 else rest
+        return b.quotient(rest, columns) if batch > 1 else b.index(0), row, column
 
     def order(self, dims: Sequence[int], along: bool) -> tuple[Sequence[int], Sequence[int]]:
         """The groups of an operand's dims, that of neighbours in memory last."""
@@ -134,5 +169,8 @@ class ContractionBuilder(KernelBuilder):
 
 
 def contraction_program(name: str, contraction: Contraction, plan: Plan) -> ops.ProgramOp:
-    """The program of `contraction`; its arguments are `contraction.arrays`, in order."""
+    """The program of `contraction`; its arguments are `contraction.arrays`, in order.
+
+    Where blocks share steps, a workspace of f32, like the result, and semaphores follow.
+    """
     return ContractionBuilder(name, contraction, plan).build()

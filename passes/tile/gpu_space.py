@@ -8,10 +8,11 @@ from random import Random
 from typing import Any
 
 from ...dialects.poly import ScopOp
-from ..poly.rules_gpu.choice import STAGES, THREADS, WARPS, GpuChoice
+from ..poly.rules_gpu.choice import BLOCKS, KEYS, STAGES, THREADS, WARPS, GpuChoice
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
+from .attention import Attention
 from .contraction import Contraction
 from .contraction_plan import clocks, fits, plans, row_of
 from .rows import Rows
@@ -40,7 +41,9 @@ class GpuSpace:
                     found = [p for p in plans(piece) if fits(piece, p)]
                     found.sort(key=lambda plan, piece=piece: clocks(piece, plan))  # type: ignore[misc]
                     rows = dict.fromkeys((*values.get("tile", ()), *map(row_of, found)))
-                    values |= {"tile": tuple(rows), "stages": STAGES}
+                    values |= {"tile": tuple(rows), "stages": STAGES, "blocks": BLOCKS}
+                case Attention():
+                    values |= {"warps": WARPS, "stages": STAGES, "keys": KEYS}
                 case Rows():
                     values["warps"] = WARPS
                 case list():

@@ -56,7 +56,8 @@ def lowbit_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
     result = b.view_global("result", (-1, n), [m])
     swizzle = choose_swizzle((bm, bk), bits_of(activation) // 8)
     lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), activation, swizzle)
-    ring = WeightRing(b, linear, column)
+    ring = WeightRing(b, linear)
+    ring.move_to(column)
     i, j = b.times(row, bm), b.times(column, bn)
 
     def copy(step: SSAValue, stage: SSAValue) -> None:
@@ -81,5 +82,5 @@ def lowbit_program(name: str, linear: LowbitLinear) -> ops.ProgramOp:
     workspace = b.view_global("workspace", (-1, n), [m])
     place = b.plus(b.times(row, linear.tiles), column)
     semaphores = b.view_global("semaphores", (-1,), [b.plus(place, 1)])
-    add_in_order(b, sums, part, config.parts, (i, j), place, workspace, semaphores, finish)
+    add_in_order(b, sums, part, config.parts - 1, (i, j), place, workspace, semaphores, finish)
     return b.program

@@ -118,5 +118,5 @@ def matmul_program(
     workspace = b.view_global("workspace", (-1, n), [m])
     place = b.plus(b.times(row, columns), column)
     semaphores = b.view_global("semaphores", (-1,), [b.plus(place, 1)])
-    add_in_order(b, sums, part, config.parts, (i, j), place, workspace, semaphores, finish)
+    add_in_order(b, sums, part, config.parts - 1, (i, j), place, workspace, semaphores, finish)
     return b.program

@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I32, Atom, atom_for
 from ...dialects.tile.register_layout import RegisterLayout, local, replicate, spatial
-from .builder import ProgramBuilder, known
+from .builder import Index, ProgramBuilder, known, named
 
 
 @dataclass(frozen=True)
@@ -136,31 +136,33 @@ def split_range(
 
 def add_in_order(
     b: ProgramBuilder,
-    accumulator: SSAValue,
-    part: SSAValue,
-    parts: int,
+    sums: SSAValue,
+    part: Index,
+    last: Index,
     offsets: tuple[SSAValue, SSAValue],
     place: SSAValue,
     workspace: SSAValue,
     semaphores: SSAValue,
     finish: Callable[[SSAValue], None],
 ) -> None:
-    """Sums of several blocks, added in the order of `part`, whoever is ready first.
+    """Sums of several blocks, added in the order of `part` = 0..`last`, whoever is ready first.
 
-    Part 0 writes its sums to `workspace`, each other part adds its own to them, and the last one
-    gives the result to `finish`. The semaphore at `place` counts parts and ends at 0 again.
+    Each part adds what those before it left in `workspace` to its own sums, and leaves them there
+    or, the last one, gives them to `finish`. The semaphore at `place` counts parts and ends at 0.
     """
-    layout = ops.register_of(accumulator).layout
-    element = ops.register_of(accumulator).element
-    assert element in (F32, I32)
-    b.do(ops.LockOp(semaphores, place, part))
-    with b.when(b.compare(part, "eq", 0)):
-        b.store(accumulator, workspace, offsets)
-    with b.when(b.compare(part, "ne", 0)):
-        before = b.load(workspace, offsets, layout, "before")
-        total = b.binary("add", before, accumulator, "total")
-        with b.when(b.compare(part, "ne", parts - 1)):
-            b.store(total, workspace, offsets)
-        with b.when(b.compare(part, "eq", parts - 1)):
-            finish(total)
-    b.do(ops.ReleaseOp(semaphores, place, b.remainder(b.plus(part, 1), parts)))
+    type = ops.register_of(sums)
+    assert type.element in (F32, I32)
+
+    def added() -> SSAValue:
+        b.do(ops.LockOp(semaphores, place, b.index(part)))
+        before = b.load(workspace, offsets, type.layout, "before")
+        return b.binary("add", before, sums, "total")
+
+    total = b.either(b.compare(part, "ne", 0), added, sums)
+    with b.when(b.compare(part, "ne", last)):
+        b.store(total, workspace, offsets)
+        b.do(ops.ReleaseOp(semaphores, place, named(b.plus(part, 1), "next_part")))
+    with b.when(b.compare(part, "eq", last)):
+        finish(total)
+        with b.when(b.compare(part, "ne", 0)):
+            b.do(ops.ReleaseOp(semaphores, place, b.index(0)))

@@ -1,8 +1,7 @@
 """`quant.linear` as tile programs, by a `LinearPlan`.
 
-One program; or one that leaves the sums of parts of K in memory and one that adds them up in their
-order; or one that expands the weight and a product with the numbers. Activations of int8 come from
-`rounded_rows`.
+One program, whose blocks have a tile each or a stripe of the steps of all tiles; or one that
+expands the weight and a product with the numbers. Activations of int8 come from `rounded_rows`.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import F32, I8
+from ...dialects.tile.atoms import F32, I8, I32
 from ...dialects.tile.bank_conflicts import choose_swizzle
-from ...dialects.tile.register_layout import RegisterLayout, local, spatial
+from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import PointerType, bits_of
-from .builder import ProgramBuilder, fixed_grid
+from .builder import ProgramBuilder, fixed_grid, named
 from .lowbit_linear import LowbitLinear
-from .pipeline import Warps, pipelined, split_range
+from .pipeline import Warps, pipelined
 from .quantized_plan import STAGES, LinearPlan
+from .stripes import Offsets, Range, striped
 from .weight_ring import WeightRing, of_columns, scale_columns, scale_rows
 
-SUM_THREADS, SUM_COLUMNS = 128, 2  # of the program that adds up parts
 Arguments = list[tuple[str, Attribute]]
 
 
@@ -37,64 +36,97 @@ def weight_arguments(linear: LowbitLinear) -> Arguments:
 def product_program(
     name: str, plan: LinearPlan, m: int, activation: Attribute, has_bias: bool
 ) -> ops.ProgramOp:
-    """Arguments lhs, weight arrays, bias (if any, and K is whole), result or sums of parts.
+    """Arguments lhs, weight arrays, bias (if any), result; with stripes, workspace and semaphores.
 
     Where integers are multiplied, the arguments that `rounding_program` writes stand for lhs.
     """
-    linear, parts = plan.linear, plan.parts
-    warps, config = linear.warps, linear.config
-    bm, bn, bk = warps.tile
-    memory = I8 if linear.is_integer else activation
-    columns = linear.steps * bk if linear.is_integer else linear.columns
-    arguments: Arguments = [("lhs", PointerType(memory))]
+    linear, rows, stripes = plan.linear, plan.row_tiles(m), plan.stripes(m)
+    bm, bn, _ = linear.warps.tile
+    arguments: Arguments = [("lhs", PointerType(I8 if linear.is_integer else activation))]
     if linear.is_integer:
         arguments.append(("row_scales", PointerType(F32)))
     if linear.needs_sums:
         arguments.append(("row_sums", PointerType(F32)))
     arguments += weight_arguments(linear)
-    if has_bias and parts == 1:
+    if has_bias:
         arguments.append(("bias", PointerType(activation)))
-    arguments.append(("result", PointerType(activation if parts == 1 else F32)))
-    grid = fixed_grid(linear.tiles, -(-m // bm), parts)
-    b = ProgramBuilder(name, warps.threads, grid, arguments)
-    column = b.block_index(0, "column")
-    i = b.times(b.block_index(1, "row"), bm) if m > bm else b.index(0)
-    j = b.times(column, bn)
-    part = b.block_index(2, "part") if parts > 1 else b.index(0)
-    lhs = b.view_global("lhs", (m, columns), [])
-    swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8)
-    lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), memory, swizzle)
-    ring = WeightRing(b, linear, column)
-    if linear.needs_sums:
-        row_sums = b.view_global("row_sums", (linear.steps, m), [])
-        sum_ring = b.alloc_shared("sum_ring", (config.stages, 1, bm), F32)
+    arguments.append(("result", PointerType(activation)))
+    if stripes is not None:
+        arguments += [("workspace", PointerType(F32)), ("semaphores", PointerType(I32))]
+    grid = (linear.tiles, rows, 1) if stripes is None else (stripes.blocks, 1, 1)
+    b = ProgramBuilder(name, linear.warps.threads, fixed_grid(*grid), arguments)
+    tiles = TileSums(b, linear, m, activation)
 
-    def copy(step: SSAValue, stage: SSAValue) -> None:
-        b.copy_async(lhs, (i, b.times(step, bk)), lhs_ring, stage)
-        ring.copy(step, stage)
-        if linear.needs_sums:
-            b.copy_async(row_sums, (step, i), sum_ring, stage)
+    def done(sums: SSAValue, at: Offsets) -> None:
+        finish(b, sums, m, linear.rows, at, activation, has_bias)
 
-    def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
-        left = b.load(lhs_ring, (stage, 0, 0), warps.lhs, "left")
-        rows = b.load(sum_ring, (stage, 0, 0), by_row, "row_sums") if linear.needs_sums else None
-        return ring.multiplied(left, stage, carried, rows)
+    if stripes is None:
+        column = b.block_index(0, "column")
+        row = b.block_index(1, "row") if rows > 1 else b.index(0)
+        sums = tiles.sums(row, column, (b.index(0), b.index(linear.steps)))
+        done(sums, (b.times(row, bm), b.times(column, bn)))
+        return b.program
 
-    by_row = warps.accumulator.reduce(1).permute((1, 0))
-    zero = b.fill(0.0, warps.accumulator, ring.carried, "sums")
-    steps = split_range(b, part, parts, linear.steps)
-    sums = pipelined(b, steps, config.stages, copy, compute, zero)
-    if linear.is_integer:
-        sums = scale_rows(b, b.view_global("row_scales", (m, 1), []), i, ring.floats(sums))
-    if linear.group is None:
-        scales = b.view_global("scales", (linear.tiles, bn), [])
-        sums = scale_columns(b, scales, (column,), sums)
-    if parts > 1:
-        result = b.view_global("result", (parts, m, linear.rows), [])
-        b.store(sums, result, (part, i, j))
-    else:
-        finish(b, sums, m, linear.rows, (i, j), activation, has_bias)
+    def part(tile: SSAValue, steps: Range) -> tuple[SSAValue, Offsets]:
+        """Rows are next to each other, since they read the same part of the weight."""
+        row = b.remainder(tile, rows) if rows > 1 else b.index(0)
+        column = named(b.quotient(tile, rows), "column")
+        return tiles.sums(row, column, steps), (b.times(row, bm), b.times(column, bn))
+
+    workspace = b.view_global("workspace", (m, linear.rows), [])
+    semaphores = b.view_global("semaphores", (stripes.tiles,), [])
+    striped(b, stripes, part, done, workspace, semaphores)
     return b.program
+
+
+class TileSums:
+    """Writes the sums of steps of a tile: the ring of copies, products, scales."""
+
+    def __init__(
+        self, b: ProgramBuilder, linear: LowbitLinear, m: int, activation: Attribute
+    ) -> None:
+        self.b, self.linear, self.m = b, linear, m
+        config, memory = linear.config, I8 if linear.is_integer else activation
+        bm, _, bk = linear.warps.tile
+        columns = linear.steps * bk if linear.is_integer else linear.columns
+        self.lhs = b.view_global("lhs", (m, columns), [])
+        swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8)
+        self.lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), memory, swizzle)
+        self.weight = WeightRing(b, linear)
+        if linear.needs_sums:
+            self.row_sums = b.view_global("row_sums", (linear.steps, m), [])
+            self.sum_ring = b.alloc_shared("sum_ring", (config.stages, 1, bm), F32)
+
+    def sums(self, row: SSAValue, column: SSAValue, steps: Range) -> SSAValue:
+        """The sums of `steps` of a tile in f32, but for the bias."""
+        b, linear, warps = self.b, self.linear, self.linear.warps
+        bm, bn, bk = warps.tile
+        i = b.times(row, bm)
+        by_row = warps.accumulator.reduce(1).permute((1, 0))
+        self.weight.move_to(column)
+
+        def copy(step: SSAValue, stage: SSAValue) -> None:
+            b.copy_async(self.lhs, (i, b.times(step, bk)), self.lhs_ring, stage)
+            self.weight.copy(step, stage)
+            if linear.needs_sums:
+                b.copy_async(self.row_sums, (step, i), self.sum_ring, stage)
+
+        def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
+            left = b.load(self.lhs_ring, (stage, 0, 0), warps.lhs, "left")
+            rows = None
+            if linear.needs_sums:
+                rows = b.load(self.sum_ring, (stage, 0, 0), by_row, "row_sums")
+            return self.weight.multiplied(left, stage, carried, rows)
+
+        zero = b.fill(0.0, warps.accumulator, self.weight.carried, "sums")
+        sums = pipelined(b, steps, linear.config.stages, copy, compute, zero)
+        if linear.is_integer:
+            row_scales = b.view_global("row_scales", (self.m, 1), [])
+            sums = scale_rows(b, row_scales, i, self.weight.floats(sums))
+        if linear.group is None:
+            scales = b.view_global("scales", (linear.tiles, bn), [])
+            sums = scale_columns(b, scales, (column,), sums)
+        return sums
 
 
 def finish(
@@ -113,26 +145,6 @@ def finish(
         sums = b.binary("add", sums, of_columns(b, row, (0, at[1]), layout, "bias"), "sums")
     result = b.view_global("result", (m, n), [])
     b.store(b.cast(sums, activation, "rounded"), result, at)
-
-
-def parts_program(
-    name: str, parts: int, shape: tuple[int, int], activation: Attribute, has_bias: bool
-) -> ops.ProgramOp:
-    """Arguments sums [parts, M, N], bias (if any), result [M, N]: the parts in their order."""
-    m, n = shape
-    layout = spatial(1, SUM_THREADS) * local(1, SUM_COLUMNS)
-    arguments: Arguments = [("sums", PointerType(F32))]
-    if has_bias:
-        arguments.append(("bias", PointerType(activation)))
-    arguments.append(("result", PointerType(activation)))
-    b = ProgramBuilder(name, SUM_THREADS, fixed_grid(-(-n // layout.shape[1]), m, 1), arguments)
-    i, j = b.block_index(1, "row"), b.times(b.block_index(0, "column"), layout.shape[1])
-    sums = b.view_global("sums", (parts, m, n), [])
-    total = b.load(sums, (0, i, j), layout, "total")
-    for part in range(1, parts):
-        total = b.binary("add", total, b.load(sums, (part, i, j), layout, "part"), "total")
-    finish(b, total, m, n, (i, j), activation, has_bias)
-    return b.program
 
 
 def dense_program(

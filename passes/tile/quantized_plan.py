@@ -24,10 +24,11 @@ from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
 from ...dialects.tile.atoms import BF16, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
-from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK, MULTIPROCESSORS
+from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
 from .lowbit_linear import LowbitLinear, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import Warps
+from .stripes import MULTIPROCESSORS, Stripes, block_counts
 from .weight_ring import SPLITS
 
 WARPS, STAGES = 4, 3
@@ -37,17 +38,26 @@ LOOKUPS_PER_CLOCK = 32  # the same by loads from a table
 MEMORY_PER_CLOCK = 10  # a multiprocessor's share of the bytes from memory, all of them asking
 LAUNCH_CLOCKS = 3000  # until the next kernel runs
 WAITING_CLOCKS = 100  # of a step: barriers and latency
-PARTS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
 class LinearPlan:
-    """The product's tiles; K in `parts`, added up in order by a second launch; or, with `dense`,
-    the weight expanded to memory and multiplied by these warps."""
+    """The product's tiles, one to a block; or, with `blocks`, their steps in stripes for that many
+    at most; or, with `dense`, the weight expanded to memory and multiplied by these warps."""
 
     linear: LowbitLinear
-    parts: int = 1
+    blocks: int = 0
     dense: Warps | None = None
+
+    def row_tiles(self, rows: int) -> int:
+        """Tiles along M."""
+        return -(-rows // self.linear.warps.tile[0])
+
+    def stripes(self, rows: int) -> Stripes | None:
+        """How blocks share the steps; None where each has a tile."""
+        if not self.blocks:
+            return None
+        return Stripes(self.linear.tiles * self.row_tiles(rows), self.linear.steps, self.blocks)
 
 
 def operand_of(activation: Attribute) -> Attribute:
@@ -121,10 +131,10 @@ def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
     return linear.config.stages * (bm * bk * bits_of(activation) // 8 + linear.tile_bytes + 1024)
 
 
-def clocks(linear: LowbitLinear, rows: int, activation: Attribute, parts: int) -> float:
-    """Estimated clocks: rounds of blocks, no faster than memory."""
+def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
+    """Estimated clocks of a program: rounds of blocks, no faster than memory."""
+    linear, stripes = plan.linear, plan.stripes(rows)
     bm, bn, bk = linear.warps.tile
-    blocks = linear.tiles * -(-rows // bm) * parts
     splits = SPLITS if activation == F32 else 1
     products = splits * (splits + 1) // 2 if linear.is_wide else splits
     code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
@@ -132,14 +142,15 @@ def clocks(linear: LowbitLinear, rows: int, activation: Attribute, parts: int) -
     step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
     rate = MMA_PER_CLOCK * (2 if linear.is_integer else 1)
     step += products * bm * bn * bk / rate + bn * bk / decoding + WAITING_CLOCKS
-    rounds = max(1.0, blocks / MULTIPROCESSORS)
-    compute = rounds * -(-linear.steps // parts) * step
+    blocks, each, waiting = linear.tiles * plan.row_tiles(rows), linear.steps, 0.0
     moved = linear.rows * linear.columns * code + rows * linear.columns * operand
-    added = 0.0
-    if parts > 1:  # partial sums are written and read
-        moved += 8 * parts * rows * linear.rows
-        added = LAUNCH_CLOCKS
-    return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + added
+    if stripes is not None:
+        parts = stripes.parts
+        blocks, each = stripes.blocks, stripes.each
+        waiting = stripes.waiting
+        moved += 8 * min(rows, bm) * bn * (sum(parts) - len(parts))  # sums are written and read
+    compute = max(1.0, blocks / MULTIPROCESSORS) * each * step
+    return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + waiting
 
 
 DENSE = ((2, 4, (4, 4, 2)), (2, 2, (4, 4, 2)), (2, 2, (2, 4, 2)))
@@ -173,13 +184,13 @@ def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
         linear = linear_of(format, (shape[0], shape[1]), operand, config, *found)
         if shared_bytes(linear, activation) > SHARED_BYTES:
             continue
-        for parts in PARTS:
-            if parts == 1 or (parts <= linear.steps // 4 and op.rows <= 64):
-                cost = clocks(linear, op.rows, activation, parts)
-                plans.append((cost, LinearPlan(linear, parts)))
+        tiles = linear.tiles * LinearPlan(linear).row_tiles(op.rows)
+        for blocks in block_counts(tiles, linear.steps):
+            plan = LinearPlan(linear, blocks)
+            plans.append((clocks(plan, op.rows, activation), plan))
         if activation in (F16, BF16):
             for rows, columns, repeat in DENSE:
                 warps = Warps(operand, rows, columns, repeat)
                 cost = dense_clocks(linear, op.rows, warps)
-                plans.append((cost, LinearPlan(linear, 1, warps)))
+                plans.append((cost, LinearPlan(linear, 0, warps)))
     return min(plans, key=lambda plan: plan[0], default=(0.0, None))[1]

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, MemRefType, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
+from ...dialects.tile.atoms import F32, I32
 from ...dialects.tile.launch import LaunchOp, PartOp
 from ...dialects.tile.ops import ProgramOp
 from ..context import CompileContext
@@ -31,9 +32,9 @@ from ..poly.simplification.collapse_dims import collapse_dims
 from ..poly.simplification.inline_statements import inline_statements
 from ..poly.task_key import task_key
 from .attention import Attention, find_attention
-from .attention_program import attention_program
+from .attention_program import attention_plan, attention_program
 from .contraction import Contraction, find_contraction
-from .contraction_plan import choose_plan
+from .contraction_plan import Plan, choose_plan
 from .contraction_program import contraction_program
 from .row_program import WARPS, row_program
 from .rows import Rows, find_rows
@@ -112,10 +113,16 @@ def program_of(name: str, piece: Tiled, choice: GpuChoice) -> ProgramOp:
     if isinstance(piece, Rows):
         return row_program(name, piece, choice.warps or WARPS)
     if isinstance(piece, Attention):
-        return attention_program(name, piece)
-    plan = choose_plan(piece, choice.tile, choice.stages) or choose_plan(piece)
+        return attention_program(name, piece, attention_plan(piece, choice))
+    return contraction_program(name, piece, plan_of(piece, choice))
+
+
+def plan_of(contraction: Contraction, choice: GpuChoice) -> Plan:
+    """The plan of a contraction that has one."""
+    given = choice.tile, choice.stages, choice.blocks
+    plan = choose_plan(contraction, *given) or choose_plan(contraction)
     assert plan is not None
-    return contraction_program(name, piece, plan)
+    return plan
 
 
 def arrays_in(piece: Piece) -> list[SSAValue]:
@@ -145,7 +152,6 @@ class KernelCutter:
         for old, new in zip((*arguments, *scratch), block.args, strict=True):
             new.name_hint = old.name_hint
             self.places[old] = new
-        self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(r) for r in self.roles])
 
     def _is_shared(self, array: SSAValue, used: list[list[SSAValue]]) -> bool:
         pieces = [p for p, arrays in zip(self.pieces, used, strict=True) if array in arrays]
@@ -158,14 +164,33 @@ class KernelCutter:
         for k, piece in enumerate(self.pieces):
             name = f"{self.name}_{k}" if len(self.pieces) > 1 else self.name
             if not isinstance(piece, list):
-                arrays = [self.places[a] for a in piece.arrays]
+                arrays = [self.places[a] for a in piece.arrays] + self._shared_by_blocks(piece)
                 block.add_op(LaunchOp(arrays, program_of(name, piece, self.choice)))
                 continue
             arrays = [a for a in arrays_in(piece) if a in self.places]
             made.append(self._part(f"{name}_part", piece, arrays))
             block.add_op(PartOp(f"{name}_part", [self.places[a] for a in arrays]))
         block.add_op(ReturnOp())
+        self.func.update_function_type()
+        self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(r) for r in self.roles])
         return made
+
+    def _shared_by_blocks(self, piece: Tiled) -> list[SSAValue]:
+        """Scratch arrays for the sums that blocks hand to each other, if they do."""
+        if not isinstance(piece, Contraction):
+            return []
+        stripes = plan_of(piece, self.choice).stripes(piece)
+        if stripes is None:
+            return []
+        found: list[SSAValue] = []
+        for name, role, type in (
+            ("workspace", "scratch", MemRefType(F32, piece.shape[:3])),
+            ("semaphores", "semaphores", MemRefType(I32, (stripes.tiles,))),
+        ):
+            found.append(self.func.body.block.insert_arg(type, len(self.func.body.block.args)))
+            found[-1].name_hint = name
+            self.roles.append(role)
+        return found
 
     def _part(self, name: str, statements: list[StatementOp], arrays: list[SSAValue]) -> ScopOp:
         block = Block(arg_types=[a.type for a in arrays])

@@ -15,13 +15,13 @@ from .builder import Index, ProgramBuilder, fixed_grid
 from .scalar_body import NARROW
 
 
-def argument_names(arrays: Sequence[SSAValue]) -> dict[SSAValue, str]:
-    """A name for each array, none twice."""
+def argument_names(arrays: Sequence[SSAValue], taken: Sequence[str] = ()) -> dict[SSAValue, str]:
+    """A name for each array, none twice, none of those `taken`."""
     names: dict[SSAValue, str] = {}
     for array in arrays:
         base = array.name_hint or "array"
         name, k = base, 1
-        while name in names.values():
+        while name in taken or name in names.values():
             k += 1
             name = f"{base}_{k}"
         names[array] = name
@@ -29,7 +29,7 @@ def argument_names(arrays: Sequence[SSAValue]) -> dict[SSAValue, str]:
 
 
 class KernelBuilder:
-    """A program whose arguments are `arrays`, accessed by loops of `extents`."""
+    """A program whose arguments are `arrays`, accessed by loops of `extents`, and `others`."""
 
     def __init__(
         self,
@@ -38,13 +38,15 @@ class KernelBuilder:
         blocks: tuple[int, int, int],
         arrays: Sequence[SSAValue],
         extents: Sequence[int],
+        others: Sequence[tuple[str, Attribute]] = (),
     ) -> None:
-        self.names, self.extents = argument_names(arrays), tuple(extents)
+        self.names = argument_names(arrays, [name for name, _ in others])
+        self.extents = tuple(extents)
         grid = fixed_grid(*blocks)
         arguments: list[tuple[str, Attribute]] = [
             (self.names[a], PointerType(memref_element(a))) for a in arrays
         ]
-        self.b = ProgramBuilder(name, threads, grid, arguments)
+        self.b = ProgramBuilder(name, threads, grid, [*arguments, *others])
 
     def view(self, access: Access, *groups: Sequence[int]) -> SSAValue:
         """The array of `access` with a dim per group of loops."""

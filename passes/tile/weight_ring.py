@@ -20,9 +20,9 @@ SPLITS = 3  # bf16 that an f32 is the sum of
 
 
 class WeightRing:
-    """Stages of the weight's bytes, scales and zero points; `column` is the tile along N."""
+    """Stages of the weight's bytes, scales and zero points, of the tile along N of `move_to`."""
 
-    def __init__(self, b: ProgramBuilder, linear: LowbitLinear, column: SSAValue) -> None:
+    def __init__(self, b: ProgramBuilder, linear: LowbitLinear) -> None:
         self.b, self.linear = b, linear
         _, bn, _ = linear.warps.tile
         stages, per_step = linear.config.stages, linear.groups_per_step
@@ -40,8 +40,11 @@ class WeightRing:
         if linear.has_table:
             entries = (1 << linear.code.element.width,)
             self.levels = b.view_global("levels", entries, [])
-        self.first_tile = b.times(column, linear.steps)
-        self.first_scale = b.times(column, linear.scale_rows)
+
+    def move_to(self, column: SSAValue) -> None:
+        """The steps to come are those of tile `column` along N."""
+        self.first_tile = self.b.times(column, self.linear.steps)
+        self.first_scale = self.b.times(column, self.linear.scale_rows)
 
     def copy(self, step: SSAValue, stage: SSAValue) -> None:
         """Start the copies of a step."""

@@ -311,10 +311,8 @@ __device__ static inline void tc_lock(const int32_t* semaphore, int32_t value)
 __device__ static inline void tc_release(int32_t* semaphore, int32_t value)
 {
     __syncthreads();
-    if (threadIdx.x == 0) {
-        __threadfence();
+    if (threadIdx.x == 0)
         asm volatile("st.release.gpu.global.b32 [%0], %1;" ::"l"(semaphore), "r"(value) : "memory");
-    }
 }
 
 __device__ static inline uint32_t tc_bytes_to_bf16x2(uint32_t word, uint32_t base)

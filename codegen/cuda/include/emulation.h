@@ -1,7 +1,6 @@
 /* CUDA kernels on the CPU, for machines without a GPU: what nvcc and the device would provide.
  *
- * Threads of a block are fibers of one OS thread, blocks run one after the other. A fiber runs until
- * it waits: for the block (__syncthreads), or for lanes of its warp (shuffles, votes, __syncwarp).
+ * Threads of a block are fibers of one OS thread, which emulation_blocks.h runs.
  * Shared memory has a shadow per byte: reads of what was never written, accesses outside of an
  * array, and accesses of two threads that no barrier orders end the launch with an error.
  */
@@ -9,7 +8,6 @@
 #define TILECAST_EMULATION_H
 
 #include <math.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,11 +15,10 @@
 #include <string.h>
 
 #include <chrono>
-#include <mutex>
 #include <type_traits>
 #include <vector>
 
-#include "emulation_fibers.h"
+#include "emulation_blocks.h"
 
 #define __global__
 #define __device__
@@ -30,105 +27,15 @@
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 
-struct dim3 {
-    unsigned x, y, z;
-    constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
-};
-struct uint3 {
-    unsigned x, y, z;
-};
-
 namespace tilecast_emulation {
-
-constexpr int WARP = 32, MOST_THREADS = 1024, DEPOSIT = 128;
-
-struct Shadow { /* of one byte: the last write, and the reads since the last barrier */
-    uint32_t write_epoch = 0, read_epoch = 0, write_warp_epoch = 0, read_warp_epoch = 0;
-    int16_t writer = -1, reader = -1;
-};
-
-struct Array { /* a shared array; epochs only grow, so that a shadow needs no clearing */
-    const void *base;
-    size_t bytes;
-    std::vector<Shadow> shadow;
-};
-
-struct Exchange { /* lanes of `mask` that meet: each leaves a value, all see all of them */
-    uint32_t mask, arrived, round;
-    unsigned char deposit[2][WARP][DEPOSIT];
-};
-
-enum class State { ready, at_barrier, at_exchange, done };
-
-struct Thread {
-    Fiber fiber;
-    uint3 index;
-    State state;
-    Exchange *exchange;
-    uint32_t round;
-};
-
-struct Warp {
-    uint32_t epoch;
-    std::vector<Exchange *> exchanges;
-};
-
-struct Device { /* all state of the launch that runs */
-    std::mutex lock;
-    char message[512] = "";
-    bool failed = false;
-    dim3 grid, block;
-    uint32_t epoch = 1, first_epoch = 1;
-    int current = 0, count = 0;
-    Fiber scheduler;
-    Thread threads[MOST_THREADS];
-    Warp warps[MOST_THREADS / WARP];
-    void (*body)(void *) = nullptr;
-    void *arguments = nullptr;
-    unsigned char *dynamic = nullptr;
-    size_t dynamic_bytes = 0;
-    Array *dynamic_array = nullptr;
-    std::vector<Array *> static_arrays;
-};
-
-inline Device &device() {
-    static Device *only = new Device;
-    return *only;
-}
-inline uint3 thread_index, block_index;
-inline dim3 block_extent, grid_extent;
-
-/* Back to the scheduler; returns when what the thread waits for has happened. */
-inline void wait_as(State state) {
-    Device &d = device();
-    d.threads[d.current].state = state;
-    switch_fiber(d.threads[d.current].fiber, d.scheduler);
-}
-
-/* Ends the launch: the first error is kept, the fibers are abandoned. */
-[[noreturn]] inline void fail(const char *format, ...) {
-    Device &d = device();
-    if (!d.failed) {
-        char text[384];
-        va_list list;
-        va_start(list, format);
-        vsnprintf(text, sizeof text, format, list);
-        va_end(list);
-        snprintf(d.message, sizeof d.message, "block (%u, %u, %u) thread (%u, %u, %u): %s",
-                 block_index.x, block_index.y, block_index.z, thread_index.x, thread_index.y,
-                 thread_index.z, text);
-        d.failed = true;
-    }
-    for (;;) wait_as(State::done);
-}
 
 /* --- shared memory ------------------------------------------------------------------------- */
 
 inline bool ordered(int other, uint32_t epoch, uint32_t warp_epoch) {
     Device &d = device();
-    if (epoch != d.epoch || other == d.current) return true;
+    if (epoch != d.block->epoch || other == d.current) return true;
     return other >= 0 && other / WARP == d.current / WARP &&
-           warp_epoch < d.warps[d.current / WARP].epoch;
+           warp_epoch < d.block->warps[d.current / WARP].epoch;
 }
 
 inline void check_shared(Array &array, const void *address, size_t bytes, bool write) {
@@ -140,10 +47,10 @@ inline void check_shared(Array &array, const void *address, size_t bytes, bool w
              (unsigned long long)array.bytes);
     if ((uintptr_t)address % bytes && (bytes & (bytes - 1)) == 0)
         fail("misaligned shared memory access of %zu bytes at byte %td", bytes, offset);
-    const uint32_t warp_epoch = d.warps[d.current / WARP].epoch;
+    const uint32_t warp_epoch = d.block->warps[d.current / WARP].epoch;
     for (size_t k = 0; k < bytes; ++k) {
         Shadow &s = array.shadow[(size_t)offset + k];
-        if (!write && s.write_epoch < d.first_epoch)
+        if (!write && s.write_epoch < d.block->first_epoch)
             fail("shared memory byte %td is read before it is written", offset + (ptrdiff_t)k);
         if (!ordered(s.writer, s.write_epoch, s.write_warp_epoch))
             fail("shared memory race at byte %td: thread %d wrote, thread %d %s, no barrier between",
@@ -152,16 +59,16 @@ inline void check_shared(Array &array, const void *address, size_t bytes, bool w
             fail("shared memory race at byte %td: thread %d read, thread %d writes, no barrier "
                  "between", offset + (ptrdiff_t)k, s.reader, d.current);
         if (write) {
-            s.write_epoch = d.epoch, s.write_warp_epoch = warp_epoch;
+            s.write_epoch = d.block->epoch, s.write_warp_epoch = warp_epoch;
             s.writer = (int16_t)d.current;
         } else {
             /* -2: several threads; no warp barrier orders those */
-            const bool alone = s.read_epoch != d.epoch || s.reader == d.current ||
+            const bool alone = s.read_epoch != d.block->epoch || s.reader == d.current ||
                                ordered(s.reader, s.read_epoch, s.read_warp_epoch);
             s.reader = alone ? (int16_t)d.current
                              : (s.reader >= 0 && s.reader / WARP == d.current / WARP
                                     ? s.reader : (int16_t)-2);
-            s.read_epoch = d.epoch, s.read_warp_epoch = warp_epoch;
+            s.read_epoch = d.block->epoch, s.read_warp_epoch = warp_epoch;
         }
     }
 }
@@ -217,7 +124,7 @@ template <class T, size_t N, class Tag> Pointer<T> static_shared() {
     return {array, (T *)storage};
 }
 template <class T> Pointer<T> dynamic_shared() {
-    return {device().dynamic_array, (T *)device().dynamic};
+    return {&device().block->dynamic_array, (T *)device().block->dynamic};
 }
 
 #define TILECAST_SHARED(type, name, count)                                             \
@@ -234,7 +141,7 @@ inline const unsigned char (*meet(uint32_t mask, const void *value, size_t bytes
     const int lane = d.current % WARP;
     if (!(mask >> lane & 1)) fail("lane %d is not in the mask %08x of its warp function", lane, mask);
     if (bytes > DEPOSIT) fail("lanes exchange at most %d bytes", DEPOSIT);
-    Warp &warp = d.warps[d.current / WARP];
+    Warp &warp = d.block->warps[d.current / WARP];
     Exchange *exchange = nullptr;
     for (Exchange *e : warp.exchanges)
         if (e->mask == mask) exchange = e;
@@ -250,8 +157,8 @@ inline const unsigned char (*meet(uint32_t mask, const void *value, size_t bytes
         exchange->arrived = 0;
         ++exchange->round;
     } else {
-        d.threads[d.current].exchange = exchange;
-        d.threads[d.current].round = exchange->round;
+        d.block->threads[d.current].exchange = exchange;
+        d.block->threads[d.current].round = exchange->round;
         wait_as(State::at_exchange);
     }
     return deposits;
@@ -263,97 +170,6 @@ template <class T> T shuffle(uint32_t mask, T value, int source) {
     T result;
     memcpy(&result, deposits[source], sizeof result);
     return result;
-}
-
-inline void run_block() {
-    Device &d = device();
-    int alive = d.count;
-    while (alive && !d.failed) {
-        bool progress = false;
-        alive = 0;
-        for (int first = 0; first < d.count; first += WARP) {
-            for (bool again = true; again && !d.failed;) {
-                again = false;
-                for (int t = first; t < d.count && t < first + WARP && !d.failed; ++t) {
-                    Thread &thread = d.threads[t];
-                    if (thread.state == State::at_exchange && thread.exchange->round != thread.round)
-                        thread.state = State::ready;
-                    if (thread.state != State::ready) continue;
-                    d.current = t;
-                    thread_index = thread.index;
-                    switch_fiber(d.scheduler, thread.fiber);
-                    progress = again = true;
-                }
-            }
-            for (int t = first; t < d.count && t < first + WARP; ++t)
-                alive += d.threads[t].state != State::done;
-        }
-        if (d.failed || !alive) break;
-        int at_barrier = 0;
-        for (int t = 0; t < d.count; ++t) at_barrier += d.threads[t].state == State::at_barrier;
-        if (at_barrier == alive) {
-            ++d.epoch;
-            for (int t = 0; t < d.count; ++t)
-                if (d.threads[t].state == State::at_barrier) d.threads[t].state = State::ready;
-        } else if (!progress) {
-            for (int t = 0; t < d.count; ++t) {
-                if (d.threads[t].state != State::at_exchange) continue;
-                snprintf(d.message, sizeof d.message,
-                         "deadlock in block (%u, %u, %u): thread %d waits for lanes %08x of its warp, "
-                         "%d threads wait at a barrier", block_index.x, block_index.y, block_index.z,
-                         t, d.threads[t].exchange->mask, at_barrier);
-            }
-            d.failed = true;
-        }
-    }
-}
-
-inline void enter_thread() {
-    Device &d = device();
-    d.body(d.arguments);
-    for (;;) wait_as(State::done);
-}
-
-template <class Body> int launch(dim3 grid, dim3 block, size_t shared_bytes, Body body) {
-    Device &d = device();
-    const std::lock_guard<std::mutex> hold(d.lock);
-    const size_t count = (size_t)block.x * block.y * block.z;
-    if (d.failed) return 719; /* cudaErrorLaunchFailure stays, as on a device */
-    if (!count || count > MOST_THREADS || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
-        grid.z > 65535 || block.z > 64 || shared_bytes > 227 * 1024) {
-        snprintf(d.message, sizeof d.message, "launch of (%u, %u, %u) blocks of (%u, %u, %u) threads "
-                 "and %zu bytes is not possible", grid.x, grid.y, grid.z, block.x, block.y, block.z,
-                 shared_bytes);
-        d.failed = true;
-        return 9; /* cudaErrorInvalidConfiguration */
-    }
-    grid_extent = grid, block_extent = block;
-    d.count = (int)count;
-    d.body = [](void *b) { (*(Body *)b)(); };
-    d.arguments = &body;
-    std::vector<unsigned char> storage(shared_bytes + 128);
-    d.dynamic = storage.data() + (128 - (uintptr_t)storage.data() % 128) % 128;
-    Array dynamic{d.dynamic, shared_bytes, std::vector<Shadow>(shared_bytes)};
-    d.dynamic_array = &dynamic;
-    for (unsigned z = 0; z < grid.z && !d.failed; ++z)
-        for (unsigned y = 0; y < grid.y && !d.failed; ++y)
-            for (unsigned x = 0; x < grid.x && !d.failed; ++x) {
-                block_index = {x, y, z};
-                d.first_epoch = ++d.epoch;
-                for (int t = 0; t < d.count; ++t) {
-                    const unsigned u = (unsigned)t;
-                    d.threads[t].index = {u % block.x, u / block.x % block.y,
-                                          u / block.x / block.y};
-                    d.threads[t].state = State::ready;
-                    start_fiber(d.threads[t].fiber, t, enter_thread);
-                }
-                for (Warp &warp : d.warps) {
-                    warp.epoch = 1;
-                    for (Exchange *e : warp.exchanges) e->arrived = 0;
-                }
-                run_block();
-            }
-    return d.failed ? 719 : 0;
 }
 
 } /* namespace tilecast_emulation */
@@ -372,7 +188,7 @@ inline void __syncwarp(unsigned mask = 0xffffffffu) {
     if (n < WARP) mask &= (1u << n) - 1;
     meet(mask, nullptr, 0);
     /* The first lane to go on opens a new epoch; all lanes of a full warp have arrived. */
-    Warp &warp = d.warps[d.current / WARP];
+    Warp &warp = d.block->warps[d.current / WARP];
     if ((mask & ((1u << d.current % WARP) - 1)) == 0) ++warp.epoch;
     meet(mask, nullptr, 0);
 }
@@ -418,6 +234,11 @@ template <class T> T atomicAdd(T *address, T value) {
 template <class T> T atomicMax(T *address, T value) {
     const T before = *address;
     if (value > before) *address = value;
+    return before;
+}
+template <class T> T atomicMin(T *address, T value) {
+    const T before = *address;
+    if (value < before) *address = value;
     return before;
 }
 template <class T> T atomicCAS(T *address, T expected, T value) {

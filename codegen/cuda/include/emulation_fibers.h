@@ -1,4 +1,5 @@
-/* Fibers: stacks that take turns on one OS thread. Assembly on x86-64, ucontext elsewhere. */
+/* Fibers: stacks that take turns on one OS thread. Assembly on x86-64, ucontext elsewhere.
+ * A block has a range of stacks of its own, so that several blocks can be under way. */
 #ifndef TILECAST_EMULATION_FIBERS_H
 #define TILECAST_EMULATION_FIBERS_H
 
@@ -13,10 +14,9 @@ namespace tilecast_emulation {
 
 constexpr size_t STACK_BYTES = 128 * 1024, STACKS = 1024;
 
-inline char *fiber_stack(int number) {
-    static char *stacks = (char *)mmap(nullptr, STACK_BYTES * STACKS, PROT_READ | PROT_WRITE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return stacks + STACK_BYTES * (size_t)number;
+inline char *map_stacks() {
+    return (char *)mmap(nullptr, STACK_BYTES * STACKS, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 #ifdef __x86_64__
@@ -35,9 +35,9 @@ __attribute__((naked, noinline)) inline void switch_stack(void ** /*from*/, void
 inline void switch_fiber(Fiber &from, Fiber &to) {
     switch_stack(&from.stack_pointer, to.stack_pointer);
 }
-inline void start_fiber(Fiber &fiber, int number, void (*entry)()) {
+inline void start_fiber(Fiber &fiber, char *stack, void (*entry)()) {
     /* The entry finds the stack as after a call: 8 bytes off a multiple of 16. */
-    void **top = (void **)(fiber_stack(number) + STACK_BYTES - 64);
+    void **top = (void **)(stack + STACK_BYTES - 64);
     *--top = nullptr;
     *--top = (void *)entry;
     for (int k = 0; k < 6; ++k) *--top = nullptr;
@@ -50,9 +50,9 @@ struct Fiber {
     ucontext_t context;
 };
 inline void switch_fiber(Fiber &from, Fiber &to) { swapcontext(&from.context, &to.context); }
-inline void start_fiber(Fiber &fiber, int number, void (*entry)()) {
+inline void start_fiber(Fiber &fiber, char *stack, void (*entry)()) {
     getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber_stack(number);
+    fiber.context.uc_stack.ss_sp = stack;
     fiber.context.uc_stack.ss_size = STACK_BYTES;
     fiber.context.uc_link = nullptr;
     makecontext(&fiber.context, entry, 0);

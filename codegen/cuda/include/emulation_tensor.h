@@ -12,8 +12,9 @@
 #include <initializer_list>
 
 #include "emulation.h"
+#include "emulation_order.h"
 
-#define TC_SHARED(name) unsigned char* const name = tilecast_emulation::device().dynamic
+#define TC_SHARED(name) unsigned char* const name = tilecast_emulation::device().block->dynamic
 
 namespace tc_emulation {
 
@@ -23,22 +24,28 @@ constexpr int warp_size = tilecast_emulation::WARP;
 
 struct copy { unsigned char* to; unsigned char bytes[16]; int size; };
 struct copies { std::vector<std::vector<copy>> groups; std::vector<copy> open; };
-struct range { const unsigned char* start; size_t bytes; };
+struct range { const unsigned char* start; size_t bytes; tilecast_emulation::GlobalShadow shadow; };
 
 inline std::vector<range> arrays;
 
 // The copies under way of all threads of the block, and which shared bytes they will write.
 struct state { uint32_t first_epoch = 0; std::vector<copies> threads; std::vector<bool> pending; };
-inline state block;
+inline state& block()
+{
+    void*& own = device().block->extension;
+    if (own == nullptr)
+        own = new state();
+    return *static_cast<state*>(own);
+}
 
 inline copies& mine()
 {
-    if (block.first_epoch != device().first_epoch) {
-        block.first_epoch = device().first_epoch;
-        block.threads.assign(device().count, copies());
-        block.pending.assign(device().dynamic_array->bytes, false);
+    if (block().first_epoch != device().block->first_epoch) {
+        block().first_epoch = device().block->first_epoch;
+        block().threads.assign(device().count, copies());
+        block().pending.assign(device().block->dynamic_array.bytes, false);
     }
-    return block.threads[device().current];
+    return block().threads[device().current];
 }
 
 inline int lane_of_thread()
@@ -52,25 +59,33 @@ inline auto exchange(const void* value, size_t bytes)
     return tilecast_emulation::meet(0xFFFFFFFFu, value, bytes);
 }
 
+// The array that holds all of an access.
+inline range& array_of(const void* address, size_t bytes, bool is_write)
+{
+    const unsigned char* at = static_cast<const unsigned char*>(address);
+    if (reinterpret_cast<uintptr_t>(at) % bytes)
+        fail("misaligned global access of %zu bytes", bytes);
+    for (range& array : arrays)
+        if (at >= array.start && at + bytes <= array.start + array.bytes)
+            return array;
+    fail("%s of %zu bytes out of bounds of every array", is_write ? "write" : "read", bytes);
+}
+
 inline void check(const void* address, size_t bytes, bool is_write)
 {
     const unsigned char* at = static_cast<const unsigned char*>(address);
-    tilecast_emulation::Array& shared = *device().dynamic_array;
-    const unsigned char* start = device().dynamic;
+    tilecast_emulation::Array& shared = device().block->dynamic_array;
+    const unsigned char* start = device().block->dynamic;
     if (at >= start && at < start + shared.bytes) {
         tilecast_emulation::check_shared(shared, at, bytes, is_write);
         mine();
         for (size_t k = 0; !is_write && k < bytes; ++k)
-            if (block.pending[at - start + k])
+            if (block().pending[at - start + k])
                 fail("shared memory byte %td is read before its copy was waited for", at - start + k);
         return;
     }
-    if (reinterpret_cast<uintptr_t>(at) % bytes)
-        fail("misaligned global access of %zu bytes", bytes);
-    for (const range& array : arrays)
-        if (at >= array.start && at + bytes <= array.start + array.bytes)
-            return;
-    fail("%s of %zu bytes out of bounds of every array", is_write ? "write" : "read", bytes);
+    range& array = array_of(at, bytes, is_write);
+    tilecast_emulation::check_global(array.shadow, array.bytes, at - array.start, bytes, is_write);
 }
 
 inline double value(uint16_t bits, bool is_bf16)
@@ -202,7 +217,7 @@ inline void tc_copy_async(unsigned char* to, const void* from, int valid)
     check(to, bytes, true);
     mine().open.push_back(c);
     for (int k = 0; k < bytes; ++k)
-        block.pending[to - device().dynamic + k] = true;
+        block().pending[to - device().block->dynamic + k] = true;
     memset(to, 0xFF, bytes);
 }
 
@@ -223,7 +238,7 @@ inline void tc_wait()
             check(c.to, c.size, true);
             memcpy(c.to, c.bytes, c.size);
             for (int k = 0; k < c.size; ++k)
-                block.pending[c.to - device().dynamic + k] = false;
+                block().pending[c.to - device().block->dynamic + k] = false;
         }
         own.groups.erase(own.groups.begin());
     }
@@ -381,19 +396,20 @@ inline float tc_shuffle(float value, int mask)
     return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
 }
 
-// Blocks run one after the other: a lock that is not open never will be.
 inline void tc_lock(const int32_t* semaphore, int32_t value)
 {
-    if (*semaphore != value)
-        tc_emulation::fail("lock waits for a block that has not run yet");
+    tc_emulation::array_of(semaphore, 4, false);
+    if (threadIdx.x == 0)
+        tilecast_emulation::acquire(semaphore, value);
     __syncthreads();
 }
 
 inline void tc_release(int32_t* semaphore, int32_t value)
 {
+    tc_emulation::array_of(semaphore, 4, true);
     __syncthreads();
     if (threadIdx.x == 0)
-        *semaphore = value;
+        tilecast_emulation::release(semaphore, value);
 }
 
 // The arrays of the next launch, so that accesses outside of them are errors.
@@ -404,14 +420,18 @@ inline void set_arrays(std::initializer_list<host_array> given)
 {
     arrays.clear();
     for (const host_array& array : given)
-        arrays.push_back({static_cast<const unsigned char*>(array.start), array.bytes});
+        arrays.push_back({static_cast<const unsigned char*>(array.start), array.bytes, {}});
 }
 }  // namespace tc_emulation
 
 #ifdef TILECAST_EMULATION_ENTRY  // what a caller of single launchers tells and asks
 extern "C" void tc_emulation_array(const void* start, size_t bytes)
 {
-    tc_emulation::arrays.push_back({static_cast<const unsigned char*>(start), bytes});
+    tc_emulation::arrays.push_back({static_cast<const unsigned char*>(start), bytes, {}});
+}
+extern "C" void tc_emulation_blocks(unsigned resident, unsigned seed)
+{
+    tilecast_emulation::set_blocks(resident, seed);
 }
 extern "C" const char* tc_emulation_error() { return tilecast_emulation::device().message; }
 extern "C" void tc_emulation_reset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith, scf
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
@@ -105,16 +105,24 @@ def copy_tile(emitter: Emitter, target: SSAValue, source: SSAValue) -> None:
 
 @emits(scf.IfOp)
 def emit_if(emitter: Emitter, op: scf.IfOp) -> None:
-    """Conditions are the same for the whole block."""
-    if op.results:
-        raise LoweringError("scf.if with results has no CUDA rule in tile programs")
+    """Conditions are the same for the whole block; both branches leave results in one place."""
+    for result in op.results:
+        emitter.declare(result)
     emitter.open(f"if ({emitter.name(op.cond)})")
-    emitter.emit_block(op.true_region.block)
+    _emit_branch(emitter, op, op.true_region.block)
     emitter.close()
-    if op.false_region.blocks and len(list(op.false_region.block.ops)) > 1:
+    if op.false_region.blocks and (op.results or len(list(op.false_region.block.ops)) > 1):
         emitter.open("else")
-        emitter.emit_block(op.false_region.block)
+        _emit_branch(emitter, op, op.false_region.block)
         emitter.close()
+
+
+def _emit_branch(emitter: Emitter, op: scf.IfOp, block: Block) -> None:
+    emitter.emit_block(block)
+    terminator = block.last_op
+    assert isinstance(terminator, scf.YieldOp)
+    for result, value in zip(op.results, terminator.operands, strict=True):
+        copy_tile(emitter, result, value)
 
 
 @emits(ops.BlockIndexOp)

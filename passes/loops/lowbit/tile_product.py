@@ -3,7 +3,7 @@
 before: quant.linear %x, %codes, %scales, zeros %zeros, bias %bias
 after:  tile.launch (%x, %bytes, %scales, %zeros, %bias, %out) { program }
 
-Parts of K, an expanded weight or activations of int8 are a launch before in a scratch array.
+An expanded weight or activations of int8 are a launch before, in a scratch array.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ....dialects.tile.launch import LaunchOp
 from ....dialects.tile.weight_pack import WeightPackAttr
 from ...tile.expand_weight import expand_program
 from ...tile.lowbit_linear import LowbitLinear
-from ...tile.quantized_linear import dense_program, parts_program, product_program
+from ...tile.quantized_linear import dense_program, product_program
 from ...tile.quantized_plan import LinearPlan, choose_plan
 from ...tile.rounded_rows import rounding_program
 from ..opaque_rules.kernel import OpaqueKernel
@@ -44,21 +44,15 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
             ),
         ]
     else:
-        launches, rows = [], [source]
+        launches, rows, shared = [], [source], []
         if linear.is_integer:
             rows = rounded_rows(linear, m, kernel)
             rounding = rounding_program(f"{name}_round", linear, m, activation)
             launches.append(LaunchOp([source, *rows], rounding))
         program = product_program(name, plan, m, activation, has_bias)
-        if plan.parts == 1:
-            launches.append(LaunchOp([*rows, *weight, *bias, kernel.out], program))
-        else:
-            sums = kernel.scratch("sums", (plan.parts, m, n), F32)
-            adding = parts_program(f"{name}_sum", plan.parts, (m, n), activation, has_bias)
-            launches += [
-                LaunchOp([*rows, *weight, sums], program),
-                LaunchOp([sums, *bias, kernel.out], adding),
-            ]
+        if (stripes := plan.stripes(m)) is not None:
+            shared = [kernel.scratch("sums", (m, n), F32), kernel.semaphores(stripes.tiles)]
+        launches.append(LaunchOp([*rows, *weight, *bias, kernel.out, *shared], program))
     for launch in launches:
         kernel.block.add_op(launch)
     return True

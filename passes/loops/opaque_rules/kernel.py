@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import (
     IntegerAttr,
     MemRefType,
     StringAttr,
+    i32,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
@@ -93,6 +94,12 @@ class OpaqueKernel:
         array = self.block.insert_arg(MemRefType(element, room), len(self.block.args))
         array.name_hint = name
         self.roles.append("scratch")
+        return array
+
+    def semaphores(self, count: int) -> SSAValue:
+        """Numbers that are 0 before the kernel runs, which leaves them at 0."""
+        array = self.scratch("semaphores", (count,), i32)
+        self.roles[-1] = "semaphores"
         return array
 
     def read(self, b: LoopBuilder, value: SSAValue, position: Sequence[SSAValue]) -> SSAValue:

@@ -11,7 +11,7 @@ from typing import cast
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, MemRefType
+from xdsl.dialects.builtin import IndexType, IntegerAttr, MemRefType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
@@ -21,6 +21,7 @@ from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 
 Bound = SSAValue | int
 Branch = Callable[["LoopBuilder"], Sequence[SSAValue]]
+ATOMIC_KINDS = {"add": 1, "max": 4, "min": 7}  # of signed integers, as MLIR numbers them
 
 
 @dataclass
@@ -77,6 +78,16 @@ class LoopBuilder(ScalarBuilder):
         if is_unsigned(target.type.element_type):
             value = self.narrow(value, target.type.element_type)
         self._builder.insert(memref.StoreOp.get(value, target, self.place(target, position)))
+
+    def update(self, fn: str, value: SSAValue, target: SSAValue, position: Sequence[Bound]) -> None:
+        """target[position] = fn(target[position], value) at once, whatever others do to it."""
+        kind = IntegerAttr(ATOMIC_KINDS[fn], 64)
+        operands = [value, target, self.place(target, position)]
+        self._builder.insert(
+            memref.AtomicRMWOp.build(
+                operands=operands, properties={"kind": kind}, result_types=[value.type]
+            )
+        )
 
     def append(self, op: Operation) -> None:
         """Append `op`, which has no result."""

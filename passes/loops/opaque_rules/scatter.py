@@ -1,21 +1,24 @@
 """Loops of `graph.scatter` and `graph.index_put`: copy the source, then update in order.
 
 Updates that may meet are made one after the other; what runs in parallel are slices of the result
-that no index leads out of. Hence results do not depend on the number of threads.
+that no index leads out of. Hence results do not depend on the number of threads. On GPUs, sums and
+extremes of integers are updated in any order, by atomic operations: a thread per update.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
+from xdsl.dialects.builtin import i32, i64
 from xdsl.ir import SSAValue
 
-from ....dialects.graph import ViewOp, shape_of
+from ....dialects.graph import ViewOp, element_of, shape_of
 from ....dialects.graph.opaque import IndexPutOp, ScatterOp, UpdateOp
 from ....dialects.sizes import has_symbols, upper_bound
-from .kernel import OpaqueKernel
-from .loop_builder import LoopBuilder
+from .kernel import OpaqueKernel, unravel
+from .loop_builder import ATOMIC_KINDS, LoopBuilder
 from .rule import lowers
 
 SLICES = 8  # an inner dimension is cut into so many parallel slices ...
@@ -46,8 +49,17 @@ def update(
 ) -> None:
     """out[target] is combined with updates[at]."""
     new = kernel.read(b, op.updates, at)
+    if is_atomic(op, kernel):
+        b.update(op.fn.data, new, kernel.out, target)
+        return
     old = new if op.fn.data == "set" else b.load(kernel.out, target)
     b.store(COMBINERS[op.fn.data](b, old, new), kernel.out, target)
+
+
+def is_atomic(op: UpdateOp, kernel: OpaqueKernel) -> bool:
+    """Whether updates are exact in any order, and a GPU makes them at once."""
+    is_exact = element_of(op.source) in (i32, i64) and op.fn.data in ATOMIC_KINDS
+    return kernel.machine.is_gpu and is_exact
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,10 @@ def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     def index_at(b: LoopBuilder, at: Position) -> SSAValue:
         return b.to_index(kernel.read(b, op.indices[0], at))
 
+    def alone(b: LoopBuilder, number: SSAValue) -> None:
+        at = unravel(b, number, shape)
+        element(b, at[: dim + 1], at[dim + 1 :])
+
     def rows(b: LoopBuilder, outer: Position) -> None:
         def one_slice(b: LoopBuilder, part: Slice) -> None:
             def along(b: LoopBuilder, i: SSAValue) -> None:
@@ -143,7 +159,10 @@ def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     def put(b: LoopBuilder, at: Position, index: SSAValue, rest: Position) -> None:
         update(op, kernel, b, [*at, *rest], [*at[:-1], index, *rest])
 
-    b.nest(shape[:dim], rows)
+    if is_atomic(op, kernel):
+        b.parallel(0, prod(shape), alone)
+    else:
+        b.nest(shape[:dim], rows)
 
 
 def _ignores(value: SSAValue, dims: Sequence[int]) -> bool:
@@ -166,26 +185,33 @@ def lower_index_put(op: IndexPutOp, kernel: OpaqueKernel, b: LoopBuilder) -> Non
             if len(at) < len(shape):
                 b.loop(0, shape[len(at)], lambda b, i: level(b, [*at, i]))
                 return
-            picked = [
-                _from_the_front(b, b.to_index(kernel.read(b, index, at)), extent)
-                for index, extent in zip(op.indices, target_shape, strict=False)
-            ]
-            inside = b.is_inside(picked[0], target_shape[0])
-            for index, extent in zip(picked[1:], target_shape[1:], strict=False):
-                inside = b.both(inside, b.is_inside(index, extent))
-            b.when(inside, lambda b: slice_of(b, at, picked))
-
-        def slice_of(b: LoopBuilder, at: Position, picked: Position) -> None:
-            over_inner(
-                b,
-                inner,
-                part,
-                lambda b, rest: update(op, kernel, b, [*at, *rest], [*picked, *rest]),
-            )
+            pick(b, at, part)
 
         level(b, [])
 
-    in_slices(b, inner, one_slice)
+    def pick(b: LoopBuilder, at: Position, part: Slice) -> None:
+        """The updates of one index, as far as they are in a slice."""
+        picked = [
+            _from_the_front(b, b.to_index(kernel.read(b, index, at)), extent)
+            for index, extent in zip(op.indices, target_shape, strict=False)
+        ]
+        inside = b.is_inside(picked[0], target_shape[0])
+        for index, extent in zip(picked[1:], target_shape[1:], strict=False):
+            inside = b.both(inside, b.is_inside(index, extent))
+
+        def put(b: LoopBuilder, rest: Position) -> None:
+            update(op, kernel, b, [*at, *rest], [*picked, *rest])
+
+        b.when(inside, lambda b: over_inner(b, inner, part, put))
+
+    def alone(b: LoopBuilder, number: SSAValue) -> None:
+        at = unravel(b, number, (*shape, inner[0] if inner else 1))
+        pick(b, at[:-1], Slice(at[-1], 1))
+
+    if is_atomic(op, kernel):
+        b.parallel(0, prod(shape) * (inner[0] if inner else 1), alone)
+    else:
+        in_slices(b, inner, one_slice)
 
 
 def _from_the_front(b: LoopBuilder, index: SSAValue, extent: int) -> SSAValue:

@@ -17,6 +17,7 @@ from ..access_patterns import block_of, panel_width
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
 from .loop_plan import Dim, Loop, LoopPlan
+from .row_blocks import row_blocks
 
 ROWS_PER_BLOCK = 48  # so many rows use what a block reads before it leaves the caches
 ROWS_PER_WIDE_BLOCK = 144  # where it has left the second-level cache when the next rows come
@@ -80,11 +81,8 @@ def block_sizes(
     threads = 1 if others and max(others) >= plan.threads else plan.threads
     unit = _column_unit(plan, main, columns)
     by_columns = threads > 1 and width >= height and width > unit
-    tiles = ceil(height / tile_rows)
-    count = ceil(height / ROWS_PER_WIDE_BLOCK)
-    if not by_columns:
-        count = threads * ceil(count / threads)
-    sizes = {rows: tile_rows * ceil(tiles / count)}
+    sharing = 1 if by_columns else threads
+    sizes = {rows: row_blocks(height, tile_rows, ROWS_PER_WIDE_BLOCK, sharing, 1).rows}
     if by_columns:
         sizes[columns] = unit * ceil(width / unit / threads)
     return sizes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from ....costmodel.hardware import Machine
@@ -15,6 +15,7 @@ from ..sets import Extent
 from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
+from .row_blocks import RowBlocks, row_blocks
 
 UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
 IN_BLOCK = -1  # the class of row tiles inside a block of rows
@@ -182,8 +183,9 @@ def _tile_registers(
     block = 0
     if rows is not None and not tiled:
         # A block of rows of the narrow operand stays in cache while all columns pass by.
-        block = tile.rows * _tiles_per_block(plan, main, rows, tile.rows)
         outside, inside = _around_block(plan, main, others)
+        blocks = _row_blocks(plan, main, rows, tile, columns, outside)
+        tile, block = replace(tile, rows=blocks.height), blocks.rows
         order = [*outside, rows, *inside, vector, IN_BLOCK]
         if choice_of(plan.machine).swap or _shares_columns(plan, main, rows, columns, tile):
             order = [*outside, vector, rows, *inside, IN_BLOCK]
@@ -211,20 +213,20 @@ def _shares_columns(plan: LoopPlan, main: str, rows: int, columns: int, tile: Re
     return isinstance(plan.extent(main, rows), Extent)
 
 
-def _tiles_per_block(plan: LoopPlan, main: str, rows: int, height: int) -> int:
-    """Row tiles whose narrow operand fills at most a quarter of the second-level cache; where that
-    makes several blocks, equal ones for all threads."""
+def _row_blocks(
+    plan: LoopPlan, main: str, rows: int, tile: RegisterTile, columns: int, outside: Sequence[int]
+) -> RowBlocks:
+    """Blocks whose rows of the narrow operand fill at most a third of the second-level cache,
+    shared by the threads if no loop of the classes `outside` is."""
     s, contraction = plan.statements[main], plan.contractions[main]
     row = plan.dim(main, rows)
     used = s.read_maps[contraction.narrow].used_dims()
     elements = prod(plan.extents[main][d] for d in used if d != row)
-    size = element_bytes(s.sources[contraction.narrow])
-    most = max(1, plan.machine.l2_bytes // 4 // (elements * size * height))
-    tiles = ceil(plan.extent(main, rows) / height)
-    blocks = ceil(tiles / most)
-    if blocks > 1:
-        blocks = plan.threads * ceil(blocks / plan.threads)
-    return ceil(tiles / blocks)
+    most = plan.machine.l2_bytes // 3 // (elements * element_bytes(s.sources[contraction.narrow]))
+    is_shared = all(plan.extent(main, c) < plan.threads for c in outside)
+    panels = max(1, columns // (tile.vectors * plan.lanes))
+    height = plan.extent(main, rows)
+    return row_blocks(height, tile.rows, most, plan.threads if is_shared else 1, panels)
 
 
 def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -1,6 +1,6 @@
 """What GPU schedules leave open, as data and as text: candidates differ in these fields.
 
-    tile=2x4x4x4x2, stages=4
+    tile=2x4x4x4x2, stages=4, blocks=108
 
 Fields at their defaults are not written; where all are, the text is `rules`.
 """
@@ -19,18 +19,23 @@ ATTRIBUTE = "tilecast.gpu_choice"
 STAGES = (2, 3, 4, 5)
 THREADS = (32, 64, 128, 256, 512)
 WARPS = (1, 2, 4, 8)
+BLOCKS = (1, 54, 108, 216, 432)
+KEYS = (32, 64, 128)
 
 
 @dataclass(frozen=True)
 class GpuChoice:
     """`tile` is the row of the table of tiles that contractions of its kind take, `stages` those of
-    their ring of copies; `threads` those of the blocks of scheduled loops, `warps` those of the
-    blocks of row programs. Empty or 0 leaves a decision to the rules."""
+    their ring of copies, `blocks` how many share the steps of their tiles (1: none do); `threads`
+    those of the blocks of scheduled loops, `warps` those of the blocks of rows and of attention,
+    which takes `keys` at a time. Empty or 0 leaves a decision to the rules."""
 
     tile: tuple[int, ...] = ()
     stages: int = 0
     threads: int = 0
     warps: int = 0
+    blocks: int = 0
+    keys: int = 0
 
     def __str__(self) -> str:
         given = [(f.name, getattr(self, f.name)) for f in fields(self)]
@@ -49,13 +54,15 @@ class GpuChoice:
             found = GpuChoice(tile, **{n: value for n, (value,) in given.items()})
         except (TypeError, ValueError) as error:
             raise IllegalScheduleError(
-                f"expected tile=AxBx..., stages=N, threads=N, warps=N, found {text!r:.80}"
+                f"expected {'=N, '.join(f.name for f in fields(GpuChoice))}=N, found {text!r:.80}"
             ) from error
         known = (
             len(found.tile) in (0, 5),
             found.stages in (0, *STAGES),
             found.threads in (0, *THREADS),
             found.warps in (0, *WARPS),
+            found.blocks in (0, *BLOCKS),
+            found.keys in (0, *KEYS),
         )
         if not all(known):
             raise IllegalScheduleError(f"{text!r:.80} is none of the choices of GPU schedules")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -149,9 +150,49 @@ def test_transformers_of_narrow_types(dtype: torch.dtype, weights: str | None) -
     check(model, inputs, "sm_90", dtype, weights)
 
 
+def test_blocks_share_the_steps_of_few_tiles() -> None:
+    """Two kernels use the same semaphores, which each run clears and each kernel leaves at 0."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(900, 800), nn.ReLU(), nn.Linear(800, 12)).eval()
+    x = torch.randn(3, 900)
+    compiled = tilecast.compile(model, (x,), target="sm_80")
+    text = "".join(t for n, t in compiled.artifact.sources.items() if n.endswith(".cu"))
+    assert text.count("tc_lock(semaphores") == 2
+    assert text.count("cudaMemcpyAsync") == 1
+    for _ in range(2):
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
+
+
 def test_opaque_ops() -> None:
     torch.manual_seed(0)
     check(*mixed())
+
+
+class Counts(nn.Module):
+    """Updates of integers that meet, and some of floats, whose order is kept."""
+
+    def forward(self, k: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ones = torch.ones_like(k)
+        counts = torch.zeros(9, dtype=torch.int64).scatter_add(0, k.flatten(), ones.flatten())
+        pairs = torch.zeros(9, 5, dtype=torch.int32)
+        pairs = pairs.index_put((k[0],), k[:, :5].int(), accumulate=True)
+        most = torch.zeros(6, 9, dtype=torch.int32).scatter_reduce(1, k, 3 * k.int(), "amax")
+        least = torch.zeros(6, 9, dtype=torch.int64).scatter_reduce(1, k, -k, "amin")
+        return counts, pairs, most, least, torch.zeros(6, 9).scatter_add(1, k, x)
+
+
+def test_integers_are_updated_by_atomics() -> None:
+    torch.manual_seed(0)
+    k, x = torch.randint(0, 9, (6, 6)), torch.randn(6, 6)
+    compiled = tilecast.compile(Counts(), (k, x), target="sm_80")
+    text = "".join(t for n, t in compiled.artifact.sources.items() if n.endswith(".cu"))
+    found = sorted(set(re.findall(r"atomic\w+\(\([\w ]+\*\)", text)))
+    assert found == [
+        "atomicAdd((int *)", "atomicAdd((unsigned long long *)",
+        "atomicMax((int *)", "atomicMin((long long *)",
+    ]  # fmt: skip
+    for a, b in zip(compiled(k, x), Counts()(k, x), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.slow

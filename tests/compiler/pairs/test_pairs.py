@@ -58,7 +58,7 @@ def test_a_record_says_what_is_passed_and_where_it_comes_from(kernel: FuncOp) ->
     c, openmp, _ = languages("sm_80")
     members = (
         Member(c, "void f(void) {}", (), ()),
-        Member(openmp, "#pragma omp parallel", (("float32", (4, 8)),), ()),
+        Member(openmp, "#pragma omp parallel", (("float32", (4, 8), 255),), ()),
     )
     line = record(Pair(plain, 3, evaluation, members), Provenance("m:f", "Apache-2.0", 0, ("gcc",)))
     assert json.loads(json.dumps(line)) == line
@@ -68,7 +68,7 @@ def test_a_record_says_what_is_passed_and_where_it_comes_from(kernel: FuncOp) ->
     assert line["provenance"]["verified_with"] == ["gcc"]
     found = line["members"]
     assert (found["c"]["parallel"], found["openmp"]["parallel"]) == (False, True)
-    assert found["openmp"]["scratch"] == [{"dtype": "float32", "shape": [4, 8]}]
+    assert found["openmp"]["scratch"] == [{"dtype": "float32", "shape": [4, 8], "fill": 255}]
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

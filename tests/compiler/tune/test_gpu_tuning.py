@@ -42,12 +42,16 @@ def product() -> tuple[nn.Module, torch.Tensor]:
     return nn.Linear(24, 40).half(), torch.randn(20, 24).half()
 
 
-@pytest.mark.parametrize("text", ["rules", "tile=2x4x4x4x2, stages=4", "threads=64, warps=2"])
+@pytest.mark.parametrize(
+    "text", ["rules", "tile=2x4x4x4x2, stages=4, blocks=108", "threads=64, warps=2, keys=32"]
+)
 def test_choices_are_their_text(text: str) -> None:
     assert str(GpuChoice.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["tile=2x4", "stages=17", "warps=x", "fast", "threads=1x2"])
+@pytest.mark.parametrize(
+    "text", ["tile=2x4", "stages=17", "warps=x", "fast", "threads=1x2", "keys=7"]
+)
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(IllegalScheduleError):
         GpuChoice.parse(text)
@@ -56,7 +60,7 @@ def test_other_text_is_refused(text: str) -> None:
 def test_choices_change_the_program(tmp_path: Path) -> None:
     kernel = task(tmp_path, *product())
     space = GpuSpace.of(kernel.scop)
-    assert set(space.values) == {"tile", "stages"}
+    assert set(space.values) == {"tile", "stages", "blocks"}
     programs = GpuPrograms(kernel.text, MACHINE)
     usual, wide = (programs.of(c) for c in (GpuChoice(), GpuChoice((2, 2, 2, 4, 2), 4)))
     assert usual is not None
@@ -66,6 +70,27 @@ def test_choices_change_the_program(tmp_path: Path) -> None:
     assert work.threads == 128
     assert work.tensor >= 2 * 20 * 24 * 40
     assert wide[1].seconds > 0
+
+
+class Attention(nn.Module):
+    def forward(self, q: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(q, q, q)
+
+
+def test_choices_change_attention_and_shares_of_steps(tmp_path: Path) -> None:
+    kernel = task(tmp_path, Attention(), torch.randn(1, 2, 70, 24).half())
+    space = GpuSpace.of(kernel.scop)
+    assert set(space.values) == {"warps", "stages", "keys"}
+    programs = GpuPrograms(kernel.text, MACHINE)
+    made = [programs.of(c) for c in (GpuChoice(), GpuChoice(warps=2, keys=32))]
+    works = [work for p in made if p for work in p[1].works.values()]
+    assert [(work.threads, work.blocks) for work in works] == [(128, 4), (64, 6)]
+    kernel = task(tmp_path, nn.Linear(3000, 40).half(), torch.randn(20, 3000).half())
+    programs = GpuPrograms(kernel.text, MACHINE)
+    made = [programs.of(GpuChoice(blocks=count)) for count in (1, 54)]
+    whole, shared = (next(iter(p[1].works.values())) for p in made if p)
+    assert whole.blocks < shared.blocks <= 54
+    assert abs(whole.tensor / shared.tensor - 1) < 0.5
 
 
 def test_estimates_know_what_is_slow() -> None:

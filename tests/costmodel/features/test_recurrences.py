@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tilecast.costmodel.features.innermost import recurrences
 from tilecast.costmodel.features.nests import Access, StatementFacts, Term
-from tilecast.costmodel.features.statement import recurrences
 
 
 def access(rows: int, columns: int, is_write: bool = False, array: int = 0) -> Access:

@@ -56,7 +56,9 @@ def trained():
     for model in (gbdt, recursive):
         model.update(*samples(30, 20, 0))
     several = new_model("ensemble")
-    several.update(*samples(30, 20, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "ROUNDS", 40)
+        several.update(*samples(30, 20, 0))
     return {"gbdt": gbdt, "recursive": recursive, "ensemble": several}
 
 
@@ -72,7 +74,7 @@ def test_models_learn_order_and_seconds_of_tasks_they_have_not_seen(trained, nam
 
 def test_updates_add_to_what_was_learned(trained):
     once, twice = new_model("gbdt"), new_model("gbdt")
-    once.rounds = twice.rounds = 60
+    once.rounds = twice.rounds = 30
     once.update(*samples(4, 20, 0))
     for tasks, seed in ((4, 0), (30, 5)):
         twice.update(*samples(tasks, 20, seed))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.quantize import quantize_matrix
 from tilecast.dialects.graph import GraphOp
 from tilecast.dialects.reference.graph import evaluate
 from tilecast.passes.context import CompileContext
@@ -96,3 +97,24 @@ def test_scales_that_vary_by_pixel_are_not_folded() -> None:
 def test_batch_norm_before_a_convolution_is_not_folded() -> None:
     layers = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1))
     assert names(folded(layers, torch.randn(1, 3, 5, 5))).count("pointwise") == 2
+
+
+@pytest.mark.parametrize(("fn", "is_folded"), [("add", True), ("mul", False)])
+def test_weights_with_codes_take_shifts_only(fn: str, is_folded: bool) -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.vector = nn.Linear(4, 6, bias=False), nn.Parameter(torch.rand(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return getattr(torch, fn)(self.layer(x), self.vector)
+
+    model = import_program(export_model(Shifted(), (torch.randn(5, 4),)))
+    (symbol,) = (name for name in model.weights if "layer" in name)
+    tensor = quantize_matrix(model.weights[symbol], "u8")
+    context = CompileContext(weights=model.weights, quantized={symbol: tensor})
+    for step in ("canonicalize", "fold-constants", "fold-batch-norm", "quantize-weights"):
+        load_pass(step)().apply(context, model.module)
+    ops = [op.name for op in model.module.walk()]
+    assert "quant.linear" in ops
+    assert ("graph.pointwise" not in ops) == is_folded

@@ -361,3 +361,27 @@ def test_module_without_main_is_left_alone():
     before = str(module)
     PlanMemoryPass().apply(ctx, module)
     assert str(module) == before
+
+
+def test_semaphores_are_cleared_once_and_shared():
+    kernels = """
+  func.func @few(%0: memref<2x4xf32>, %1: memref<2x4xf32>, %2: memref<3xi32>)
+      attributes {"tilecast.roles" = ["in", "out", "semaphores"]} { func.return }
+  func.func @many(%0: memref<2x4xf32>, %1: memref<2x4xf32>, %2: memref<5xi32>)
+      attributes {"tilecast.roles" = ["in", "out", "semaphores"]} { func.return }
+"""
+    body = f"""
+      %a = {launch("few", ("%x", T))}
+      %b = {launch("many", ("%a", T))}
+      func.return %b : {T}"""
+    _, main, ctx = plan(body, T, kernels)
+    ops = list(main.body.block.ops)
+    copies = [op for op in ops if isinstance(op, memref.CopyOp)]
+    calls = [op for op in ops if isinstance(op, CallOp)]
+    assert len(copies) == 1
+    assert ops.index(copies[0]) < ops.index(calls[0])
+    np.testing.assert_array_equal(ctx.weights["zeros"], np.zeros(5, np.int32))
+    views = [copies[0].destination, *(call.arguments[-1] for call in calls)]
+    offsets = {view.owner.byte_shift.owner.value.value.data for view in views}
+    assert len(offsets) == 1
+    assert calls[0].arguments[1].owner.byte_shift.owner.value.value.data not in offsets

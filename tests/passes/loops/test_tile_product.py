@@ -58,29 +58,29 @@ func.func private @k(%x: tensor<3x5x{K}x{element}>, {listed}) -> tensor<3x{N}x{e
 """
 
 
-def in_parts(plan: LinearPlan) -> LinearPlan:
-    return replace(plan, parts=2, dense=None)
+def in_stripes(plan: LinearPlan) -> LinearPlan:
+    return replace(plan, blocks=3, dense=None)
 
 
 def expanded(plan: LinearPlan) -> LinearPlan:
-    return replace(plan, parts=1, dense=Warps(plan.linear.activation, 2, 2, (1, 2, 2)))
+    return replace(plan, blocks=0, dense=Warps(plan.linear.activation, 2, 2, (1, 2, 2)))
 
 
 @pytest.mark.parametrize(
     ("format", "element", "change", "launches", "activations"),
     [
         ("u4:g16:sf16:zint", f32, None, 1, "f32"),
-        ("u4:g16:sf16:zint", f32, in_parts, 2, "f32"),
+        ("u4:g16:sf16:zint", f32, in_stripes, 1, "f32"),
         ("u4:g16:sf16:zint", f16, expanded, 2, "f32"),
         ("i3:g8:sf16:zf16", f32, None, 1, "f32"),
         ("i3:g8:sf16:zf16", f16, expanded, 2, "f32"),
-        ("kmeans4:channel:sf32:znone", f32, in_parts, 2, "f32"),
+        ("kmeans4:channel:sf32:znone", f32, in_stripes, 1, "f32"),
         ("kmeans5:g32:sf16:zf16", bf16, expanded, 2, "f32"),
         ("nf4:g32:sf16:znone", f32, None, 1, "f32"),
         ("nf4:g32:sf16:znone", bf16, None, 1, "f32"),
-        ("u6:channel:sf32:zf32", f16, in_parts, 2, "f32"),
+        ("u6:channel:sf32:zf32", f16, in_stripes, 1, "f32"),
         ("u4:g32:sf16:zint", f32, None, 2, "int8"),
-        ("i3:g96:sf16:znone", f32, in_parts, 3, "int8"),
+        ("i3:g96:sf16:znone", f32, in_stripes, 2, "int8"),
         ("u8:channel:sf32:zf32", f16, None, 2, "int8"),
         ("u5:channel:sf32:znone", bf16, None, 2, "int8"),
         ("bipolar8:channel:sf32:znone", f32, None, 2, "int8"),
@@ -135,10 +135,13 @@ def test_launches_on_packed_weights_are_the_product(
             assert arrays[k].shape == tuple(shape)
     block = func.body.block
     for argument in block.args[len(arrays) :]:
-        arrays.append(np.full(argument.type.get_shape(), 7, dtype_of(argument.type.element_type)))
+        start = 0 if argument.index in interface.semaphores else 7
+        shape, element_type = argument.type.get_shape(), argument.type.element_type
+        arrays.append(np.full(shape, start, dtype_of(element_type)))
     for launch in found:
         chosen = [arrays[0] if "copy" in a.name_hint else arrays[a.index] for a in launch.arrays]
         run_program(launch.program, chosen)
+    assert not any(arrays[k].any() for k in interface.semaphores)
     each = K // groups
     weight = (levels[codes].astype(float) - zeros.repeat(each, 1)) * SCALE_TYPES[
         parsed.scale

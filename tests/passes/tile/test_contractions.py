@@ -12,6 +12,8 @@ import torch
 from tilecast.dialects.reference.tile import dtype_of, run_program
 from tilecast.dialects.tile import ops
 from tilecast.dialects.tile.launch import LaunchOp
+from tilecast.passes.tile import tile_programs
+from tilecast.passes.tile.attention_program import AttentionPlan
 from torch import nn
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -67,9 +69,12 @@ def run_kernel(func: FuncOp, inputs: list[np.ndarray[Any, Any]]) -> np.ndarray[A
         assert isinstance(argument.type, MemRefType)
         dtype = dtype_of(argument.type.element_type)
         shape = argument.type.get_shape()
-        arrays[argument] = (
-            next(given).reshape(shape).copy() if role == "in" else np.full(shape, np.nan, dtype)
-        )
+        if role == "in":
+            arrays[argument] = next(given).reshape(shape).copy()
+        elif role == "semaphores":
+            arrays[argument] = np.zeros(shape, dtype)
+        else:
+            arrays[argument] = np.full(shape, np.nan, dtype)
     for op in func.body.block.ops:
         if isinstance(op, LaunchOp):
             run_program(op.program, [arrays[a] for a in op.arrays])
@@ -100,6 +105,24 @@ def check_programs(
 @pytest.mark.parametrize("name", CASES)
 def test_contractions_compute_what_eager_does(name: str, dtype: torch.dtype) -> None:
     check_programs(*CASES[name], dtype)
+
+
+STRIPES: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], ...]]] = {
+    "rows": (lambda x, w, b: torch.relu(x @ w.T + b), ((3, 4000), (19, 4000), (19,))),
+    "batch": (lambda x, y: x @ y, ((2, 3, 3000), (2, 3000, 17))),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["f32", "f16"])
+@pytest.mark.parametrize("name", STRIPES)
+def test_blocks_share_the_steps_of_few_tiles(name: str, dtype: torch.dtype) -> None:
+    function, shapes = STRIPES[name]
+    inputs = tuple(torch.zeros(shape, dtype=dtype) for shape in shapes)
+    module = tilecast.compile(Function(function), inputs, target="sm_80", stop_after="schedule")
+    ((func, launch),) = launches(module)
+    assert [role.data for role in func.attributes["tilecast.roles"]][-1] == "semaphores"
+    assert any(isinstance(op, ops.LockOp) for op in launch.walk())
+    check_programs(function, shapes, dtype)
 
 
 def test_operands_of_two_types_are_multiplied_in_f32() -> None:
@@ -142,6 +165,12 @@ ATTENTION: dict[str, tuple[Callable[..., torch.Tensor], tuple[tuple[int, ...], .
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention_is_one_program(name: str) -> None:
     check_programs(*ATTENTION[name], torch.float16)
+
+
+@pytest.mark.parametrize("plan", [AttentionPlan(2, 3, 32), AttentionPlan(1, 2, 128)], ids=str)
+def test_attention_under_other_plans(plan: AttentionPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_programs, "attention_plan", lambda attention, choice: plan)
+    check_programs(*ATTENTION["more keys than a block"], torch.float16)
 
 
 # name: function, shapes of its inputs

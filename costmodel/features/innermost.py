@@ -1,0 +1,173 @@
+"""The innermost body of a statement under many schedules: lanes, registers, chains, loads, and the
+seconds of one thread that arithmetic and the first cache take."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .body import innermost_body
+from .footprints import LINE_BYTES, WAY_BYTES, Footprints, Loops
+from .hardware import Hardware
+from .issue import WEIGHTS, describe_issue
+from .nests import Array, StatementFacts
+from .reuse import Surroundings
+
+LATENCY = 4.0  # cycles of a multiply-add
+WINDOW = 256.0  # instructions among which a core finds one that can begin
+MOST_VECTORS = 4  # accumulators of a sum over lanes
+COMPILER_BYTES = (16, 32)  # vectors that the C compiler uses on its own
+SHORT = 0.5  # of the time that loading a whole vector takes
+STORE = 2.0  # times that of loading it
+
+
+def describe_body(
+    columns: dict[str, Array],
+    facts: StatementFacts,
+    loops: Loops,
+    touched: Footprints,
+    around: Surroundings,
+    hardware: Hardware,
+) -> np.ndarray:
+    """The place of the innermost body."""
+    rows = np.arange(len(loops.trips))
+    found = innermost_body(facts, loops, touched)
+    body, registers, step, along = found.place, found.registers, found.step, found.along
+    size = facts.accesses[0].element_bytes
+    full = hardware.lanes(size)
+    trips = loops.trips[rows, np.maximum(body - 1, 0)]
+    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)])
+    is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
+    may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
+    may &= (along <= 1).all(axis=1) & (not touches_own_array(facts))
+    lanes = np.where(may, compiler_lanes(trips, size), found.lanes)
+    is_short = lanes * 2 <= full
+    # Of vectors that take two units, twice as many short ones begin in a cycle.
+    units = np.where(is_short, 2.0, hardware.units)
+    work = sum(WEIGHTS.get(n, 1.0) * c for n, c in facts.operations.items())
+    # Sums over lanes have several accumulators.
+    parts = np.clip(np.floor(trips / 2), 1.0, MOST_VECTORS)
+    across = (along[:, 0] == 0) & (found.lanes > 1)
+    accumulators = np.where(across, parts, np.maximum(registers[:, 0], 1.0))
+    instructions = max(work, 0.5) * found.unrolled * found.vectors + 2.0
+    fullness = np.sqrt(max(facts.instances, 1.0) / max(float(np.prod(facts.extents)), 1.0))
+    overlap = np.maximum(1.0, WINDOW / (trips * min(fullness, 1.0) * instructions))
+    # Statements in one loop wait at the same time, and so do its next iterations.
+    overlap = overlap * around.mates
+    chain = np.where(is_chain, np.maximum(1.0, LATENCY * units / (accumulators * overlap)), 1.0)
+    chain = np.maximum(chain, LATENCY * units * recurrence)
+    used = np.maximum(found.use, 0.05)
+    clock = hardware.clock(facts.element, size)
+    columns["seconds_arithmetic"] = (
+        facts.instances * max(work, 0.5) * chain / (2 * lanes * used * units * clock)
+    )
+    entered = facts.instances / np.maximum(found.unrolled * found.vectors * found.lanes * used, 1.0)
+    loads = found.loads.sum(axis=1)
+    # A number for all lanes is a short load; stores take longer, beside the loads.
+    short = (along == 0) | is_short[:, None]
+    moved = np.where(short, SHORT, 1.0) * found.loads
+    loaded = moved[:, 1:].sum(axis=1) + facts.is_reduction * moved[:, 0]
+    whole = full * size / hardware.speeds.bandwidth("l1", 1).read
+    busy = np.maximum(loaded, STORE * moved[:, 0])
+    columns["seconds_l1"] = entered * found.lanes / lanes * busy * whole
+    describe_issue(columns, facts, loops, found, touched, hardware, entered)
+    columns["seconds_issue"] *= found.lanes / lanes
+    lanes, use = found.lanes, found.use
+    accumulated = registers[:, 0]
+
+    columns["log_iterations"] = np.log1p(entered)
+    columns["log_innermost_trips"] = np.log1p(loops.trips[rows, np.maximum(body - 1, 0)])
+    columns["innermost_is_loop"] = (body > 0).astype(np.float64)
+    columns["log_unrolled"] = np.log1p(found.unrolled)
+    columns["log_vectors"] = np.log1p(found.vectors)
+    columns["lanes"], columns["lane_use"] = lanes, use
+    columns["vector_share"] = lanes / full
+    columns["log_accumulators"] = np.log1p(accumulated)
+    columns["log_body_loads"] = np.log1p(loads)
+    kept = registers[:, 0] + np.where(
+        registers.shape[1] > 1, registers[:, 1:].min(axis=1, initial=1e9), 0
+    )
+    columns["register_pressure"] = np.minimum(
+        kept / max(hardware.machine.vector_registers, 1), 16.0
+    )
+    columns["chain"] = chain
+    share = 1.0 / along.shape[1]
+    columns["contiguous"] = (along == 1).sum(axis=1) * share
+    columns["broadcast"] = (along == 0).sum(axis=1) * share
+    columns["strided"] = (along > 1).sum(axis=1) * share
+    columns["write_stride"] = np.log1p(along[:, 0])
+    columns["log_operations_per_load"] = np.log1p(
+        work * found.unrolled * found.vectors / np.maximum(loads, 1.0)
+    )
+    _unusual(columns, facts, lanes, along, step, found.elements)
+    columns["recurrence"] = recurrence
+    columns["compiler_may_vectorize"] = may.astype(np.float64)
+    columns["compiler_lanes"] = np.where(may, compiler_lanes(trips, size), 1.0)
+    outside = found.moved[rows, np.maximum(body - 2, 0)]
+    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (lanes == 1)
+    columns["compiler_outer"] = beside.astype(np.float64)
+    columns["mates"] = around.mates
+    total = np.maximum(loops.outer[:, -1] / max(facts.instances, 1.0), 1.0)
+    columns["log_overrun"] = np.log(total)
+    columns["depth"] = (loops.trips > 1.001).sum(axis=1).astype(np.float64)
+    return body
+
+
+def _unusual(
+    columns: dict[str, Array],
+    facts: StatementFacts,
+    lanes: Array,
+    along: Array,
+    step: Array,
+    at_body: Array,
+) -> None:
+    """Lanes that are loaded one by one, from lines of their own, or from places of a cache that
+    few lines share."""
+    sizes = np.array([a.element_bytes for a in facts.accesses])
+    share = 1.0 / len(sizes)
+    gathers = np.where((along > 1) & (lanes > 1)[:, None], at_body, 0.0).sum(axis=1)
+    columns["log_gathers"] = np.log1p(gathers)
+    columns["far"] = (along * sizes >= LINE_BYTES).sum(axis=1) * share
+    collide = [(moved > 0) & (moved * sizes % WAY_BYTES == 0) for moved in (along, step)]
+    columns["aliased"] = (collide[0] | collide[1]).sum(axis=1) * share
+
+
+def recurrences(facts: StatementFacts, step: Array) -> Array:
+    """B: 1 / n where an iteration of a loop, which moves the dims by `step`, reads what the
+    statement wrote n iterations before, so that it cannot begin earlier; 0 where it does not."""
+    write, *reads = facts.accesses
+    found = np.zeros(len(step))
+    for read in reads:
+        if read.array != write.array or read.indices != write.indices:
+            continue
+        distance = np.full(len(step), np.nan)
+        is_one = np.ones(len(step), bool)
+        for terms, at, back in zip(write.indices, write.offsets, read.offsets, strict=True):
+            moved = sum((step @ np.array(t.coefficients) for t in terms), np.zeros(len(step)))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                iterations = (at - back) / moved
+            stays = moved == 0
+            is_one &= np.where(stays, at == back, True)
+            agrees = np.isnan(distance) | (distance == iterations)
+            is_one &= stays | agrees
+            distance = np.where(stays, distance, iterations)
+        is_one &= (distance >= 1) & (distance % 1 == 0)
+        found = np.maximum(found, np.where(is_one, 1 / np.where(is_one, distance, 1.0), 0.0))
+    return found
+
+
+def touches_own_array(facts: StatementFacts) -> bool:
+    """Whether a statement reads elsewhere in the array that it writes: a C compiler cannot tell
+    whether iterations depend on each other then."""
+    write, *reads = facts.accesses
+    here = (write.indices, write.offsets)
+    return any(r.array == write.array and (r.indices, r.offsets) != here for r in reads)
+
+
+def compiler_lanes(trips: Array, element_bytes: int) -> Array:
+    """Lanes of the vectors that a C compiler makes of a scalar loop: it does where no iteration is
+    left over."""
+    found = np.ones(len(trips))
+    for width in COMPILER_BYTES:
+        lanes = max(1, width // element_bytes)
+        found = np.where(np.abs(trips / lanes - np.round(trips / lanes)) < 1e-6, lanes, found)
+    return found

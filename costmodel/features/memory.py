@@ -1,0 +1,101 @@
+"""What each cache has to fetch for a statement under many schedules, and how long that takes."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+
+from ..speeds import Level
+from .footprints import DEPTH, LINE_BYTES, WAY_BYTES, Footprints, Loops
+from .hardware import Hardware
+from .nests import Array, StatementFacts
+from .reuse import Surroundings, arrays_in
+
+SERVED: tuple[tuple[str, Level], ...] = (("l1", "l2"), ("l2", "l3"), ("l3", "memory"))
+CROWDED = 4  # times more lines than a set has places: none is there when it is asked for again
+USABLE = 0.8  # share of a cache that one working set may fill
+
+
+def describe_memory(
+    columns: dict[str, Array],
+    facts: StatementFacts,
+    loops: Loops,
+    touched: Footprints,
+    around: Surroundings,
+    body: np.ndarray,
+    sharing: Array,
+    hardware: Hardware,
+    threads: int,
+) -> None:
+    """Lines that each cache has to fetch: where one iteration of a loop fits, its neighbours find
+    what they share, so that a pass through the loop fetches each line once; but for what an earlier
+    statement left there."""
+    rows = np.arange(len(loops.trips))
+    lines = _distinct(facts, touched.line_bytes)
+    working_set = lines.sum(axis=2)
+    outer = loops.outer * (facts.instances / np.maximum(loops.outer[:, -1:], 1.0))
+    outer = np.maximum(np.minimum(outer, loops.outer), 1.0)
+    sizes = {
+        "l1": hardware.machine.l1_bytes,
+        "l2": hardware.machine.l2_bytes,
+        "l3": hardware.machine.l3_bytes,
+    }
+    shared = np.minimum(around.shared, DEPTH)
+    everything = np.maximum(working_set[:, :1], around.program_bytes[:, None])
+    collides = _collides(facts, touched, sizes["l1"])
+    for cache, level in SERVED:
+        capacity = USABLE * sizes[cache]
+        fits = working_set <= capacity
+        if cache == "l1":
+            fits &= ~collides
+        place = np.where(fits.any(axis=1), np.argmax(fits, axis=1), DEPTH)
+        # Between two statements in a loop that both are in, one iteration's data has to stay.
+        is_left = (shared > 0) & fits[rows[:, None], np.maximum(shared, 0)]
+        is_left |= everything <= capacity
+        around_place = np.maximum(place - 1, 0)
+        fetched = np.where(is_left, 0.0, lines[rows, around_place])
+        traffic = fetched.sum(axis=1) * outer[rows, around_place]
+        rate = np.where(
+            sharing > 1.0,
+            hardware.speeds.bandwidth(level, threads).read,
+            hardware.speeds.bandwidth(level, 1).read,
+        )
+        columns[f"seconds_{level}"] = traffic / rate
+        columns[f"log_traffic_{cache}"] = np.log1p(traffic)
+        columns[f"depth_{cache}"] = place.astype(np.float64)
+        columns[f"fill_{cache}"] = np.minimum(working_set[rows, body] / sizes[cache], 16.0)
+    around_body = working_set[rows, np.maximum(body - 1, 0)]
+    columns["pass_l1"] = np.minimum(around_body / sizes["l1"], 16.0)
+    two = working_set[rows, np.maximum(body - 2, 0)]
+    columns["pass_l2"] = np.minimum(two / sizes["l2"], 16.0)
+    columns["collides"] = collides[rows, body].astype(np.float64)
+    columns["kept_share"] = (shared > 0).mean(axis=1)
+    columns["log_footprint"] = np.log1p(working_set[:, 0])
+    temporary = np.array([a.is_temporary for a in facts.accesses])
+    columns["log_temporaries"] = np.log1p(touched.line_bytes[:, 0][:, temporary].sum(axis=1))
+    total = max(facts.instances, 1.0) * max(sum(facts.operations.values()), 1)
+    columns["intensity"] = np.log(total / np.maximum(working_set[:, 0], LINE_BYTES))
+
+
+def _collides(facts: StatementFacts, touched: Footprints, l1_bytes: int) -> np.ndarray:
+    """B x K: whether rows of some array lie so that far too few places of the first cache are
+    theirs."""
+    ways = l1_bytes // WAY_BYTES
+    found = np.zeros(touched.rows.shape[:2], bool)
+    for number, access in enumerate(facts.accesses):
+        if len(access.shape) < 2:
+            continue
+        apart = WAY_BYTES // gcd(access.strides[-2] * access.element_bytes, WAY_BYTES)
+        rows = touched.rows[:, :, number]
+        lines = touched.line_bytes[:, :, number] / LINE_BYTES
+        places = np.minimum(apart * np.ceil(lines / rows), WAY_BYTES // LINE_BYTES)
+        found |= (rows > 1.0) & (lines > CROWDED * ways * places)
+    return found
+
+
+def _distinct(facts: StatementFacts, line_bytes: Array) -> Array:
+    """B x K x arrays: bytes of each array, of several accesses to one the largest."""
+    numbers = [a.array for a in facts.accesses]
+    members = [np.flatnonzero(np.equal(numbers, n)) for n in arrays_in(facts)]
+    return np.stack([line_bytes[:, :, m].max(axis=2) for m in members], axis=2)
