@@ -335,8 +335,13 @@ def apply_settings(ctx: CompileContext, settings: Options) -> None:
     from ..costmodel.features.hardware import Hardware
     from ..costmodel.models.default import chosen_model
 
+    if settings.stream_weights and ctx.machine.is_gpu:
+        raise OptionError(
+            f"stream_weights: expected a target with weights in files, found {ctx.machine.name}, "
+            "which keeps them on the device; leave it out"
+        )
     ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
-    ctx.convolutions = settings.convolutions
+    ctx.convolutions, ctx.stream_weights = settings.convolutions, settings.stream_weights
     ctx.cost_model = chosen_model(settings.cost_model)
     if ctx.cost_model is not None:
         ctx.hardware = Hardware(ctx.machine, target_speeds(ctx.machine))

@@ -173,6 +173,7 @@ class Lowered:
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
             precision=settings.precision,
             memory=memory,
+            streamed=bool(symbols) and self.ctx.stream_weights,
         )
 
 

@@ -102,6 +102,12 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "max_memory", "str", None, "most bytes of the arena, such as 256KB (of 1024) or 1MB"
     ),
     OptionSpec(
+        "stream_weights",
+        "bool",
+        False,
+        "read weights into the arena, for one kernel at a time; packages need no memory for others",
+    ),
+    OptionSpec(
         "cost_model",
         "str",
         None,
@@ -139,6 +145,7 @@ class Options:
     dynamic_shapes: Any = None
     fast_math: bool = False
     max_memory: str | None = None
+    stream_weights: bool = False
     cost_model: str | None = None
 
     @property

@@ -64,7 +64,8 @@ class CompileContext(Context):
     `convolutions` is auto or direct. `recorded_schedule` gives the schedule that tuning found for a
     task key, None where it found none. `cost_model` chooses between candidates on `hardware`, where
     both are given; `decisions` is what was chosen between, by it or by another estimate.
-    The arena is at most `max_memory` bytes where that is given; `memory` says how.
+    The arena is at most `max_memory` bytes where that is given; `memory` says how. With
+    `stream_weights` it holds the weights of a kernel, too, while the kernel runs.
     """
 
     weights: WeightStore = field(default_factory=WeightStore)
@@ -80,6 +81,7 @@ class CompileContext(Context):
     decisions: list[Decision] = field(default_factory=list)
     max_memory: int | None = None
     memory: MemoryChoice | None = None
+    stream_weights: bool = False
 
     def __post_init__(self) -> None:
         for dialect in DIALECTS:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.fuzz.atheris_target TARGET SECONDS`: damaged input, guided by coverage.
 
-Needs `pip install atheris`. Inputs start from the target's seeds; findings are printed at the end,
-and the run is added to the log of fuzzing.
+Needs `pip install atheris`. Inputs start from the target's seeds and from what earlier runs found
+(`build/fuzz/TARGET`); findings are printed at the end, and the run is added to the log of fuzzing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import atexit
 import sys
 import time
+from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
     from .check_parsers import Findings, feed
     from .log import RESULTS, add_parser_run
-    from .parsers import TARGETS, check_seeds, folder
+    from .parsers import TARGETS, check_seeds
+
+CORPORA = Path(__file__).parents[2] / "build" / "fuzz"
 
 
 def main(name: str, seconds: int) -> None:
@@ -32,12 +35,14 @@ def main(name: str, seconds: int) -> None:
     atexit.register(report)
     with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
         check_seeds(name)  # imports what the target needs
-    corpus = folder() / f"corpus-{name}"
-    corpus.mkdir(exist_ok=True)
+    corpus = CORPORA / name
+    corpus.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(TARGETS[name].seeds()):
-        (corpus / str(number)).write_bytes(data)
-    limits = [f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=100"]
-    atheris.Setup([sys.argv[0], *limits, str(corpus)], lambda data: feed(name, data, findings))
+        (corpus / f"seed-{number}").write_bytes(data)
+    # What is slow is reported; libFuzzer ends the process at its own limit, without a report.
+    options = [f"-max_total_time={seconds}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=1000"]
+    options.append(f"-artifact_prefix={CORPORA}/")
+    atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: feed(name, data, findings))
     atheris.Fuzz()
 
 

@@ -36,6 +36,10 @@ static double now(void)
 """
 
 
+# Who runs a streamed program defines it: a copy of (part of) what `weights[k]` stands for.
+FETCH = "void {name}_fetch(void *to, const void *weight, size_t bytes);\n"
+
+
 def program_weight_symbols(main: FuncOp, programs: Sequence[FuncOp] = ()) -> list[str]:
     """The symbols behind `weights[0]`, `weights[1]`, ...: in order of first use."""
     symbols: dict[str, None] = {}
@@ -126,6 +130,7 @@ class _ProgramEmitter:
         self.arenas = {
             program.sym_name.data: argument_roles(program).index("arena") for program in programs
         }
+        self.is_streamed = "tilecast.streamed" in main.attributes
 
     def emit(self, name: str) -> str:
         """The whole file."""
@@ -133,7 +138,8 @@ class _ProgramEmitter:
         main = self._main()
         functions = [self._function(program) for program in self.programs]
         uses_memcpy = main.uses_memcpy or any(body.uses_memcpy for _, body, _ in functions)
-        includes = "#include <stdint.h>\n" + ("#include <string.h>\n" if uses_memcpy else "")
+        header = "string" if uses_memcpy else "stddef" if self.is_streamed else ""
+        includes = "#include <stdint.h>\n" + (f"#include <{header}.h>\n" if header else "")
         head = (
             f"void {name}_program(const void *const *inputs, void *const *outputs,\n"
             f"    const void *const *weights, unsigned char *arena)"
@@ -142,6 +148,7 @@ class _ProgramEmitter:
         clock = TIMER.format(name=name, calls=max(1, self.calls)) if self.timed else ""
         parts = [
             includes,
+            FETCH.format(name=name) if self.is_streamed else "",
             clock,
             emit_prototypes(self.kernels, self.prefix),
             "".join(f"{head};\n" for head, _, _ in functions),
@@ -152,7 +159,8 @@ class _ProgramEmitter:
         return "\n".join(part for part in parts if part)
 
     def _body(self) -> ProgramBody:
-        body = ProgramBody(self.weights, self.arenas, self._call, self.symbols)
+        fetch = f"{self.name}_fetch" if self.is_streamed else None
+        body = ProgramBody(self.weights, self.arenas, self._call, self.symbols, fetch)
         for reserved in ("inputs", "outputs", "weights", "arena", "now", "start"):
             body.scope.claim(reserved)
         return body

@@ -34,7 +34,8 @@ class ProgramBody:
 
     `weights` has the number of each stored array, `arenas` which argument of a program is its
     arena; `call` writes the call of a function by name; `symbols` are the sizes that a caller
-    chooses, in the order of the array `sizes`.
+    chooses, in the order of the array `sizes`. Weights are copied by the function `fetch`, where
+    there is one: their pointers lead to no numbers then.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class ProgramBody:
         arenas: Mapping[str, int],
         call: Callable[[str, Sequence[str]], str],
         symbols: Sequence[str] = (),
+        fetch: str | None = None,
     ) -> None:
         self.weights, self.arenas, self.call, self.symbols = weights, arenas, call, symbols
+        self.fetch = fetch
         self.scope = Scope()
         self.lines: list[str] = []
         self.depth = 1
@@ -159,7 +162,6 @@ class ProgramBody:
         """All elements; nothing where a carried pointer is the target already."""
         type = op.source.type
         assert isinstance(type, MemRefType)
-        self.uses_memcpy = True
         each = BYTES[element_name(type.get_element_type())]
         elements = op.attributes.get("tilecast.elements")
         if isinstance(elements, StringAttr):
@@ -167,6 +169,10 @@ class ProgramBody:
         else:
             size = str(prod(type.get_shape()) * each)
         target, source = self.names[op.destination], self.names[op.source]
+        if self.fetch is not None and is_stored(op.source):
+            self.line(f"{self.fetch}({target}, {source}, {size});")
+            return
+        self.uses_memcpy = True
         test = f"if ({target} != {source}) " if op.source in self.is_carried else ""
         self.line(f"{test}memcpy({target}, {source}, {size});")
 
@@ -252,6 +258,13 @@ class ProgramBody:
         self.depth -= 1
         self.line("}")
         self.rename(op.results, carried)
+
+
+def is_stored(value: SSAValue) -> bool:
+    """Whether `value` is a weight, perhaps under another shape."""
+    while isinstance(value.owner, memref.ReinterpretCastOp | memref.CastOp | WordsOp):
+        value = value.owner.source
+    return isinstance(value.owner, memref.GetGlobalOp)
 
 
 def pointer_type(value: SSAValue, const: bool) -> str:

@@ -114,6 +114,7 @@ class PackageContent:
     Of several `programs` the first that the CPU can run is chosen at run time. `ir` maps file names
     to text; `calling` tells `load` how to rebuild the model's Python signature. `states` are inputs
     whose next values are outputs: callers give them back. `sizes` are chosen by each call.
+    Programs of a `streamed` package fetch each weight from the file when they need it.
     """
 
     name: str
@@ -129,6 +130,7 @@ class PackageContent:
     standard: Literal["c99", "c11"] = "c11"
     inline_weights: bool = False
     static_arena: bool = False
+    streamed: bool = False
 
     @property
     def arena_bytes(self) -> int:
@@ -194,6 +196,11 @@ def check_content(content: PackageContent) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or C_KEYWORD.fullmatch(name):
         raise PackageError(f"package name {name!r}: expected a C identifier such as 'minilm'")
     _check_programs(content)
+    if content.streamed and (content.inline_weights or content.is_cuda or not content.weights):
+        raise PackageError(
+            f"package {name!r}: streamed weights are those of a file, for a CPU; leave out "
+            "inline_weights, or compile without stream_weights"
+        )
     for file in content.ir:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.mlir", file):
             raise PackageError(f"IR file name {file!r} is not plain NAME.mlir")

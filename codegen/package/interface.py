@@ -20,6 +20,7 @@ from .programs import (
     shared_sources,
 )
 from .size_interface import size_interface
+from .stream_interface import stream_interface
 
 TEMPLATES = Path(__file__).with_name("templates")
 # Asks the compiler on the machine where the package is built.
@@ -78,17 +79,14 @@ def template_values(content: PackageContent, version: str) -> dict[str, str]:
         "arena_bytes": str(content.arena_bytes),
         "max_rank": str(content.max_rank),
         **size_interface(content),
+        **stream_interface(content),
         "input_table": _tensor_table(content.inputs, upper),
         "output_table": _tensor_table(content.outputs, upper),
         "tolerance_table": _tolerance_table(content),
         "weight_table": _weight_table(content),
         "weight_rank": str(max([1, *(a.ndim for a in content.weights.values())])),
         "weight_name_bytes": str(max([1, *(len(s.encode()) + 1 for s in content.weights)])),
-        "weights_use": (
-            "map the weights file at `weights_path`, allocate the arena"
-            if has_file
-            else "allocate the arena; the weights are compiled in and `weights_path` is not used"
-        ),
+        "weights_use": weights_use(content),
         "weights_line": (
             "weights.safetensors   the weights, packed as the kernels read them"
             if has_file
@@ -132,7 +130,8 @@ def support_files(content: PackageContent, version: str) -> dict[str, str]:
     name = content.name
     values = template_values(content, version)
     if content.weights and not content.inline_weights:
-        weights_source = fill_template("weights_file.c", values)
+        file = "weights_stream.c" if content.streamed else "weights_file.c"
+        weights_source = fill_template(file, values)
     else:
         weights_source = inline_weights_source(content)
     shared = {
@@ -153,6 +152,18 @@ def support_files(content: PackageContent, version: str) -> dict[str, str]:
         "CMakeLists.txt": fill_template("CMakeLists.txt", values),
         "README.txt": fill_template("README.txt", values),
     }
+
+
+def weights_use(content: PackageContent) -> str:
+    """What init does about weights, and with the arena."""
+    if content.streamed:
+        return (
+            "open the weights file at `weights_path`, which is read while the model runs,\n"
+            "   allocate the arena; `ctx` has to stay where it is until it is freed"
+        )
+    if content.weights and not content.inline_weights:
+        return "map the weights file at `weights_path`, allocate the arena"
+    return "allocate the arena; the weights are compiled in and `weights_path` is not used"
 
 
 def cuda_files(content: PackageContent) -> list[str]:

@@ -33,6 +33,7 @@ def build_manifest(
         "outputs": [_tensor(s) for s in content.outputs],
         "arena_bytes": content.arena_bytes,
         "inline_weights": content.inline_weights or not content.weights,
+        "streamed_weights": content.streamed,
         "weights": [
             {"symbol": symbol, "dtype": array.dtype.name, "shape": list(array.shape)}
             for symbol, array in content.weights.items()

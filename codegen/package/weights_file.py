@@ -24,20 +24,20 @@ def stored_bytes(array: Array) -> bytes:
     return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def weights_file_chunks(weights: Mapping[str, Array]) -> Iterator[bytes]:
-    """The bytes of the file, in pieces (a large model is never held twice in memory)."""
+def weights_file_layout(weights: Mapping[str, Array]) -> tuple[bytes, list[int], int]:
+    """(the header with its length in front, where each weight starts in the file, bytes of it)."""
     header: dict[str, Any] = {}
     position = 0
-    fills: list[int] = []
+    starts: list[int] = []
     for number, (symbol, array) in enumerate(weights.items()):
         header[symbol] = {
             "dtype": element_type(array.dtype.name, f"weight {symbol}").stored,
             "shape": list(array.shape),
             "data_offsets": [position, position + array.nbytes],
         }
+        starts.append(position)
         position += array.nbytes
         fill = -position % ALIGNMENT
-        fills.append(fill)
         if fill:
             header[f"{FILL}{number}"] = {
                 "dtype": "U8",
@@ -47,6 +47,12 @@ def weights_file_chunks(weights: Mapping[str, Array]) -> Iterator[bytes]:
             position += fill
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
-    yield len(text).to_bytes(8, "little") + text
-    for fill, array in zip(fills, weights.values(), strict=True):
-        yield stored_bytes(array) + b"\0" * fill
+    head = len(text).to_bytes(8, "little") + text
+    return head, [len(head) + start for start in starts], len(head) + position
+
+
+def weights_file_chunks(weights: Mapping[str, Array]) -> Iterator[bytes]:
+    """The bytes of the file, in pieces (a large model is never held twice in memory)."""
+    yield weights_file_layout(weights)[0]
+    for array in weights.values():
+        yield stored_bytes(array) + b"\0" * (-array.nbytes % ALIGNMENT)

@@ -18,6 +18,7 @@ from ...dialects.errors import InvalidInputError
 from ...dialects.quant import IntegerElement, QuantizedTensor, parse_format
 from ...dialects.quant.scale_types import SCALE_TYPES
 from .gguf_blocks import BLOCK_TYPES, BlockType, zero_points
+from .gguf_header import check_header
 from .model import with_tensors
 
 Floats = npt.NDArray[np.float32]
@@ -122,6 +123,7 @@ def _tensors(path: Path) -> list[Any]:
         raise InvalidInputError("GGUF files need: pip install 'tilecast[gguf]'") from error
     if not path.is_file():
         raise InvalidInputError(f"no such file: {path}")
+    check_header(path)
     try:
         return list(GGUFReader(path).tensors)
     except Exception as error:  # the reader raises whatever it meets first in a damaged file

@@ -42,7 +42,7 @@ class Artifact:
     the peak of live intermediate bytes, which no memory plan can go below; `reduction_length` the
     longest sum in any kernel, which decides how far results may be off; `seconds` the time of the
     compilation by stage and path within it; `is_stored` is set where it comes from the cache;
-    `memory` what a budget made of the program.
+    `memory` what a budget made of the program. A `streamed` one copies weights into its arena.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Artifact:
     precision: str = "f32"
     is_stored: bool = False
     memory: Mapping[str, Any] | None = None
+    streamed: bool = False
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -88,6 +89,7 @@ class Artifact:
             "decisions": list(self.decisions),
             "precision": self.precision,
             "memory": None if self.memory is None else dict(self.memory),
+            "streamed": self.streamed,
         }
         return {
             LIBRARY: library,
@@ -133,6 +135,7 @@ class Artifact:
             precision=data["precision"],
             is_stored=True,
             memory=data["memory"],
+            streamed=data["streamed"],
         )
 
 

@@ -46,6 +46,7 @@ def key_parts(
         "precision": options.precision,
         "convolutions": options.convolutions,
         "max memory": str(options.max_memory),
+        "stream weights": str(options.stream_weights),
         "name": options.name,
         "verify": str(options.verify),
         "cost model": model_identity(options.cost_model),

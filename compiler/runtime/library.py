@@ -30,12 +30,20 @@ def call_unit(name: str) -> str:
         "    unsigned char *arena"
     )
     return f"""/* Runs {name} with a thread count of its own; used by the Python runtime only. */
+#include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
 void {name}_program({signature});
 void {name}_call({signature}, int threads);
+void {name}_fetch(void *to, const void *weight, size_t bytes);
+
+/* Streamed programs copy weights into their arena: here from memory. */
+void {name}_fetch(void *to, const void *weight, size_t bytes)
+{{
+    memcpy(to, weight, bytes);
+}}
 
 void {name}_call({signature}, int threads)
 {{

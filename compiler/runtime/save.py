@@ -85,6 +85,7 @@ def package_content(
         standard="c99" if portable else "c11",
         inline_weights=inline_weights,
         static_arena=portable,
+        streamed=first.streamed,
     )
 
 

@@ -48,7 +48,7 @@ class MemoryLimit:
 
     def __init__(self, main: FuncOp, ctx: CompileContext) -> None:
         self.main, self.ctx = main, ctx
-        self.search = PatchSearch(Program(main, ctx.threads))
+        self.search = PatchSearch(Program(main, ctx.threads, ctx.stream_weights))
 
     def within(self, budget: int) -> Attempt | None:
         """The cheapest division whose arena, with its gaps, keeps `budget`."""
@@ -73,12 +73,14 @@ class MemoryLimit:
     def attempt(self, path: Path) -> Attempt:
         """The program with the stages of `path` cut, in a copy of main."""
         copy = self.main.clone()
-        search = PatchSearch(Program(copy, self.ctx.threads))
+        search = PatchSearch(Program(copy, self.ctx.threads, self.ctx.stream_weights))
         for patched in path:
             stage = search.stage(patched.stage.first, patched.stage.end)
             assert stage is not None
             rewrite_stage(stage, patched.grid)
-        return Attempt(copy, path, Program(copy, self.ctx.threads).plan().bytes)
+        return Attempt(
+            copy, path, Program(copy, self.ctx.threads, self.ctx.stream_weights).plan().bytes
+        )
 
     def least(self) -> int:
         """The smallest arena that a division was found for."""
@@ -97,7 +99,7 @@ def plain_plan(module: ModuleOp, ctx: CompileContext) -> int:
     blocked.weights, blocked.machine = WeightStore(dict(ctx.weights)), ctx.machine
     BlockChannelsPass().apply(blocked, copy)
     main = next(f for f in copy.ops if isinstance(f, FuncOp) and f.sym_name.data == "main")
-    return Program(main, ctx.threads).plan().bytes
+    return Program(main, ctx.threads, ctx.stream_weights).plan().bytes
 
 
 @dataclass(frozen=True)

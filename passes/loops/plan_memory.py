@@ -11,6 +11,9 @@ A model output is written by the kernel that computes it; only outputs that are 
 repeated are copied. Kernels whose weight argument is packed get a packed weight in the store.
 Semaphores of all kernels are the same bytes, to which main copies zeros first.
 
+With `stream_weights`, kernels read their weights from the arena: each weight is copied there ahead
+of each call (`tilecast.streamed` marks such programs), and the arena is all the memory there is.
+
 Where sizes are known at run time only, main has an argument `%sizes` after the inputs, one i64 per
 symbol (`tilecast.sizes` names them); tensors that depend on them are flat memrefs, and have room in
 the arena for their largest size. Kernels get the products of symbols that they ask for.
@@ -56,6 +59,9 @@ from .pack_weights import Pack, pack_array
 from .program_sizes import ProgramSizes, size_texts, sizes_type, symbols_of_program
 
 Scratch = tuple[LaunchOp, int]
+"""An array that one launch alone needs, by its position among the kernel's arguments."""
+STREAMED = "tilecast.streamed"
+"""Marks programs that copy weights into the arena before they are used."""
 SEMAPHORES = "semaphores"
 Packed = dict[tuple[str, Pack, MemRefType[Attribute]], str]
 """Symbols of weights that are packed already."""
@@ -68,11 +74,18 @@ def root_of(value: SSAValue) -> SSAValue:
     return value
 
 
+def is_weight(value: SSAValue) -> bool:
+    """Whether `value` is a stored array, perhaps under another shape."""
+    return isinstance(root_of(value).owner, WeightOp)
+
+
 class Program:
     """What the pass knows of `main` before it writes anything."""
 
-    def __init__(self, main: FuncOp, kernels: dict[str, KernelInterface]) -> None:
-        self.main = main
+    def __init__(
+        self, main: FuncOp, kernels: dict[str, KernelInterface], streamed: bool = False
+    ) -> None:
+        self.main, self.streamed = main, streamed
         self.ops = list(main.body.block.ops)
         self.launches = [op for op in self.ops if isinstance(op, LaunchOp)]
         self.kernels = kernels
@@ -111,6 +124,11 @@ class Program:
             )
         return interface
 
+    def fetched(self, launch: LaunchOp) -> list[int]:
+        """Positions of the weights that have to be copied into the arena for a launch."""
+        pairs = zip(self.interface_of(launch).read, launch.arguments, strict=True)
+        return [p for p, value in pairs if self.streamed and is_weight(value)]
+
     @property
     def semaphore_bytes(self) -> int:
         """What the kernel with most semaphores needs."""
@@ -134,7 +152,7 @@ class Program:
                 keys.append(result)
                 last = last_use.get(result, step)
                 lifetimes.append(Lifetime(largest_bytes(result.type), step, last))
-            for position in interface.scratch:
+            for position in (*interface.scratch, *self.fetched(launch)):
                 if position in interface.semaphores:
                     continue
                 keys.append((launch, position))
@@ -179,6 +197,8 @@ class ProgramWriter:
         roles = ["in"] * len(inputs + given) + ["out"] * len(outputs) + ["arena"]
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in roles])
         self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
+        if program.streamed:
+            self.func.attributes[STREAMED] = UnitAttr()
         if PROGRAM_ATTRIBUTE in program.main.attributes:
             self.func.attributes[PROGRAM_ATTRIBUTE] = UnitAttr()
         self.sizes: ProgramSizes | None = None
@@ -223,12 +243,16 @@ class ProgramWriter:
         """The call of one kernel."""
         interface = self.program.interface_of(launch)
         arguments: dict[int, SSAValue] = {}
+        fetched = self.program.fetched(launch)
         for position, operand in zip(interface.read, launch.arguments, strict=True):
             pack = interface.packs.get(position)
             if pack is None:
-                arguments[position] = self.place_of(operand)
+                place = self.place_of(operand)
             else:
-                arguments[position] = self.packed_weight(operand, pack, interface, position)
+                place = self.packed_weight(operand, pack, interface, position)
+            if position in fetched:
+                place = self.copied(place, self.offsets[launch, position])
+            arguments[position] = place
         for position, result in zip(interface.written, launch.results_, strict=True):
             arguments[position] = self.place_of(result)
         for position in interface.scratch:
@@ -284,6 +308,14 @@ class ProgramWriter:
         strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
         op = memref.ReinterpretCastOp(source, [], [], [], [0], shape, strides, type)
         return self.add(op, op.result)
+
+    def copied(self, weight: SSAValue, offset: int) -> SSAValue:
+        """A copy of a weight in the arena, made here."""
+        assert isinstance(weight.type, MemRefType)
+        view = self.arena_view(offset, weight.type)
+        view.name_hint = weight.name_hint
+        self.block.add_op(memref.CopyOp(weight, view))
+        return view
 
     def arena_view(self, offset: int, type: MemRefType[Attribute]) -> SSAValue:
         """A piece of the arena."""
@@ -400,7 +432,8 @@ class PlanMemoryPass(ModulePass):
             if control is not None:
                 planned = lower_control_flow(func, control, interfaces)
             else:
-                planned = ProgramWriter(Program(func, interfaces), ctx, packed).write()
+                program = Program(func, interfaces, ctx.stream_weights)
+                planned = ProgramWriter(program, ctx, packed).write()
             op.body.block.insert_op_after(planned, func)
             op.body.block.erase_op(func)
             if func.sym_name.data != "main":

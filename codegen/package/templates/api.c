@@ -74,19 +74,17 @@ static size_t find_program(const char *level) {
 }
 
 @arena_functions@
-int @name@_init(@name@_context *ctx, const char *weights_path) {
-  return @name@_init_level(ctx, weights_path, NULL);
-}
-
-int @name@_init_level(@name@_context *ctx, const char *weights_path, const char *level) {
+static int choose_program(@name@_context *ctx, const char *level) {
   static const @name@_context EMPTY;
-  int code;
-  size_t i;
   if (ctx == NULL) return @NAME@_ERROR_ARGUMENT;
   *ctx = EMPTY;
   ctx->program = find_program(level);
-  if (ctx->program == NUM_PROGRAMS) return @NAME@_ERROR_CPU;
-  code = @name@_load_weights(ctx, weights_path);
+  return ctx->program == NUM_PROGRAMS ? @NAME@_ERROR_CPU : @NAME@_OK;
+}
+
+/* Complete a context whose weights are there, or `code` says why they are not. */
+static int finish(@name@_context *ctx, int code) {
+  size_t i;
   if (code == @NAME@_OK) code = acquire_arena(ctx);
   if (code == @NAME@_OK)
     for (i = 0; i < PROGRAMS[ctx->program].num_weights; i++)
@@ -94,6 +92,8 @@ int @name@_init_level(@name@_context *ctx, const char *weights_path, const char 
   if (code != @NAME@_OK) @name@_free(ctx);
   return code;
 }
+
+@init_functions@
 
 int @name@_run(const @name@_context *ctx, @size_parameter@const void *const inputs[], void *const outputs[]) {
   size_t i;@size_checks@
@@ -104,8 +104,8 @@ int @name@_run(const @name@_context *ctx, @size_parameter@const void *const inpu
     if (inputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
   for (i = 0; i != @NAME@_NUM_OUTPUTS; i++)
     if (outputs[i] == NULL) return @NAME@_ERROR_ARGUMENT;
-  PROGRAMS[ctx->program].run(@given_inputs@, outputs, ctx->arguments, ctx->arena);
-  return @NAME@_OK;
+  @before_run@PROGRAMS[ctx->program].run(@given_inputs@, outputs, ctx->arguments, ctx->arena);
+  return @run_result@;
 }
 
 void @name@_free(@name@_context *ctx) {

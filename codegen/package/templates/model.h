@@ -66,7 +66,7 @@ typedef struct {
 
 extern const @name@_tensor @name@_inputs[@input_slots@];
 extern const @name@_tensor @name@_outputs[@output_slots@];
-@size_declarations@
+@size_declarations@@stream_types@
 /* State between calls. The fields are private. */
 typedef struct {
   const void *weights[@weight_slots@];
@@ -77,7 +77,7 @@ typedef struct {
   void *weights_block;
   const void *weights_start;
   size_t weights_bytes;
-@device_fields@} @name@_context;
+@device_fields@@stream_fields@} @name@_context;
 
 /* Prepare `ctx`: @weights_use@.
    Returns @NAME@_OK or an error code; after an error there is nothing to free. */
@@ -87,7 +87,7 @@ int @name@_init(@name@_context *ctx, const char *weights_path);
    this CPU runs for a null pointer (what @name@_init takes), else one that @name@_level names. */
 int @name@_init_level(@name@_context *ctx, const char *weights_path, const char *level);
 
-/* The instruction sets that were built in, best first; a null pointer past the last. */
+@stream_functions@/* The instruction sets that were built in, best first; a null pointer past the last. */
 const char *@name@_level(size_t index);
 
 /* Run the model. Inputs are only read; every output is written completely. Outputs must not overlap

@@ -10,7 +10,7 @@ extern "C" {
 
 /* The generated programs: call the kernels over the arena. */
 @prototypes@
-/* Set ctx->weights; what it acquires is given back by @name@_release_weights, also on error. */
+@stream_prototypes@/* Set ctx->weights; what it acquires is given back by @name@_release_weights, also on error. */
 int @name@_load_weights(@name@_context *ctx, const char *path);
 void @name@_release_weights(@name@_context *ctx);
 

@@ -155,6 +155,7 @@ class Stage:
             live[-1] += aligned(bytes_of(self.reduce.result))
         live[:, :-1] += inputs[0]  # all patches need them; of the last one only what is still read
         live[:, -1] += inputs
+        live += np.array(self.program.fetched(self.first, self.end))[:, None]
         return kept + max(int(live.max()), joining)
 
     def _results(self, grid: Grid, outputs: Numbers) -> tuple[Numbers, int]:

@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import IndexType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
-from ....dialects.graph import GraphOp, element_of, shape_of
+from ....dialects.graph import GraphOp, WeightOp, element_of, shape_of
 from ...loops.allocate_arena import ArenaPlan, Lifetime, allocate_arena
 from ..fusion_rules import RuleGrouping
 from ..groups import ordered_groups, producers
@@ -37,10 +37,13 @@ class Step:
 
 
 class Program:
-    """The steps of `main`, in order, and how long each tensor in the arena lives."""
+    """The steps of `main`, in order, and how long each tensor in the arena lives.
 
-    def __init__(self, main: FuncOp, threads: int = 1) -> None:
-        self.main = main
+    Where weights are `streamed`, those of a step are in the arena while it runs.
+    """
+
+    def __init__(self, main: FuncOp, threads: int = 1, streamed: bool = False) -> None:
+        self.main, self.streamed = main, streamed
         groups = ordered_groups(RuleGrouping().groups(main, threads), main)
         self.home: dict[Operation, int] = {
             op: step for step, group in enumerate(groups) for op in group.ops
@@ -81,11 +84,31 @@ class Program:
     @cached_property
     def lifetimes(self) -> list[Lifetime]:
         """One per tensor in the arena."""
-        return [
+        written = [
             Lifetime(bytes_of(op.result), number, self.last_use(op))
             for number, step in enumerate(self.steps)
             for op in step.writes
             if op not in self.returned
+        ]
+        fetched = [
+            Lifetime(bytes_of(weight), number, number)
+            for number in range(len(self.steps))
+            for weight in self.weights(number)
+        ]
+        return written + fetched
+
+    def weights(self, number: int) -> list[SSAValue]:
+        """The stored arrays that have to be fetched for a step."""
+        if not self.streamed:
+            return []
+        read = (under_reshapes(v) for op in self.steps[number].ops for v in op.operands)
+        return [v for v in dict.fromkeys(read) if isinstance(v.owner, WeightOp)]
+
+    def fetched(self, first: int, end: int) -> list[int]:
+        """Bytes of weights in the arena, for each of these steps."""
+        return [
+            sum(Lifetime(bytes_of(w), step, step).aligned_bytes for w in self.weights(step))
+            for step in range(first, end)
         ]
 
     def plan(self) -> ArenaPlan:

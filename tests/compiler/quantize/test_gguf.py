@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,32 @@ def test_damaged_files(file: Path, tmp_path: Path) -> None:
             from_gguf(broken)
     with pytest.raises(InvalidInputError, match="no such file"):
         from_gguf(tmp_path / "none.gguf")
+
+
+def header(values: bytes, keys: int = 1, tensors: int = 0) -> bytes:
+    key = struct.pack("<Q", 1) + b"k"
+    return b"GGUF" + struct.pack("<IQQ", 3, tensors, keys) + key + values
+
+
+DAMAGED = {
+    "array": (header(struct.pack("<IIQ", 9, 5, 2**62)), "expected 4611686018427387904 elements"),
+    "strings": (header(struct.pack("<IIQ", 9, 8, 2**40)), "elements of an array"),
+    "string": (header(struct.pack("<IQ", 8, 2**40)), "bytes of a string"),
+    "keys": (header(b"", keys=2**50), "expected 1125899906842624 keys"),
+    "tensors": (header(b"", tensors=2**50), "tensors"),
+    "type": (header(struct.pack("<I", 77)), "has the number 77"),
+    "nested": (header(struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 6), "nested"),
+    "end": (header(struct.pack("<I", 9) + b"\x08"), "expected 1 number"),
+    "other": (b"GGML" + bytes(60), "does not start with GGUF"),
+    "empty": (b"", "empty"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_counts_have_to_fit_into_the_file(name: str, tmp_path: Path) -> None:
+    """The reader would go on beyond the end, for minutes and gigabytes."""
+    content, expected = DAMAGED[name]
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=expected):
+        from_gguf(path)

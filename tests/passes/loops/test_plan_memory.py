@@ -91,9 +91,15 @@ def reshape(value: str, before: str, after: str) -> str:
     return f'"graph.reshape"({value}) : ({before}) -> {after}'
 
 
-def plan(body: str, results: str, kernels: str = KERNELS, weights: WeightStore | None = None):
+def plan(
+    body: str,
+    results: str,
+    kernels: str = KERNELS,
+    weights: WeightStore | None = None,
+    streamed: bool = False,
+):
     text = f"builtin.module {{ {kernels} func.func @main(%x: {T}) -> ({results}) {{ {body} }} }}"
-    ctx = CompileContext()
+    ctx = CompileContext(stream_weights=streamed)
     if weights is not None:
         ctx.weights = weights
     module = Parser(ctx, text).parse_module()
@@ -297,6 +303,25 @@ def test_packed_weight_is_made_once_for_all_launches():
     assert names == ["w_packed"]
     expected = pack_array(X * 10, transposing_pack(), (2, 2, 3))
     np.testing.assert_array_equal(ctx.weights["w_packed"], expected)
+
+
+def test_streamed_weights_are_in_the_arena_while_their_kernel_runs():
+    body = (
+        f"%w = {weight('w')} %v = {weight('v')} "
+        f"%a = {launch('add', ('%x', T), ('%w', T))} %b = {launch('add', ('%a', T), ('%v', T))} "
+        f"%c = {launch('add', ('%b', T), ('%w', T))} func.return %c, %v : {T}, {T}"
+    )
+    outputs = [np.zeros_like(X), np.zeros_like(X)]
+    _, plain, _ = plan(body, f"{T}, {T}", weights=W)
+    _, main, _ = plan(body, f"{T}, {T}", weights=W, streamed=True)
+    run(main, [X], outputs, W, NUMPY)
+    np.testing.assert_array_equal(outputs[0], X + 2 * W["w"] + W["v"])
+    np.testing.assert_array_equal(outputs[1], W["v"])
+    assert program_arena(main)[0] == program_arena(plain)[0] + 64  # one weight at a time
+    stored = [op.memref for op in main.walk() if isinstance(op, memref.GetGlobalOp)]
+    assert all(isinstance(use.operation, memref.CopyOp) for w in stored for use in w.uses)
+    assert "tilecast.streamed" in main.attributes
+    assert "tilecast.streamed" not in plain.attributes
 
 
 def test_packed_argument_that_is_no_weight_is_refused():
