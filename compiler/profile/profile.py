@@ -95,8 +95,13 @@ def profile_model(model: CompiledModel, inputs: Sequence[Any], runs: int = 20) -
         clocks = (ctypes.c_double * max(1, len(calls))).in_dll(
             ctypes.CDLL(str(path)), f"{artifact.name}_seconds"
         )
-        samples = [_run(timed, inputs, clocks) for _ in range(WARMUP_RUNS + runs)][WARMUP_RUNS:]
-    whole = statistics.median(_seconds(model, inputs) for _ in range(runs))
+        # in turns, so that a change of the machine meets both
+        turns = [
+            (_run(timed, inputs, clocks), _seconds(model, inputs))
+            for _ in range(WARMUP_RUNS + runs)
+        ]
+    samples, totals = zip(*turns[WARMUP_RUNS:], strict=True)
+    whole = statistics.median(totals)
     medians = [statistics.median(values) for values in zip(*samples, strict=True)]
     work = work_of_kernels(_parse(artifact, "structure"))
     return Profile(

@@ -85,21 +85,26 @@ def extract_pad(builder: ScopBuilder, op: PadOp) -> None:
 def _fill_border(
     builder: ScopBuilder, target: SSAValue, op: PadOp, value: FloatAttr | IntegerAttr
 ) -> None:
-    """What `op` adds around its source, as boxes: both sides of a dim between those before it."""
+    """What `op` adds around its source, as boxes: both sides of a dim between those before it.
+
+    Sides of the last dim come first: they have the other loops of what they surround.
+    """
     box = [(0, n) for n in shape_of(op.result)]
+    sides = []
     for p, (low, high) in enumerate(zip(op.low, op.high, strict=True)):
         n = shape_of(op.source)[p]
         for first, count in ((0, low.data), (low.data + n, high.data)):
             if count:
-                side = [*box[:p], (first, count), *box[p + 1 :]]
-                dims = [AffineExpr.dimension(k) for k in range(len(side))]
-                exprs = [
-                    d + builder.parameters.expr(at) if at else d
-                    for d, (at, _) in zip(dims, side, strict=True)
-                ]
-                write = builder.map(len(side), exprs)
-                builder.constant(target, [extent for _, extent in side], value, write)
+                sides.append([*box[:p], (first, count), *box[p + 1 :]])
         box[p] = (low.data, n)
+    for side in reversed(sides):
+        dims = [AffineExpr.dimension(k) for k in range(len(side))]
+        exprs = [
+            d + builder.parameters.expr(at) if at else d
+            for d, (at, _) in zip(dims, side, strict=True)
+        ]
+        write = builder.map(len(side), exprs)
+        builder.constant(target, [extent for _, extent in side], value, write)
 
 
 def extract_scan(builder: ScopBuilder, op: ScanOp) -> None:

@@ -18,6 +18,7 @@ from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..parameters import lower_bounds
 from ..sets import PwAff, at_sizes, dim_aff, domain_set, values_of
+from .border_fills import fuse_border_fills
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import block_sizes, fuse_blocks, reduced_blocks
@@ -33,6 +34,7 @@ def tile_and_fuse(scop: ScopOp, machine: Machine, threads: int, lanes: int) -> l
     work = _work(plan)
     if plan.statements:
         _partition(plan, list(plan.statements))
+        fuse_border_fills(plan)
     least, skip = choice_of(machine).parallel_work, int(choice_of(machine).inner)
     if threads > 1 and least is not None:
         for nest in plan.tree.children if isinstance(plan.tree, Chain) else (plan.tree,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tilecast.passes.poly.rules.window_tiles import _longest_cycles
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.dialects.scf import ParallelOp
+from xdsl.dialects.scf import ForOp, ParallelOp
 from xdsl.ir import SSAValue
 
 
@@ -101,6 +102,24 @@ def test_rows_that_threads_can_not_share_evenly_stay_together(
     scop = case.scop()
     choose_schedule(scop, machines["avx2"], 2)
     assert parallel_trips(lower_scop(scop)) == [4]
+    case.check_lowered(scop)
+
+
+@pytest.mark.parametrize(
+    ("l2_bytes", "nests"), [(2**20, 2), (64, 1)], ids=["rows outermost", "blocks outermost"]
+)
+def test_borders_are_written_by_the_thread_next_to_them(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any], l2_bytes: int, nests: int
+) -> None:
+    t = kernel_text(x="1x16x6x5xf32", w="4x1x1x16x8xf32")
+    summed = t.op("blocked_conv", "%x %w", "1x4x6x5x8xf32", STEPS)
+    sides = ", ".join(f"#builtin.int<{n}>" for n in (0, 0, 1, 1, 0))
+    pad = f"low = [{sides}], high = [{sides}], value = 0.0 : f64"
+    case = kernel(t.returns(t.op("pad", summed, "1x4x8x7x8xf32", pad)))
+    scop = case.scop()
+    choose_schedule(scop, replace(machines["avx2"], l2_bytes=l2_bytes), 2)
+    outermost = [op for op in lower_scop(scop).body.block.ops if isinstance(op, ForOp)]
+    assert len(outermost) == nests  # rows above and below are no rows of the image
     case.check_lowered(scop)
 
 
