@@ -29,6 +29,12 @@ SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 @click.option("--formats", help="Candidate formats for a budget, separated by commas.")
 @click.option("--method", type=click.Choice(["rtn", "mse", "gptq"]), help="Quantizer.")
 @click.option("--calibration", help="package.module:callable giving tuples of inputs.")
+@click.option("--smooth", type=click.FloatRange(0, 1), help="Share of activations' ranges to move.")
+@click.option("--rotate", is_flag=True, help="Rotate values wherever that cancels.")
+@click.option("--outliers", type=click.FloatRange(0, 1), help="Share of columns to keep in f32.")
+@click.option(
+    "--low-rank", type=click.IntRange(1), help="Rank of a product that takes errors back."
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="PNG of the Pareto front.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The .pt2 file to write.")
 @json_flag
@@ -44,8 +50,11 @@ def quantize_command(
     plot: Path | None,
     output: Path | None,
     as_json: bool,
+    **steps: Any,
 ) -> None:
     """Quantize the linear layers of MODEL; with a budget, choose the format of each.
+
+    --smooth, --rotate, --outliers and --low-rank change the model around the codes of --weights.
 
     Without --calibration the model's own example inputs are what it is calibrated with.
     """
@@ -61,6 +70,10 @@ def quantize_command(
         raise click.UsageError(f"--output {output}: expected a name that ends in .pt2")
     if spec is not None and (formats or plot):
         raise click.UsageError("--formats and --plot belong to a budget")
+    asked = {name: value for name, value in steps.items() if value}
+    if asked and spec is None:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise click.UsageError(f"{names}: only with --weights")
     limit = quantity(*wanted[0]) if wanted else 0.0
     loaded = load_model(model)
     if loaded.is_kernel:
@@ -72,9 +85,13 @@ def quantize_command(
 
     data = [example] if calibration is None else calibration_of(calibration)
     if spec is not None:
-        needed = calibration is not None or method == "gptq"
-        found = quantize(loaded.model, spec, method=method, calibration=data if needed else None)
-        facts: dict[str, Any] = {"weights": spec}
+        needed = calibration is not None or method == "gptq" or asked
+        # inputs given for a step alone are no wish for another quantizer
+        method = method or (None if calibration is not None else "rtn")
+        found = quantize(
+            loaded.model, spec, method=method, calibration=data if needed else None, **asked
+        )
+        facts: dict[str, Any] = {"weights": spec, **asked}
     else:
         unit = wanted[0][1]
         allocation = allocated(loaded.model, data, formats, method)

@@ -147,6 +147,19 @@ def test_the_command_writes_a_program_that_compiles_to_its_codes(
     assert any("codes" in name for name in fast.artifact.weights)
 
 
+def test_the_command_takes_the_steps_around_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "allocated_model.py").write_text(MODULE)
+    arguments = ["quantize", "allocated_model:model", "--weights", "u4", "--low-rank", "2"]
+    result = CliRunner().invoke(main, [*arguments, "-o", "q.pt2"])
+    assert result.exit_code == 0, result.output
+    matrices = [w for w in load_exported(tmp_path / "q.pt2").state_dict.values() if w.ndim == 2]
+    assert sum(min(w.shape) == 2 for w in matrices) == 4  # two factors for each layer
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -154,6 +167,7 @@ def test_the_command_writes_a_program_that_compiles_to_its_codes(
         (["m:f"], 2, "give one of"),
         (["m:f", "--budget", "4parsecs"], 1, "expected a positive number"),
         (["m:f", "--weights", "u4", "-o", "x.bin"], 2, "ends in .pt2"),
+        (["m:f", "--budget", "4bits", "--rotate", "--low-rank", "2"], 2, "--rotate, --low-rank"),
     ],
 )
 def test_command_errors(arguments: list[str], status: int, message: str) -> None:
