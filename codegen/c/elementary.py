@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import StringAttr
 
 from ..mathlib import Accuracy, Program, build_function
 from .function import FunctionEmitter
+from .outlining import CALLED, INLINED
 from .prelude import Prelude
 
 
@@ -32,8 +33,8 @@ def elementary_function(
     name = func.sym_name.data
     if programs:  # several trials may stand in one unit
         name += f"_{zlib.crc32(repr(sorted(programs.items())).encode()):08x}"
-    head = "static inline "
     if outlined:
-        name, head = f"{name}_outlined", "static __attribute__((noinline)) "
+        name = f"{name}_outlined"
+    head = CALLED if outlined else INLINED
     func.sym_name = StringAttr(name)
     return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit(head))

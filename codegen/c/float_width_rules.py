@@ -8,12 +8,15 @@ GPUs have instructions for all of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdsl.dialects import arith
 from xdsl.ir import Operation
 from xdsl.utils.type import get_element_type_or_self
 
 from .c_types import C_TYPES, NARROW_FLOATS, element_name
 from .expression import Expr, call, cast, integer
+from .outlining import CALLED, INLINED, is_outlined
 from .prelude import Prelude
 from .registry import elementwise, simd
 from .vector_types import VectorShape
@@ -92,7 +95,7 @@ _TO_NEAREST = integer(0)  # _MM_FROUND_TO_NEAREST_INT
 
 # {b}: bits of the f32 register, {h}: of the result, {p}: prefix of instructions.
 _ROUND_BF16_VECTOR = """\
-static inline __m{h}i {name}(__m{b} x)
+{head}__m{h}i {name}(__m{b} x)
 {{
     const __m{b}i bits = {p}_castps_si{b}(x);
     const __m{b}i odd = {p}_and_si{b}({p}_srli_epi32(bits, 16), {p}_set1_epi32(1));
@@ -169,14 +172,15 @@ def float_width_simd(
             high = call(f"{wide.prefix}_slli_epi32", bits, integer(16))
             return call(f"{wide.prefix}_castsi{wide.bits}_ps", high)
         case "f32", "bf16":
-            return call(_define_round_bf16(prelude, wide), *args)
+            return call(_define_round_bf16(prelude, wide, outlined=is_outlined(op)), *args)
         case _:
             return None
 
 
-def _define_round_bf16(prelude: Prelude, wide: VectorShape) -> str:
-    name = f"tc_{wide.name}_to_bf16"
-    fields = {"name": name, "b": wide.bits, "h": wide.bits // 2, "p": wide.prefix}
+def _define_round_bf16(prelude: Prelude, wide: VectorShape, *, outlined: bool) -> str:
+    name = f"tc_{wide.name}_to_bf16{'_outlined' if outlined else ''}"
+    fields: dict[str, Any] = {"head": CALLED if outlined else INLINED}
+    fields |= {"name": name, "b": wide.bits, "h": wide.bits // 2, "p": wide.prefix}
     fields["keep"] = _KEEP_NAN[wide.isa].format(**fields)
     fields["shrink"] = _SHRINK[wide.isa].format(**fields)
     return prelude.define(name, lambda: _ROUND_BF16_VECTOR.format(**fields))

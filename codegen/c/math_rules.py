@@ -14,6 +14,7 @@ from .c_types import BYTES, C_TYPES, element_name
 from .constants import splat
 from .elementary import elementary_function
 from .expression import Expr, binary, call, cast, integer, ternary, unary
+from .outlining import is_outlined
 from .prelude import Prelude
 from .registry import elementwise, simd
 from .vector_types import VectorShape
@@ -87,9 +88,6 @@ def libm_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     return call(_LIBM[type(op)] + ("f" if _element(op) == "f32" else ""), *args)
 
 
-# From so many calls in one block on, gcc 12 keeps the constants of inlined functions in registers
-# that the accumulators of a tile then lack: linear layers with gelu ran at half of their speed.
-MANY = 8
 _OWN_RULES = (math.AbsFOp, math.CopySignOp, math.FmaOp, math.SqrtOp, vector.FMAOp)
 
 
@@ -101,10 +99,8 @@ def elementary_simd(
     if type(op) in _ROUNDING:
         mode = Expr(f"{_ROUNDING[type(op)]} | _MM_FROUND_NO_EXC")
         return shape.intrinsic("roundscale" if shape.isa == "avx512" else "round", *args, mode)
-    block = op.parent
-    calls = 0 if block is None else sum(type(other) is type(op) for other in block.ops)
     own = elementary_function(
-        *(prelude, op.name, shape.element, shape.lanes, accuracy_of(op)), outlined=calls >= MANY
+        *(prelude, op.name, shape.element, shape.lanes, accuracy_of(op)), outlined=is_outlined(op)
     )
     return None if own is None else call(own, *args)
 

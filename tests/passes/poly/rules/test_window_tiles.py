@@ -105,17 +105,22 @@ def test_rows_that_threads_can_not_share_evenly_stay_together(
     case.check_lowered(scop)
 
 
+def padded_convolution(kernel: Any, kernel_text: Any, rows: int, columns: int) -> Any:
+    """A sum over channels with a border around it."""
+    t = kernel_text(x=f"1x16x{rows}x{columns}xf32", w="4x1x1x16x8xf32")
+    summed = t.op("blocked_conv", "%x %w", f"1x4x{rows}x{columns}x8xf32", STEPS)
+    sides = ", ".join(f"#builtin.int<{n}>" for n in (0, 0, 1, 1, 0))
+    pad = f"low = [{sides}], high = [{sides}], value = 0.0 : f64"
+    return kernel(t.returns(t.op("pad", summed, f"1x4x{rows + 2}x{columns + 2}x8xf32", pad)))
+
+
 @pytest.mark.parametrize(
     ("l2_bytes", "nests"), [(2**20, 2), (64, 1)], ids=["rows outermost", "blocks outermost"]
 )
 def test_borders_are_written_by_the_thread_next_to_them(
     kernel: Any, kernel_text: Any, machines: dict[str, Any], l2_bytes: int, nests: int
 ) -> None:
-    t = kernel_text(x="1x16x6x5xf32", w="4x1x1x16x8xf32")
-    summed = t.op("blocked_conv", "%x %w", "1x4x6x5x8xf32", STEPS)
-    sides = ", ".join(f"#builtin.int<{n}>" for n in (0, 0, 1, 1, 0))
-    pad = f"low = [{sides}], high = [{sides}], value = 0.0 : f64"
-    case = kernel(t.returns(t.op("pad", summed, "1x4x8x7x8xf32", pad)))
+    case = padded_convolution(kernel, kernel_text, 6, 5)
     scop = case.scop()
     choose_schedule(scop, replace(machines["avx2"], l2_bytes=l2_bytes), 2)
     outermost = [op for op in lower_scop(scop).body.block.ops if isinstance(op, ForOp)]
@@ -126,12 +131,7 @@ def test_borders_are_written_by_the_thread_next_to_them(
 def test_a_border_starts_no_threads(
     kernel: Any, kernel_text: Any, machines: dict[str, Any]
 ) -> None:
-    t = kernel_text(x="1x16x16x16xf32", w="4x1x1x16x8xf32")
-    summed = t.op("blocked_conv", "%x %w", "1x4x16x16x8xf32", STEPS)
-    sides = ", ".join(f"#builtin.int<{n}>" for n in (0, 0, 1, 1, 0))
-    pad = f"low = [{sides}], high = [{sides}], value = 0.0 : f64"
-    case = kernel(t.returns(t.op("pad", summed, "1x4x18x18x8xf32", pad)))
-    scop = case.scop()
+    scop = padded_convolution(kernel, kernel_text, 16, 16).scop()
     choose_schedule(scop, machines["avx2"], 2)
     assert len(parallel_trips(lower_scop(scop))) == 1
 

@@ -1,0 +1,47 @@
+"""Where functions of mathlib are inlined, and where not."""
+
+from __future__ import annotations
+
+import pytest
+from tilecast.codegen.c import emit_unit
+from tilecast.costmodel.hardware import Machine
+from tilecast.passes.context import CompileContext
+from xdsl.dialects.func import FuncOp
+from xdsl.parser import Parser
+
+
+def in_a_row(op: str, result: str, count: int) -> str:
+    """C of a kernel with so many operations on vectors of f32 in a row."""
+    source, target = f"memref<{16 * count}xf32>", f"memref<{16 * count}x{result}>"
+    lines = []
+    for k in range(count):
+        lines += [
+            f"%c{k} = arith.constant {16 * k} : index",
+            f"%x{k} = vector.load %x[%c{k}] : {source}, vector<16xf32>",
+            f"%y{k} = {op.format(f'%x{k}')}",
+            f"vector.store %y{k}, %y[%c{k}] : {target}, vector<16x{result}>",
+        ]
+    text = f"""
+func.func @f(%x: {source}, %y: {target}) attributes {{tilecast.roles = ["in", "out"]}} {{
+  {" ".join(lines)}
+  func.return
+}}
+"""
+    func = Parser(CompileContext(), text).parse_module().body.block.first_op
+    assert isinstance(func, FuncOp)
+    return emit_unit([func], Machine("x86-64-v4", "avx512"))
+
+
+@pytest.mark.parametrize("count", [2, 28])
+@pytest.mark.parametrize(
+    ("op", "result", "name"),
+    [
+        ("math.exp {} : vector<16xf32>", "f32", "tc_exp_f32_v16"),
+        ("arith.truncf {} : vector<16xf32> to vector<16xbf16>", "bf16", "tc_f32x16_to_bf16"),
+    ],
+)
+def test_functions_of_whole_tiles_are_called(op: str, result: str, name: str, count: int) -> None:
+    text = in_a_row(op, result, count)
+    is_outlined = "noinline" in text
+    assert is_outlined == (count == 28)
+    assert text.count(name + ("_outlined(" if is_outlined else "(")) == count + 1
