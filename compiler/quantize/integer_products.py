@@ -84,9 +84,14 @@ def scaled_product(edit: Edit, node: Node) -> Node | None:
             continue
         rows = edit.call(aten.permute.default, weight, [1, 0])
         rows = edit.call(aten.to.dtype, rows, node.meta["val"].dtype)
-        factor = edit.call(aten.reshape.default, scale, [-1, 1])
-        return edit.call(aten.linear.default, x, edit.call(aten.mul.Tensor, rows, factor))
+        return scaled_linear(edit, x, rows, scale)
     return None
+
+
+def scaled_linear(edit: Edit, x: Node, rows: Node, scale: Node) -> Node:
+    """linear(x, rows * scale), with a scale for each row of the weight, or one for all."""
+    factor = edit.call(aten.reshape.default, scale, [-1, 1])
+    return edit.call(aten.linear.default, x, edit.call(aten.mul.Tensor, rows, factor))
 
 
 def operands(edit: Edit, node: Node) -> tuple[Node | None, Any]:
@@ -141,10 +146,8 @@ def packed_bytes(edit: Edit, node: Node) -> Node | None:
     x, codes, scale = arguments(node)[:3]
     if not is_fixed(codes, edit.values) or not is_fixed(scale, edit.values):
         return None
-    dtype = node.meta["val"].dtype
-    numbers = edit.call(aten.to.dtype, codes, dtype)
-    factor = edit.call(aten.reshape.default, scale, [-1, 1])
-    return edit.call(aten.linear.default, x, edit.call(aten.mul.Tensor, numbers, factor))
+    numbers = edit.call(aten.to.dtype, codes, node.meta["val"].dtype)
+    return scaled_linear(edit, x, numbers, scale)
 
 
 def packed_nibbles(edit: Edit, node: Node) -> Node | None:

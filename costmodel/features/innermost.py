@@ -39,7 +39,8 @@ def describe_body(
     is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
     may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
     may &= (along <= 1).all(axis=1) & (not touches_own_array(facts))
-    lanes = np.where(may, compiler_lanes(trips, size), found.lanes)
+    by_compiler = np.where(may, compiler_lanes(trips, size), 1.0)
+    lanes = found.lanes * by_compiler  # where it vectorizes, the schedule does not
     is_short = lanes * 2 <= full
     # Of vectors that take two units, twice as many short ones begin in a cycle.
     units = np.where(is_short, 2.0, hardware.units)
@@ -71,17 +72,15 @@ def describe_body(
     columns["seconds_l1"] = entered * found.lanes / lanes * busy * whole
     describe_issue(columns, facts, loops, found, touched, hardware, entered)
     columns["seconds_issue"] *= found.lanes / lanes
-    lanes, use = found.lanes, found.use
-    accumulated = registers[:, 0]
 
     columns["log_iterations"] = np.log1p(entered)
     columns["log_innermost_trips"] = np.log1p(loops.trips[rows, np.maximum(body - 1, 0)])
     columns["innermost_is_loop"] = (body > 0).astype(np.float64)
     columns["log_unrolled"] = np.log1p(found.unrolled)
     columns["log_vectors"] = np.log1p(found.vectors)
-    columns["lanes"], columns["lane_use"] = lanes, use
-    columns["vector_share"] = lanes / full
-    columns["log_accumulators"] = np.log1p(accumulated)
+    columns["lanes"], columns["lane_use"] = found.lanes, found.use
+    columns["vector_share"] = found.lanes / full
+    columns["log_accumulators"] = np.log1p(registers[:, 0])
     columns["log_body_loads"] = np.log1p(loads)
     kept = registers[:, 0] + np.where(
         registers.shape[1] > 1, registers[:, 1:].min(axis=1, initial=1e9), 0
@@ -98,12 +97,12 @@ def describe_body(
     columns["log_operations_per_load"] = np.log1p(
         work * found.unrolled * found.vectors / np.maximum(loads, 1.0)
     )
-    _unusual(columns, facts, lanes, along, step, found.elements)
+    _unusual(columns, facts, found.lanes, along, step, found.elements)
     columns["recurrence"] = recurrence
     columns["compiler_may_vectorize"] = may.astype(np.float64)
-    columns["compiler_lanes"] = np.where(may, compiler_lanes(trips, size), 1.0)
+    columns["compiler_lanes"] = by_compiler
     outside = found.moved[rows, np.maximum(body - 2, 0)]
-    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (lanes == 1)
+    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
     columns["compiler_outer"] = beside.astype(np.float64)
     columns["mates"] = around.mates
     total = np.maximum(loops.outer[:, -1] / max(facts.instances, 1.0), 1.0)

@@ -77,6 +77,15 @@ def bands_of(node: Node) -> Iterator[Band]:
                 yield from bands_of(child)
 
 
+def outer_loops(nest: Node) -> list[Band]:
+    """The sequential loops around all of `nest`, outermost first."""
+    loops: list[Band] = []
+    while isinstance(nest, Band) and nest.kind == "for":
+        loops.append(nest)
+        nest = nest.body
+    return loops
+
+
 def find_band(tree: Node, axis: str) -> Band:
     """The band of `axis`; IllegalScheduleError where there is none."""
     for band in bands_of(tree):

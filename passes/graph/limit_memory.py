@@ -48,7 +48,7 @@ class MemoryLimit:
 
     def __init__(self, main: FuncOp, ctx: CompileContext) -> None:
         self.main, self.ctx = main, ctx
-        self.search = PatchSearch(Program(main, ctx.threads, ctx.stream_weights))
+        self.search = PatchSearch(program_of(main, ctx))
 
     def within(self, budget: int) -> Attempt | None:
         """The cheapest division whose arena, with its gaps, keeps `budget`."""
@@ -73,14 +73,12 @@ class MemoryLimit:
     def attempt(self, path: Path) -> Attempt:
         """The program with the stages of `path` cut, in a copy of main."""
         copy = self.main.clone()
-        search = PatchSearch(Program(copy, self.ctx.threads, self.ctx.stream_weights))
+        search = PatchSearch(program_of(copy, self.ctx))
         for patched in path:
             stage = search.stage(patched.stage.first, patched.stage.end)
             assert stage is not None
             rewrite_stage(stage, patched.grid)
-        return Attempt(
-            copy, path, Program(copy, self.ctx.threads, self.ctx.stream_weights).plan().bytes
-        )
+        return Attempt(copy, path, program_of(copy, self.ctx).plan().bytes)
 
     def least(self) -> int:
         """The smallest arena that a division was found for."""
@@ -92,6 +90,11 @@ class MemoryLimit:
         return least
 
 
+def program_of(main: FuncOp, ctx: CompileContext) -> Program:
+    """The steps of `main` as they will run."""
+    return Program(main, ctx.threads, ctx.stream_weights)
+
+
 def plain_plan(module: ModuleOp, ctx: CompileContext) -> int:
     """Bytes of the arena without a budget, in the layout that would be chosen then."""
     copy = module.clone()
@@ -99,7 +102,7 @@ def plain_plan(module: ModuleOp, ctx: CompileContext) -> int:
     blocked.weights, blocked.machine = WeightStore(dict(ctx.weights)), ctx.machine
     BlockChannelsPass().apply(blocked, copy)
     main = next(f for f in copy.ops if isinstance(f, FuncOp) and f.sym_name.data == "main")
-    return Program(main, ctx.threads, ctx.stream_weights).plan().bytes
+    return program_of(main, ctx).plan().bytes
 
 
 @dataclass(frozen=True)

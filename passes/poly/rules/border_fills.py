@@ -14,7 +14,16 @@ import re
 from xdsl.ir.affine import AffineDimExpr, AffineExpr
 
 from ....dialects.poly import StatementOp
-from ....dialects.schedule import Band, Chain, Fuse, Node, Reorder, Split, statements_of
+from ....dialects.schedule import (
+    Band,
+    Chain,
+    Fuse,
+    Node,
+    Reorder,
+    Split,
+    outer_loops,
+    statements_of,
+)
 from ..access_patterns import coefficient
 from .loop_plan import LoopPlan
 
@@ -48,10 +57,7 @@ def _share_loop(plan: LoopPlan, before: Node, fill: Node) -> bool:
         return False
     dim, factor = int(walked["dim"] or walked["tiled"]), int(walked["factor"] or 1)
     indices = _indices(writer, dim)
-    nest: list[Band] = []
-    while isinstance(fill, Band) and fill.kind == "for":
-        nest.append(fill)
-        fill = fill.body
+    nest = outer_loops(fill)
     for band in nest:
         own = re.fullmatch(r"i(\d+)", dict(band.exprs)[names[0]])
         if own is None:

@@ -13,7 +13,7 @@ from math import prod
 
 from ....costmodel.hardware import Machine
 from ....dialects.poly import ScopOp, StatementOp
-from ....dialects.schedule import Band, Chain, Node, Parallelize, Step, statements_of
+from ....dialects.schedule import Band, Chain, Node, Parallelize, Step, outer_loops, statements_of
 from ..access_patterns import parallel_dims
 from ..affine_maps import plain_dim
 from ..parameters import lower_bounds
@@ -147,7 +147,7 @@ def _parallelize(plan: LoopPlan, nest: Node, threads: int, skip: int = 0) -> Non
     Where trip counts depend on sizes, loops that have enough for the smallest sizes come first,
     then the one that may have the most.
     """
-    allowed = [band for band in _outer_loops(nest) if _allows_parallel(plan, band)]
+    allowed = [band for band in outer_loops(nest) if _allows_parallel(plan, band)]
     counts = {band.axis: _iterations(plan, band) for band in allowed}
     always = [band for band in allowed if counts[band.axis][0] >= threads]
     maybe = [band for band in allowed if counts[band.axis][1] >= threads]
@@ -156,15 +156,6 @@ def _parallelize(plan: LoopPlan, nest: Node, threads: int, skip: int = 0) -> Non
     elif not always and maybe:
         most = max(maybe, key=lambda band: counts[band.axis][1])
         plan.step(Parallelize(most.axis))
-
-
-def _outer_loops(nest: Node) -> list[Band]:
-    """The sequential loops around all of `nest`, outermost first."""
-    loops: list[Band] = []
-    while isinstance(nest, Band) and nest.kind == "for":
-        loops.append(nest)
-        nest = nest.body
-    return loops
 
 
 def _iterations(plan: LoopPlan, band: Band) -> tuple[int, int]:
