@@ -56,6 +56,7 @@ PIPELINE: tuple[Stage, ...] = (
             "promote-buffers",
             "eliminate-common-subexpressions",
             "exchange-gathers",
+            "matrix-products",
             "stream-stores",
         ),
     ),
