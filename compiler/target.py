@@ -15,7 +15,6 @@ import archspec.cpu
 from archspec.cpu.detect import detected_info
 
 from ..costmodel.hardware import Isa, Machine
-from ..costmodel.matrix_unit import has_matrix_unit
 from ..dialects.errors import OptionError
 
 PLAIN_C = ("c99", "generic")
@@ -28,6 +27,7 @@ EXTENSIONS = {
     "avx512_bf16": "-mavx512bf16",
     "amx_tile": "-mamx-tile",
     "amx_bf16": "-mamx-bf16",
+    "amx_int8": "-mamx-int8",
 }
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
 GPUS = ("sm_80", "sm_90")
@@ -107,7 +107,7 @@ def native_machine() -> Machine:
     # archspec names the best model that it knows, whose features may be fewer than there are
     seen = frozenset(map(str, detected_info().features)) & EXTENSIONS.keys()
     machine = machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes(), seen)
-    if not has_matrix_unit(machine) or may_use_tiles():
+    if "amx_tile" not in machine.features or may_use_tiles():
         return machine
     usable = tuple(f for f in machine.features if not f.startswith("amx"))
     return replace(machine, features=usable)

@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..pairs import MatmulOp
+from ..matrix import MatmulOp
 from ..vector import (
     ConstantMaskOp,
     ExchangeOp,
@@ -29,7 +29,7 @@ from ..vector import (
     ScatterOp,
     StepOp,
 )
-from .loop_arithmetic import MEANINGS, Array, dtype_of, means, pair_dot
+from .loop_arithmetic import MEANINGS, Array, byte_dot, dtype_of, means, pair_dot
 
 Frame = list[Any]
 Step = Callable[[Frame], None]
@@ -353,4 +353,5 @@ def _matmul(op: MatmulOp, *values: Any) -> None:
     if op.fresh is not None:
         sums[:] = 0
     for k in range(steps):
-        sums[:] = pair_dot(left[:, k, None], right[None, k], sums)
+        x, y = left[:, k, None], right[None, k]
+        sums[:] = byte_dot(sums, y, x) if op.is_integer else pair_dot(x, y, sums)
