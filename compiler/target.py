@@ -22,7 +22,7 @@ AVX2 = frozenset({"avx2", "fma"})
 # Instructions beyond a level that emitted code uses where a flag allows them: feature -> flag
 EXTENSIONS = {"avx512_vnni": "-mavx512vnni", "avx512_bf16": "-mavx512bf16"}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
-GPUS = ("sm_80", "sm_90")
+GPUS = ("sm_80", "sm_89", "sm_90")
 # NEON through GNU vector extensions: C that any CPU runs, for the registers that aarch64 has.
 ARM = "aarch64"
 GENERIC_CACHES: dict[str, Any] = {
@@ -36,7 +36,7 @@ def resolve_target(name: str) -> Machine:
     """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, plain C, aarch64, a GPU.
 
     "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap;
-    "aarch64" has vectors as wide as NEON; "sm_80" and "sm_90" are CUDA.
+    "aarch64" has vectors as wide as NEON; "sm_80", "sm_89" and "sm_90" are CUDA.
     """
     if name in PLAIN_C:
         return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())

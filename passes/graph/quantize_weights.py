@@ -77,7 +77,8 @@ class QuantizedWeights:
         )
         assert codes is not None
         assert scales is not None
-        format = str(without_specials(tensor))
+        is_fp8 = self.ctx.activations == "fp8"  # it has the specials of weights
+        format = str(tensor.format if is_fp8 else without_specials(tensor))
         weight = (codes, scales, zeros, levels)
         product = QuantizedLinearOp(format, source, *weight, op.bias, self.ctx.activations)
         made: list[Operation] = [product]

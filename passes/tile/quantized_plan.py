@@ -6,7 +6,7 @@ f32 activations are written as sums of three bf16, which are exact to 24 bits: t
 each by the codes' numbers, which bf16 has, and add up in f32. Where it does not have them (most
 codebooks, zero points that are floats) the numbers are computed in f32 and become three bf16 too;
 16-bit activations get them rounded once. Activations rounded to int8 meet the codes of integers as
-they are; other formats have no tiles for them.
+they are, those rounded to fp8 numbers that fp8 has; other formats have no tiles for them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from xdsl.ir import Attribute
 from ...dialects.graph import element_of, shape_of
 from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
-from ...dialects.tile.atoms import BF16, F16, F32, I8, atom_for
+from ...dialects.tile.atoms import BF16, E4M3, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
-from .lowbit_linear import LowbitLinear, linear_of
+from .lowbit_linear import LowbitLinear, fp8_numbers, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import Warps
 from .stripes import MULTIPROCESSORS, Stripes, block_counts
@@ -67,7 +67,8 @@ def operand_of(activation: Attribute) -> Attribute:
 
 def memory_of(op: QuantizedLinearOp) -> Attribute:
     """The type of the activations that the product's program reads."""
-    return I8 if op.activations.data == "int8" else element_of(op.source)
+    rounded = {"int8": I8, "fp8": E4M3}
+    return rounded.get(op.activations.data, element_of(op.source))
 
 
 def is_exact(format: WeightFormat, operand: Attribute) -> bool:
@@ -92,6 +93,9 @@ def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | No
     element, operand = format.element, operand_of(activation)
     if activation == I8:
         return (False, False) if isinstance(element, IntegerElement) else None
+    if activation == E4M3:
+        fits = format.group is None or format.group % atom_for(E4M3).k == 0
+        return (False, False) if fits and fp8_numbers(element) is not None else None
     if isinstance(element, IntegerElement):
         is_plain = format.zero in ("none", "int") and format.group != 8
         return not is_plain, False
@@ -109,15 +113,15 @@ def candidates(
 ) -> Iterator[MatmulConfig]:
     """Configurations whose steps are filled by groups, and whose threads have whole words."""
     splits = SPLITS if activation == F32 else 1
-    atom, is_integer = atom_for(operand_of(activation)), activation == I8
+    atom, is_rounded = atom_for(operand_of(activation)), activation in (I8, E4M3)
     for m, n, k in product((1, 2, 4), (1, 2, 4, 8), (8, 4, 2, 1)):
         if m > 1 and rows <= 8 * m:
             continue
-        is_eight = format.group == 8 and not is_integer
+        is_eight = format.group == 8 and not is_rounded
         fills = format.group is None or format.group % (atom.k * k) == 0 or is_eight
         if not fills or n * k * atom.rhs.locals * format.element.width % 32:
             continue
-        scales_sums = is_integer or (format.group is not None and format.group != 8)
+        scales_sums = is_rounded or (format.group is not None and format.group != 8)
         sums = 4 * m * n * (2 if scales_sums else 1)
         left = 4 * m * k * (2 if splits > 1 else 1)
         right = (4 + 2 * splits if is_wide else 2) * n * k
@@ -140,7 +144,7 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
     code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
-    rate = MMA_PER_CLOCK * (2 if linear.is_integer else 1)
+    rate = MMA_PER_CLOCK * (2 if linear.is_rounded else 1)
     step += products * bm * bn * bk / rate + bn * bk / decoding + WAITING_CLOCKS
     blocks, each, waiting = linear.tiles * plan.row_tiles(rows), linear.steps, 0.0
     moved = linear.rows * linear.columns * code + rows * linear.columns * operand

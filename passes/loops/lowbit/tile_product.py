@@ -3,7 +3,7 @@
 before: quant.linear %x, %codes, %scales, zeros %zeros, bias %bias
 after:  tile.launch (%x, %bytes, %scales, %zeros, %bias, %out) { program }
 
-An expanded weight or activations of int8 are a launch before, in a scratch array.
+An expanded weight or activations of 8 bits are a launch before, in a scratch array.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
         ]
     else:
         launches, rows, shared = [], [source], []
-        if linear.is_integer:
+        if linear.is_rounded:
             rows = rounded_rows(linear, m, kernel)
             rounding = rounding_program(f"{name}_round", linear, m, activation)
             launches.append(LaunchOp([source, *rows], rounding))
@@ -59,7 +59,7 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
 
 
 def rounded_rows(linear: LowbitLinear, rows: int, kernel: OpaqueKernel) -> list[SSAValue]:
-    """Scratch arrays for activations of int8, their scales, and their sums where needed."""
+    """Scratch arrays for activations of 8 bits, their scales, and their sums where needed."""
     columns = linear.steps * linear.warps.tile[2]
     found = [
         kernel.scratch("rounded", (rows, columns), I8),
