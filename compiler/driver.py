@@ -403,7 +403,7 @@ def exported(
         program = export_model(model, example_inputs or (), dict(kwargs or {}), dims)
     program, states = lift_states(program)
     program = with_quantized_weights(program, model, settings.weights, settings.activations)
-    check_activations(program, settings.target)
+    check_activations(program, resolve_target(settings.target))
     if example_inputs is not None:
         given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
         return program, [*states.values(), *given], states

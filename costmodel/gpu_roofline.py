@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from .features.gpu_work import GpuWork
+from .hardware import Machine
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ GPUS = {
     "sm_89": Gpu(142, 91.6e12, 362e12, 0.86e12, 5.0e12, 100 * 1024, 48, 24),  # L40S
     "sm_90": Gpu(132, 66.9e12, 620e12, 3.35e12, 7.0e12, 228 * 1024),  # H100 SXM
 }
+
+
+def multiprocessors_of(machine: Machine) -> int:
+    """Those that the target names, else those of the usual device of its architecture."""
+    return machine.multiprocessors or GPUS[machine.name].multiprocessors
+
+
 LAUNCH_SECONDS = 3e-6
 WARPS_TO_HIDE = 8  # of a multiprocessor, each with several accesses under way, hide latency
 BANDWIDTH_SHARE = 2.0  # times its part of the bandwidth that a multiprocessor gets alone

@@ -146,7 +146,9 @@ class TuningRun:
         machine, threads = kernel.task.machine, kernel.task.threads
         rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
         if machine.is_gpu:
-            return Proposals(GpuPrograms(kernel.text, machine), GpuSpace.of(kernel.scop), rng)
+            return Proposals(
+                GpuPrograms(kernel.text, machine), GpuSpace.of(kernel.scop, machine), rng
+            )
         programs = RulePrograms(kernel.scop, machine, threads, self.model, self.hardware)
         return Proposals(programs, RuleSpace(kernel.scop, machine, threads), rng)
 

@@ -19,6 +19,8 @@ import ml_dtypes
 import numpy as np
 from xdsl.ir import Attribute
 
+from ...costmodel.gpu_roofline import multiprocessors_of
+from ...costmodel.hardware import Machine
 from ...dialects.graph import element_of, shape_of
 from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
@@ -28,7 +30,7 @@ from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
 from .lowbit_linear import LowbitLinear, fp8_numbers, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import Warps
-from .stripes import MULTIPROCESSORS, Stripes, block_counts
+from .stripes import Stripes, block_counts
 from .weight_ring import SPLITS
 
 WARPS, STAGES = 4, 3
@@ -135,8 +137,9 @@ def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
     return linear.config.stages * (bm * bk * bits_of(activation) // 8 + linear.tile_bytes + 1024)
 
 
-def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
+def clocks(plan: LinearPlan, rows: int, activation: Attribute, machine: Machine) -> float:
     """Estimated clocks of a program: rounds of blocks, no faster than memory."""
+    multiprocessors = multiprocessors_of(machine)
     linear, stripes = plan.linear, plan.stripes(rows)
     bm, bn, bk = linear.warps.tile
     splits = SPLITS if activation == F32 else 1
@@ -144,7 +147,9 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
     code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
-    rate = MMA_PER_CLOCK * (2 if linear.is_rounded else 1)
+    # for sm_90, mma.sync of fp8 is widened to f16
+    is_double = linear.is_integer or (linear.is_rounded and machine.name == "sm_89")
+    rate = MMA_PER_CLOCK * (2 if is_double else 1)
     step += products * bm * bn * bk / rate + bn * bk / decoding + WAITING_CLOCKS
     blocks, each, waiting = linear.tiles * plan.row_tiles(rows), linear.steps, 0.0
     moved = linear.rows * linear.columns * code + rows * linear.columns * operand
@@ -153,29 +158,30 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
         blocks, each = stripes.blocks, stripes.each
         waiting = stripes.waiting
         moved += 8 * min(rows, bm) * bn * (sum(parts) - len(parts))  # sums are written and read
-    compute = max(1.0, blocks / MULTIPROCESSORS) * each * step
-    return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + waiting
+    compute = max(1.0, blocks / multiprocessors) * each * step
+    return max(compute, moved / MEMORY_PER_CLOCK / multiprocessors) + waiting
 
 
 DENSE = ((2, 4, (4, 4, 2)), (2, 2, (4, 4, 2)), (2, 2, (2, 4, 2)))
 
 
-def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps) -> float:
+def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps, multiprocessors: int) -> float:
     """Estimated clocks of expanding the weight and multiplying it."""
     bm, bn, _ = warps.tile
     size = linear.rows * linear.columns
     blocks = -(-linear.rows // bn) * -(-rows // bm)
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     moved = size * (bits_of(linear.code) / 8 + 2) / MEMORY_PER_CLOCK
-    expanding = max(moved, size / decoding) / MULTIPROCESSORS
+    expanding = max(moved, size / decoding) / multiprocessors
     per_k = (bm + bn) * 2 / BYTES_PER_CLOCK + bm * bn / MMA_PER_CLOCK
-    rounds = max(1.0, blocks / MULTIPROCESSORS)
+    rounds = max(1.0, blocks / multiprocessors)
     waiting = WAITING_CLOCKS / warps.tile[2]
     return expanding + LAUNCH_CLOCKS + rounds * linear.columns * (per_k + waiting)
 
 
-def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
+def choose_plan(op: QuantizedLinearOp, machine: Machine) -> LinearPlan | None:
     """The plan of least cost; None where no tile program computes `op` as it is written."""
+    multiprocessors = multiprocessors_of(machine)
     if element_of(op.source) not in (F32, F16, BF16):
         return None
     activation, format = memory_of(op), op.weight_format
@@ -189,12 +195,12 @@ def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
         if shared_bytes(linear, activation) > SHARED_BYTES:
             continue
         tiles = linear.tiles * LinearPlan(linear).row_tiles(op.rows)
-        for blocks in block_counts(tiles, linear.steps):
+        for blocks in block_counts(tiles, linear.steps, multiprocessors):
             plan = LinearPlan(linear, blocks)
-            plans.append((clocks(plan, op.rows, activation), plan))
+            plans.append((clocks(plan, op.rows, activation, machine), plan))
         if activation in (F16, BF16):
             for rows, columns, repeat in DENSE:
                 warps = Warps(operand, rows, columns, repeat)
-                cost = dense_clocks(linear, op.rows, warps)
+                cost = dense_clocks(linear, op.rows, warps, multiprocessors)
                 plans.append((cost, LinearPlan(linear, 0, warps)))
     return min(plans, key=lambda plan: plan[0], default=(0.0, None))[1]

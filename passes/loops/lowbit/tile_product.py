@@ -26,7 +26,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 
 def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> bool:
     """Append launches that compute `op` to `kernel`; False where no tile program does."""
-    plan = choose_plan(op)
+    plan = choose_plan(op, kernel.machine)
     if plan is None:
         return False
     linear, activation, name = plan.linear, element_of(op.source), kernel.name

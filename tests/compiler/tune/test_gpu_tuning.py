@@ -59,7 +59,7 @@ def test_other_text_is_refused(text: str) -> None:
 
 def test_choices_change_the_program(tmp_path: Path) -> None:
     kernel = task(tmp_path, *product())
-    space = GpuSpace.of(kernel.scop)
+    space = GpuSpace.of(kernel.scop, MACHINE)
     assert set(space.values) == {"tile", "stages", "blocks"}
     programs = GpuPrograms(kernel.text, MACHINE)
     usual, wide = (programs.of(c) for c in (GpuChoice(), GpuChoice((2, 2, 2, 4, 2), 4)))
@@ -79,7 +79,7 @@ class Attention(nn.Module):
 
 def test_choices_change_attention_and_shares_of_steps(tmp_path: Path) -> None:
     kernel = task(tmp_path, Attention(), torch.randn(1, 2, 70, 24).half())
-    space = GpuSpace.of(kernel.scop)
+    space = GpuSpace.of(kernel.scop, MACHINE)
     assert set(space.values) == {"warps", "stages", "keys"}
     programs = GpuPrograms(kernel.text, MACHINE)
     made = [programs.of(c) for c in (GpuChoice(), GpuChoice(warps=2, keys=32))]
