@@ -12,7 +12,7 @@ they are, those rounded to fp8 numbers that fp8 has; other formats have no tiles
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import ml_dtypes
@@ -26,6 +26,7 @@ from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
 from ...dialects.tile.atoms import BF16, E4M3, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
+from ..poly.rules_gpu.choice import GpuChoice
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
 from .lowbit_linear import LowbitLinear, fp8_numbers, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
@@ -34,6 +35,7 @@ from .stripes import Stripes, block_counts
 from .weight_ring import SPLITS
 
 WARPS, STAGES = 4, 3
+RULES = GpuChoice()
 MOST_REGISTERS = 176  # of tiles; addresses, and numbers on their way, need others
 DECODES_PER_CLOCK = 64  # codes that a multiprocessor turns into numbers
 LOOKUPS_PER_CLOCK = 32  # the same by loads from a table
@@ -111,7 +113,7 @@ def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | No
 
 
 def candidates(
-    format: WeightFormat, rows: int, activation: Attribute, is_wide: bool
+    format: WeightFormat, rows: int, activation: Attribute, is_wide: bool, stages: int = STAGES
 ) -> Iterator[MatmulConfig]:
     """Configurations whose steps are filled by groups, and whose threads have whole words."""
     splits = SPLITS if activation == F32 else 1
@@ -128,7 +130,7 @@ def candidates(
         left = 4 * m * k * (2 if splits > 1 else 1)
         right = (4 + 2 * splits if is_wide else 2) * n * k
         if sums + left + right <= MOST_REGISTERS:
-            yield MatmulConfig(1, WARPS, (m, n, k), STAGES)
+            yield MatmulConfig(1, WARPS, (m, n, k), stages)
 
 
 def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
@@ -179,28 +181,56 @@ def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps, multiprocessors:
     return expanding + LAUNCH_CLOCKS + rounds * linear.columns * (per_k + waiting)
 
 
-def choose_plan(op: QuantizedLinearOp, machine: Machine) -> LinearPlan | None:
-    """The plan of least cost; None where no tile program computes `op` as it is written."""
-    multiprocessors = multiprocessors_of(machine)
+def row_of(plan: LinearPlan) -> tuple[int, ...]:
+    """The tile of a plan as `GpuChoice` has it; several warps along M are those of `dense`."""
+    tile = plan.dense or plan.linear.config
+    return tile.rows, tile.columns, *tile.repeat
+
+
+def plans(op: QuantizedLinearOp, stages: int = STAGES) -> Iterator[LinearPlan]:
+    """All that fit, a tile to each block; none where no tile program computes `op` as written."""
     if element_of(op.source) not in (F32, F16, BF16):
-        return None
+        return
     activation, format = memory_of(op), op.weight_format
     found = forms(format, activation)
     if found is None:
-        return None
+        return
     shape, operand = shape_of(op.codes), operand_of(activation)
-    plans: list[tuple[float, LinearPlan]] = []
-    for config in candidates(format, op.rows, activation, found[0]):
+    first: LowbitLinear | None = None
+    for config in candidates(format, op.rows, activation, found[0], stages):
         linear = linear_of(format, (shape[0], shape[1]), operand, config, *found)
-        if shared_bytes(linear, activation) > SHARED_BYTES:
-            continue
-        tiles = linear.tiles * LinearPlan(linear).row_tiles(op.rows)
-        for blocks in block_counts(tiles, linear.steps, multiprocessors):
-            plan = LinearPlan(linear, blocks)
-            plans.append((clocks(plan, op.rows, activation, machine), plan))
-        if activation in (F16, BF16):
-            for rows, columns, repeat in DENSE:
-                warps = Warps(operand, rows, columns, repeat)
-                cost = dense_clocks(linear, op.rows, warps, multiprocessors)
-                plans.append((cost, LinearPlan(linear, 0, warps)))
-    return min(plans, key=lambda plan: plan[0], default=(0.0, None))[1]
+        if shared_bytes(linear, activation) <= SHARED_BYTES:
+            first = first or linear
+            yield LinearPlan(linear)
+    if first is not None and activation in (F16, BF16):
+        for rows, columns, repeat in DENSE:
+            yield LinearPlan(first, 0, Warps(operand, rows, columns, repeat))
+
+
+def cost(op: QuantizedLinearOp, plan: LinearPlan, machine: Machine) -> float:
+    """Estimated clocks of all its launches."""
+    if plan.dense is not None:
+        return dense_clocks(plan.linear, op.rows, plan.dense, multiprocessors_of(machine))
+    return clocks(plan, op.rows, memory_of(op), machine)
+
+
+def choose_plan(
+    op: QuantizedLinearOp, machine: Machine, choice: GpuChoice = RULES
+) -> LinearPlan | None:
+    """The plan of least cost; None where no tile program computes `op` as it is written.
+
+    The one of tile `choice.tile`, where that is given and fits, with a ring of `stages`, and steps
+    shared by `blocks` (1: by none).
+    """
+    possible = list(plans(op, choice.stages or STAGES)) or list(plans(op))
+    possible = [plan for plan in possible if row_of(plan) == choice.tile] or possible
+    shared: list[LinearPlan] = []
+    for plan in possible:
+        tiles = plan.linear.tiles * plan.row_tiles(op.rows)
+        counts = block_counts(tiles, plan.linear.steps, multiprocessors_of(machine))
+        if plan.dense is not None or choice.blocks == 1:
+            counts = iter([0])
+        elif choice.blocks:
+            counts = iter([choice.blocks])
+        shared += [replace(plan, blocks=count) for count in counts]
+    return min(shared, key=lambda plan: cost(op, plan, machine), default=None)

@@ -15,6 +15,7 @@ from ....dialects.quant.ops import QuantizedLinearOp
 from ....dialects.tile.atoms import F32, I8
 from ....dialects.tile.launch import LaunchOp
 from ....dialects.tile.weight_pack import WeightPackAttr
+from ...poly.rules_gpu.choice import choice_of
 from ...tile.expand_weight import expand_program
 from ...tile.lowbit_linear import LowbitLinear
 from ...tile.quantized_linear import dense_program, product_program
@@ -26,7 +27,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 
 def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> bool:
     """Append launches that compute `op` to `kernel`; False where no tile program does."""
-    plan = choose_plan(op, kernel.machine)
+    plan = choose_plan(op, kernel.machine, choice_of(op))
     if plan is None:
         return False
     linear, activation, name = plan.linear, element_of(op.source), kernel.name

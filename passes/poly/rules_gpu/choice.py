@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Operation
 
 from ....dialects.errors import IllegalScheduleError
-from ....dialects.poly import ScopOp
 
 NO_CHANGE = "rules"
 ATTRIBUTE = "tilecast.gpu_choice"
@@ -25,7 +25,8 @@ KEYS = (32, 64, 128)
 
 @dataclass(frozen=True)
 class GpuChoice:
-    """`tile` is the row of the table of tiles that contractions of its kind take, `stages` those of
+    """`tile` is the row of the table of tiles that contractions of its kind take, or warps along M
+    and N and instructions along M, N and K of a product with a quantized weight; `stages` those of
     their ring of copies, `blocks` how many share the steps of their tiles (1: none do); `threads`
     those of the blocks of scheduled loops, `warps` those of the blocks of rows and of attention,
     which takes `keys` at a time. Empty or 0 leaves a decision to the rules."""
@@ -69,9 +70,9 @@ class GpuChoice:
         return found
 
 
-def choice_of(scop: ScopOp) -> GpuChoice:
-    """What was chosen for a scop."""
-    attribute = scop.attributes.get(ATTRIBUTE)
+def choice_of(op: Operation) -> GpuChoice:
+    """What was chosen for a scop, or for a product with a quantized weight."""
+    attribute = op.attributes.get(ATTRIBUTE)
     if attribute is None:
         return GpuChoice()
     assert isinstance(attribute, StringAttr)

@@ -98,7 +98,7 @@ def test_launches_on_packed_weights_are_the_product(
 ) -> None:  # fmt: skip
     if change is not None:
         place = "tilecast.passes.loops.lowbit.tile_product.choose_plan"
-        monkeypatch.setattr(place, lambda op, machine: change(choose_plan(op, machine)))
+        monkeypatch.setattr(place, lambda *given: change(choose_plan(*given)))
     ctx = CompileContext()
     ctx.machine = Machine("sm_80", "scalar")
     parsed, groups = parse_format(format), parse_format(format).groups(K)
