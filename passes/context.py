@@ -21,6 +21,7 @@ from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
 from ..dialects.matrix import Matrix
+from ..dialects.memory import Memory
 from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
@@ -52,6 +53,7 @@ DIALECTS = (
     Quant,
     Pair,
     Matrix,
+    Memory,
     Tile,
 )
 

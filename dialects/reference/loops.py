@@ -20,6 +20,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from .. import vector_arith
 from ..errors import LoweringError
 from ..matrix import MatmulOp
+from ..memory import ApartOp
 from ..vector import (
     ConstantMaskOp,
     ExchangeOp,
@@ -228,6 +229,11 @@ def _alloca(op: memref.AllocaOp) -> Any:
     # Reading what was never written must not look like a sensible zero.
     array.view(np.uint8).fill(0xA5) if array.dtype != bool and array.ndim else array.fill(1)
     return array
+
+
+@means(ApartOp)
+def _apart(op: Operation, a: Array, b: Array) -> bool:
+    return a.ctypes.data != b.ctypes.data
 
 
 @means(memref.CastOp)
