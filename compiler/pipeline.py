@@ -43,6 +43,7 @@ PIPELINE: tuple[Stage, ...] = (
             "limit-memory",
             "block-channels",
             "choose-convolutions",
+            "lower-precision",
         ),
     ),
     Stage("fuse", ("outline-control-flow", "fuse", "deduplicate-kernels")),

@@ -5,9 +5,11 @@ after:  %h = graph.cast %x : tensor<8x32xbf16> ; %v = graph.weight @w_bf16
         %y = graph.linear %h, %v, %b : tensor<8x64xf32>
 
 Everything else stays in f32: biases, results, what stands between contractions. Operands are
-rounded where they are computed, ahead of views, so that their producer stores them so; weights are
-rounded now. A contraction over an odd number of elements stays as it is, since products are taken
-in pairs.
+rounded where they are computed, ahead of views and padding, so that their producer stores them so;
+weights are rounded now. A contraction over an odd number of elements (channels, in a convolution)
+stays as it is, since products are taken in pairs.
+
+It runs twice: convolutions are known only once their layout and algorithm are chosen.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 import ml_dtypes
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType, bf16, f32
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, SSAValue
 from xdsl.passes import ModulePass
 
@@ -26,14 +29,17 @@ from ...dialects.graph import (
     GraphOp,
     LinearOp,
     MatmulOp,
+    PadOp,
     ReshapeOp,
     ViewOp,
     WeightOp,
     element_of,
     shape_of,
 )
+from ...dialects.graph.blocked import BlockedConvOp
 from ...dialects.weights import WeightStore
 from ..context import CompileContext
+from .canonicalize import drop_unused_ops
 
 
 def contraction_operands(op: GraphOp) -> tuple[Sequence[int], int]:
@@ -41,6 +47,8 @@ def contraction_operands(op: GraphOp) -> tuple[Sequence[int], int]:
     match op:
         case LinearOp() | MatmulOp():
             return (0, 1), shape_of(op.operands[0])[-1]
+        case BlockedConvOp():
+            return (0, 1), shape_of(op.weight)[-2]
         case _:
             return (), 0
 
@@ -75,6 +83,9 @@ class Rounded:
                 return ViewOp(self.of(op.source), op.map, type)
             case ReshapeOp():
                 return ReshapeOp(self.of(op.source), type)
+            case PadOp():
+                low, high = ([n.data for n in p] for p in (op.low, op.high))
+                return PadOp(self.of(op.source), low, high, op.value, type)
             case _:
                 return CastOp(value, type)
 
@@ -105,3 +116,6 @@ class LowerPrecisionPass(ModulePass):
             if length % 2 == 0 and all(element_of(inner.operands[k]) == f32 for k in positions):
                 for k in positions:
                     inner.operands[k] = rounded.of(inner.operands[k])
+        for func in op.ops:
+            if isinstance(func, FuncOp) and not func.is_declaration:
+                drop_unused_ops(func.body.block)

@@ -28,7 +28,13 @@ from xdsl.rewriter import Rewriter
 
 from ....dialects.pairs import DotOp, JoinOp
 from ....dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
-from ..access_patterns import Contraction, combining_op, contraction_of, reduction_dims
+from ..access_patterns import (
+    Contraction,
+    combining_op,
+    contraction_of,
+    panel_width,
+    reduction_dims,
+)
 from ..affine_maps import plain_dim, substitute
 from ..array_shapes import shape_of
 from ..sets import box_extents, box_text
@@ -96,6 +102,9 @@ def _free_form(scop: ScopOp, s: StatementOp, k: int, dim: int) -> str | None:
     if not isinstance(array, BlockArgument) or not array.has_one_use():
         return None
     users = [p for p, e in enumerate(access.results) if dim in e.used_dims()]
+    width = panel_width(access, dim)
+    if width is not None and width % 2 == 0 and not written(scop, array):
+        return "neighbours"
     if len(users) != 1:
         return None
     (user,) = users
@@ -155,7 +164,13 @@ def _pair_weight(scop: ScopOp, s: StatementOp, k: int, dim: int) -> None:
 def _retype(s: StatementOp, k: int, dim: int) -> None:
     """Read neighbours in memory as one word."""
     *outer, last = s.read_maps[k].results
-    half = _halved(last, dim)
+    width = panel_width(s.read_maps[k], dim)
+    if width is None:
+        half = _halved(last, dim)
+    else:
+        pair = AffineExpr.dimension(dim)
+        half = pair % (width // 2)
+        outer = [pair // (width // 2) if dim in e.used_dims() else e for e in outer]
     assert half is not None
     _set_pairs(s.sources[k], len(outer))
     set_read(s, k, AffineMap(s.rank, 0, (*outer, half)))
