@@ -23,6 +23,7 @@ FACTORS: dict[Any, tuple[int, ...]] = {
     aten.mv.default: (0, 1),
     aten.addmm.default: (1, 2),
     aten.baddbmm.default: (1, 2),
+    aten.scaled_dot_product_attention.default: (0, 1, 2),
 }
 CONVOLUTIONS = {
     overload.default for overload in (aten.conv1d, aten.conv2d, aten.conv3d, aten.convolution)

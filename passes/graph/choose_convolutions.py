@@ -32,8 +32,6 @@ from .convolutions.cost import CLOCK, DIRECT, Convolution, name_of, predicted_cy
 from .convolutions.epilogues import take_epilogue
 from .replacement import copy_location
 
-PAIR_FEATURE = "avx512_bf16"  # machines with an instruction for two products of bf16
-
 
 def blocked_source(op: BlockedConvOp) -> SSAValue | None:
     """The channel blocks [B, C / L, H, W, L] that `op` reads all of; None where it reads others."""
@@ -118,7 +116,7 @@ def _choose(main: FuncOp, ctx: CompileContext) -> None:
     stored = (op for op in main.body.block.ops if isinstance(op, WeightOp))
     read = sum(4 * prod(bounds_of(op.result)) for op in stored)
     is_cold = read > ctx.machine.l3_bytes // 2
-    paired = ctx.precision == "bf16" and PAIR_FEATURE in ctx.machine.features
+    paired = ctx.precision == "bf16" and ctx.machine.has_pair_products
     for op in found:
         conv = convolution_of(op, is_cold, paired)
         if conv is None or not isinstance(op.weight.owner, WeightOp):

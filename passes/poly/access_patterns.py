@@ -21,7 +21,7 @@ from ...dialects.poly import StatementOp, YieldOp
 from .affine_maps import row_major_strides
 from .array_shapes import largest_shape
 
-FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | DotOp
+FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
 
 
