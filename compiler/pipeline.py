@@ -57,6 +57,7 @@ PIPELINE: tuple[Stage, ...] = (
             "promote-buffers",
             "eliminate-common-subexpressions",
             "exchange-gathers",
+            "matrix-products",
             "stream-stores",
         ),
     ),

@@ -48,6 +48,7 @@ PASSES: dict[str, str] = {
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
+    "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",
     "plan-memory": "loops.plan_memory:PlanMemoryPass",

@@ -45,9 +45,14 @@ static inline {f} {name}(__m{b}i a, __m{b}i b, {f} acc)
 @elementwise(DotOp, DotAddOp)
 def dot_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """One product after the other."""
-    prelude.include("<string.h>")
     a, b, acc = args if isinstance(op, DotAddOp) else (*args, Expr("0.0f"))
-    return call(prelude.define("tc_pair_dot", lambda: _DOT), a, b, acc)
+    return call(pair_dot(prelude), a, b, acc)
+
+
+def pair_dot(prelude: Prelude) -> str:
+    """The function that adds the products of one pair and another to a sum."""
+    prelude.include("<string.h>")
+    return prelude.define("tc_pair_dot", lambda: _DOT)
 
 
 @simd(DotOp, DotAddOp)

@@ -351,6 +351,11 @@ def _join(op: pairs.JoinOp, low: Any, high: Any) -> Any:
 
 @means(pairs.DotOp, pairs.DotAddOp)
 def _pair_dot(op: Operation, a: Any, b: Any, *acc: Any) -> Any:
+    return pair_dot(a, b, *acc)
+
+
+def pair_dot(a: Any, b: Any, *acc: Any) -> Any:
+    """a.low * b.low + a.high * b.high of words that broadcast, added to `acc` where it is given."""
     words = (np.asarray(x, np.int32).view(np.uint32) for x in (a, b))
     (a_low, a_high), (b_low, b_high) = map(_halves, words)
     if acc:
