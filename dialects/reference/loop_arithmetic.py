@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects import arith, math, vector
@@ -358,6 +359,11 @@ def _half(op: HalfOp, bits: Any) -> Any:
 def _join(op: pairs.JoinOp, low: Any, high: Any) -> Any:
     first, second = (np.asarray(x).view(np.uint16).astype(np.uint32) for x in (low, high))
     return np.asarray(first | second << np.uint32(16)).view(np.int32)[()]
+
+
+@means(pairs.RoundOp)
+def _round_pairs(op: pairs.RoundOp, first: Any, second: Any) -> Any:
+    return np.concatenate([first, second]).astype(ml_dtypes.bfloat16).view(np.int32)
 
 
 @means(pairs.DotOp, pairs.DotAddOp)

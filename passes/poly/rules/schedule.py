@@ -145,13 +145,13 @@ def schedule_by_rules(
 
     IllegalScheduleError where they are illegal.
     """
-    # halves of a symbolic extent are no box
-    if machine.isa != "scalar" and choice_of(machine).pack and not scop.parameters:
-        pair_products(scop)
     lanes = lanes_for(scop, machine)
     use_plain_maximum(scop)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     masked = [] if scop.parameters else masked_sums(scop, blocked)
+    # halves of a symbolic extent are no box
+    if machine.isa != "scalar" and choice_of(machine).pack and not scop.parameters:
+        pair_products(scop)
     if masked:
         machine = in_granules(machine)
     prepare(scop, machine, lanes)
