@@ -31,6 +31,13 @@ class Layers(nn.Module):
         return self.last(self.down(y))
 
 
+class LongHeads(nn.Module):
+    """Attention whose heads are long enough for tiles of a matrix unit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
 @pytest.fixture
 def model() -> Layers:
     torch.manual_seed(0)
@@ -70,11 +77,16 @@ def test_a_machine_with_a_matrix_unit_multiplies_tiles(
 ) -> None:
     """Without flags that let the compiler use the unit, so that any machine runs the tiles."""
     machine = resolve_target("x86-64-v4")
-    features = tuple(sorted({*machine.features, "amx_bf16", "amx_tile"}))
+    bf16 = {"amx_bf16", "amx_tile", "avx512_bf16"}
+    features = tuple(sorted({*machine.features, *bf16}))
     with_unit = replace(machine, features=features)
     for module in (target, driver):
         monkeypatch.setattr(module, "native_machine", lambda: with_unit)
     monkeypatch.setattr(target, "EXTENSIONS", {})
+    with_long_heads = LongHeads().eval()
+    fast = tilecast.compile(with_long_heads, (torch.randn(1, 2, 70, 64),), precision="bf16")
+    assert "matrix.matmul" in "".join(fast.artifact.ir.values())
+    assert all(row.passed for row in fast.verify().results)
     fast = tilecast.compile(model, (X,), precision="bf16")
     loops = "".join(fast.artifact.ir.values())
     assert loops.count("matrix.matmul") >= 3
