@@ -24,6 +24,7 @@ class Machine:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 1024 * 1024
     l3_bytes: int = 32 * 1024 * 1024
+    multiprocessors: int = 0  # of a GPU; 0: those of the usual device of its architecture
 
     @property
     def is_gpu(self) -> bool:

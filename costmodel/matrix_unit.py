@@ -7,18 +7,20 @@ bf16, or four bytes. It takes as many cycles as the first tile has rows.
 from __future__ import annotations
 
 from math import ceil
+from typing import Literal
 
 from .hardware import Machine
 
+Kind = Literal["bf16", "int8"]
 ROWS = 16  # rows of a tile
 WORDS = 16  # words per row, and so steps per instruction, and columns of the sums
 ACCUMULATORS = 4  # registers for sums; the others hold two tiles of each operand
 LEAST_ROWS = 4  # below, loading the other operand takes longer than the products
 
 
-def has_matrix_unit(machine: Machine) -> bool:
-    """Whether `machine` multiplies tiles of pairs of bf16."""
-    return machine.isa == "avx512" and "amx_bf16" in machine.features
+def has_matrix_unit(machine: Machine, kind: Kind = "bf16") -> bool:
+    """Whether `machine` multiplies tiles of pairs of bf16, or of four bytes."""
+    return machine.isa == "avx512" and f"amx_{kind}" in machine.features
 
 
 def row_tiles(rows: int) -> list[int]:

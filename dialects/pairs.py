@@ -6,32 +6,16 @@ are such words already, so that an array of pairs is another type of the same by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
-from xdsl.dialects.builtin import (
-    I64,
-    IndexType,
-    IntegerAttr,
-    MemRefType,
-    UnitAttr,
-    VectorType,
-    bf16,
-    f32,
-    i32,
-    i64,
-)
+from xdsl.dialects.builtin import MemRefType, VectorType, bf16, f32, i32
 from xdsl.ir import Attribute, Dialect, SSAValue
 from xdsl.irdl import (
-    AttrSizedOperandSegments,
     IRDLOperation,
     irdl_op_definition,
     operand_def,
-    opt_prop_def,
-    prop_def,
     result_def,
     traits_def,
-    var_operand_def,
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
@@ -159,60 +143,4 @@ class WordsOp(IRDLOperation):
             raise VerifyException(f"{self.name}: {source} and {result} differ in size")
 
 
-@irdl_op_definition
-class MatmulOp(IRDLOperation):
-    """sums[i, j] += sum over k < steps of a[i, k] . b[k, j], pairs times pairs in f32.
-
-    a[i, k] is the word i * row_stride + k from the place of `a`, b[k, j] the word
-    k * step_stride + j from that of `b`; `sums` is a memref of f32, rows x columns, contiguous.
-    With `fresh`, its values before do not count. Rounded as in `pair.dot_add`.
-    """
-
-    name = "pair.matmul"
-    a = operand_def(MemRefType)
-    a_indices = var_operand_def(IndexType)
-    b = operand_def(MemRefType)
-    b_indices = var_operand_def(IndexType)
-    sums = operand_def(MemRefType)
-    steps = prop_def(IntegerAttr[I64])
-    row_stride = prop_def(IntegerAttr[I64])
-    step_stride = prop_def(IntegerAttr[I64])
-    fresh = opt_prop_def(UnitAttr)
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-
-    def __init__(
-        self,
-        a: tuple[SSAValue, Sequence[SSAValue]],
-        b: tuple[SSAValue, Sequence[SSAValue]],
-        sums: SSAValue,
-        steps: int,
-        strides: tuple[int, int],
-        fresh: bool,
-    ) -> None:
-        numbers = zip(("steps", "row_stride", "step_stride"), (steps, *strides), strict=True)
-        properties: dict[str, Attribute] = {name: IntegerAttr(n, i64) for name, n in numbers}
-        if fresh:
-            properties["fresh"] = UnitAttr()
-        super().__init__(operands=[a[0], a[1], b[0], b[1], sums], properties=properties)
-
-    @property
-    def extents(self) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        assert isinstance(self.sums.type, MemRefType)
-        rows, columns = self.sums.type.get_shape()
-        return rows, columns
-
-    def verify_(self) -> None:
-        for side, type in (("a", self.a.type), ("b", self.b.type)):
-            assert isinstance(type, MemRefType)
-            if type.element_type != i32:
-                raise VerifyException(f"{self.name}: expected pairs as i32 in {side}, got {type}")
-        sums = self.sums.type
-        assert isinstance(sums, MemRefType)
-        if sums.element_type != f32 or len(sums.get_shape()) != 2:
-            raise VerifyException(f"{self.name}: expected a matrix of f32 for sums, got {sums}")
-        if self.steps.value.data < 1:
-            raise VerifyException(f"{self.name}: expected at least one step")
-
-
-Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, RoundOp, WordsOp, MatmulOp], [])
+Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, RoundOp, WordsOp], [])

@@ -334,9 +334,20 @@ def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
 
 @means(DotOp)
 def _dot(op: DotOp, acc: Any, codes: Any, values: Any) -> Any:
-    lanes = np.ascontiguousarray(np.atleast_1d(codes)), np.ascontiguousarray(np.atleast_1d(values))
-    products = lanes[0].view(np.uint8).astype(np.int32) * lanes[1].view(np.int8).astype(np.int32)
-    return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32).reshape(np.shape(acc))
+    return byte_dot(acc, codes, values)
+
+
+def byte_dot(acc: Any, codes: Any, values: Any) -> Any:
+    """`acc` and the products of unsigned bytes of `codes` and signed ones of `values`, words that
+    broadcast."""
+    parts = _bytes(codes, np.uint8).astype(np.int32) * _bytes(values, np.int8).astype(np.int32)
+    return acc + parts.sum(axis=-1, dtype=np.int32)
+
+
+def _bytes(words: Any, dtype: Any) -> Any:
+    """The four bytes of each word, along a new last axis."""
+    array = np.asarray(words, np.int32)
+    return np.ascontiguousarray(array[..., None]).view(dtype)
 
 
 @means(HalfOp)

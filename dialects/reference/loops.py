@@ -19,7 +19,8 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
-from ..pairs import MatmulOp
+from ..matrix import MatmulOp
+from ..memory import ApartOp
 from ..vector import (
     ConstantMaskOp,
     ExchangeOp,
@@ -29,7 +30,7 @@ from ..vector import (
     ScatterOp,
     StepOp,
 )
-from .loop_arithmetic import MEANINGS, Array, dtype_of, means, pair_dot
+from .loop_arithmetic import MEANINGS, Array, byte_dot, dtype_of, means, pair_dot
 
 Frame = list[Any]
 Step = Callable[[Frame], None]
@@ -230,6 +231,11 @@ def _alloca(op: memref.AllocaOp) -> Any:
     return array
 
 
+@means(ApartOp)
+def _apart(op: Operation, a: Array, b: Array) -> bool:
+    return a.ctypes.data != b.ctypes.data
+
+
 @means(memref.CastOp)
 def _cast(op: Operation, array: Array) -> Array:
     return array
@@ -353,4 +359,5 @@ def _matmul(op: MatmulOp, *values: Any) -> None:
     if op.fresh is not None:
         sums[:] = 0
     for k in range(steps):
-        sums[:] = pair_dot(left[:, k, None], right[None, k], sums)
+        x, y = left[:, k, None], right[None, k]
+        sums[:] = byte_dot(sums, y, x) if op.is_integer else pair_dot(x, y, sums)

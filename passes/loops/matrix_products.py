@@ -1,9 +1,9 @@
-"""Give register tiles of products of pairs to the matrix unit.
+"""Give register tiles of products of pairs, or of bytes, to the matrix unit.
 
 before: %r:64 = scf.for %k = 0 to 384 iter_args(%c0 = 0, ...) {
           %x = memref.load %a[%i, %k] ; %w = vector.load %b[%k, 0] ; "pair.dot_add"(%x, %w, %c0)
         }
-after:  "pair.matmul"(%a[%i, 0], %b[0, 0], %sums) {fresh, steps = 384, ...}
+after:  "matrix.matmul"(%a[%i, 0], %b[0, 0], %sums) {fresh, steps = 384, ...}
         %r0 = vector.load %sums[0, 0] ; %r1 = vector.load %sums[0, 16] ...
 
 A tile qualifies where its rows lie at equal distances and its columns side by side. Steps beyond a
@@ -15,18 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import get_args
 
 from xdsl.context import Context
 from xdsl.dialects import arith, memref, scf, vector
-from xdsl.dialects.builtin import FloatAttr, IndexType, IntegerAttr, ModuleOp, f32
+from xdsl.dialects.builtin import FloatAttr, IndexType, IntegerAttr, ModuleOp, VectorType, f32, i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from ...costmodel.matrix_unit import WORDS, fits_matrix_unit, has_matrix_unit
+from ...costmodel.matrix_unit import WORDS, Kind, fits_matrix_unit, has_matrix_unit
 from ...dialects.constants import integer_of
-from ...dialects.pairs import DotAddOp, MatmulOp
+from ...dialects.matrix import MatmulOp
+from ...dialects.pairs import DotAddOp
+from ...dialects.quant.ops import DotOp
 from ..context import CompileContext
 from .places import Place
 
@@ -40,6 +43,8 @@ class Product:
 
     `a` and `b` are the places of the first row and of the first column.
     """
+
+    kind: Kind
 
     a: Place
     b: Place
@@ -59,23 +64,29 @@ def product_of(loop: scf.ForOp) -> Product | None:
     cells: dict[tuple[Place, Place], int] = {}
     for number, accumulator in enumerate(accumulators):
         dot = end.operands[number].owner
-        if not isinstance(dot, DotAddOp) or dot.acc is not accumulator:
+        if not isinstance(dot, DotAddOp | DotOp) or dot.acc is not accumulator:
             return None
         factors = _factors(dot)
         if factors is None or not all(_is_fixed(place, body, step) for place in factors):
             return None
         cells[factors] = number
-    return _grid(cells, step) if cells and len(cells) == len(accumulators) else None
+    if not cells or len(cells) != len(accumulators):
+        return None
+    kind: Kind = "bf16" if isinstance(end.operands[0].owner, DotAddOp) else "int8"
+    return _grid(kind, cells, step)
 
 
 def _only_multiplies(body: Block) -> bool:
     """Whether `body` does nothing but read, compute indices, and multiply."""
-    return all(isinstance(op, READS | INDEX | DotAddOp | scf.YieldOp) for op in body.ops)
+    return all(isinstance(op, READS | INDEX | DotAddOp | DotOp | scf.YieldOp) for op in body.ops)
 
 
-def _factors(dot: DotAddOp) -> tuple[Place, Place] | None:
+def _factors(dot: DotAddOp | DotOp) -> tuple[Place, Place] | None:
     """(the word that all lanes have, the words of the lanes) whose products `dot` adds."""
-    for one, many in ((dot.a.owner, dot.b.owner), (dot.b.owner, dot.a.owner)):
+    orders = (
+        [(dot.values, dot.codes)] if isinstance(dot, DotOp) else [(dot.a, dot.b), (dot.b, dot.a)]
+    )
+    for one, many in ((first.owner, second.owner) for first, second in orders):
         if not isinstance(one, vector.BroadcastOp) or not isinstance(many, vector.LoadOp):
             continue
         word = one.source.owner
@@ -92,7 +103,7 @@ def _is_fixed(place: Place, body: Block, step: SSAValue) -> bool:
     return not any(o is body or (isinstance(o, Operation) and o.parent is body) for o in owners)
 
 
-def _grid(cells: dict[tuple[Place, Place], int], step: SSAValue) -> Product | None:
+def _grid(kind: Kind, cells: dict[tuple[Place, Place], int], step: SSAValue) -> Product | None:
     """The cells as rows at equal distances times columns side by side; None for others."""
     rows, columns = (
         sorted({cell[side] for cell in cells}, key=lambda place: place.flat.constant)
@@ -107,7 +118,7 @@ def _grid(cells: dict[tuple[Place, Place], int], step: SSAValue) -> Product | No
     order = tuple(cells[row, column] for row in rows for column in columns)
     if stride is None:
         return None
-    return Product(rows[0], columns[0], len(rows), len(columns), stride, order)
+    return Product(kind, rows[0], columns[0], len(rows), len(columns), stride, order)
 
 
 def _distances(places: Sequence[Place]) -> set[int | None]:
@@ -118,7 +129,8 @@ def use_matrix_unit(loop: scf.ForOp, product: Product, first: int, steps: int) -
     """Replace the first `steps` iterations of `loop`, which starts at `first`."""
     step, *_ = loop.body.block.args
     made = _Maker(InsertPoint.before(loop))
-    sums = memref.AllocaOp.get(f32, shape=[product.rows, product.vectors * WORDS])
+    element = f32 if product.kind == "bf16" else i32
+    sums = memref.AllocaOp.get(element, shape=[product.rows, product.vectors * WORDS])
     made.add(sums)
     cells = [
         [made.number(row), made.number(vector * WORDS)]
@@ -134,7 +146,7 @@ def use_matrix_unit(loop: scf.ForOp, product: Product, first: int, steps: int) -
     made.add(MatmulOp(a, b, sums.memref, steps, strides, is_fresh))
     totals: list[SSAValue] = list(loop.iter_args)
     for number, cell in zip(product.order, cells, strict=True):
-        load = vector.LoadOp(sums.memref, cell, loop.iter_args[number].type)
+        load = vector.LoadOp(sums.memref, cell, VectorType(element, [WORDS]))
         made.add(load)
         totals[number] = load.results[0]
     if integer_of(loop.ub) == first + steps:
@@ -169,7 +181,7 @@ def _is_zero(value: SSAValue) -> bool:
     if not isinstance(op, vector.BroadcastOp) or not isinstance(op.source.owner, arith.ConstantOp):
         return False
     number = op.source.owner.value
-    return isinstance(number, FloatAttr) and number.value.data == 0.0
+    return isinstance(number, FloatAttr | IntegerAttr) and number.value.data == 0
 
 
 @dataclass(frozen=True)
@@ -180,15 +192,14 @@ class MatrixProductsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
-        if not has_matrix_unit(ctx.machine):
-            return
+        kinds = [kind for kind in get_args(Kind) if has_matrix_unit(ctx.machine, kind)]
         for func in op.ops:
-            if not isinstance(func, FuncOp):
+            if not isinstance(func, FuncOp) or not kinds:
                 continue
             for loop in [o for o in func.walk() if isinstance(o, scf.ForOp)]:
                 first, end = integer_of(loop.lb), integer_of(loop.ub)
                 product = product_of(loop)
-                if product is None or first is None or end is None:
+                if product is None or product.kind not in kinds or first is None or end is None:
                     continue
                 steps = (end - first) // WORDS * WORDS
                 if steps:

@@ -14,6 +14,7 @@ from tilecast.compiler.target import (
     resolve_target,
     target_names,
 )
+from tilecast.costmodel.gpu_roofline import multiprocessors_of
 from tilecast.costmodel.matrix_unit import has_matrix_unit
 from tilecast.dialects.errors import OptionError
 
@@ -47,6 +48,18 @@ def test_every_listed_name_resolves():
 @pytest.mark.parametrize("name", ["x86-64-v9", "neoverse_n1", "", "sm_12"])
 def test_unknown_target_lists_the_known_ones(name):
     with pytest.raises(OptionError, match=r"unknown target.*native, c99"):
+        resolve_target(name)
+
+
+def test_gpus_may_say_how_many_multiprocessors_they_have():
+    usual, small = resolve_target("sm_90"), resolve_target("sm_90:7")
+    assert (usual.name, small.name) == ("sm_90", "sm_90")
+    assert (multiprocessors_of(usual), multiprocessors_of(small)) == (132, 7)
+
+
+@pytest.mark.parametrize("name", ["sm_90:", "sm_90:0", "sm_70:80", "sm_80:x"])
+def test_other_gpus_are_refused(name):
+    with pytest.raises(OptionError, match="unknown target"):
         resolve_target(name)
 
 

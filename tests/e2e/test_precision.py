@@ -38,7 +38,7 @@ def model() -> Layers:
     return Layers().eval()
 
 
-PAIRS = ("pair.dot_add", "pair.matmul")
+PAIRS = ("pair.dot_add", "matrix.matmul")
 X = torch.randn(2, 19, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -78,7 +78,7 @@ def test_a_machine_with_a_matrix_unit_multiplies_tiles(
     monkeypatch.setattr(target, "EXTENSIONS", {})
     fast = tilecast.compile(model, (X,), precision="bf16")
     loops = "".join(fast.artifact.ir.values())
-    assert loops.count("pair.matmul") >= 3
+    assert loops.count("matrix.matmul") >= 3
     assert "_tile_dpbf16ps" in "".join(fast.sources.values())
     assert all(row.passed for row in fast.verify().results)
 

@@ -1,4 +1,4 @@
-"""pair.matmul: the emitted function against the interpreter, with and without AMX."""
+"""matrix.matmul: the emitted function against the interpreter, with and without AMX."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ func.func @k{rows}_{vectors}(%a: {a}, %b: {b}, %out: {sums})
     attributes {{tilecast.roles = ["in", "in", "inout"]}} {{
   %c1 = arith.constant 1 : index
   %c2 = arith.constant 2 : index
-  "pair.matmul"(%a, %c1, %b, %c2, %out) <{{{properties}}}>
+  "matrix.matmul"(%a, %c1, %b, %c2, %out) <{{{properties}}}>
       : ({a}, index, {b}, index, {sums}) -> ()
   func.return
 }}"""
@@ -128,8 +128,8 @@ def test_other_sizes_are_refused(shape: tuple[int, ...], message: str) -> None:
 def test_the_op_says_what_is_wrong_with_it() -> None:
     good = kernel(4, 1, 16, 1)
     for old, new, message in (
-        ("xi32>", "xf32>", "pairs as i32"),
-        ("memref<4x16xf32>", "memref<64xf32>", "a matrix of f32"),
+        ("xi32>", "xf32>", "words of i32"),
+        ("memref<4x16xf32>", "memref<64xf32>", "a matrix of f32 or i32"),
         ("steps = 16", "steps = 0", "at least one step"),
     ):
         with pytest.raises(VerifyException, match=message):

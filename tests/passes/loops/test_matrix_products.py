@@ -1,4 +1,4 @@
-"""matrix-products: register tiles of pairs become pair.matmul, and their sums stay."""
+"""matrix-products: register tiles of pairs become matrix.matmul, and their sums stay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.costmodel.hardware import Machine
-from tilecast.dialects.pairs import DotAddOp, MatmulOp
+from tilecast.dialects.matrix import MatmulOp
+from tilecast.dialects.pairs import DotAddOp
 from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.matrix_products import MatrixProductsPass
