@@ -301,15 +301,17 @@ def lower(
     machine: Machine,
     progress: Progress,
     schedules: Mapping[str, str] | None = None,
+    keeps_text: bool = True,
 ) -> Lowered:
     """Import the program and take it through all stages up to C text, or to `stop_after`.
 
-    `schedules` are what tuning recorded, by kernel.
+    `schedules` are what tuning recorded, by kernel; `keeps_text`: of the IR after every stage.
     """
     from .lowering import Lowered  # brings in xDSL and isl, which cached models skip
 
     with progress.stage("import"), defects_of("import"):
         lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
+        lowered.keeps_text = keeps_text
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered

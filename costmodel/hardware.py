@@ -36,6 +36,11 @@ class Machine:
         """Whether a multiply and an add with one rounding are one instruction."""
         return self.isa != "scalar" or "fma" in self.features
 
+    @property
+    def has_pair_products(self) -> bool:
+        """Whether one instruction sums two products of bf16 in f32."""
+        return "avx512_bf16" in self.features
+
     def lanes(self, element_bytes: int) -> int:
         """Elements of `element_bytes` in one vector register; 1 for scalar code."""
         return max(1, self.vector_bytes // element_bytes)

@@ -139,7 +139,8 @@ class QuantizedLinearOp(OpaqueOp):
             codes = np.arange(2**element.width, dtype=np.uint8)
             if isinstance(element, FloatElement):
                 codes = codes[np.isfinite(element.levels)]
-            return rng.choice(codes, shape).view(np.int8)
+            picks = rng.integers(0, len(codes), shape, np.uint8)
+            return codes[picks].view(np.int8)
         if operand is self.scales:
             values = rng.uniform(0.1, 2.0, shape).astype(np.float32)
             return SCALE_TYPES[format.scale].encode(values)

@@ -26,9 +26,7 @@ from ..poly.rules_gpu.choice import ATTRIBUTE
 from ..poly.task_key import task_key
 from .opaque_rules import RULES
 from .opaque_rules.kernel import OpaqueKernel
-from .opaque_rules.loop_builder import LoopBuilder
-
-PARALLEL_ELEMENTS = 4096  # with fewer, starting threads costs more than they save
+from .opaque_rules.loop_builder import PARALLEL_ELEMENTS, LoopBuilder
 
 
 def opaque_op(func: FuncOp) -> OpaqueOp | None:

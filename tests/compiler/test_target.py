@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+import archspec.cpu
 import pytest
+from tilecast.compiler import target
 from tilecast.compiler.target import (
     architecture_flags,
     native_machine,
@@ -13,6 +15,7 @@ from tilecast.compiler.target import (
     target_names,
 )
 from tilecast.costmodel.gpu_roofline import multiprocessors_of
+from tilecast.costmodel.matrix_unit import has_matrix_unit
 from tilecast.dialects.errors import OptionError
 
 
@@ -86,3 +89,16 @@ def test_native_flags_hide_no_vector_unit():
     machine = native_machine()
     flags = " ".join(architecture_flags(machine, "gcc", "12.2.0"))
     assert machine.isa == "scalar" or "-m" in flags
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tiles_are_used_where_the_system_keeps_them(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = archspec.cpu.TARGETS["sapphirerapids"]
+    monkeypatch.setattr(target.archspec.cpu, "host", lambda: cpu)
+    monkeypatch.setattr(target, "may_use_tiles", lambda: allowed)
+    machine = native_machine.__wrapped__()
+    assert has_matrix_unit(machine) == allowed
+    assert ("-mamx-bf16" in architecture_flags(machine, "gcc", "12.2.0")) == allowed
+    assert "avx512_bf16" in machine.features
