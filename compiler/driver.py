@@ -390,7 +390,7 @@ def exported(
     """
     from .frontend.export import export_model, load_exported
     from .frontend.states import lift_states
-    from .quantize import with_quantized_weights
+    from .quantize import check_activations, with_quantized_weights
 
     dims = settings.dynamic_shapes
     if dims is not None and isinstance(model, str | Path | ExportedProgram):
@@ -405,6 +405,7 @@ def exported(
         program = export_model(model, example_inputs or (), dict(kwargs or {}), dims)
     program, states = lift_states(program)
     program = with_quantized_weights(program, model, settings.weights, settings.activations)
+    check_activations(program, resolve_target(settings.target))
     if example_inputs is not None:
         given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
         return program, [*states.values(), *given], states

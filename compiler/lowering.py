@@ -20,6 +20,7 @@ from ..dialects.graph import extents_of_type
 from ..dialects.graph.control import ControlOp, is_program
 from ..dialects.sizes import Symbol, symbols_of
 from ..passes.context import CompileContext
+from ..passes.loops.in_place import pairs_of
 from ..passes.loops.plan_memory import local_bytes, program_arena
 from ..passes.timing import span
 from .frontend import ImportedModel, import_program
@@ -177,6 +178,7 @@ class Lowered:
             precision=settings.precision,
             memory=memory,
             streamed=bool(symbols) and self.ctx.stream_weights,
+            in_place=pairs_of(main),
         )
 
 

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects.builtin import IntegerType
+from xdsl.dialects.builtin import AnyFloat, IntegerType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind
 
 from ...dialects.graph import (
@@ -299,18 +299,25 @@ class _Walk:
 
 
 def is_widened_once(op: AttentionOp, value: SSAValue) -> bool:
-    """Whether keys or values come from integers, as of a quantized cache, and have one query each.
+    """Whether keys or values come from integers or shorter floats, as of a cache that is stored in
+    few bits, and have one query each.
 
-    Widened where they are used, they are read as integers and never written as floats.
+    Widened where they are used, they are read as they are stored and never written as floats.
     """
     pending, is_cast = [value], False
     while pending and not is_cast:
         source = pending.pop().owner
         if isinstance(source, CastOp):
-            is_cast = isinstance(element_of(source.source), IntegerType)
+            is_cast = _is_widened(element_of(source.source), element_of(source.result))
         if isinstance(source, ELEMENTWISE):
             pending += source.operands
     return is_cast and bounds_of(op.query)[-2] == 1
+
+
+def _is_widened(before: Attribute, after: Attribute) -> bool:
+    if isinstance(before, AnyFloat) and isinstance(after, AnyFloat):
+        return before.bitwidth < after.bitwidth
+    return isinstance(before, IntegerType)
 
 
 def _most(shape: Shape) -> int:
