@@ -257,6 +257,7 @@ class FunctionEmitter:
         arguments = [self.expr(value).text for value in captured]
         outer = (self._lines, self._depth, self.scope, self.in_region, dict(self._values))
         self._lines, self._depth, self.scope, self.in_region = [], 1, Scope(), False
+        displaced, self._displaced = self._displaced, {}  # parameters are names of their own
         written = _written_arguments(self.func)
         parameters = [
             self._parameter(value, value.name_hint or _default_name(value.type), written)
@@ -267,6 +268,7 @@ class FunctionEmitter:
         head = f"static void {name}({', '.join(parameters)})"
         self.outlined.append("\n".join([head, "{", *self._lines, "}"]) + "\n\n")
         self._lines, self._depth, self.scope, self.in_region, self._values = outer
+        self._displaced = displaced
         return f"{name}({', '.join(arguments)});"
 
     def _parameter(self, value: SSAValue, hint: str, written: Collection[BlockArgument]) -> str:

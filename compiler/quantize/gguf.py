@@ -55,7 +55,7 @@ def quantized_tensor(
     name: str, kind: BlockType, data: npt.NDArray[Any], shape: tuple[int, ...]
 ) -> QuantizedTensor:
     """The blocks of a matrix [N, K] as codes, scales and zero points."""
-    if len(shape) != 2 or shape[1] % kind.elements:
+    if len(shape) != 2 or 0 in shape or shape[1] % kind.elements:
         raise InvalidInputError(
             f"{name}: expected a matrix with rows of a multiple of {kind.elements}, found {shape}"
         )

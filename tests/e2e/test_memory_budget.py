@@ -48,3 +48,27 @@ def test_what_cannot_be_cut_is_refused() -> None:
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.Linear(64, 8)).eval()
     with pytest.raises(MemoryBudgetError, match="at least 512 bytes"):
         tilecast.compile(model, (torch.randn(1, 64),), max_memory=256)
+
+
+class TwiceRead(nn.Module):
+    """A table of the input that the first and the last product read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Parameter(torch.randn(64, 96) / 8)
+        self.narrow = nn.Parameter(torch.randn(96, 64) / 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        table = torch.tanh(x[:, :, None] * x[:, None, :])
+        return ((table @ self.wide).relu() @ self.narrow) @ table
+
+
+def test_a_table_is_computed_again() -> None:
+    model, x = TwiceRead().eval(), torch.randn(1, 64)
+    compiled = tilecast.compile(model, (x,), target="c99", max_memory=45000)  # verifies
+    memory = compiled.artifact.memory
+    assert memory is not None
+    assert (memory["plain_bytes"], compiled.artifact.arena_bytes) == (57344, 40960)
+    assert [again["bytes"] for again in memory["again"]] == [16384]
+    assert 0 < memory["extra"] < 0.02
+    torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)

@@ -231,8 +231,8 @@ class _Model:
         extras = np.zeros(self.count)
         for use, s in zip(self.uses, self.stages, strict=True):
             extras[use] = s.extra
-        for (k, step), again in self.again.items():
-            extras[again] = Again(self.tensors[k], step).extra
+        for (k, step), column in self.again.items():
+            extras[column] = Again(self.tensors[k], step).extra
         scale = max(1.0, float(extras.max()))
         costs = extras / scale
         costs[: self.binary] += PREFERENCE

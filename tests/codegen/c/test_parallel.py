@@ -66,6 +66,25 @@ func.func @local(%x: memref<6xf32>, %y: memref<6xf32>)
   func.return
 }}"""
 
+MOVED = f"""
+func.func @moved(%x: memref<9x6xf32>, %y: memref<4x6xf32>)
+    attributes {{tilecast.roles = ["in", "out"]}} {{
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %c6 = arith.constant 6 : index
+  scf.for %r = %c0 to %c4 step %c1 {{
+    %below = arith.addi %r, %c4 : index
+    {PARALLEL.format("%c0, %c6, %c1")}
+    ^bb0(%i: index):
+      %v = memref.load %x[%below, %i] : memref<9x6xf32>
+      memref.store %v, %y[%r, %i] : memref<4x6xf32>
+      "scf.reduce"() : () -> ()
+    }}) : (index, index, index) -> ()
+  }}
+  func.return
+}}"""  # the body takes r + 4, which is no sum of its own there
+
 
 def parse(text: str) -> FuncOp:
     module = Parser(CompileContext(), text).parse_module()
@@ -96,7 +115,7 @@ def test_a_loop_that_stores_besides_is_no_team_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("flags", [(), ("-fopenmp",)])
-@pytest.mark.parametrize("source", [WAVEFRONTS, LOCAL], ids=["wave", "local"])
+@pytest.mark.parametrize("source", [WAVEFRONTS, LOCAL, MOVED], ids=["wave", "local", "moved"])
 def test_threads_compute_what_the_interpreter_does(build, call, machine, source, flags) -> None:
     func = parse(source)
     rng = np.random.default_rng(1)

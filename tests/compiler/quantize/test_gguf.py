@@ -46,6 +46,12 @@ def test_blocks_mean_what_gguf_says(name: str) -> None:
     assert int(found.codes.max()) < 2**found.format.element.width
 
 
+def test_an_empty_matrix_is_refused() -> None:
+    kind = BLOCK_TYPES["Q8_0"]
+    with pytest.raises(InvalidInputError, match=r"expected a matrix .* found \(36\d+, 0\)"):
+        quantized_tensor("w", kind, np.zeros((0, kind.bytes), np.uint8), (3602879701896396802, 0))
+
+
 @pytest.mark.parametrize("name", ["Q4_0", "Q5_0", "Q8_0", "Q6_K", "Q3_K", "TQ2_0", "IQ4_NL"])
 def test_types_without_minima_are_exact(name: str) -> None:
     kind = BLOCK_TYPES[name]

@@ -13,6 +13,7 @@ from tilecast.dialects.graph import (
     CatOp,
     ConvOp,
     GraphOp,
+    MatmulOp,
     PadOp,
     PointwiseOp,
     PoolOp,
@@ -291,3 +292,72 @@ def test_least_is_what_the_error_says_and_can_be_had() -> None:
     LimitMemoryPass().apply(net.context(least), ModuleOp([net.main.clone()]))
     with pytest.raises(MemoryBudgetError):
         LimitMemoryPass().apply(net.context(least - 1), ModuleOp([net.main.clone()]))
+
+
+def test_a_tensor_that_waits_is_computed_again() -> None:
+    """A stem is read at once and at the end; a stage of patches stands in between."""
+    net = Network([1, 3, 16, 16])
+    net.conv(16, 1)
+    net.relu()
+    net.keep()
+    net.pool()
+    for channels, kernel in ((96, 3), (96, 3), (8, 1)):
+        net.conv(channels, kernel)
+        net.relu()
+    net.mean()
+    pooled, net.x = net.x, net.kept.pop()
+    net.conv(8, 1)
+    net.mean()
+    net.x = net.add(PointwiseOp("add", [net.x, pooled], pooled.type))
+    net.finish()
+    limit, budget = MemoryLimit(net.main, net.context()), 32768
+    patched, found = limit.fitting(budget, limit.patched_plan), limit.within(budget)
+    assert patched is not None
+    assert found is not None
+    assert [(again.tensor.home, again.step) for again in found.plan.again] == [(0, 5)]
+    assert found.plan.stages  # together with patches
+    assert found.plan.extra == 16384 < patched.plan.extra
+    assert work_of(Program(found.main)) - work_of(limit.search.program) == found.plan.extra
+    assert found.bytes <= budget
+    np.testing.assert_array_equal(result_of(found.main, net), result_of(net.main, net))
+
+
+def products_around(table: Callable[[Network], SSAValue]) -> Network:
+    """Two products of a table, far from each other; nothing here can be cut into patches."""
+    net = Network([64, 64])
+    first = table(net)
+    wide, narrow = TensorType(f32, [64, 96]), TensorType(f32, [64, 64])
+    net.x = net.add(MatmulOp(first, net.weight(64, 96), wide))
+    net.x = net.add(MatmulOp(net.x, net.weight(96, 64), narrow))
+    net.x = net.add(MatmulOp(net.x, first, narrow))
+    net.finish()
+    return net
+
+
+def cheap_table(net: Network) -> SSAValue:
+    return net.add(PointwiseOp("relu", [net.x], net.x.type))
+
+
+def table_of_a_table(net: Network) -> SSAValue:
+    net.x = net.add(MatmulOp(net.x, net.weight(64, 64), net.x.type))
+    return net.add(PointwiseOp("relu", [net.x], net.x.type))
+
+
+@pytest.mark.parametrize(("table", "operations"), [(cheap_table, 4096), (table_of_a_table, 266240)])
+def test_what_cannot_be_cut_is_computed_again(
+    table: Callable[[Network], SSAValue], operations: int
+) -> None:
+    net = products_around(table)
+    plain, expected = Program(net.main).plan().bytes, result_of(net.main, net)
+    ctx, module = net.context(plain - 1), ModuleOp([net.main.clone()])
+    LimitMemoryPass().apply(ctx, module)
+    (main,) = module.ops
+    assert isinstance(main, FuncOp)
+    np.testing.assert_array_equal(result_of(main, net), expected)
+    assert ctx.memory is not None
+    assert (plain, ctx.memory.bytes) == (16384 + 24576 + 16384, 24576 + 16384)
+    assert work_of(Program(main)) - work_of(Program(net.main)) == operations
+    assert ctx.memory.extra * ctx.memory.arithmetic == pytest.approx(operations)
+    (again,) = ctx.memory.again
+    assert again.bytes == 16384
+    assert "computed again for graph.matmul" in str(ctx.memory)
