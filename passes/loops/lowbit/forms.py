@@ -19,7 +19,7 @@ from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .block_product import lower_block_product
 from .integer_product import lower_integer_product
-from .panels import block_tile, register_tile
+from .panels import block_tile, integer_tile, register_tile
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -141,7 +141,7 @@ def _rounding(problem: Problem) -> float:
 
 def _integer_cycles(problem: Problem) -> float:
     """A shift and a mask per part, one instruction (or three) per quad and row."""
-    tile = register_tile(problem.machine, problem.rows)
+    tile = integer_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
     steps = 2 * len(byte_parts(problem.format.element.width))
     dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0
