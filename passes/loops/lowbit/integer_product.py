@@ -1,6 +1,6 @@
 """Products of integer codes and int8 activations: four multiply-adds per lane and instruction.
 
-    parallel for tile: for block: for group:
+    parallel for tile: for some groups: for block: for group:
         part[row, lanes] = sum over quads of dot(codes[quad, lanes], x[row, quad])      (exact)
         total[row, lanes] += scale[group, lanes] * (step * (part - zero * sums[row, group]))
     out = total * steps[row]
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import f32, i32
 from xdsl.ir import SSAValue
 
+from ....costmodel.hardware import Machine
 from ....dialects.quant import IntegerElement
 from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
@@ -23,26 +24,45 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import IntegerRows, integer_rows
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
-from .panels import Panels, pack_panels, register_tile
+from .panels import Panels, integer_tile, pack_panels
 from .quads import QuadDecoder
+
+MOST_ROWS = 512  # whose sums of a tile are on the stack
 
 
 def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bytes")
+    panels = pack_panels(op, kernel, integer_tile(kernel.machine, op.rows), "bytes")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
-    product = IntegerProduct(PanelAccess(panels, lanes, kernel.out), rows)
+    access = PanelAccess(panels, lanes, kernel.out)
+    product = IntegerProduct(access, rows, groups_per_pass(panels, kernel.machine))
     over_tiles(b, panels, product.tile)
+
+
+def groups_per_pass(panels: Panels, machine: Machine) -> int | None:
+    """How many groups of a tile stay in the first-level cache while all blocks of rows pass by;
+    None where the whole tile does, or passes once."""
+    group, tile = panels.format.group, panels.tile
+    bits = panels.format.element.width * tile.panel
+    if group is None or not tile.rows < panels.rows <= MOST_ROWS:
+        return None
+    if panels.columns * bits // 8 <= machine.l1_bytes // 2:
+        return None
+    return max(1, machine.l1_bytes // 2 // (group * bits // 8))
 
 
 @dataclass(frozen=True)
 class IntegerProduct:
-    """Writes the loops over the blocks of rows of one tile."""
+    """Writes the loops over the blocks of rows of one tile.
+
+    With `groups_per_pass` the blocks pass by so many groups at a time, and sums wait in an array.
+    """
 
     access: PanelAccess
     x: IntegerRows
+    groups_per_pass: int | None
 
     @property
     def panels(self) -> Panels:
@@ -51,20 +71,68 @@ class IntegerProduct:
 
     def tile(self, b: LoopBuilder, tile: SSAValue) -> None:
         """The outputs of all rows and the lanes of a tile."""
-        self.panels.over_blocks(b, lambda b, block, rows: self.block(b, tile, block, rows))
+        panels = self.panels
+        if self.groups_per_pass is None:
+            panels.over_blocks(b, lambda b, block, rows: self.block(b, tile, block, rows))
+            return
+        assert panels.format.group is not None
+        groups = panels.columns // panels.format.group
+        sums = b.local([panels.rows, panels.tile.panel], f32)
+        zero = self.access.lanes.constant(b, 0.0, f32)
+
+        def clear(b: LoopBuilder, row: SSAValue) -> None:
+            for place in self.places(row, 1, b):
+                self.access.lanes.store(b, zero, sums, place, None)
+
+        def some(b: LoopBuilder, first: SSAValue) -> None:
+            end = b.minimum(b.add(first, b.index(self.groups_per_pass or 1)), b.index(groups))
+            panels.over_blocks(b, lambda b, k, rows: add(b, k, rows, first, end))
+
+        def add(b: LoopBuilder, block: SSAValue, rows: int, first: SSAValue, end: SSAValue) -> None:
+            task = self.task(b, tile, block, rows)
+            places = self.places(task.row0, rows, b)
+            total = [self.access.lanes.load(b, sums, place) for place in places]
+            total = self.access.over_whole_groups(b, task.group, total, first, end)
+            for place, value in zip(places, total, strict=True):
+                self.access.lanes.store(b, value, sums, place, None)
+
+        def finish(b: LoopBuilder, block: SSAValue, rows: int) -> None:
+            task = self.task(b, tile, block, rows)
+            places = self.places(task.row0, rows, b)
+            total = [self.access.lanes.load(b, sums, place) for place in places]
+            self.store(b, task, self.access.last_group(b, task.group, total))
+
+        b.loop(0, panels.rows, clear)
+        b.loop(0, groups, some, step=self.groups_per_pass)
+        panels.over_blocks(b, finish)
+
+    def places(self, row0: SSAValue, rows: int, b: LoopBuilder) -> list[list[SSAValue]]:
+        """Where the sums of a block of rows are."""
+        return [
+            [b.add(row0, b.index(row)), b.index(self.access.first_lane(vector))]
+            for row in range(rows)
+            for vector in range(self.panels.tile.vectors)
+        ]
+
+    def task(self, b: LoopBuilder, tile: SSAValue, block: SSAValue, rows: int) -> IntegerTask:
+        """A block of rows against a tile."""
+        row0 = b.mul(block, b.index(self.panels.tile.rows))
+        return IntegerTask(self, tile, row0, rows)
 
     def block(self, b: LoopBuilder, tile: SSAValue, block: SSAValue, rows: int) -> None:
         """The outputs of `rows` rows, and of the lanes of a tile."""
-        lanes, vectors = self.access.lanes, self.panels.tile.vectors
-        row0 = b.mul(block, b.index(self.panels.tile.rows))
-        task = IntegerTask(self, tile, row0, rows)
-        zeros = [lanes.constant(b, 0.0, f32)] * (rows * vectors)
-        total = self.access.over_groups(b, task.group, zeros)
+        task = self.task(b, tile, block, rows)
+        zeros = [self.access.lanes.constant(b, 0.0, f32)] * (rows * task.vectors)
+        self.store(b, task, self.access.over_groups(b, task.group, zeros))
+
+    def store(self, b: LoopBuilder, task: IntegerTask, total: Values) -> None:
+        """The outputs, which are sums times the steps of rows."""
+        lanes, rows, vectors, row0 = self.access.lanes, task.rows, task.vectors, task.row0
         for row in range(rows):
             step = lanes.splat(b, b.load(self.x.steps, [b.add(row0, b.index(row))]))
             for at in range(row * vectors, (row + 1) * vectors):
                 total[at] = b.mul(total[at], step)
-        self.access.store(b, tile, row0, rows, total)
+        self.access.store(b, task.tile, row0, rows, total)
 
 
 @dataclass(frozen=True)

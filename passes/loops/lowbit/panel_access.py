@@ -10,7 +10,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.quant import PERIOD
 from ....dialects.quant.ops import HalfOp
-from ..opaque_rules.loop_builder import LoopBuilder
+from ..opaque_rules.loop_builder import Bound, LoopBuilder
 from .lanes import Lanes
 from .panels import Panels
 
@@ -36,19 +36,30 @@ class PanelAccess:
         `total` is None where there is one group, which adds to nothing.
         """
         panels = self.panels
-        group = panels.format.group
-        if group is None:
+        if panels.format.group is None:
             return step(b, b.index(0), b.index(0), panels.periods, None)
-        length, whole = group // PERIOD, panels.columns // group
+        total = self.over_whole_groups(b, step, zeros, 0, panels.columns // panels.format.group)
+        return self.last_group(b, step, total)
+
+    def over_whole_groups(
+        self, b: LoopBuilder, step: GroupStep, total: Values, first: Bound, end: Bound
+    ) -> Values:
+        """`step` for some of the groups that are whole."""
+        length = (self.panels.format.group or 0) // PERIOD
 
         def one(b: LoopBuilder, g: SSAValue, *total: SSAValue) -> Values:
             return step(b, g, b.mul(g, b.index(length)), length, list(total))
 
-        total = b.loop(0, whole, one, zeros)
-        left = panels.periods - whole * length
-        if left:
-            total = step(b, b.index(whole), b.index(whole * length), left, total)
-        return total
+        return b.loop(first, end, one, total)
+
+    def last_group(self, b: LoopBuilder, step: GroupStep, total: Values) -> Values:
+        """`step` for the last group, where it is not whole."""
+        group = self.panels.format.group or 0
+        whole, length = self.panels.columns // group, group // PERIOD
+        left = self.panels.periods - whole * length
+        if not left:
+            return total
+        return step(b, b.index(whole), b.index(whole * length), left, total)
 
     def raw(self, b: LoopBuilder, array: SSAValue, at: Sequence[SSAValue], vector: int) -> SSAValue:
         """What is stored for the lanes of a vector."""

@@ -14,16 +14,20 @@ from tilecast.compiler.verify.kernels import packed_argument
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import IntegerElement, parse_format
 from tilecast.dialects.quant.activations import quantize_rows
+from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from xdsl.dialects.func import FuncOp
 
 from .test_quantized_linear import Case, kernel_of, lower
 
-NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary"]
+PASSES = "u4_in_passes"  # more of a tile than a first-level cache holds, for several blocks of rows
+NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES]
 
 
 def case_of(name: str) -> Case:
+    if name == PASSES:
+        return Case("u4:g128:znone", 7, 19, 700, bias=False, activations="int8", form="integers")
     return Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
 
 
@@ -52,11 +56,14 @@ def test_sums_equal_those_of_int64(
 ) -> None:
     """Extreme codes and activations: 8-bit codes would saturate sums of 16-bit pairs."""
     rng = np.random.default_rng(3)
-    element = parse_format(case_of(name).format).element
+    case = case_of(name)
+    format = parse_format(case.format)
+    element, columns = format.element, case.columns
     assert isinstance(element, IntegerElement)
-    x = rng.choice([-1.0, 1.0, 0.3], (2, 100)).astype(np.float32)
-    codes = rng.choice([0, element.codes - 1, element.codes // 2], (19, 100)).astype(np.uint8)
-    scales = np.ones((19, 1), np.float32)
+    x = rng.choice([-1.0, 1.0, 0.3], (case.rows, columns)).astype(np.float32)
+    codes = rng.choice([0, element.codes - 1, element.codes // 2], (19, columns)).astype(np.uint8)
+    ones = np.ones((19, format.groups(columns)), np.float32)
+    scales = SCALE_TYPES[format.scale].encode(ones)
     quantized, steps = quantize_rows(x)
     levels = element.levels.astype(np.int64)[codes]
     exact = quantized.astype(np.int64) @ levels.T
