@@ -20,6 +20,8 @@ from xdsl.dialects.vector import Vector
 from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
+from ..dialects.matrix import Matrix
+from ..dialects.memory import Memory
 from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
 from ..dialects.quant import QuantizedTensor
@@ -50,6 +52,8 @@ DIALECTS = (
     Poly,
     Quant,
     Pair,
+    Matrix,
+    Memory,
     Tile,
 )
 

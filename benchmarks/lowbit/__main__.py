@@ -1,11 +1,12 @@
 """Weights of any bit width next to their peers and to the streaming bandwidth.
 
     python -m benchmarks.lowbit --build-only                       # compiles and checks all cells
+    python -m benchmarks.lowbit --peer --rounds 3 --output all.json  # times them, no peers
     python -m benchmarks.lowbit --rows 1 --shape 4096x4096 --output benchmarks/results/lowbit.json
     python -m benchmarks.lowbit --report benchmarks/results/lowbit.json --plot lowbit.png
 
-Cells that the output has already are left out (--again measures them anew), so that a suite may
-consist of many short runs.
+Cells are timed as they were built last. What is there already, built or in the output, is left out
+(--again does it anew), so that a suite may consist of many short runs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.02, help="length of one turn")
     parser.add_argument("--build-only", action="store_true", help="build and check, time nothing")
-    parser.add_argument("--again", action="store_true", help="measure cells that are there too")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where what is built lies")
+    parser.add_argument("--again", action="store_true", help="cells that are there too")
     parser.add_argument("--output", type=Path, help="add the results to this JSON file")
     parser.add_argument(
         "--report", type=Path, help="print what this JSON file says, measure nothing"
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
         if chosen.plot is not None:
             plot(results, chosen.plot)
         return
-    plan = Plan(chosen.threads, chosen.rounds, chosen.seconds, FOLDER)
+    plan = Plan(chosen.threads, chosen.rounds, chosen.seconds, chosen.folder)
     results = Results.read(chosen.output)
     blocks = [
         [cell for cell in block if chosen.formats in cell.format]
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str]) -> None:
         print(line, file=sys.stderr)
 
     if chosen.build_only:
-        build_all([cell for block in blocks for cell in wanted(block)], plan, progress)
+        cells = [cell for block in blocks for cell in block]
+        build_all([cell for cell in cells if chosen.again or not plan.has(cell)], plan, progress)
         return
     command = "python -m benchmarks.lowbit " + " ".join(arguments)
     for block in blocks:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..requests import ask, stop
+from .built import BuiltCell
 from .cells import Cell
 from .worker import STREAM, STREAM_BYTES
 
@@ -31,6 +32,10 @@ class Plan:
     rounds: int
     seconds: float
     folder: Path
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell was built."""
+        return BuiltCell.path(cell, self.folder, self.threads).exists()
 
 
 @dataclass
@@ -57,9 +62,17 @@ class Engine:
         )
         return Engine(name, process)
 
-    def build(self, cell: Cell, is_timed: bool) -> None:
-        """Build a cell."""
-        answer = ask(self.process, {"build": asdict(cell), "timed": is_timed})
+    def build(self, cell: Cell) -> None:
+        """Compile and check a cell."""
+        self.request("build", cell)
+
+    def load(self, cell: Cell) -> None:
+        """Make a cell ready that was built before, or a peer."""
+        self.request("load", cell)
+
+    def request(self, kind: str, cell: Cell) -> None:
+        """Ask for something about a cell."""
+        answer = ask(self.process, {kind: asdict(cell)})
         if "failed" in answer:
             self.failed[cell.name] = answer["failed"]
 
@@ -87,7 +100,7 @@ def build_all(cells: Sequence[Cell], plan: Plan, progress: Progress) -> None:
     engine = Engine.start("ours", plan)
     try:
         for cell in cells:
-            engine.build(cell, is_timed=False)
+            engine.build(cell)
             progress(f"{cell.name}: {engine.failed.get(cell.name, 'ok')}")
     finally:
         engine.stop()
@@ -108,11 +121,12 @@ def measure_block(
             others.append(Engine.start(name, plan))
             stack.callback(others[-1].stop)
         for engine in others:
-            engine.build(first, is_timed=True)
+            engine.load(first)
             if engine.failed:
                 progress(f"{engine.name}: {engine.failed}")
+        ask(ours.process, {"stream": 1})
         for cell in cells:
-            ours.build(cell, is_timed=True)
+            ours.load(cell)
             if cell.name in ours.failed:
                 progress(f"{cell.name}: {ours.failed[cell.name]}")
         for _ in range(plan.rounds):

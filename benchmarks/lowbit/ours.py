@@ -1,11 +1,10 @@
-"""Our kernels: one `quant.linear` compiled by itself, checked against float64, called in C."""
+"""Our kernels: one `quant.linear` compiled by itself, checked against float64."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import itertools
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from tilecast.compiler.verify.kernels import packed_argument, random_argument
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import IntegerElement
 from tilecast.dialects.quant.ops import BitPackAttr, QuantizedLinearOp
-from tilecast.dialects.quant.scale_types import SCALE_TYPES
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loop_arithmetic import dtype_of
 from tilecast.passes.context import CompileContext
@@ -36,12 +34,12 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 
+from .built import DIGITS, NAME, NUMBERS, RESULT, WORDS, Argument, BuiltCell, call_of
 from .cells import Cell
-from .rotation import aligned, copies_needed
+from .rotation import Array, aligned
 
-NAME = "product"
+SAMPLE = 1024  # outputs that are computed in float64: the first, the last, and others
 STORED = {"f32": f32, "f16": IntegerType(16), "bf16": IntegerType(16), "e8m0": IntegerType(8)}
-Call = Callable[[], object]
 
 
 def kernel_of(cell: Cell, has_bias: bool = False, name: str = NAME) -> FuncOp:
@@ -87,7 +85,6 @@ class CompiledCell:
         self.interface = KernelInterface(self.lowered)
         self.source = emit_unit([self.lowered], self.machine, prefix="")
         self.library = build_source(self.source, folder, self.machine)
-        self.function = getattr(ctypes.CDLL(str(self.library)), NAME)
 
     def check(self) -> float:
         """The error over the allowed one; at most 1 is right. Remembered beside the library."""
@@ -96,64 +93,66 @@ class CompiledCell:
             return float(marker.read_text())
         rng = np.random.default_rng(7)
         inputs = [random_argument(argument, rng) for argument in self.plain.body.block.args]
-        (reference,) = evaluate_kernel(self.plain, inputs, dtype=np.float64)
-        (native,) = evaluate_kernel(self.plain, inputs, dtype=np.float32)
-        arrays = self.empty_arrays()
+        arrays = [self.empty(argument) for argument in self.arguments()]
         for position, array in zip(self.interface.read, inputs, strict=True):
             arrays[position] = aligned(packed_argument(self.interface, position, array))
-        self.call(arrays)()
-        found = arrays[self.interface.written[0]].reshape(reference.shape)
-        result = compare("kernel", NAME, found, reference, native, self.cell.columns)
+        function = getattr(ctypes.CDLL(str(self.library)), NAME)
+        call_of(function, arrays)()
+        found = arrays[self.interface.written[0]].reshape(self.cell.rows, self.cell.outputs)
+        sample = self.sample(rng)
+        outputs = self.cell.outputs
+        some = [inputs[0], *(x[sample] if len(x) == outputs else x for x in inputs[1:])]
+        kernel = kernel_of(replace(self.cell, outputs=len(sample)))
+        (reference,) = evaluate_kernel(kernel, some, dtype=np.float64)
+        (native,) = evaluate_kernel(kernel, some, dtype=np.float32)
+        result = compare("kernel", NAME, found[:, sample], reference, native, self.cell.columns)
         marker.write_text(f"{result.margin}\n")
         return result.margin
 
-    def rotating(self) -> Call:
-        """A call that reads another copy of the weight each time."""
-        rng = np.random.default_rng(1)
-        weights = [k for k in self.interface.read if k != self.interface.read[0]]
-        base = self.empty_arrays()
-        for position in self.interface.read:
-            base[position] = self.random_array(position, rng)
-        calls = []
-        for _ in range(copies_needed(self.cell.weight_bytes)):
-            own = {k: aligned(base[k]) for k in weights}
-            calls.append(self.call({**base, **own}))
-        turns = itertools.cycle(calls)
-        return lambda: next(turns)()
+    def sample(self, rng: np.random.Generator) -> Array:
+        """The outputs that are checked: all, or the first and last tiles and others between."""
+        outputs = self.cell.outputs
+        if outputs <= SAMPLE:
+            return np.arange(outputs)
+        ends = SAMPLE // 4
+        middle = rng.choice(outputs - 2 * ends, SAMPLE - 2 * ends, replace=False)
+        return np.concatenate(
+            [np.arange(ends), ends + np.sort(middle), np.arange(outputs - ends, outputs)]
+        )
 
-    def empty_arrays(self) -> dict[int, Any]:
-        """Outputs and scratch, poisoned."""
-        arrays = {}
-        for position in (*self.interface.written, *self.interface.scratch):
-            type = self.interface.type_of(position)
-            shape = type.get_shape()
-            fill: Any = np.nan if dtype_of(type).kind == "f" else -1
-            arrays[position] = aligned(np.full(shape, fill, dtype_of(type)))
-        return arrays
+    def description(self, margin: float) -> BuiltCell:
+        """What timing needs to know."""
+        return BuiltCell(self.library.name, margin, self.arguments())
 
-    def random_array(self, position: int, rng: np.random.Generator) -> Any:
-        """An argument as it is packed: any bits for codes, ordinary numbers for the rest."""
-        type: MemRefType[Any] = self.interface.type_of(position)
-        shape, format = type.get_shape(), self.cell.weight_format
-        if isinstance(self.interface.packs.get(position), BitPackAttr):
-            words = rng.integers(-(2**31), 2**31, shape, np.int64).astype(np.int32)
-            return aligned(words)
-        values = rng.uniform(0.1, 1.0, shape).astype(np.float32)
-        if type.element_type == f32:
-            return aligned(values)
-        if type.element_type == IntegerType(8) and format.zero == "int":
-            return aligned(rng.integers(0, 2**format.element.width, shape, np.uint8))
-        return aligned(SCALE_TYPES[format.scale].encode(values))
+    def arguments(self) -> list[Argument]:
+        """The arrays of the C function in order."""
+        interface = self.interface
+        count = len(interface.read) + len(interface.written) + len(interface.scratch)
+        return [self.argument(position) for position in range(count)]
 
-    def call(self, arrays: dict[int, Any]) -> Call:
-        """The function on these arrays, which the call keeps alive."""
-        pointers = [ctypes.c_void_p(arrays[k].ctypes.data) for k in range(len(arrays))]
-        function = self.function
+    def argument(self, position: int) -> Argument:
+        """The array at `position`."""
+        interface = self.interface
+        type: MemRefType[Any] = interface.type_of(position)
+        dtype, format = dtype_of(type), self.cell.weight_format
+        is_weight = position in interface.read and position != interface.read[0]
+        if position not in interface.read:
+            holds = RESULT
+        elif isinstance(interface.packs.get(position), BitPackAttr):
+            holds = WORDS
+        elif type.element_type == f32:
+            holds = NUMBERS
+        elif type.element_type == IntegerType(8) and format.zero == "int":
+            holds = DIGITS
+        else:
+            holds = format.scale
+        return Argument(list(type.get_shape()), dtype.str, holds, is_weight)
 
-        def run() -> object:
-            return function(*pointers), arrays
-
-        return run
+    @staticmethod
+    def empty(argument: Argument) -> Array:
+        """Poison for outputs and scratch."""
+        dtype = np.dtype(argument.dtype)
+        return aligned(np.full(argument.shape, np.nan if dtype.kind == "f" else -1, dtype))
 
 
 def build_source(source: str, folder: Path, machine: Machine) -> Path:
@@ -170,4 +169,5 @@ def build_source(source: str, folder: Path, machine: Machine) -> Path:
         made = path.with_suffix(".o")
         toolchain.compile(path, made, flags)
         toolchain.link([made], library, flags)
+        made.unlink()
     return library

@@ -1,7 +1,8 @@
 """One engine (ours, or a peer) in a process of its own, which builds and runs cells when asked.
 
-Requests are JSON lines on stdin, `{"build": cell}`, `{"run": name, "seconds": s}` or `{"drop": 1}`;
-answers are JSON lines on the original stdout.
+Requests are JSON lines on stdin: `{"build": cell}` compiles and checks, `{"load": cell}` and
+`{"stream": 1}` make ready, then `{"run": name, "seconds": s}`, and `{"drop": 1}` at the end.
+Answers are JSON lines on the original stdout.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from tilecast.compiler.target import native_machine
 
+from .built import BuiltCell, Pools
 from .cells import Cell
 from .ours import CompiledCell, build_source
 from .peers import make_peer
@@ -33,6 +36,7 @@ def main(engine: str, threads: int, folder: Path) -> None:
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     built: dict[str, tuple[Any, int]] = {}
+    pools = Pools()
     for line in sys.stdin:
         request = json.loads(line)
         answer: dict[str, Any] = {}
@@ -40,13 +44,17 @@ def main(engine: str, threads: int, folder: Path) -> None:
             if "drop" in request:
                 built.clear()
             elif "build" in request:
-                cell = Cell(**request["build"])
-                is_timed = request["timed"]
+                answer["margin"] = build_ours(Cell(**request["build"]), folder, threads)
+            elif "load" in request:
+                cell = Cell(**request["load"])
                 if engine == "ours":
-                    answer["margin"] = build_ours(cell, folder, threads, built, is_timed)
-                elif is_timed:
+                    call = BuiltCell.read(cell, folder, threads).rotating(cell, folder, pools)
+                    built[cell.name] = call, 1
+                else:
                     shape = (cell.rows, cell.outputs, cell.columns)
                     built[cell.name] = make_peer(engine, shape)
+            elif "stream" in request:
+                built[STREAM] = stream_call(folder), 1
             else:
                 call, count = built[request["run"]]
                 answer["times"] = run_for(call, count, request["seconds"])
@@ -55,24 +63,19 @@ def main(engine: str, threads: int, folder: Path) -> None:
         answers.write(json.dumps(answer) + "\n")
 
 
-def build_ours(
-    cell: Cell, folder: Path, threads: int, built: dict[str, tuple[Any, int]], is_timed: bool
-) -> float:
-    """Build and check a cell, and have it ready to be timed; the streaming read too."""
+def build_ours(cell: Cell, folder: Path, threads: int) -> float:
+    """Build and check a cell, and leave its description; the error over the allowed one."""
     compiled = CompiledCell(cell, folder, threads)
     margin = compiled.check()
     if not margin <= 1:
         raise ValueError(f"the result is off by {margin} times what is allowed")
-    if is_timed:
-        built[cell.name] = compiled.rotating(), 1
-        if STREAM not in built:
-            built[STREAM] = stream_call(compiled, folder), 1
+    compiled.description(margin).write(cell, folder, threads)
     return margin
 
 
-def stream_call(compiled: CompiledCell, folder: Path) -> Any:
+def stream_call(folder: Path) -> Any:
     """A call that reads STREAM_BYTES."""
-    library = ctypes.CDLL(str(build_source(SOURCE.read_text(), folder, compiled.machine)))
+    library = ctypes.CDLL(str(build_source(SOURCE.read_text(), folder, native_machine())))
     data = np.ones(STREAM_BYTES + 64, np.uint8)
     start = data.ctypes.data + -data.ctypes.data % 64
     arguments = ctypes.c_void_p(start), ctypes.c_ssize_t(STREAM_BYTES // 64)

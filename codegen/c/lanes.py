@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
+from ...dialects import vector_arith
 from .c_types import scalar_type
 from .expression import Expr, call
 from .function import FunctionEmitter
@@ -26,6 +27,13 @@ from .vector_types import VectorShape
 
 # Ops that C writes the same way for scalars and for vectors of the GNU extensions.
 GNU_OPERATORS = (arith.AddfOp, arith.SubfOp, arith.MulfOp, arith.DivfOp, arith.NegfOp)
+# Ops whose instructions read the lower half of a register.
+WIDENING = (
+    vector_arith.SIToFPOp,
+    vector_arith.UIToFPOp,
+    vector_arith.ExtSIOp,
+    vector_arith.ExtUIOp,
+)
 Operand = VectorShape | str
 """A vector operand, or the C type of a scalar one."""
 
@@ -55,6 +63,12 @@ def vector_expression(
         native = SIMD[type(op)](prelude, op, first, arguments)
         if native is not None:
             return native
+    source = shapes[0]
+    if type(op) in WIDENING and target.is_native and not isinstance(source, str) and source.is_half:
+        low = call(half_register(prelude, source), *arguments)
+        native = SIMD[type(op)](prelude, op, source, [low])
+        if native is not None:
+            return native
     if type(op) in GNU_OPERATORS and all(s.is_gnu for s in vectors) and len(vectors) > len(shapes):
         return form.rule(prelude, op, arguments)
     attributes = [re.sub(r"\W", "_", str(a)) for a in _discriminators(op)]
@@ -68,6 +82,18 @@ def vector_expression(
         lambda lanes: form.rule(prelude, op, lanes),
     )
     return call(name, *arguments)
+
+
+def half_register(prelude: Prelude, shape: VectorShape) -> str:
+    """A function that puts lanes into the lower half of a register; returns its name."""
+    name = f"tc_low_{shape.name}"
+    return prelude.define(
+        name,
+        lambda: (
+            f"static inline __m128i {name}({shape.struct} a)\n{{\n"
+            "    return _mm_loadl_epi64((const __m128i *)&a);\n}\n"
+        ),
+    )
 
 
 def _discriminators(op: Operation) -> Sequence[object]:

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from ...dialects.memory import ApartOp
 from ...dialects.vector import PrefetchOp
 from .c_types import element_name, row_major_strides, storage_type
 from .compare_rules import blend
@@ -75,6 +76,14 @@ def emit_reinterpret_cast(emitter: FunctionEmitter, op: Operation) -> None:
     if math.prod(source.get_shape()) != math.prod(result.get_shape()):
         raise LoweringError(f"{op.name}: expected the whole array, found {source} as {result}")
     emitter.set(op.result, emitter.expr(op.source))
+
+
+@emits(ApartOp)
+def emit_apart(emitter: FunctionEmitter, op: Operation) -> None:
+    """Two pointers compared; `restrict` allows that, as long as only one of them is used."""
+    assert isinstance(op, ApartOp)
+    a, b = (cast("const void *", emitter.expr(array)) for array in (op.a, op.b))
+    emitter.bind(op.result, binary(a, "!=", b))
 
 
 @emits(memref.LoadOp)

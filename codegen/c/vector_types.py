@@ -58,6 +58,12 @@ class VectorShape:
         return self.bits in (128, 256) or (self.bits == 512 and self.isa == "avx512")
 
     @property
+    def is_half(self) -> bool:
+        """True for integers that fill half of the shortest register of x86."""
+        is_integer = not self.is_mask and self.element not in ("f16", "bf16", "f32", "f64")
+        return self.isa in ("avx2", "avx512") and is_integer and self.bits == 64
+
+    @property
     def is_gnu(self) -> bool:
         """True if the value has a type of the GNU vector extensions."""
         return self.isa == "neon" and not self.is_mask and self.lanes & (self.lanes - 1) == 0

@@ -78,11 +78,18 @@ class CheckData:
 
 @dataclass(frozen=True)
 class StateData:
-    """An input that the model changes: what it holds at first, and the output of its next value."""
+    """An input that the model changes: what it holds at first, and the output of its next value,
+    which may be the same memory where `in_place`."""
 
     initial: Array
     input: int
     output: int
+    in_place: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where the next value is, for readers."""
+        return f"output {self.output}" + (" (which may be the same memory)" * self.in_place)
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def _weight_table(content: PackageContent) -> str:
 
 
 def _signature_text(content: PackageContent) -> str:
-    notes = {("input", s.input): f"; its next value is output {s.output}" for s in content.states}
+    notes = {("input", s.input): f"; its next value is {s.place}" for s in content.states}
     lines = []
     for kind, signatures in (("input", content.inputs), ("output", content.outputs)):
         for number, s in enumerate(signatures):

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import i1, i64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import CatOp, broadcast_shapes, element_of, shape_of
-from ...dialects.graph.opaque import IndexPutOp
+from ...dialects.graph.opaque import IndexPutOp, ScatterOp
 from .builder import Builder, Scalar, elements_in, normalize_dim
 from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
@@ -171,7 +171,12 @@ def put_slices(
     dim = normalize_dim(dim, len(shape))
     if not shape_of(updates):
         updates = b.reshape(updates, [1])
-    return _put(b, fn, source, {dim: indices}, updates)
+    if dim == 0:
+        return _put(b, fn, source, {dim: indices}, updates)
+    # with the dims where they are, so that what is stored can be updated in place
+    shape = shape_of(updates)
+    rows = b.reshape(b.cast(indices, i64), [shape[dim], *[1] * (len(shape) - dim - 1)])
+    return b.emit(ScatterOp(fn, source, updates, b.expand(rows, shape), dim))
 
 
 @rule("aten.masked_scatter.default")

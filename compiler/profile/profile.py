@@ -91,7 +91,7 @@ def profile_model(model: CompiledModel, inputs: Sequence[Any], runs: int = 20) -
     units = {**artifact.sources, f"{artifact.name}.c": text, CALL_SOURCE: call_unit(artifact.name)}
     content = build_library(units, toolchain, machine, store)
     with store.scratch_file(content) as path:
-        timed = CompiledModel(replace(artifact, library=path))
+        timed = CompiledModel(replace(artifact, library=path), states=model.states)
         clocks = (ctypes.c_double * max(1, len(calls))).in_dll(
             ctypes.CDLL(str(path)), f"{artifact.name}_seconds"
         )

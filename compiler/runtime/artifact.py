@@ -43,6 +43,7 @@ class Artifact:
     longest sum in any kernel, which decides how far results may be off; `seconds` the time of the
     compilation by stage and path within it; `is_stored` is set where it comes from the cache;
     `memory` what a budget made of the program. A `streamed` one copies weights into its arena.
+    `in_place` are pairs of an input and an output that may have the same memory.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Artifact:
     is_stored: bool = False
     memory: Mapping[str, Any] | None = None
     streamed: bool = False
+    in_place: tuple[tuple[int, int], ...] = ()
 
     def to_files(self, library: bytes) -> dict[str, bytes]:
         """The files of a cache entry."""
@@ -90,6 +92,7 @@ class Artifact:
             "precision": self.precision,
             "memory": None if self.memory is None else dict(self.memory),
             "streamed": self.streamed,
+            "in_place": self.in_place,
         }
         return {
             LIBRARY: library,
@@ -136,6 +139,7 @@ class Artifact:
             is_stored=True,
             memory=data["memory"],
             streamed=data["streamed"],
+            in_place=tuple((k, j) for k, j in data["in_place"]),
         )
 
 

@@ -73,6 +73,8 @@ class CompiledModel:
             )
         ]
         self._pools = [OutputPool(spec) for spec in signature.results]
+        pairs = () if signature.sizes else artifact.in_place
+        self._updated = signature.updated_in_place(pairs)
         self._sizes = CallSizes(signature.sizes, signature.inputs) if signature.sizes else None
         self._leaf_count = signature.in_spec.num_leaves
         self._constants = list(signature.constants.items())
@@ -123,7 +125,9 @@ class CompiledModel:
                     tensor = tensor.detach().resolve_neg().contiguous()
                     copies.append(tensor)
                 pointers[k] = tensor.data_ptr()
-            if self._sizes is None:
+            if self._updated:
+                results = self._results_in_place(leaves, pointers)
+            elif self._sizes is None:
                 results = [pool.take() for pool in self._pools]
             else:
                 results = self._sized_results(frame, leaves)
@@ -136,6 +140,17 @@ class CompiledModel:
         if self._single:
             return results[0]
         return self._unflatten(results, leaves)
+
+    def _results_in_place(self, leaves: Sequence[Any], pointers: Any) -> list[Tensor]:
+        """Tensors for results; changed inputs that the program reads where they are get their new
+        values there."""
+        results = []
+        for j, pool in enumerate(self._pools):
+            k = self._updated.get(j)
+            tensor = None if k is None else leaves[self._specs[k][1]]
+            is_direct = tensor is not None and tensor.data_ptr() == pointers[k]
+            results.append(tensor if is_direct else pool.take())
+        return results
 
     def _sized_results(self, frame: Frame, leaves: Sequence[Any]) -> list[Tensor]:
         """Tensors for results whose shapes follow from the inputs; the sizes go into `frame`."""

@@ -30,7 +30,7 @@ from ..verify.rounded_operands import INTERPRETERS
 from .artifact import Artifact
 from .call_sizes import CallSizes
 from .library import CALL_SOURCE, CUDA_CALL_SOURCE
-from .signature import Signature, TensorSpec
+from .signature import TensorSpec
 
 CHECK_SEED = 1
 
@@ -80,7 +80,7 @@ def package_content(
         check=check_data(first, program, leaves),
         ir=first.ir,
         calling=signature.to_json(),
-        states=package_states(signature, states),
+        states=package_states(artifacts, states),
         sizes=signature.sizes,
         standard="c99" if portable else "c11",
         inline_weights=inline_weights,
@@ -89,11 +89,14 @@ def package_content(
     )
 
 
-def package_states(signature: Signature, states: Sequence[Tensor]) -> tuple[StateData, ...]:
+def package_states(
+    artifacts: Sequence[Artifact], states: Sequence[Tensor]
+) -> tuple[StateData, ...]:
     """First values of the states, and which outputs hold their next ones."""
-    updated = {k: leaf for leaf, k in signature.mutations}
+    updated = {k: leaf for leaf, k in artifacts[0].signature.mutations}
+    shared = set.intersection(*(set(artifact.in_place) for artifact in artifacts))
     return tuple(
-        StateData(to_numpy(value), k, updated[k].index)
+        StateData(to_numpy(value), k, updated[k].index, (k, updated[k].index) in shared)
         for k, value in enumerate(states)
         if updated[k].kind == "result"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -108,6 +108,12 @@ class Signature:
     def changed(self) -> tuple[int, ...]:
         """Where changed inputs stand among the flattened leaves of (args, kwargs)."""
         return tuple(self.positions[k] for _, k in self.mutations)
+
+    def updated_in_place(self, pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+        """Result -> input for those of `pairs` that are an input's new value and nothing else."""
+        returned = [leaf.index for leaf in self.computed if leaf.kind == "result"]
+        new = {(k, leaf.index) for leaf, k in self.mutations if leaf.kind == "result"}
+        return {j: k for k, j in pairs if (k, j) in new and returned.count(j) == 1}
 
     def values(self, results: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Any]:
         """The leaves of the output; inputs that the model changes get their new values."""

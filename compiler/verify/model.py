@@ -26,6 +26,10 @@ from .report import CheckResult
 from .rounded_operands import INTERPRETERS
 from .sizes import resized_leaves, size_points
 
+Condition = tuple[str, str]
+THREADS = "the number of threads", "with one thread"
+SHARED = "where it is", "in the memory of an input"
+
 
 def check_model(
     program: ExportedProgram,
@@ -73,12 +77,14 @@ def check_once(
     tensors = [inputs[position].contiguous() for position in signature.positions]
     found = run_poisoned(library, signature, tensors, arena_bytes, library.threads.value)
     alone = run_poisoned(library, signature, tensors, arena_bytes, 1)
+    changed = run_in_place(library, artifact, tensors) if artifact.in_place else found
     results = []
     for k, leaf in enumerate(signature.computed):
         if leaf.kind != "result":
             continue
         name = f"output {k}"
-        check_same_bits(name, found[leaf.index], alone[leaf.index])
+        check_same_bits(name, found[leaf.index], alone[leaf.index], THREADS)
+        check_same_bits(name, found[leaf.index], changed[leaf.index], SHARED)
         result, reference, native = (
             to_numpy(tensor) for tensor in (found[leaf.index], references[k], natives[k])
         )
@@ -128,8 +134,25 @@ def run_poisoned(
     return outputs
 
 
-def check_same_bits(name: str, left: Tensor, right: Tensor) -> None:
-    """VerifyFailure where two runs differ in any bit."""
+def run_in_place(library: Library, artifact: Artifact, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The results where inputs that may be changed in place are."""
+    signature = artifact.signature
+    inputs = [tensor.clone() for tensor in inputs]
+    shared = {j: inputs[k] for k, j in artifact.in_place}
+    outputs = [
+        shared[j] if j in shared else poison_tensor(spec.shape, spec.torch_dtype)
+        for j, spec in enumerate(signature.results)
+    ]
+    arena = np.full(artifact.arena_bytes + 64, 0xFF, np.uint8)
+    place = arena[-arena.ctypes.data % 64 :]
+    library.run_program(inputs, outputs, place, library.threads.value)
+    return [
+        tensor.reshape(spec.shape) for tensor, spec in zip(outputs, signature.results, strict=True)
+    ]
+
+
+def check_same_bits(name: str, left: Tensor, right: Tensor, condition: Condition) -> None:
+    """VerifyFailure where two runs differ in any bit, `condition` being what they differ in."""
     if left.numel() == 0:
         return
     bits = [t.reshape(-1).view(torch.uint8).reshape(left.numel(), -1) for t in (left, right)]
@@ -137,7 +160,7 @@ def check_same_bits(name: str, left: Tensor, right: Tensor) -> None:
     if differing.numel():
         element = int(differing[0])
         raise VerifyFailure(
-            f"{name}: the result depends on the number of threads; first at flat element "
+            f"{name}: the result depends on {condition[0]}; first at flat element "
             f"{element}: {left.reshape(-1)[element].item()!r} and "
-            f"{right.reshape(-1)[element].item()!r} with one thread"
+            f"{right.reshape(-1)[element].item()!r} {condition[1]}"
         )

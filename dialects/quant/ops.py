@@ -81,8 +81,8 @@ class QuantizedLinearOp(OpaqueOp):
 
     `scales` and `zeros` are [N, groups] in the types of `format`, which are integers where they
     hold the bits of narrow floats. `levels` has one value per code; integer elements need none.
-    With `activations` "int8", rows of the source are rounded to 8-bit integers times a scale first
-    (`dialects.quant.activations`).
+    With `activations` "int8" or "fp8", rows of the source are rounded to 8-bit integers or floats
+    times a scale first (`dialects.quant.activations`).
     """
 
     name = "quant.linear"
@@ -139,7 +139,8 @@ class QuantizedLinearOp(OpaqueOp):
             codes = np.arange(2**element.width, dtype=np.uint8)
             if isinstance(element, FloatElement):
                 codes = codes[np.isfinite(element.levels)]
-            return rng.choice(codes, shape).view(np.int8)
+            picks = rng.integers(0, len(codes), shape, np.uint8)
+            return codes[picks].view(np.int8)
         if operand is self.scales:
             values = rng.uniform(0.1, 2.0, shape).astype(np.float32)
             return SCALE_TYPES[format.scale].encode(values)

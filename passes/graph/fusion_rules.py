@@ -8,7 +8,8 @@
 - A stored view belongs to the op whose result it permutes; what only a mask of attention, a cat
   or a reduction over leading dims reads is computed in their kernel.
 
-A group may have several results: what others need is written, nothing is computed twice.
+A group may have several results: what others need is written, nothing is computed twice. Ops that
+compute something again join no group of ops that ran before (`RECOMPUTED`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xdsl.dialects.builtin import IntegerType
+from xdsl.dialects.builtin import AnyFloat, IntegerType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineBinaryOpExpr, AffineBinaryOpKind
 
 from ...dialects.graph import (
@@ -66,6 +67,15 @@ LARGEST_GROUP = 96
 MANY_ROWS = 64
 LITTLE_WORK = 1 << 15
 
+RECOMPUTED = "tilecast.recomputed"
+"""Marks ops that compute a tensor once more, just before a reader; equal numbers go together."""
+
+
+def may_follow(op: Operation, producer: Operation) -> bool:
+    """Whether `op` may be computed as soon as what it reads."""
+    time = op.attributes.get(RECOMPUTED)
+    return time is None or time == producer.attributes.get(RECOMPUTED)
+
 
 @dataclass(eq=False)
 class Draft:
@@ -105,7 +115,7 @@ class _Walk:
 
     def place(self, op: GraphOp) -> None:
         """Put `op` into a group."""
-        sources = [self.home[p] for p in producers(op, self.position)]
+        sources = [self.home[p] for p in producers(op, self.position) if may_follow(op, p)]
         # The latest producer first: joining it saves the most, its result is still near.
         sources = sorted(set(sources), key=self.last_position, reverse=True)
         if isinstance(op, ViewOp):
@@ -131,7 +141,7 @@ class _Walk:
     def place_stored_view(self, op: ViewOp) -> None:
         """Let the producer write the permuted result, if nobody else needs the plain one."""
         found = producers(op, self.position)
-        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op} and may_follow(op, found[0])
         # a view that divides walks its result in another order than the producer works
         is_sole = is_sole and not isinstance(found[0], OpaqueOp) and not _divides(op)
         is_sole = is_sole and reads_directly(op, found[0], self.position)
@@ -143,7 +153,7 @@ class _Walk:
     def place_pad(self, op: PadOp) -> None:
         """Let the producer write into the middle of the padded result, if nobody else reads it."""
         found = producers(op, self.position)
-        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op} and may_follow(op, found[0])
         is_sole = is_sole and reads_directly(op, found[0], self.position)
         joined = [self.home[found[0]]] if is_sole and self.home[found[0]].rows is not None else []
         self.join(op, joined, Draft([], None))
@@ -234,6 +244,8 @@ class _Walk:
             draft = self.home[producer]
             if not isinstance(producer, ELEMENTWISE) or draft.is_anchored:
                 continue
+            if not all(may_follow(reader, producer) for reader in readers):
+                continue
             near = all(reads_directly(r, producer, self.position) for r in readers)
             if self.consumers[producer] <= readers and near:
                 taken.append(producer)
@@ -287,18 +299,25 @@ class _Walk:
 
 
 def is_widened_once(op: AttentionOp, value: SSAValue) -> bool:
-    """Whether keys or values come from integers, as of a quantized cache, and have one query each.
+    """Whether keys or values come from integers or shorter floats, as of a cache that is stored in
+    few bits, and have one query each.
 
-    Widened where they are used, they are read as integers and never written as floats.
+    Widened where they are used, they are read as they are stored and never written as floats.
     """
     pending, is_cast = [value], False
     while pending and not is_cast:
         source = pending.pop().owner
         if isinstance(source, CastOp):
-            is_cast = isinstance(element_of(source.source), IntegerType)
+            is_cast = _is_widened(element_of(source.source), element_of(source.result))
         if isinstance(source, ELEMENTWISE):
             pending += source.operands
     return is_cast and bounds_of(op.query)[-2] == 1
+
+
+def _is_widened(before: Attribute, after: Attribute) -> bool:
+    if isinstance(before, AnyFloat) and isinstance(after, AnyFloat):
+        return before.bitwidth < after.bitwidth
+    return isinstance(before, IntegerType)
 
 
 def _most(shape: Shape) -> int:

@@ -9,6 +9,7 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     ArrayAttr,
     IndexType,
+    IntAttr,
     MemRefType,
     StringAttr,
     TensorType,
@@ -82,6 +83,12 @@ class KernelInterface:
             pack = attributes.data.get("tilecast.pack")
             if isinstance(pack, Pack):
                 self.packs[position] = pack
+
+    @property
+    def in_place(self) -> int | None:
+        """The argument that the result is an update of, and whose memory it may have."""
+        position = self.func.attributes.get("tilecast.in_place")
+        return position.data if isinstance(position, IntAttr) else None
 
     def size_values(self) -> list[int]:
         """What the size arguments are."""

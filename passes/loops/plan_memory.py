@@ -8,8 +8,10 @@ after:  func.func @main(%x: memref<8xf32>, %out: memref<8xf32>, %arena: memref<6
           func.call @a(%x, %w, %0) ; func.call @b(%0, %out) ; return }
 
 A model output is written by the kernel that computes it; only outputs that are inputs, weights or
-repeated are copied. Kernels whose weight argument is packed get a packed weight in the store.
-Semaphores of all kernels are the same bytes, to which main copies zeros first.
+repeated are copied. An output that is an update of an input may have its memory, where all that
+reads the input runs before (`tilecast.in_place` says so). Kernels whose weight argument is packed
+get a packed weight in the store. Semaphores of all kernels are the same bytes, to which main copies
+zeros first.
 
 With `stream_weights`, kernels read their weights from the arena: each weight is copied there ahead
 of each call (`tilecast.streamed` marks such programs), and the arena is all the memory there is.
@@ -53,6 +55,7 @@ from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Symbol
 from ..context import CompileContext
 from .allocate_arena import ArenaPlan, Lifetime, allocate_arena
+from .in_place import IN_PLACE, root_of, updates_in_place
 from .kernel_interface import KernelInterface, bytes_of, element_bytes, largest_bytes, memref_of
 from .lower_control_flow import control_op, lower_control_flow
 from .pack_weights import Pack, pack_array
@@ -65,13 +68,6 @@ STREAMED = "tilecast.streamed"
 SEMAPHORES = "semaphores"
 Packed = dict[tuple[str, Pack, MemRefType[Attribute]], str]
 """Symbols of weights that are packed already."""
-
-
-def root_of(value: SSAValue) -> SSAValue:
-    """The value whose memory `value` shares: reshapes are aliases."""
-    while isinstance(value.owner, ReshapeOp):
-        value = value.owner.source
-    return value
 
 
 def is_weight(value: SSAValue) -> bool:
@@ -102,6 +98,7 @@ class Program:
             root = root_of(value)
             if isinstance(root.owner, LaunchOp):
                 self.output_of.setdefault(root, k)
+        self.in_place = updates_in_place(self)
 
     def symbols(self) -> list[Symbol]:
         """The sizes that a call has to give."""
@@ -199,6 +196,9 @@ class ProgramWriter:
         self.func.attributes["tilecast.arena_lower_bound"] = IntAttr(self.plan.lower_bound)
         if program.streamed:
             self.func.attributes[STREAMED] = UnitAttr()
+        pairs = [ArrayAttr([IntAttr(k), IntAttr(j)]) for k, j in program.in_place]
+        if pairs:
+            self.func.attributes[IN_PLACE] = ArrayAttr(pairs)
         if PROGRAM_ATTRIBUTE in program.main.attributes:
             self.func.attributes[PROGRAM_ATTRIBUTE] = UnitAttr()
         self.sizes: ProgramSizes | None = None

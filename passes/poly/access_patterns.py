@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from xdsl.dialects import arith
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
     AffineBinaryOpKind,
@@ -17,11 +18,14 @@ from xdsl.ir.affine import (
 )
 
 from ...dialects.pairs import DotOp
-from ...dialects.poly import StatementOp, YieldOp
-from .affine_maps import row_major_strides
+from ...dialects.poly import ScopOp, StatementOp, YieldOp
+from .affine_maps import plain_dim, row_major_strides
 from .array_shapes import largest_shape
+from .sets import box_extents
 
-FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | DotOp
+FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
+FEW_ROWS = 4  # of an operand that share what lanes would gather
+LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
 
 
@@ -178,10 +182,39 @@ def contraction_of(statement: StatementOp) -> Contraction | None:
                 (k for k in factors if k != wide[0]), key=lambda k: len(maps[k].used_dims())
             )
             rows = tuple(d for d in parallel if d not in shared and d in maps[narrow].used_dims())
-            return Contraction(wide[0], narrow, dim, rows)
+            found = Contraction(wide[0], narrow, dim, rows)
+            return None if _is_summed_along_rows(statement, found) else found
         if stride(statement.target, write, dim) == 1:
             break
     return None
+
+
+def _is_summed_along_rows(statement: StatementOp, found: Contraction) -> bool:
+    """Whether each result is the sum of one contiguous row of an array that is computed or given.
+
+    Lanes along the results would gather, and too few rows of the narrow operand share what they
+    gather: such sums are reductions of a row each. Stored weights are packed instead.
+    """
+    wide, access = statement.sources[found.wide], statement.read_maps[found.wide]
+    if stride(wide, access, found.vector_dim) in (0, 1, None) or is_weight(statement, wide):
+        return False
+    written = {plain_dim(e) for e in statement.write.data.results}
+    summed = [d for d in range(statement.rank) if d not in written]  # perhaps into lanes already
+    along = [d for d in summed if stride(wide, access, d) == 1]
+    if not along:
+        return False
+    extents = box_extents(statement.domain.data)
+    if extents is None or max(extents[d] for d in along) < LONG_ROW:
+        return False
+    return prod(extents[d] for d in found.rows) <= FEW_ROWS
+
+
+def is_weight(statement: StatementOp, array: SSAValue) -> bool:
+    """Whether an array is stored with the program, so that it can be arranged ahead of time."""
+    scop = statement.parent_op()
+    if not isinstance(array, BlockArgument) or not isinstance(scop, ScopOp):
+        return False
+    return scop.roles.data[array.index].data == "weight"
 
 
 def _score(statement: StatementOp, dim: int) -> int:

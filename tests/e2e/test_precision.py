@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tilecast
 import torch
+from tilecast.compiler import driver, target
+from tilecast.compiler.target import resolve_target
 from tilecast.compiler.verify.rounded_operands import rounded
 from torch import Tensor, nn
 
@@ -34,6 +37,7 @@ def model() -> Layers:
     return Layers().eval()
 
 
+PAIRS = ("pair.dot_add", "matrix.matmul")
 X = torch.randn(2, 19, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -56,8 +60,26 @@ def test_every_target_computes_products_of_rounded_operands(
     error = (fast(X) - model(X)).norm() / model(X).norm()
     assert 1e-4 < error < 2e-2
     assert all(row.passed for row in fast.verify().results)
-    pairs = "pair.dot_add" in "".join(fast.artifact.ir.values())
-    assert pairs == (target != "c99")
+    pairs = {op for op in PAIRS if op in "".join(fast.artifact.ir.values())}
+    assert bool(pairs) == (target != "c99")
+
+
+@pytest.mark.isa("avx512")
+def test_a_machine_with_a_matrix_unit_multiplies_tiles(
+    model: Layers, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without flags that let the compiler use the unit, so that any machine runs the tiles."""
+    machine = resolve_target("x86-64-v4")
+    features = tuple(sorted({*machine.features, "amx_bf16", "amx_tile"}))
+    with_unit = replace(machine, features=features)
+    for module in (target, driver):
+        monkeypatch.setattr(module, "native_machine", lambda: with_unit)
+    monkeypatch.setattr(target, "EXTENSIONS", {})
+    fast = tilecast.compile(model, (X,), precision="bf16")
+    loops = "".join(fast.artifact.ir.values())
+    assert loops.count("matrix.matmul") >= 3
+    assert "_tile_dpbf16ps" in "".join(fast.sources.values())
+    assert all(row.passed for row in fast.verify().results)
 
 
 def test_a_product_is_that_of_the_rounded_operands(cache_folder: Path) -> None:

@@ -14,6 +14,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....costmodel.hardware import Machine
+from ....costmodel.matrix_unit import WORDS, most_rows
 from ....dialects.graph import element_of, shape_of
 from ....dialects.poly import PackAttr
 from ....dialects.quant import PERIOD, WeightFormat
@@ -52,6 +53,13 @@ def block_tile(machine: Machine, rows: int) -> TileShape:
     return tile_shape(machine, rows, BLOCK_TILES)
 
 
+def matrix_unit_tile(rows: int) -> TileShape:
+    """A tile for weights that a matrix unit reads as bytes."""
+    vectors = 2
+    blocks = -(-rows // most_rows(vectors))
+    return TileShape(-(-rows // blocks), vectors, WORDS)
+
+
 def tile_shape(machine: Machine, rows: int, table: Mapping[int, Sequence[Tile]]) -> TileShape:
     """As many rows as registers allow, in blocks of about equal size."""
     lanes = machine.lanes(4)
@@ -85,6 +93,12 @@ class Panels:
     def periods(self) -> int:
         """Periods along K, the last one padded."""
         return -(-self.columns // PERIOD)
+
+    @property
+    def group_periods(self) -> int:
+        """Periods of a group, all where there is one."""
+        group = self.format.group
+        return self.periods if group is None else group // PERIOD
 
     @property
     def blocks(self) -> tuple[int, int]:

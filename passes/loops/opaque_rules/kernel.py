@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import (
     DictionaryAttr,
     FloatAttr,
     IndexType,
+    IntAttr,
     IntegerAttr,
     MemRefType,
     StringAttr,
@@ -64,6 +65,7 @@ class OpaqueKernel:
         reads = ["weight" if k in weights else "in" for k in range(len(inputs))]
         self.roles = ["size"] * first + reads + ["out"]
         self.packs: dict[SSAValue, Pack] = {}
+        self.updated: BlockArgument | None = None
         self.arrays: dict[SSAValue, SSAValue] = {}
         for k, (old, new) in enumerate(zip(inputs, self.block.args[first:], strict=False)):
             new.name_hint = old.name_hint or f"a{k}"
@@ -158,6 +160,15 @@ class OpaqueKernel:
         b.nest(shape, fill)
         return copy
 
+    def updates(self, value: SSAValue) -> SSAValue | None:
+        """The array of `value`, an operand that the result starts as a copy of; None where other
+        operands may read it too. The caller may give its memory as that of the result."""
+        array = self.arrays.get(value)
+        if self.machine.is_gpu or not isinstance(array, BlockArgument) or len(list(value.uses)) > 1:
+            return None
+        self.updated = array
+        return array
+
     def finish(self) -> FuncOp:
         """The function, ready to be called by the program."""
         self.block.add_op(ReturnOp())
@@ -172,6 +183,8 @@ class OpaqueKernel:
         if self.sizes.values:
             texts = [StringAttr(str(symbol)) for symbol in self.sizes.values]
             func.attributes["tilecast.sizes"] = ArrayAttr(texts)
+        if self.updated is not None:
+            func.attributes["tilecast.in_place"] = IntAttr(self.updated.index)
         func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(role) for role in self.roles])
         return func
 

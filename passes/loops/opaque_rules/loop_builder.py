@@ -21,6 +21,7 @@ from ...graph.linalg_rules.scalar_builder import ScalarBuilder
 
 Bound = SSAValue | int
 Branch = Callable[["LoopBuilder"], Sequence[SSAValue]]
+PARALLEL_ELEMENTS = 4096  # with fewer, starting threads costs more than they save
 ATOMIC_KINDS = {"add": 1, "max": 4, "min": 7}  # of signed integers, as MLIR numbers them
 
 
@@ -135,10 +136,12 @@ class LoopBuilder(ScalarBuilder):
         first, last, by = (self.index(value) for value in (lower, upper, step))
         self._builder.insert(scf.ParallelOp([first], [last], [by], Region(block)))
 
-    def when(self, condition: SSAValue, body: Callable[[LoopBuilder], None]) -> None:
-        """if condition: body."""
+    def when(
+        self, condition: SSAValue, body: Callable[[LoopBuilder], None], shares: bool = False
+    ) -> None:
+        """if condition: body. With `shares` the loops of the body may be parallel."""
         block = Block()
-        inner = self.inner(block)
+        inner = self.inner(block, is_parallel=shares and self.is_parallel)
         body(inner)
         inner.finish(scf.YieldOp())
         self._builder.insert(scf.IfOp(condition, [], Region(block)))

@@ -14,11 +14,12 @@ from math import prod
 from xdsl.dialects.builtin import i32, i64
 from xdsl.ir import SSAValue
 
-from ....dialects.graph import ViewOp, element_of, shape_of
+from ....dialects.graph import ViewOp, bounds_of, element_of, shape_of
 from ....dialects.graph.opaque import IndexPutOp, ScatterOp, UpdateOp
+from ....dialects.memory import ApartOp
 from ....dialects.sizes import has_symbols, upper_bound
 from .kernel import OpaqueKernel, unravel
-from .loop_builder import ATOMIC_KINDS, LoopBuilder
+from .loop_builder import ATOMIC_KINDS, PARALLEL_ELEMENTS, LoopBuilder
 from .rule import lowers
 
 SLICES = 8  # an inner dimension is cut into so many parallel slices ...
@@ -36,12 +37,25 @@ COMBINERS: dict[str, Combine] = {
 
 
 def copy_source(op: UpdateOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
-    """out = source."""
+    """out = source; nothing to do where they are the same memory."""
 
     def body(b: LoopBuilder, position: Position) -> None:
         b.store(kernel.read(b, op.source, position), kernel.out, position)
 
-    b.nest(shape_of(op.source), body)
+    def copy(b: LoopBuilder) -> None:
+        b.nest(shape_of(op.source), body)
+
+    source = kernel.updates(op.source)
+    if source is None or source.type != kernel.out.type:
+        copy(b)
+    else:
+        b.when(b.insert(ApartOp(source, kernel.out)), copy, shares=True)
+
+
+def for_updates(op: UpdateOp, kernel: OpaqueKernel, b: LoopBuilder) -> LoopBuilder:
+    """The builder of the updates' loops: few of them are no work for several threads."""
+    few = prod(bounds_of(op.updates)) < PARALLEL_ELEMENTS
+    return b if kernel.machine.is_gpu or not few else LoopBuilder(kernel.block, False, kernel.sizes)
 
 
 def update(
@@ -124,6 +138,7 @@ def over_inner(
 def lower_scatter(op: ScatterOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Slices before `dim` in parallel, or of the dim after it; along `dim` in order."""
     copy_source(op, kernel, b)
+    b = for_updates(op, kernel, b)
     shape, dim = shape_of(op.indices[0]), op.dim.data
     extent, inner = shape_of(op.source)[dim], shape[dim + 1 :]
     is_uniform = _ignores(op.indices[0], range(dim + 1, len(shape)))
@@ -177,6 +192,7 @@ def _ignores(value: SSAValue, dims: Sequence[int]) -> bool:
 def lower_index_put(op: IndexPutOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """In order over all indices, in parallel over slices of what an index picks."""
     copy_source(op, kernel, b)
+    b = for_updates(op, kernel, b)
     target_shape, indexed = shape_of(op.source), len(op.indices)
     shape, inner = shape_of(op.indices[0]), target_shape[indexed:]
 

@@ -1,29 +1,36 @@
 // RUN: tilecast-opt %s -p lower-opaque,eliminate-common-subexpressions --split-input-file | filecheck %s
 
-// The source is copied, then updated in order; an index outside writes nothing.
+// The source is copied where it is not the result already, then updated in order; an index outside
+// writes nothing.
 func.func private @scatter(%x: tensor<8xf32>, %i: tensor<3xi64>, %u: tensor<3xf32>) -> tensor<8xf32> {
   %0 = "graph.scatter"(%x, %u, %i) <{fn = "add", dim = #builtin.int<0>}> : (tensor<8xf32>, tensor<3xf32>, tensor<3xi64>) -> tensor<8xf32>
   func.return %0 : tensor<8xf32>
 }
 
-// CHECK:      func.func @scatter(%x: memref<8xf32>, %i: memref<3xi64>, %u: memref<3xf32>, %out: memref<8xf32>) attributes {tilecast.roles = ["in", "in", "in", "out"]} {
-// CHECK-NEXT:   %0 = arith.constant 0 : index
-// CHECK-NEXT:   %1 = arith.constant 8 : index
-// CHECK-NEXT:   %2 = arith.constant 1 : index
-// CHECK-NEXT:   scf.for %3 = %0 to %1 step %2 {
-// CHECK-NEXT:     %4 = memref.load %x[%3] : memref<8xf32>
-// CHECK-NEXT:     memref.store %4, %out[%3] : memref<8xf32>
+// CHECK:      func.func @scatter(%x: memref<8xf32>, %i: memref<3xi64>, %u: memref<3xf32>, %out: memref<8xf32>) attributes {tilecast.in_place = #builtin.int<0>, tilecast.roles = ["in", "in", "in", "out"]} {
+// CHECK-NEXT:   %0 = "memory.apart"(%x, %out) : (memref<8xf32>, memref<8xf32>) -> i1
+// CHECK-NEXT:   scf.if %0 {
+// CHECK-NEXT:     %1 = arith.constant 0 : index
+// CHECK-NEXT:     %2 = arith.constant 8 : index
+// CHECK-NEXT:     %3 = arith.constant 1 : index
+// CHECK-NEXT:     scf.for %4 = %1 to %2 step %3 {
+// CHECK-NEXT:       %5 = memref.load %x[%4] : memref<8xf32>
+// CHECK-NEXT:       memref.store %5, %out[%4] : memref<8xf32>
+// CHECK-NEXT:     }
 // CHECK-NEXT:   }
-// CHECK-NEXT:   %5 = arith.constant 3 : index
-// CHECK-NEXT:   scf.for %6 = %0 to %5 step %2 {
-// CHECK-NEXT:     %7 = memref.load %i[%6] : memref<3xi64>
-// CHECK-NEXT:     %8 = arith.index_cast %7 : i64 to index
-// CHECK-NEXT:     %9 = arith.cmpi ult, %8, %1 : index
-// CHECK-NEXT:     scf.if %9 {
-// CHECK-NEXT:       %10 = memref.load %u[%6] : memref<3xf32>
-// CHECK-NEXT:       %11 = memref.load %out[%8] : memref<8xf32>
-// CHECK-NEXT:       %12 = arith.addf %11, %10 : f32
-// CHECK-NEXT:       memref.store %12, %out[%8] : memref<8xf32>
+// CHECK-NEXT:   %6 = arith.constant 0 : index
+// CHECK-NEXT:   %7 = arith.constant 3 : index
+// CHECK-NEXT:   %8 = arith.constant 1 : index
+// CHECK-NEXT:   scf.for %9 = %6 to %7 step %8 {
+// CHECK-NEXT:     %10 = memref.load %i[%9] : memref<3xi64>
+// CHECK-NEXT:     %11 = arith.index_cast %10 : i64 to index
+// CHECK-NEXT:     %12 = arith.constant 8 : index
+// CHECK-NEXT:     %13 = arith.cmpi ult, %11, %12 : index
+// CHECK-NEXT:     scf.if %13 {
+// CHECK-NEXT:       %14 = memref.load %u[%9] : memref<3xf32>
+// CHECK-NEXT:       %15 = memref.load %out[%11] : memref<8xf32>
+// CHECK-NEXT:       %16 = arith.addf %15, %14 : f32
+// CHECK-NEXT:       memref.store %16, %out[%11] : memref<8xf32>
 // CHECK-NEXT:     }
 // CHECK-NEXT:   }
 // CHECK-NEXT:   func.return

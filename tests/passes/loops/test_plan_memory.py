@@ -13,6 +13,7 @@ from tilecast.dialects.poly import PackAttr
 from tilecast.dialects.weights import WeightStore
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.allocate_arena import ALIGNMENT, Lifetime, allocate_arena
+from tilecast.passes.loops.in_place import pairs_of
 from tilecast.passes.loops.pack_weights import pack_array
 from tilecast.passes.loops.plan_memory import PlanMemoryPass, program_arena
 from xdsl.dialects import memref
@@ -385,3 +386,51 @@ def test_semaphores_are_cleared_once_and_shared():
     offsets = {view.owner.byte_shift.owner.value.value.data for view in views}
     assert len(offsets) == 1
     assert calls[0].arguments[1].owner.byte_shift.owner.value.value.data not in offsets
+
+
+UPDATE = """
+  func.func @set(%0: memref<2x4xf32>, %1: memref<2x4xf32>, %2: memref<2x4xf32>)
+      attributes {"tilecast.in_place" = #builtin.int<0>, "tilecast.roles" = ["in", "in", "out"]} {
+    func.return
+  }
+"""
+
+
+def pairs_after(body: str, *results: str) -> tuple[tuple[int, int], ...]:
+    _, main, _ = plan(body, ", ".join(results), KERNELS + UPDATE)
+    return pairs_of(main)
+
+
+def test_an_update_may_have_the_memory_of_its_input():
+    x = ("%x", T)
+    body = f"%a = {launch('neg', x)} %b = {launch('set', x, ('%a', T))} "
+    assert pairs_after(body + f"func.return %b : {T}", T) == ((0, 0),)
+
+
+def test_two_updates_are_one_array():
+    x = ("%x", T)
+    body = (
+        f"%a = {launch('neg', x)} %b = {launch('set', x, ('%a', T))} "
+        f"%c = {launch('neg', ('%b', T))} %d = {launch('set', ('%b', T), ('%c', T))} "
+        f"%e = {launch('neg', ('%d', T))} func.return %e, %d : {T}, {T}"
+    )
+    assert pairs_after(body, T, T) == ((0, 1),)
+    _, main, _ = plan(body, f"{T}, {T}", KERNELS + UPDATE)
+    calls = [op for op in main.body.block.ops if isinstance(op, CallOp)]
+    output = main.body.block.args[2]
+    assert calls[1].arguments[2] is output
+    assert calls[3].arguments[0] is output
+    assert calls[3].arguments[2] is output
+
+
+@pytest.mark.parametrize("late", ["reader", "result", "operand"])
+def test_an_input_that_is_read_later_stays_as_it_is(late: str):
+    x = ("%x", T)
+    if late == "reader":
+        body = f"%b = {launch('set', x, x)} %a = {launch('neg', x)} func.return %a, %b : {T}, {T}"
+    elif late == "result":
+        body = f"%a = {launch('neg', x)} %b = {launch('set', x, ('%a', T))} "
+        body += f"func.return %x, %b : {T}, {T}"
+    else:
+        body = f"%b = {launch('set', x, x)} func.return %b, %b : {T}, {T}"
+    assert pairs_after(body, T, T) == ()
