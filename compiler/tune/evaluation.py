@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ...costmodel.evaluation.evaluate import (
     measured_again,
     trained_folds,
 )
-from ...costmodel.evaluation.metrics import CLEAR, Figure, Ranked, figures
+from ...costmodel.evaluation.metrics import ALIKE, CLEAR, METRICS, Figure, Ranked, figures
 from ...costmodel.evaluation.report import Curve, draw_figures, family_table, table
 from ...costmodel.models.ensemble import EnsembleModel
 from ...costmodel.models.load import MODELS, new_model
@@ -29,6 +30,12 @@ from .training_data import measured
 AGAIN = "second measurement"
 SHARES = (0.25, 0.5)  # of the training families, for the learning curve
 CURVES = ("top-1", "top-5", "spearman")
+LEARNER = "gbdt"  # whose learning curve is shown
+NETWORKS, RANDOM, POLYBENCH = "kernels of networks", "random programs", "PolyBench"
+# (kernels, metric, what it should reach)
+BARS = ((NETWORKS, "spearman", 0.85), (POLYBENCH, "spearman", 0.95), (POLYBENCH, "mape", 0.16))
+MOST_DOUBLINGS = 10  # beyond which a line says nothing
+Steps = list[tuple[int, dict[str, Ranked]]]  # families trained on, and what came of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +46,11 @@ class Evaluation:
     tasks: Mapping[str, Ranked]
     shown: str
     families: Mapping[str, str]
-    curves: Mapping[str, Curve]
+    steps: Steps
     importance: Mapping[str, float]
     facts: Mapping[str, Any]
     kinds: Mapping[str, Mapping[str, Mapping[str, Figure]]]
+    kind_of: Mapping[str, str]
     decisions: str
 
     def as_data(self) -> dict[str, Any]:
@@ -74,42 +82,91 @@ def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]
         ranked[shown],
         shown,
         dict(zip(data.names, data.families, strict=True)),
-        learning_curves(data, shown, ranked[shown]),
+        learning_steps(data, LEARNER, ranked.get(LEARNER)),
         whole.importance(),
         facts_of(source, data),
-        by_kind(ranked, data),
+        by_kind(ranked, kinds_of(data)),
+        kinds_of(data),
         decision_table(outcomes(data, [str(c) for c in alternatives(2)], folds[shown])),
     )
 
 
-def by_kind(
-    ranked: Mapping[str, Mapping[str, Ranked]], data: Measured
-) -> dict[str, dict[str, dict[str, Figure]]]:
-    """The figures of each model for kernels of networks, random programs, and other ones."""
-    kinds: dict[str, set[str]] = {}
+def kinds_of(data: Measured) -> dict[str, str]:
+    """Kernel of a network, random program or PolyBench, per task."""
+    found: dict[str, str] = {}
     for name, family, choice in zip(data.names, data.families, data.choices, strict=True):
-        other = "random programs" if family.startswith("random") else "PolyBench"
-        kinds.setdefault("kernels of networks" if choice else other, set()).add(name)
+        other = RANDOM if family.startswith("random") else POLYBENCH
+        if choice or name not in found:
+            found[name] = NETWORKS if choice else other
+    return found
+
+
+def by_kind(
+    ranked: Mapping[str, Mapping[str, Ranked]], kinds: Mapping[str, str]
+) -> dict[str, dict[str, dict[str, Figure]]]:
+    """The figures of each model for each kind of task."""
     found: dict[str, dict[str, dict[str, Figure]]] = {}
-    for kind, names in sorted(kinds.items()):
+    for kind in sorted(set(kinds.values())):
         found[kind] = {}
         for model, tasks in ranked.items():
-            members = [t for name, t in tasks.items() if name in names]
+            members = [t for name, t in tasks.items() if kinds[name] == kind]
             if members:
                 found[kind][model] = figures(members)
     return found
 
 
-def learning_curves(data: Measured, kind: str, whole: Mapping[str, Ranked]) -> dict[str, Curve]:
-    """Metrics against the number of families trained on, up to all of them, which give `whole`."""
+def learning_steps(data: Measured, kind: str, whole: dict[str, Ranked] | None) -> Steps:
+    """What a model that is trained on more and more families says about the others; all of them
+    give `whole`, where that is known."""
     total = len(set(data.families))
     training = total - -(-total // FOLDS)
     found = []
-    for count in sorted({max(1, round(share * training)) for share in SHARES}):
-        folds = trained_folds(partial(new_model, kind), data, families=count)
-        found.append((count, figures(list(cross_validated(data, folds).values()))))
-    found.append((training, figures(list(whole.values()))))
+    for count in sorted({*(max(1, round(share * training)) for share in SHARES), training}):
+        tasks = whole if count == training else None
+        if tasks is None:
+            folds = trained_folds(partial(new_model, kind), data, families=count)
+            tasks = cross_validated(data, folds)
+        found.append((count, tasks))
+    return found
+
+
+def learning_curves(steps: Steps) -> dict[str, Curve]:
+    """Metrics against the number of families trained on."""
+    found = [(count, figures(list(tasks.values()))) for count, tasks in steps]
     return {metric: [(n, f[metric]) for n, f in found] for metric in CURVES}
+
+
+def bar_table(steps: Steps, kinds: Mapping[str, str]) -> str:
+    """What more families gave, and how many it would take to reach each bar if every doubling gave
+    what the last one did."""
+    counts = [count for count, _ in steps]
+    lines = [
+        "| kernels | metric | " + " | ".join(f"{n} families" for n in counts) + " | bar | needs |",
+        "|---|---|" + "---|" * (len(counts) + 2),
+    ]
+    for kind, metric, bar in BARS:
+        values = [
+            METRICS[metric]([t for name, t in tasks.items() if kinds[name] == kind])
+            for _, tasks in steps
+            if kind in kinds.values()
+        ]
+        if values:
+            cells = " | ".join(f"{v:.3f}" for v in values)
+            is_reached = values[-1] <= bar if metric == "mape" else values[-1] >= bar
+            needs = "reached" if is_reached else families_needed(counts, values, bar)
+            lines.append(f"| {kind} | {metric} | {cells} | {bar} | {needs} |")
+    return "\n".join(lines)
+
+
+def families_needed(counts: Sequence[int], values: Sequence[float], bar: float) -> str:
+    """By the line through the last two values, over the logarithm of the number of families."""
+    if len(values) < 2:
+        return "-"
+    gain = (values[-1] - values[-2]) / log2(counts[-1] / counts[-2])
+    missing = bar - values[-1]
+    if missing * gain <= 0 or missing / gain > MOST_DOUBLINGS:
+        return "not by more programs"
+    return f"about {counts[-1] * 2 ** (missing / gain):.0f} families"
 
 
 def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
@@ -142,7 +199,8 @@ def counted(values: Iterable[str]) -> str:
 def write_report(evaluation: Evaluation, path: Path) -> None:
     """Write the Markdown file, and its figures in a folder of the same name beside it."""
     folder = path.with_suffix("")
-    draw_figures(folder, evaluation.tasks, evaluation.importance, evaluation.curves)
+    curves = learning_curves(evaluation.steps)
+    draw_figures(folder, evaluation.tasks, evaluation.importance, curves)
     card = "\n".join(f"| {name} | {value} |" for name, value in evaluation.facts.items())
     folds = min(FOLDS, evaluation.facts["families"])
     kinds = "\n\n".join(f"### {kind}\n\n{table(found)}" for kind, found in evaluation.kinds.items())
@@ -156,6 +214,9 @@ kernels of a network, are either trained on or tested on. Metrics are means over
 least {FEWEST} measured schedules, tasks counting alike; brackets are 95% intervals over resampled
 tasks. top-k is the best time over the best among the k schedules that the model ranks first; where
 tasks have few schedules (see the data card), top-5 says little, as the row of `random` shows.
+"of groups" is the Spearman correlation had the model put schedules within {ALIKE:.0%} of each
+other in their measured order: what it lacks is order among schedules that do differ, and the rest
+of what the Spearman correlation lacks is order among schedules that hardly do.
 "pairs" are those of schedules whose times differ by more than {CLEAR:.0%}, and the share in order.
 `second measurement` ranks schedules by every other round of the measurement, and is compared with
 the rest: what a perfect model would get, since many schedules of a kernel hardly differ. Its rows
@@ -164,6 +225,13 @@ are over the {evaluation.facts["measured twice"]} tasks measured so, not over al
 {table(evaluation.results)}
 
 {kinds}
+
+## What more programs would give
+
+The same for {LEARNER} trained on fewer families, and how many families each bar would take if every
+doubling gave what the last one did.
+
+{bar_table(evaluation.steps, evaluation.kind_of)}
 
 ## Decisions without measurements
 

@@ -17,6 +17,7 @@ from ..features.nests import Array
 
 RESAMPLES = 1000
 CLEAR = 0.05  # differences beyond what repeated measurements differ by
+ALIKE = 0.02  # times that hardly differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,26 @@ def spearman(tasks: Sequence[Ranked]) -> float:
     return float(np.mean(found))
 
 
+def spearman_of_groups(tasks: Sequence[Ranked]) -> float:
+    """`spearman`, had the model put schedules within `ALIKE` of each other in their measured order:
+    what is missing here is order among schedules that do differ."""
+    return spearman([alike_in_order(t) for t in tasks])
+
+
+def alike_in_order(task: Ranked) -> Ranked:
+    """The task with the scores of schedules that take about the same time exchanged among them so
+    that they are in order. A group is the fastest that is in none yet and all within `ALIKE`."""
+    order = np.argsort(task.measured, kind="stable")
+    times, scores = task.measured[order], task.scores.copy()
+    first = 0
+    while first < len(order):
+        last = int(np.searchsorted(times, times[first] * (1 + ALIKE), side="right"))
+        group = order[first:last]
+        scores[group] = -np.sort(-task.scores[group])
+        first = last
+    return Ranked(task.measured, scores, task.predicted)
+
+
 def ordered_pairs(tasks: Sequence[Ranked]) -> float:
     """Mean share of the pairs whose times differ by more than `CLEAR` that are in order; tasks
     without such pairs have nothing to be right or wrong about, and count as right."""
@@ -98,6 +119,7 @@ METRICS: dict[str, Callable[[Sequence[Ranked]], float]] = {
     "top-1": lambda tasks: top_k(tasks, 1),
     "top-5": lambda tasks: top_k(tasks, 5),
     "spearman": spearman,
+    "of groups": spearman_of_groups,
     "pairs": ordered_pairs,
     "ndcg@1": lambda tasks: ndcg(tasks, 1),
     "ndcg@5": lambda tasks: ndcg(tasks, 5),

@@ -58,8 +58,10 @@ def innermost_body(facts: StatementFacts, loops: Loops, touched: Footprints) -> 
     along = moved[rows, lane_loop]
     registers = np.where(along == 0, elements, np.ceil(elements / lanes[:, None]))
     step = moved[rows, np.maximum(body - 1, 0)]
-    # What the innermost loop does not move stays in registers.
-    stays = (step == 0) & (body > 0)[:, None]
+    # What the innermost loop does not move stays in registers, but for gathers: C compilers do not
+    # move these out of a loop.
+    gathered = (along > 1) & (lanes > 1)[:, None]
+    stays = (step == 0) & (body > 0)[:, None] & ~gathered
     loads = np.where(stays, 0.0, np.where(along > 1, elements, registers))
     return Body(
         body,

@@ -100,16 +100,18 @@ def in_strips(loops: Loops) -> Loops:
 
 @dataclass(frozen=True, eq=False)
 class Footprints:
-    """Elements, cache lines as bytes, and rows of memory that each access touches, B x K x A."""
+    """Elements, cache lines as bytes, and rows of memory that each access touches, B x K x A;
+    `sets` are the places of the first cache, of each way, that these lines can be in."""
 
     elements: Array
     line_bytes: Array
     rows: Array
+    sets: Array
 
 
 def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
     """What one pass through the inside of each place touches."""
-    elements, lines, rows = [], [], []
+    elements, lines, rows, sets = [], [], [], []
     for access in accesses:
         extents = [
             _extent(terms, free, n) for terms, n in zip(access.indices, access.shape, strict=True)
@@ -122,7 +124,14 @@ def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
         elements.append(count)
         lines.append(count / row * per_row * LINE_BYTES)
         rows.append(count / row)
-    return Footprints(*(np.stack(found, axis=2) for found in (elements, lines, rows)))
+        # Rows that begin a multiple of `apart` from each other: few sets where it is a large power
+        # of two.
+        apart = np.full(free.shape[:2], WAY_BYTES)
+        for extent, stride in zip(extents[:-1], access.strides, strict=False):
+            apart = np.where(extent > 1, np.gcd(apart, stride * access.element_bytes), apart)
+        starts = WAY_BYTES / np.maximum(apart, 1)
+        sets.append(np.minimum(starts * np.ceil(per_row), WAY_BYTES // LINE_BYTES))
+    return Footprints(*(np.stack(found, axis=2) for found in (elements, lines, rows, sets)))
 
 
 def _extent(terms: Sequence[Term], free: Array, size: int) -> Array:

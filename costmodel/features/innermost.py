@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .body import innermost_body
+from .body import Body, innermost_body
 from .footprints import LINE_BYTES, WAY_BYTES, Footprints, Loops
 from .hardware import Hardware
 from .issue import WEIGHTS, describe_issue
@@ -13,6 +13,8 @@ from .nests import Array, StatementFacts
 from .reuse import Surroundings
 
 LATENCY = 4.0  # cycles of a multiply-add
+SUM_LATENCY = 3.0  # of an addition
+THROUGH_MEMORY = 9.0  # more where a sum is stored and loaded again
 WINDOW = 256.0  # instructions among which a core finds one that can begin
 MOST_VECTORS = 4  # accumulators of a sum over lanes
 COMPILER_BYTES = (16, 32)  # vectors that the C compiler uses on its own
@@ -27,19 +29,26 @@ def describe_body(
     touched: Footprints,
     around: Surroundings,
     hardware: Hardware,
-) -> np.ndarray:
-    """The place of the innermost body."""
+) -> Body:
+    """The innermost body."""
     rows = np.arange(len(loops.trips))
     found = innermost_body(facts, loops, touched)
     body, registers, step, along = found.place, found.registers, found.step, found.along
     size = facts.accesses[0].element_bytes
     full = hardware.lanes(size)
     trips = loops.trips[rows, np.maximum(body - 1, 0)]
-    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)])
+    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)], found.unrolled)
     is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
+    is_box = float(np.prod(facts.extents)) == facts.instances
     may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
-    may &= (along <= 1).all(axis=1) & (not touches_own_array(facts))
+    may &= (along <= 1).all(axis=1) & (not touches_own_array(facts)) & is_box
+    # Of a sum that is alone in its innermost loop, the loop around it.
+    outside = found.moved[rows, np.maximum(body - 2, 0)]
+    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
+    beside &= is_chain & (around.mates == 1) & (found.unrolled == 1) & is_box
+    around_trips = loops.trips[rows, np.maximum(body - 2, 0)]
     by_compiler = np.where(may, compiler_lanes(trips, size), 1.0)
+    by_compiler = np.where(beside, compiler_lanes(around_trips, size), by_compiler)
     lanes = found.lanes * by_compiler  # where it vectorizes, the schedule does not
     is_short = lanes * 2 <= full
     # Of vectors that take two units, twice as many short ones begin in a cycle.
@@ -52,9 +61,13 @@ def describe_body(
     instructions = max(work, 0.5) * found.unrolled * found.vectors + 2.0
     fullness = np.sqrt(max(facts.instances, 1.0) / max(float(np.prod(facts.extents)), 1.0))
     overlap = np.maximum(1.0, WINDOW / (trips * min(fullness, 1.0) * instructions))
-    # Statements in one loop wait at the same time, and so do its next iterations.
-    overlap = overlap * around.mates
-    chain = np.where(is_chain, np.maximum(1.0, LATENCY * units / (accumulators * overlap)), 1.0)
+    # Statements in one loop wait at the same time, and so do its next iterations; but where another
+    # one touches the sum, it goes through memory every time.
+    is_fused = facts.operations.get("mul", 0) > 0 and element_is_float(facts)
+    latency = (LATENCY if is_fused else SUM_LATENCY) + THROUGH_MEMORY * around.is_watched
+    overlap = np.where(around.is_watched, overlap, overlap * around.mates)
+    waits = latency * units / (accumulators * overlap) / (max(work, 0.5) / 2)
+    chain = np.where(is_chain, np.maximum(1.0, waits), 1.0)
     chain = np.maximum(chain, LATENCY * units * recurrence)
     used = np.maximum(found.use, 0.05)
     clock = hardware.clock(facts.element, size)
@@ -101,14 +114,13 @@ def describe_body(
     columns["recurrence"] = recurrence
     columns["compiler_may_vectorize"] = may.astype(np.float64)
     columns["compiler_lanes"] = by_compiler
-    outside = found.moved[rows, np.maximum(body - 2, 0)]
-    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
+    columns["watched"] = around.is_watched.astype(np.float64)
     columns["compiler_outer"] = beside.astype(np.float64)
     columns["mates"] = around.mates
     total = np.maximum(loops.outer[:, -1] / max(facts.instances, 1.0), 1.0)
     columns["log_overrun"] = np.log(total)
     columns["depth"] = (loops.trips > 1.001).sum(axis=1).astype(np.float64)
-    return body
+    return found
 
 
 def _unusual(
@@ -130,9 +142,10 @@ def _unusual(
     columns["aliased"] = (collide[0] | collide[1]).sum(axis=1) * share
 
 
-def recurrences(facts: StatementFacts, step: Array) -> Array:
-    """B: 1 / n where an iteration of a loop, which moves the dims by `step`, reads what the
-    statement wrote n iterations before, so that it cannot begin earlier; 0 where it does not."""
+def recurrences(facts: StatementFacts, step: Array, unrolled: Array) -> Array:
+    """B: 1 / n where an instance reads what the statement wrote n instances before, in an earlier
+    iteration of a loop that moves the dims by `step` or among the `unrolled` ones of the same, so
+    that it cannot begin earlier; 0 where it does not."""
     write, *reads = facts.accesses
     found = np.zeros(len(step))
     for read in reads:
@@ -149,9 +162,17 @@ def recurrences(facts: StatementFacts, step: Array) -> Array:
             agrees = np.isnan(distance) | (distance == iterations)
             is_one &= stays | agrees
             distance = np.where(stays, distance, iterations)
-        is_one &= (distance >= 1) & (distance % 1 == 0)
+        before = (distance >= 1) & (distance % 1 == 0)
+        with np.errstate(divide="ignore"):
+            before |= (distance > 0) & (distance < 1) & (1 / distance <= np.ceil(unrolled))
+        is_one &= before
         found = np.maximum(found, np.where(is_one, 1 / np.where(is_one, distance, 1.0), 0.0))
-    return found
+    return np.minimum(found / np.maximum(unrolled, 1.0), 1.0)
+
+
+def element_is_float(facts: StatementFacts) -> bool:
+    """Whether a multiply-add can do the statement's sum."""
+    return facts.element.startswith("f")
 
 
 def touches_own_array(facts: StatementFacts) -> bool:

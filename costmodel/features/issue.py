@@ -12,7 +12,7 @@ from .nests import Array, StatementFacts
 
 WIDTH = 4.0  # instructions per cycle
 ENTRY = 4.0  # cycles lost where a loop ends and the next one begins
-HORIZONTAL = 2.0  # cycles to sum the lanes of a register
+HORIZONTAL = 4.0  # cycles to sum the lanes of a register
 FORWARDED = 12.0  # cycles until what was stored can be loaded, longer where a mask was in between
 WEIGHTS = {"div": 12.0, "special": 20.0}  # in multiplications
 
@@ -39,7 +39,8 @@ def describe_issue(
         + 2.0 * (body.place > 0)
     )
     columns["seconds_issue"] = entered * instructions / (WIDTH * clock)
-    kept = np.where((body.step[:, 0] == 0) & (body.place > 0), body.registers[:, 0], 0.0)
+    is_kept = (body.step[:, 0] == 0) & (body.place > 0)
+    kept = np.where(is_kept, body.registers[:, 0], 0.0)
     across = facts.is_reduction & (body.along[:, 0] == 0) & (body.lanes > 1)
     around = body.moved[rows, np.maximum(body.place - 2, 0), 0]
     through_memory = facts.is_reduction & (body.step[:, 0] > 0) & (around == 0) & (body.place > 1)
@@ -47,7 +48,8 @@ def describe_issue(
     each = ENTRY + kept / 2 + np.where(across, HORIZONTAL * kept, 0.0) + forwarded
     trips = np.maximum(loops.trips[rows, np.maximum(body.place - 1, 0)], 1.0)
     entries = np.where(body.place > 0, entered / trips, 0.0)
-    columns["seconds_entries"] = entries * each / clock
+    sums = np.where(across & ~is_kept, HORIZONTAL * body.registers[:, 0], 0.0)
+    columns["seconds_entries"] = (entries * each + entered * sums + empty(facts, loops)) / clock
     columns["through_memory"] = through_memory.astype(np.float64)
     columns["log_instructions"] = np.log1p(instructions)
     columns["log_split_loads"] = np.log1p(split_loads(facts, body))
@@ -58,6 +60,14 @@ def describe_issue(
     columns["unroll_use"] = np.where(jammed, loops.trips / np.ceil(loops.trips - 1e-9), 1.0).prod(
         axis=1
     )
+
+
+def empty(facts: StatementFacts, loops: Loops) -> Array:
+    """Cycles for iterations in which a statement has nothing to do, beyond those of the box around
+    its instances: loops that it shares with others, or that skip values, ask before each one."""
+    idle = loops.outer[:, -1] - float(np.prod(facts.extents))
+    found: Array = ENTRY * np.maximum(idle, 0.0)
+    return found
 
 
 def split_loads(facts: StatementFacts, body: Body) -> Array:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from math import gcd
-
 import numpy as np
 
 from ..speeds import Level
+from .body import Body
 from .footprints import DEPTH, LINE_BYTES, WAY_BYTES, Footprints, Loops
 from .hardware import Hardware
 from .nests import Array, StatementFacts
 from .reuse import Surroundings, arrays_in
 
 SERVED: tuple[tuple[str, Level], ...] = (("l1", "l2"), ("l2", "l3"), ("l3", "memory"))
-CROWDED = 4  # times more lines than a set has places: none is there when it is asked for again
+CROWDED = 3.5  # more lines per set than ways, over the ways: none is there when it is read again
+AGAIN = 1.5  # times more lines in all passes than there are: most are read again
+CONFLICT = 10.0  # cycles for such a line, whose neighbours come from the next level in 2
 USABLE = 0.8  # share of a cache that one working set may fill
 
 
@@ -23,7 +24,7 @@ def describe_memory(
     loops: Loops,
     touched: Footprints,
     around: Surroundings,
-    body: np.ndarray,
+    inner: Body,
     sharing: Array,
     hardware: Hardware,
     threads: int,
@@ -31,7 +32,7 @@ def describe_memory(
     """Lines that each cache has to fetch: where one iteration of a loop fits, its neighbours find
     what they share, so that a pass through the loop fetches each line once; but for what an earlier
     statement left there."""
-    rows = np.arange(len(loops.trips))
+    rows, body = np.arange(len(loops.trips)), inner.place
     lines = _distinct(facts, touched.line_bytes)
     working_set = lines.sum(axis=2)
     outer = loops.outer * (facts.instances / np.maximum(loops.outer[:, -1:], 1.0))
@@ -43,12 +44,12 @@ def describe_memory(
     }
     shared = np.minimum(around.shared, DEPTH)
     everything = np.maximum(working_set[:, :1], around.program_bytes[:, None])
-    collides = _collides(facts, touched, sizes["l1"])
+    conflicts, crowded = _conflicts(touched, inner, outer, sizes["l1"])
+    clock = hardware.clock(facts.element, facts.accesses[0].element_bytes)
+    columns["seconds_conflicts"] = conflicts * CONFLICT / clock / sharing
     for cache, level in SERVED:
         capacity = USABLE * sizes[cache]
         fits = working_set <= capacity
-        if cache == "l1":
-            fits &= ~collides
         place = np.where(fits.any(axis=1), np.argmax(fits, axis=1), DEPTH)
         # Between two statements in a loop that both are in, one iteration's data has to stay.
         is_left = (shared > 0) & fits[rows[:, None], np.maximum(shared, 0)]
@@ -69,7 +70,7 @@ def describe_memory(
     columns["pass_l1"] = np.minimum(around_body / sizes["l1"], 16.0)
     two = working_set[rows, np.maximum(body - 2, 0)]
     columns["pass_l2"] = np.minimum(two / sizes["l2"], 16.0)
-    columns["collides"] = collides[rows, body].astype(np.float64)
+    columns["collides"] = crowded
     columns["kept_share"] = (shared > 0).mean(axis=1)
     columns["log_footprint"] = np.log1p(working_set[:, 0])
     temporary = np.array([a.is_temporary for a in facts.accesses])
@@ -78,20 +79,26 @@ def describe_memory(
     columns["intensity"] = np.log(total / np.maximum(working_set[:, 0], LINE_BYTES))
 
 
-def _collides(facts: StatementFacts, touched: Footprints, l1_bytes: int) -> np.ndarray:
-    """B x K: whether rows of some array lie so that far too few places of the first cache are
-    theirs."""
+def _conflicts(touched: Footprints, body: Body, outer: Array, l1_bytes: int) -> tuple[Array, Array]:
+    """(lines that are fetched again because the rows of an access lie in few sets of the first
+    cache, the largest share of its lines that an access loses so), per schedule."""
     ways = l1_bytes // WAY_BYTES
-    found = np.zeros(touched.rows.shape[:2], bool)
-    for number, access in enumerate(facts.accesses):
-        if len(access.shape) < 2:
-            continue
-        apart = WAY_BYTES // gcd(access.strides[-2] * access.element_bytes, WAY_BYTES)
-        rows = touched.rows[:, :, number]
-        lines = touched.line_bytes[:, :, number] / LINE_BYTES
-        places = np.minimum(apart * np.ceil(lines / rows), WAY_BYTES // LINE_BYTES)
-        found |= (rows > 1.0) & (lines > CROWDED * ways * places)
-    return found
+    lines = touched.line_bytes / LINE_BYTES
+    is_few = (touched.rows > 1.0) & (touched.sets < WAY_BYTES // LINE_BYTES)
+    # What the body has in registers is no matter of caches.
+    is_few &= np.arange(lines.shape[1])[None, :, None] <= body.place[:, None, None]
+    is_few &= body.loads[:, None, :] > 0
+    crowd = np.where(is_few, lines / (ways * touched.sets), 0.0)
+    lost = np.clip((crowd - 1.0) / CROWDED, 0.0, 1.0)
+    # Inside the deepest place where they do not fit, every pass finds what the last one left.
+    deepest = lost.shape[1] - 1 - np.argmax((lost > 0)[:, ::-1], axis=1)
+    places = deepest[:, None, :]
+    share = np.take_along_axis(lost, places, axis=1)[:, 0]
+    total = lines * outer[:, :, None]
+    passed = np.take_along_axis(total, places, axis=1)[:, 0]
+    around = np.take_along_axis(total, np.maximum(places - 1, 0), axis=1)[:, 0]
+    share = np.where(passed > AGAIN * around, share, 0.0)
+    return (passed * share).sum(axis=1), share.max(axis=1)
 
 
 def _distinct(facts: StatementFacts, line_bytes: Array) -> Array:

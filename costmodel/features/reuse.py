@@ -21,12 +21,13 @@ class Surroundings:
     """Of one statement in B schedules: `shared[b, m]` is how many loops it shares with the nearest
     statement before it that touches its m-th array, -1 where there is none; `program_bytes` the
     size of all arrays, `sharers` how many statements are in its parallel region, `mates` in its
-    innermost loop."""
+    innermost loop; `is_watched` where another one in that loop touches what it writes."""
 
     shared: npt.NDArray[np.int64]
     program_bytes: Array
     sharers: Array
     mates: Array
+    is_watched: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Around:
     program_bytes: float
     sharers: int
     mates: int
+    is_watched: bool
 
 
 def arrays_in(facts: StatementFacts) -> list[int]:
@@ -60,8 +62,17 @@ def surroundings(program: ScheduledProgram) -> list[Around]:
         for a in arrays:
             before.setdefault(a, []).append(axes)
         sharers = regions.count(region) if region >= 0 else 1
-        found.append(Around(shared, total, sharers, inner.count(nest.axes.tobytes())))
+        mates = inner.count(nest.axes.tobytes())
+        watched = len(axes) > 0 and is_watched(nest, program.nests)
+        found.append(Around(shared, total, sharers, mates, watched))
     return found
+
+
+def is_watched(nest: StatementNest, nests: Sequence[StatementNest]) -> bool:
+    """Whether another statement in the innermost loop of `nest` touches the array it writes."""
+    innermost, written = nest.axes[-1], nest.facts.accesses[0].array
+    inside = (n for n in nests if n is not nest and innermost in n.axes)
+    return any(a.array == written for n in inside for a in n.facts.accesses)
 
 
 def array_bytes(program: ScheduledProgram) -> dict[int, int]:
@@ -101,4 +112,5 @@ def stacked_surroundings(members: Sequence[Around]) -> Surroundings:
         np.array([m.program_bytes for m in members]),
         np.array([m.sharers for m in members], np.float64),
         np.array([m.mates for m in members], np.float64),
+        np.array([m.is_watched for m in members], bool),
     )

@@ -20,7 +20,8 @@ from .reuse import Surroundings
 
 PARALLEL = KINDS.index("parallel")
 OF_THREADS = ("seconds_arithmetic", "seconds_l1", "seconds_issue", "seconds_entries")
-TIMES = (*OF_THREADS, *(f"seconds_{level}" for _, level in SERVED), "seconds_regions")
+CACHES = ("seconds_conflicts", *(f"seconds_{level}" for _, level in SERVED))
+TIMES = (*OF_THREADS, *CACHES, "seconds_regions")
 STATEMENT_NAMES = (
     *TIMES,
     "seconds",
@@ -30,7 +31,7 @@ STATEMENT_NAMES = (
     *("lanes", "vector_share", "lane_use", "log_accumulators", "log_body_loads"),
     *("register_pressure", "chain", "mates", "recurrence", "through_memory"),
     *("contiguous", "broadcast", "strided", "write_stride", "log_operations_per_load"),
-    *("compiler_may_vectorize", "compiler_lanes", "compiler_outer", "log_overrun"),
+    *("compiler_may_vectorize", "compiler_lanes", "compiler_outer", "watched", "log_overrun"),
     *("log_gathers", "far", "aliased", "collides"),
     *("log_instructions", "log_split_loads", "log_streams", "unroll_use"),
     *("has_parallel", "log_parallel_trips", "parallel_balance", "log_regions", "parallel_depth"),
@@ -59,7 +60,7 @@ def statement_features(
     describe_memory(columns, facts, loops, touched, around, body, sharing, hardware, threads)
     issued = columns["seconds_issue"] + columns["seconds_entries"]
     busy = [columns["seconds_arithmetic"], columns["seconds_l1"], issued]
-    served = [columns[f"seconds_{level}"] for _, level in SERVED]
+    served = [columns[name] for name in CACHES]
     columns["seconds"] = np.max([*busy, *served], axis=0) + columns["seconds_regions"]
     return np.stack([columns[name] for name in STATEMENT_NAMES], axis=1)
 

@@ -24,11 +24,13 @@ from ..features.nests import Array
 from ..features.program import ROOFLINE
 from .files import write_description
 from .interface import Candidates
+from .pair_loss import UNSURE
 
-EPOCHS = 60
+EPOCHS = 24
 BATCH_TASKS = 8
 RATE = 2e-3
-WITHIN = 2.0  # weight of the error within a task: order matters more than level
+WITHIN = 2.0  # weight of what is within a task: order matters more than level
+SHARPNESS = 10.0  # scores by which seconds apart by the factor e are told from each other
 SMALLEST_SPREAD = 1e-3
 LARGEST_INPUT = 6.0
 
@@ -105,21 +107,25 @@ class CorrectionModel(ABC):
 
     def _train(self) -> None:
         known = Candidates.joined([c for c, _ in self._seen])
-        times = np.concatenate([t for _, t in self._seen])
+        logs = torch.tensor(np.log(np.concatenate([t for _, t in self._seen]))).float()
+        roofline = torch.tensor(known.features[:, ROOFLINE]).float()
         self.__post_init__()  # from the same random weights
         self.scale = self._scale_of(known)
-        target = np.log(times) - known.features[:, ROOFLINE]
         rng = np.random.default_rng(0)
         tasks = np.unique(known.tasks)
         optimizer = torch.optim.AdamW(self.network.parameters(), RATE, weight_decay=1e-2)
-        steps = self.epochs * -(-len(tasks) // BATCH_TASKS)
+        batches = [
+            self._batch(known, np.flatnonzero(np.isin(known.tasks, chosen)))
+            for chosen in np.array_split(rng.permutation(tasks), -(-len(tasks) // BATCH_TASKS))
+        ]
+        steps = self.epochs * len(batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, max(2, steps))
         self.network.train()
         for _ in range(self.epochs):
-            for chosen in np.array_split(rng.permutation(tasks), -(-len(tasks) // BATCH_TASKS)):
-                rows = np.flatnonzero(np.isin(known.tasks, chosen))
-                found = self._corrections(known.chosen(rows))
-                loss = task_loss(found, torch.tensor(target[rows]).float(), known.tasks[rows])
+            for number in rng.permutation(len(batches)):
+                rows, inputs, structure = batches[number]
+                found = self.network(inputs, structure)
+                loss = task_loss(roofline[rows] + found, logs[rows], known.tasks[rows])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -147,9 +153,17 @@ class CorrectionModel(ABC):
         self.scale = scale
 
     def _corrections(self, candidates: Candidates) -> torch.Tensor:
-        rows = {kind: self._scaled(kind, x) for kind, x in self.inputs(candidates).items()}
-        found: torch.Tensor = self.network(rows, self.structure(candidates))
+        _, inputs, structure = self._batch(candidates, np.arange(len(candidates)))
+        found: torch.Tensor = self.network(inputs, structure)
         return found
+
+    def _batch(
+        self, known: Candidates, rows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], dict[str, torch.Tensor], Any]:
+        """`rows` with what the network is called with for them: made once, used in every epoch."""
+        chosen = known.chosen(rows)
+        inputs = {kind: self._scaled(kind, x) for kind, x in self.inputs(chosen).items()}
+        return rows, inputs, self.structure(chosen)
 
     def _scaled(self, kind: str, rows: Array) -> torch.Tensor:
         values = torch.tensor(rows).float()
@@ -167,16 +181,19 @@ class CorrectionModel(ABC):
 
 
 def task_loss(
-    found: torch.Tensor, target: torch.Tensor, tasks: npt.NDArray[np.int64]
+    predicted: torch.Tensor, times: torch.Tensor, tasks: npt.NDArray[np.int64]
 ) -> torch.Tensor:
-    """Error of the level of each task, and of what is within tasks; tasks count alike."""
+    """Error of the level of each task, and pairs of its schedules that are out of order, as in
+    `pair_loss.py`; tasks count alike. All are logarithms of seconds."""
     numbers = torch.tensor(np.unique(tasks, return_inverse=True)[1])
     count = torch.bincount(numbers).float()
-    error = target - found
-    mean = torch.zeros_like(count).index_add(0, numbers, error) / count
-    inside = torch.nn.functional.smooth_l1_loss(
-        error - mean[numbers], torch.zeros_like(error), reduction="none", beta=0.5
-    )
-    within = (torch.zeros_like(count).index_add(0, numbers, inside) / count).mean()
+    mean = torch.zeros_like(count).index_add(0, numbers, times - predicted) / count
     level = torch.nn.functional.smooth_l1_loss(mean, torch.zeros_like(mean), beta=0.5)
-    return level + WITHIN * within
+    together = numbers[:, None] == numbers[None, :]
+    longer = times[None, :] - times[:, None]
+    sure = torch.where(together & (longer > 0), torch.tanh(longer / (2 * UNSURE)), 0.0)
+    ahead = SHARPNESS * (predicted[None, :] - predicted[:, None])
+    wrong = sure * torch.nn.functional.softplus(-ahead)
+    pairs = (count * (count - 1) / 2).clamp(min=1.0)
+    within = torch.zeros_like(count).index_add(0, numbers, wrong.sum(dim=1)) / pairs
+    return level + WITHIN * within.mean()

@@ -21,7 +21,7 @@ from .interface import INPUT_NAMES, Candidates, inputs
 from .pair_loss import PairLoss
 from .tree_text import checked_trees
 
-PRIOR = 2.0  # scores by which the roofline tells candidates apart that differ by the factor e
+PRIOR = 1.0  # scores by which the roofline tells candidates apart that differ by the factor e
 ROUNDS = 200
 COMMON: dict[str, Any] = {
     "learning_rate": 0.04,
@@ -37,7 +37,9 @@ COMMON: dict[str, Any] = {
     "deterministic": True,
     "force_row_wise": True,
 }
-RANKING = {"min_sum_hessian_in_leaf": 0.1}
+# Chosen on affine programs alone, so that figures of networks owe them nothing.
+RANKING = {"min_sum_hessian_in_leaf": 0.1, "num_leaves": 31, "feature_fraction": 0.3}
+RANKING_ROUNDS = 300
 
 
 @dataclass
@@ -72,15 +74,16 @@ class GbdtModel:
         x, roofline = inputs(seen), seen.features[:, ROOFLINE]
         number, sizes = np.unique(seen.tasks, return_inverse=True, return_counts=True)[1:]
         level = (np.bincount(number, roofline) / sizes)[number]
+        leaf = {"min_data_in_leaf": max(1, min(COMMON["min_data_in_leaf"], len(x) // 4))}
         self.ranker = lightgbm.train(
-            {**COMMON, **RANKING, "objective": PairLoss(seen.tasks, y)},
+            {**COMMON, **RANKING, **leaf, "objective": PairLoss(seen.tasks, y)},
             lightgbm.Dataset(x, y, init_score=-PRIOR * (roofline - level)),
-            self.rounds,
+            self.rounds * RANKING_ROUNDS // ROUNDS,
         )
         # Tasks count alike, however many samples they have.
         weights = (1.0 / sizes)[number]
         self.regressor = lightgbm.train(
-            {**COMMON, "objective": "huber", "alpha": 0.5},
+            {**COMMON, **leaf, "objective": "huber", "alpha": 0.5},
             lightgbm.Dataset(
                 seen.features, np.log(y) - roofline, weight=weights * len(x) / len(sizes)
             ),

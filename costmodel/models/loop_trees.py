@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..features.nests import KINDS, Array, ScheduledProgram, StatementNest
 
@@ -20,6 +23,22 @@ class Level:
 
     children: list[list[tuple[bool, int]]] = field(default_factory=list)
     features: list[Array] = field(default_factory=list)
+
+    @cached_property
+    def table(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(numbers of the children, -1 beyond the last; which are loops; how many there are)."""
+        lengths = torch.tensor([len(c) for c in self.children])
+        numbers = torch.full((len(self.children), int(lengths.max())), -1)
+        is_loop = torch.zeros_like(numbers)
+        for place, children in enumerate(self.children):
+            numbers[place, : len(children)] = torch.tensor([n for _, n in children])
+            is_loop[place, : len(children)] = torch.tensor([not s for s, _ in children]).long()
+        return numbers, is_loop, lengths
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The features as one table."""
+        return torch.tensor(np.array(self.features))
 
 
 @dataclass

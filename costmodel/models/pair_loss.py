@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..features.nests import Array
 
-UNSURE = 0.03  # difference of logarithms at which an order is about half sure
+UNSURE = 0.003  # difference of logarithms at which an order is about half sure: the median of that
+# between two measurements of one schedule
 SMALLEST_CURVATURE = 1e-3
 STEEPEST = 30.0
 

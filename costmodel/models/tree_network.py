@@ -6,7 +6,6 @@ the embeddings inside a loop, joined with the loop's own features, gives the loo
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,14 +43,9 @@ class TreeNetwork(nn.Module):
         """The embeddings of the loops of one level."""
         table = torch.cat([leaves, deeper, leaves.new_zeros((1, self.width))])
         none, first = len(table) - 1, len(leaves)
-        longest = max(map(len, level.children))
-        rows = torch.full((len(level.children), longest), none)
-        lengths = torch.tensor([len(c) for c in level.children])
-        for place, children in enumerate(level.children):
-            for k, (is_statement, number) in enumerate(children):
-                rows[place, k] = number if is_statement else first + number
+        numbers, is_loop, lengths = level.table
+        rows = torch.where(numbers < 0, none, numbers + first * is_loop)
         states, _ = self.inside(table[rows])
         last = states[torch.arange(len(rows)), lengths - 1]
-        features = torch.tensor(np.array(level.features), dtype=leaves.dtype)
-        result: Tensor = self.loop(torch.cat([last, features], dim=1))
+        result: Tensor = self.loop(torch.cat([last, level.rows.to(leaves.dtype)], dim=1))
         return result

@@ -65,3 +65,12 @@ def test_calibration_of_predictions_that_are_half_of_the_truth():
     middle, ratios = calibration(2 * predicted, predicted)
     assert middle.tolist() == sorted(middle)
     assert ratios == pytest.approx(2.0)
+
+
+def test_order_among_schedules_that_hardly_differ_is_told_from_order_of_others():
+    times = np.array([1.0, 1.001, 1.002, 2.0])
+    alike = Ranked(times, np.array([2.0, 3.0, 4.0, 1.0]), times)
+    wrong = Ranked(times, np.array([1.0, 3.0, 2.0, 4.0]), times)
+    assert METRICS["spearman"]([alike]) < METRICS["of groups"]([alike]) == pytest.approx(1.0)
+    assert METRICS["spearman"]([wrong]) < METRICS["of groups"]([wrong]) < 0.5
+    assert METRICS["of groups"]([Ranked(times, np.ones(4), times)]) == 0.0

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tilecast.compiler.cli import main
 from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.draw import Effort, draw
+from tilecast.compiler.tune.evaluation import families_needed
 from tilecast.compiler.tune.training_data import read_scop
 from tilecast.costmodel.data.samples import DataSet, Sample, Task
 from tilecast.costmodel.speeds import estimated_speeds
@@ -81,13 +82,22 @@ def test_train_evaluate_and_predict(data: Path, tmp_path: Path):
     assert done.exit_code == 0, done.output
     results = json.loads(done.stdout)["results"]
     assert {"random", "roofline", "gbdt"} <= set(results)
-    assert "| family2 |" in report.read_text()
+    text = report.read_text()
+    assert "| family2 |" in text
+    assert "| PolyBench | mape |" in text
     assert len(list((tmp_path / "docs" / "costmodel").glob("*.png"))) == 4
     program = data / "scops" / "scale-3.mlir"
     command = ["costmodel", "predict", str(program), "--model", str(model), "--json"]
     ranked = json.loads(run.invoke(main, command).stdout)
     assert [r["score"] for r in ranked] == sorted((r["score"] for r in ranked), reverse=True)
     assert "" in [r["steps"] for r in ranked]
+
+
+def test_a_learning_curve_says_how_far_it_is_to_a_bar():
+    assert families_needed([10, 20, 40], [0.5, 0.6, 0.7], 0.8) == "about 80 families"
+    assert families_needed([20, 40], [0.4, 0.2], 0.1) == "about 57 families"  # errors fall
+    assert families_needed([20, 40], [0.6, 0.6], 0.8) == "not by more programs"
+    assert families_needed([20, 40], [0.7, 0.6], 0.8) == "not by more programs"
 
 
 def test_an_empty_data_set_is_refused(tmp_path: Path):

@@ -14,11 +14,11 @@ def access(rows: int, columns: int, is_write: bool = False, array: int = 0) -> A
     return Access(array, is_write, False, 8, (50, 50), indices, (50, 1), (rows, columns))
 
 
-def found(read: Access, *step: float) -> float:
+def found(read: Access, *step: float, unrolled: float = 1.0) -> float:
     facts = StatementFacts(
         "S", (50, 50), 2500, {"add": 1}, "f64", False, (access(0, 0, True), read)
     )
-    return float(recurrences(facts, np.array([step]))[0])
+    return float(recurrences(facts, np.array([step]), np.array([unrolled]))[0])
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,8 @@ def found(read: Access, *step: float) -> float:
 )
 def test_what_an_iteration_waits_for(read, step, expected):
     assert found(read, *step) == expected
+
+
+def test_unrolled_instances_wait_for_each_other():
+    assert found(access(0, -1), 0, 4, unrolled=4.0) == 1.0  # along the unrolled dim
+    assert found(access(0, -1), 0, 1, unrolled=4.0) == 0.25  # four rows side by side

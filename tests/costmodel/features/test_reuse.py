@@ -92,3 +92,45 @@ def test_a_parallel_region_counts_once():
     both = (nest(1, 0, (0, 1), 8, PARALLEL), nest(2, 1, (0, 2), 8, PARALLEL))
     regions = column(ScheduledProgram(both, 2), "seconds_regions")
     assert sum(regions) == pytest.approx(column(alone, "seconds_regions")[0])
+
+
+def test_a_sum_that_another_statement_touches_in_its_loop_goes_through_memory():
+    """s[i] += a[i, j], beside a statement that reads s or none that does."""
+    row = Access(0, True, False, 4, (64,), ((Term((1, 0)),),), (1,), (0,))
+    facts = StatementFacts(
+        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64))
+    )
+    reduction = nest(0, 1, (0, 1), 64)
+    reduction = StatementNest(
+        facts, reduction.trips, reduction.kinds, reduction.lanes, reduction.axes, reduction.free
+    )
+    reader, other = nest(2, 0, (0, 1), 64), nest(3, 2, (0, 1), 64)
+    seconds = [
+        column(ScheduledProgram((reduction, beside), 1), "seconds_arithmetic")[0]
+        for beside in (reader, other)
+    ]
+    assert seconds[0] > 3 * seconds[1]
+
+
+def test_rows_a_page_apart_cost_more_than_others_where_they_are_read_again():
+    """b[j] = a[i, j] by columns: 64 rows of 1024 floats are in one set of the cache."""
+
+    def by_columns(columns: int) -> StatementNest:
+        rows = nest(1, 0, (0, 1), columns)
+        free = np.array([[64.0, columns], [64.0, 1.0], [1.0, 1.0]])
+        trips = np.array([columns, 64.0])
+        return StatementNest(rows.facts, trips, rows.kinds, rows.lanes, rows.axes, free)
+
+    conflicts = [
+        column(ScheduledProgram((by_columns(n),), 1), "seconds_conflicts")[0] for n in (1024, 1040)
+    ]
+    assert conflicts[0] > 0 == conflicts[1]
+
+
+def test_loops_that_skip_values_cost_what_they_run_through():
+    full = nest(1, 0, (0, 1), 8)
+    skipping = StatementNest(
+        full.facts, np.array([6400.0, 8.0]), full.kinds, full.lanes, full.axes, full.free
+    )
+    entries = [column(ScheduledProgram((n,), 1), "seconds_entries")[0] for n in (full, skipping)]
+    assert entries[1] > 50 * entries[0]
