@@ -26,11 +26,13 @@ from examples import keyword_spotting, mobilenet_v2
 
 from .engines import Inputs
 from .machine import result_head
+from .networks import unet
 
 TARGET = "c99"
 NETWORKS = {
     **{str(n): (lambda n=n: mobilenet_v2.network(0.35, n)) for n in (96, 128, 144, 160)},
     "words": keyword_spotting.model,
+    "unet": unet,
 }
 PARTS = (2, 4, 8)
 HUGE = 1 << 40
@@ -76,9 +78,11 @@ def rows(name: str) -> list[dict[str, Any]]:
                 "inputs_and_outputs": arrays,
                 "extra": choice.extra,
                 "grids": patches,
+                "again": [one.layer for one in choice.again],
             }
         )
-        print(f"{name:>6} {budget:9} {choice.bytes:9} {choice.extra:+7.1%}  {', '.join(patches)}")
+        changes = ", ".join([*patches, *(f"{one.layer} again" for one in choice.again)])
+        print(f"{name:>6} {budget:9} {choice.bytes:9} {choice.extra:+7.1%}  {changes}")
     return found
 
 
