@@ -80,7 +80,7 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "precision",
         "str",
         "f32",
-        "of what linear layers and matrix products multiply: f32, or bf16 (sums stay f32)",
+        "of what layers, products and attention multiply: f32, or bf16 (sums stay f32)",
         ("f32", "bf16"),
     ),
     OptionSpec(

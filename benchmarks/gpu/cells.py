@@ -25,7 +25,7 @@ Built = tuple[torch.nn.Module, Inputs]
 
 @dataclass(frozen=True)
 class Product:
-    """x [M, K] of f16, or rounded to int8 first, times a weight [N, K] of `format`."""
+    """x [M, K] of f16, or rounded to int8 or fp8 first, times a weight [N, K] of `format`."""
 
     m: int
     n: int
@@ -37,7 +37,7 @@ class Product:
     @property
     def name(self) -> str:
         """The format, rows, and N x K."""
-        rounded = " int8" if self.activations == "int8" else ""
+        rounded = "" if self.activations == "f32" else f" {self.activations}"
         return f"{self.format}{rounded} {self.m}x{self.n}x{self.k}"
 
 
@@ -59,21 +59,25 @@ SWEEP = tuple(f"{kind}{bits}" for kind in "ui" for bits in range(1, 9))
 FLOATS = ("e4m3", "e3m3", "e3m2", "e2m2", "e2m1", "e1m1")
 SMALL = (*TYPES, "u3:g32", "i5:g64", "u4:g32:zf16", "nf4:g64", "kmeans3", "bfp4:g8", "ternary")
 INTEGERS = ("i8", "u4:g128", "u2:g128:zf16")
+FP8 = ("e4m3", "u4:g128", "e2m1:g32")  # for targets that have the instruction
 SMALL_SIZES = {"small": (256, 64)}
 EXAMPLES = ("mlp", "bert", "gpt2", "vit", "lstm")
 MODELS = ("minilm", "resnet18", "bert-base", "gpt2-small", "vit-b16", "mobilenet-v2", "lstm")
 
 
 def products() -> list[Product]:
-    """Tilus's table, its sweep of types, rows up to 4096, int8, and small ones that are checked."""
+    """Tilus's table, its sweep of types, rows up to 4096, 8 bits, and small ones to be checked."""
     found = [Product(m, n, k, f) for f, m, (n, k) in product(TYPES, (1, 16), LAYERS)]
     found += [Product(16, 57344, 8192, f, "types") for f in (*SWEEP, *FLOATS)]
     rows = (4, 8, 2048, 4096)
     found += [Product(m, 57344, 8192, f, "rows") for m, f in product(rows, ("u4:g128", "e3m2"))]
     for m, f in product((1, 16, *rows[2:]), INTEGERS):
         found.append(Product(m, 57344, 8192, f, "int8", "int8"))
+    for m, f in product((1, 16, *rows[2:]), FP8):
+        found.append(Product(m, 57344, 8192, f, "fp8", "fp8"))
     found += [Product(m, 72, 256, f, "check") for f, m in product(SMALL, (1, 17))]
     found += [Product(m, 72, 256, f, "check", "int8") for f, m in product(INTEGERS, (1, 17))]
+    found += [Product(m, 72, 256, f, "check", "fp8") for f, m in product(FP8, (1, 17))]
     return found
 
 

@@ -139,7 +139,7 @@ def add(folder: Path, **facts: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}, indent=1) + "\n")
 
 
-def product_kernel(cell: Product) -> FuncOp:
+def product_kernel(cell: Product, target: str) -> FuncOp:
     """The kernel's function, from types alone: a weight of gigabytes is not needed."""
     format = parse_format(cell.format)
     groups = format.groups(cell.k)
@@ -165,7 +165,7 @@ func.func private @product(%x: {x}, {arguments}) -> {y} {{
 }}
 """
     context = CompileContext()
-    context.machine = resolve_target("sm_80")
+    context.machine = resolve_target(target)
     module = Parser(context, text).parse_module()
     LowerOpaquePass().apply(context, module)
     func = module.body.block.first_op
@@ -176,7 +176,7 @@ func.func private @product(%x: {x}, {arguments}) -> {y} {{
 def prepare_product(cell: Product, out: Path, target: str) -> None:
     """One product; small ones come with a weight and the result."""
     folder = out / folder_name(f"{cell.suite}-{cell.name}")
-    func = product_kernel(cell)
+    func = product_kernel(cell, target)
     interface, roles = KernelInterface(func), argument_roles(func)
     format = parse_format(cell.format)
     tensors: list[Any] = []
@@ -189,9 +189,9 @@ def prepare_product(cell: Product, out: Path, target: str) -> None:
         parts = (tensor.codes, tensor.scales, tensor.zeros, tensor.levels)
         tensors = [x, *(p for p in parts if p is not None)]
         rows = x.astype(float)
-        if cell.activations == "int8":
-            rounded, steps = quantize_rows(x)
-            rows = rounded * steps.astype(float)
+        if cell.activations != "f32":
+            rounded, steps = quantize_rows(x, cell.activations)
+            rows = rounded.astype(float) * steps
         wanted = rows @ tensor.dequantize(np.float64).T
         facts["expected"] = stored(folder, "expected.pt", [torch.from_numpy(wanted)])
     arrays = []

@@ -24,7 +24,7 @@ from ...passes.loops.pack_weights import pack_array
 from .gpu_programs import GpuProgram
 from .task import MeasureTask
 
-EMULATED = ("g++", "-std=c++17", "-O1", "-w", "-fno-gnu-unique", "-ffp-contract=off", "-x", "c++")
+EMULATED = ("g++", "-std=c++17", "-O0", "-w", "-fno-gnu-unique", "-ffp-contract=off", "-x", "c++")
 NVCC = ("nvcc", "-std=c++17", "-O3", "-fmad=false", "-x", "cu")
 BUILD_SECONDS = 120.0
 SMALL_FLUSH = 1 << 16  # under emulation there are no caches to flush

@@ -55,7 +55,9 @@ def dtype_of(element: Attribute) -> np.dtype[Any]:
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
     if element in (E4M3, E5M2):
-        return np.dtype(ml_dtypes.float8_e4m3fn if element == E4M3 else ml_dtypes.float8_e5m2)
+        name = "float8_e4m3fn" if element == E4M3 else "float8_e5m2"
+        narrow: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return narrow
     if isinstance(element, IntegerType):
         return np.dtype(f"i{element.width.data // 8}")
     return np.dtype(np.float16 if isinstance(element, Float16Type) else np.float32)

@@ -58,7 +58,7 @@ class Atom:
 
     @property
     def _bytes(self) -> int:
-        return {F16: 2, BF16: 2, F32: 4}.get(self.element, 1)
+        return 4 if self.element == F32 else 2 if self.element in (F16, BF16) else 1
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from .register_layout import RegisterLayout, local
 from .shared_layout import CHUNK, PLAIN, SharedLayout, Swizzle
 
 BANKS, BANK_BYTES, WARP = 32, 4, 32
@@ -61,24 +62,45 @@ def copy_conflicts(layout: SharedLayout, width: int) -> int:
     )
 
 
-@cache
-def choose_swizzle(shape: tuple[int, ...], element_bytes: int) -> Swizzle:
-    """The smallest swizzle without conflicts for ldmatrix and 16-byte copies, else the best.
+def vector_conflicts(layout: SharedLayout, held: RegisterLayout, count: int) -> int:
+    """The worst conflict of threads that load or store what they hold, `count` elements at once."""
+    table = held.table()
+    lead = [np.zeros(held.threads, np.int64)] * (len(layout.shape) - held.rank)
+    worst = 1
+    for first in range(0, table.shape[1], count):
+        addresses = layout.addresses(*lead, *table[:, first].T)
+        for warp in range(0, held.threads, WARP):
+            degree = conflict_degree(addresses[warp : warp + WARP], count * layout.element_bytes)
+            worst = max(worst, degree)
+    return worst
 
-    A few rows show all there is to see: further down, the same is exchanged once more in all of 8
-    rows alike.
+
+@cache
+def choose_swizzle(
+    shape: tuple[int, ...], element_bytes: int, held: RegisterLayout | None = None
+) -> Swizzle:
+    """The smallest swizzle without conflicts for 16-byte copies and ldmatrix, else the best.
+
+    With `held`, the array is loaded so, as vectors. Else a few rows show all there is to see:
+    further down, the same is exchanged once more in all of 8 rows alike.
     """
     row_bytes = shape[-1] * element_bytes
     if row_bytes % CHUNK or shape[-2] < 8:
         return PLAIN
     candidates = [PLAIN] + [
         Swizzle(bits, shift)
+        for overlaps in (False, True)  # plain exchanges first
         for bits in (1, 2, 3)
-        for shift in range(max(bits, 1), 8)
-        if row_bytes % (CHUNK << bits) == 0
+        for shift in range(1, 8)
+        if row_bytes % (CHUNK << bits) == 0 and (shift < bits) == overlaps
     ]
 
     def conflicts(swizzle: Swizzle) -> int:
+        if held is not None:
+            whole = SharedLayout(shape, element_bytes, swizzle)
+            widths = (n // element_bytes for n in (16, 8, 4))
+            count = next((n for n in widths if n and held.is_divisible_by(local(1, n))), 1)
+            return max(vector_conflicts(whole, held, count), copy_conflicts(whole, CHUNK))
         layout = SharedLayout((min(shape[-2], 32), shape[-1]), element_bytes, swizzle)
         return max(ldmatrix_conflicts(layout), copy_conflicts(layout, CHUNK))
 

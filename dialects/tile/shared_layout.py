@@ -18,15 +18,19 @@ CHUNK = 16  # bytes that every access of ldmatrix and the widest cp.async keep t
 
 @dataclass(frozen=True)
 class Swizzle:
-    """Chunk number a becomes a ^ ((a >> shift) & (2^bits - 1)); `bits` 0 leaves all in place."""
+    """Chunk number a becomes a ^ ((a >> shift) & (2^bits - 1)); `bits` 0 leaves all in place.
+
+    Higher bits change lower ones, so that no two chunks meet.
+    """
 
     bits: int
     shift: int
 
     def __post_init__(self) -> None:
-        if self.bits < 0 or (self.bits and self.shift < self.bits):
+        if self.bits < 0 or (self.bits and self.shift < 1):
             raise LayoutError(
-                f"swizzle({self.bits},{self.shift}): expected shift >= bits, else it is no exchange"
+                f"swizzle({self.bits},{self.shift}): expected bits >= 0 and shift >= 1, "
+                "else chunks meet"
             )
 
     def __call__(self, chunk: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -91,7 +91,9 @@ class TileSums:
         bm, _, bk = linear.warps.tile
         columns = linear.steps * bk if linear.is_rounded else linear.columns
         self.lhs = b.view_global("lhs", (m, columns), [])
-        swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8)
+        # floats of 32 bits become operands in registers: ldmatrix does not load them
+        held = linear.warps.lhs if memory == F32 else None
+        swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8, held)
         self.lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), memory, swizzle)
         self.weight = WeightRing(b, linear)
         if linear.needs_sums:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tilecast
@@ -29,6 +30,13 @@ class Layers(nn.Module):
         y = nn.functional.scaled_dot_product_attention(*heads, x.view(2, 4, 19, 16))
         y = (seen @ y).transpose(1, 2).reshape(2, 19, 64) + x
         return self.last(self.down(y))
+
+
+class LongHeads(nn.Module):
+    """Attention whose heads are long enough for tiles of a matrix unit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
 
 
 @pytest.fixture
@@ -70,16 +78,59 @@ def test_a_machine_with_a_matrix_unit_multiplies_tiles(
 ) -> None:
     """Without flags that let the compiler use the unit, so that any machine runs the tiles."""
     machine = resolve_target("x86-64-v4")
-    features = tuple(sorted({*machine.features, "amx_bf16", "amx_tile"}))
+    bf16 = {"amx_bf16", "amx_tile", "avx512_bf16"}
+    features = tuple(sorted({*machine.features, *bf16}))
     with_unit = replace(machine, features=features)
     for module in (target, driver):
         monkeypatch.setattr(module, "native_machine", lambda: with_unit)
     monkeypatch.setattr(target, "EXTENSIONS", {})
+    with_long_heads = LongHeads().eval()
+    fast = tilecast.compile(with_long_heads, (torch.randn(1, 2, 70, 64),), precision="bf16")
+    assert "matrix.matmul" in "".join(fast.artifact.ir.values())
+    assert all(row.passed for row in fast.verify().results)
     fast = tilecast.compile(model, (X,), precision="bf16")
     loops = "".join(fast.artifact.ir.values())
     assert loops.count("matrix.matmul") >= 3
     assert "_tile_dpbf16ps" in "".join(fast.sources.values())
     assert all(row.passed for row in fast.verify().results)
+
+
+class Images(nn.Module):
+    """Convolutions on blocks of channels, and attention between the positions of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.down = nn.Conv2d(4, 48, 3, 1, 1), nn.Conv2d(48, 32, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.down(self.wide(x).relu()).flatten(2).transpose(1, 2)
+        return nn.functional.scaled_dot_product_attention(rows, rows, rows)
+
+
+def test_convolutions_and_attention_multiply_pairs(cache_folder: Path) -> None:
+    """On this machine, whatever it has; bf16 rounds by 2^-9, twice per product, and three layers
+    follow each other."""
+    torch.manual_seed(0)
+    model, x = Images().eval(), torch.randn(1, 4, 16, 16)
+    fast = tilecast.compile(model, (x,), precision="bf16", convolutions="direct")
+    with torch.no_grad():
+        expected = model(x)
+    assert (fast(x) - expected).norm() < 3 * 2 * 2**-9 * expected.norm()
+    assert all(row.passed for row in fast.verify().results)
+
+
+@pytest.mark.parametrize(("target", "count"), [("zen4", 4), ("x86-64-v4", 0)])
+def test_machines_without_the_instruction_keep_f32(target: str, count: int) -> None:
+    """Two convolutions, and both products of attention."""
+    module: Any = tilecast.compile(
+        Images().eval(),
+        (torch.randn(1, 4, 16, 16),),
+        target=target,
+        precision="bf16",
+        convolutions="direct",
+        stop_after="schedule",
+    )
+    assert str(module).count("pair.dot") == count
 
 
 def test_a_product_is_that_of_the_rounded_operands(cache_folder: Path) -> None:

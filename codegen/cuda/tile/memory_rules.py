@@ -140,6 +140,22 @@ def emit_load_shared(emitter: Emitter, op: ops.LoadSharedOp) -> None:
     emitter.close()
 
 
+def matrices_of(
+    op: ops.LoadSharedOp, type: RegisterType, array: SharedType
+) -> tuple[RegisterLayout, RegisterLayout, str] | None:
+    """(one matrix, how they are dealt out, ending of the name) where ldmatrix can load a tile."""
+    size = bits_of(type.element) // 8
+    if size > 2 or type.layout.rank != 2:
+        return None
+    atom, suffix = spatial(8, 4) * local(1, 4 // size), ""
+    if size == 2 and not type.layout.is_divisible_by(atom):
+        atom, suffix = atom.permute((1, 0)), "_trans"
+    matrices = type.layout.quotient(atom)
+    per_chunk = CHUNK // size
+    aligned = array.layout.row_bytes % CHUNK == 0 and alignment_of(op.offsets[-1]) % per_chunk == 0
+    return None if matrices is None or not aligned else (atom, matrices, suffix)
+
+
 def _emit_ldmatrix(
     emitter: Emitter, op: ops.LoadSharedOp, type: RegisterType, array: SharedType
 ) -> bool:
@@ -147,17 +163,10 @@ def _emit_ldmatrix(
 
     Where a thread holds neighbours of a column, matrices of 16-bit elements are transposed.
     """
-    size = bits_of(type.element) // 8
-    if size > 2 or type.layout.rank != 2:
+    found = matrices_of(op, type, array)
+    if found is None:
         return False
-    atom, suffix = spatial(8, 4) * local(1, 4 // size), ""
-    if size == 2 and not type.layout.is_divisible_by(atom):
-        atom, suffix = atom.permute((1, 0)), "_trans"
-    matrices = type.layout.quotient(atom)
-    per_chunk = CHUNK // size
-    aligned = array.layout.row_bytes % CHUNK == 0 and alignment_of(op.offsets[-1]) % per_chunk == 0
-    if matrices is None or not aligned:
-        return False
+    atom, matrices, suffix = found
     name = emitter.declare(op.result)
     at_once = next(n for n in (4, 2, 1) if matrices.locals % n == 0)
     emitter.repeat(matrices.locals, at_once)

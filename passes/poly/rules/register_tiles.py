@@ -14,7 +14,7 @@ from ....dialects.schedule import Split, Unroll, Vectorize
 from ..access_patterns import Contraction, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
-from ..sets import Extent
+from ..sets import Extent, box_extents
 from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
@@ -69,8 +69,12 @@ def is_for_matrix_unit(machine: Machine, lanes: int, s: StatementOp, narrow: int
     side by side along the last dim that is summed over."""
     if not has_matrix_unit(machine) or lanes != WORDS:
         return False
-    pairs = any(isinstance(op, DotOp) for op in s.body.block.ops)
-    return pairs and stride(s.sources[narrow], s.read_maps[narrow], reduction_dims(s)[-1]) == 1
+    if not any(isinstance(op, DotOp) for op in s.body.block.ops):
+        return False
+    reduced, extents = reduction_dims(s), box_extents(s.domain.data)
+    if not reduced or extents is None or extents[reduced[-1]] < WORDS:  # sums of blocks, short sums
+        return False
+    return stride(s.sources[narrow], s.read_maps[narrow], reduced[-1]) == 1
 
 
 def tile_of(plan: LoopPlan, name: str, contraction: Contraction, rows: int) -> RegisterTile:

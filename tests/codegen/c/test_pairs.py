@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from tilecast.codegen.c import emit_unit
 from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
+from xdsl.dialects.func import FuncOp
 from xdsl.parser import Parser
 
 N = 64
@@ -54,6 +56,25 @@ func.func @k{lanes}_{int(accumulates)}(%x: memref<{N}xbf16>, %y: memref<{N}xbf16
 }}"""
 
 
+ROUND = f"""
+func.func @rounded(%x: memref<{N}xf32>, %out: memref<{N // 2}xi32>)
+    attributes {{tilecast.roles = ["in", "out"]}} {{
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %n = arith.constant {N // 2} : index
+  scf.for %i = %c0 to %n step %c16 {{
+    %j = arith.addi %i, %i : index
+    %k = arith.addi %j, %c16 : index
+    %a = vector.load %x[%j] : memref<{N}xf32>, vector<16xf32>
+    %b = vector.load %x[%k] : memref<{N}xf32>, vector<16xf32>
+    %p = "pair.round"(%a, %b) : (vector<16xf32>, vector<16xf32>) -> vector<16xi32>
+    vector.store %p, %out[%i] : memref<{N // 2}xi32>, vector<16xi32>
+  }}
+  func.return
+}}"""
+
+
 def has_bf16() -> bool:
     """Whether this CPU has the instruction."""
     return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
@@ -69,6 +90,7 @@ def test_emitted_ops_match_the_interpreter(
     if native and (machine.isa != "avx512" or not has_bf16()):
         pytest.skip("needs AVX512-BF16")
     text = "".join(kernel(lanes, acc) for lanes in WIDTHS for acc in (False, True))
+    text += ROUND if machine.isa == "avx512" else ""
     module = Parser(CompileContext(), text).parse_module()
     module.verify()
     functions = list(module.ops)
@@ -88,11 +110,31 @@ def test_emitted_ops_match_the_interpreter(
     for function in functions:
         expected, actual = np.zeros(N, np.float32), np.ones(N, np.float32)
         name = function.sym_name.data
+        if name == "rounded":
+            check_rounding(function, lambda *arrays: call(library, "rounded", *arrays))
+            continue
         inputs = [x, y, w, a] if name.endswith("1") else [x, y, w]
         run_kernel(function, [*inputs, expected])
         call(library, name, *inputs, actual)
         np.testing.assert_array_equal(expected, exact + (a if name.endswith("1") else 0))
         np.testing.assert_array_equal(actual, expected)
+
+
+def check_rounding(function: FuncOp, call: Callable[..., None]) -> None:
+    """To nearest, ties to even, infinities too; no subnormal numbers, which may become zero."""
+    x = np.random.default_rng(1).normal(size=N).astype(np.float32)
+    x[:6] = [1 + 2.0**-8, 1 + 3 * 2.0**-8, -np.inf, 3.4e38, 0.0, -0.0]
+    expected, actual = np.zeros(N // 2, np.int32), np.ones(N // 2, np.int32)
+    run_kernel(function, [x, expected])
+    call(x, actual)
+    np.testing.assert_array_equal(expected, x.astype(ml_dtypes.bfloat16).view(np.int32))
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_pairs_are_rounded_by_whole_registers_of_avx512() -> None:
+    module = Parser(CompileContext(), ROUND).parse_module()
+    with pytest.raises(LoweringError, match="512 bits"):
+        emit_unit(list(module.ops), Machine("v3", "avx2", (), 32))
 
 
 def test_sources_are_clean_under_clang(

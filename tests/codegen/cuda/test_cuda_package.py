@@ -19,6 +19,11 @@ def test_package_checks_itself_and_loads(tmp_path: Path, weights: str | None) ->
     x = torch.randn(3, 9)
     out = tilecast.emit(model, (x,), tmp_path / "out", target="sm_90", weights=weights)
     assert "-arch" in (out / "Makefile").read_text()
+    texts = [file.read_text() for file in (out / "cuda").glob("*.cu")]
+    queued = [text for text in texts if "place_on_device" not in text]
+    assert len(queued) == len(texts) - 1  # the others are kernels and the program
+    for call in ("cudaMalloc", "cudaFree", "Synchronize", "cudaMemcpy(", "cudaMemset("):
+        assert not any(call in text for text in queued)  # a CUDA graph can record them
     done = subprocess.run(["make", "check", "GPU=no"], cwd=out, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = tilecast.load(out)

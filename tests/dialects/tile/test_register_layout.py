@@ -59,7 +59,7 @@ def check_laws(f: RegisterLayout, g: RegisterLayout, h: RegisterLayout) -> None:
 
 
 @given(layouts(), layouts(), layouts())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_products_and_quotients_obey_their_laws(
     f: RegisterLayout, g: RegisterLayout, h: RegisterLayout
 ) -> None:

@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tilecast.dialects.tile.atoms import F16, F32, I8
+from tilecast.codegen.cuda.tile.conflicts import bank_conflicts
+from tilecast.dialects.quant import parse_format
+from tilecast.dialects.tile.atoms import E4M3, F16, F32, I8
 from tilecast.dialects.tile.bank_conflicts import (
     choose_swizzle,
     conflict_degree,
     copy_conflicts,
     ldmatrix_conflicts,
 )
-from tilecast.dialects.tile.register_layout import LayoutError
+from tilecast.dialects.tile.register_layout import LayoutError, local, spatial
 from tilecast.dialects.tile.shared_layout import PLAIN, SharedLayout, Swizzle
 from tilecast.dialects.tile.types import bits_of
+from tilecast.passes.tile.builder import ProgramBuilder, fixed_grid
 from tilecast.passes.tile.contraction_plan import FMA_TILES, MMA_TILES
 from tilecast.passes.tile.fma_threads import FmaThreads
+from tilecast.passes.tile.lowbit_linear import linear_of
 from tilecast.passes.tile.matmul import fits, matmul_space
 from tilecast.passes.tile.pipeline import Warps
+from tilecast.passes.tile.quantized_linear import product_program
+from tilecast.passes.tile.quantized_plan import LinearPlan, candidates, forms, operand_of
 
 SHAPES = [(r, c) for r in (8, 16, 64, 128) for c in (16, 32, 64, 96, 128, 256)]
 
@@ -53,8 +59,42 @@ def test_degrees_by_hand() -> None:
 def test_swizzles_that_would_leave_a_row_are_refused() -> None:
     with pytest.raises(LayoutError, match="no multiple"):
         SharedLayout((8, 16), 2, Swizzle(2, 3))
-    with pytest.raises(LayoutError, match="shift >= bits"):
-        Swizzle(3, 2)
+    with pytest.raises(LayoutError, match="shift >= 1"):
+        Swizzle(3, 0)
+
+
+@pytest.mark.parametrize("shift", range(1, 5))
+def test_no_two_chunks_meet(shift: int) -> None:
+    chunks = np.arange(1 << 8)
+    assert sorted(Swizzle(3, shift)(chunks).tolist()) == chunks.tolist()
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [F32, E4M3, *(pytest.param(a, marks=pytest.mark.slow) for a in (F16, I8))],
+    ids=str,
+)
+def test_quantized_products_have_no_conflicts(activation: Any) -> None:
+    """Every access to shared memory, as it is emitted, for every tile of the space."""
+    format = parse_format("u4:g128")
+    found = forms(format, activation)
+    assert found is not None
+    for config in candidates(format, 64, activation, found[0]):
+        linear = linear_of(format, (128, 512), operand_of(activation), config, *found)
+        result = activation if activation in (F16, F32) else F32
+        program = product_program("p", LinearPlan(linear), 64, result, False)
+        assert {degree for _, _, degree in bank_conflicts(program)} == {1}, config
+
+
+def test_planted_conflicts_are_counted() -> None:
+    b = ProgramBuilder("p", 32, fixed_grid(1, 1, 1), [])
+    plain = b.alloc_shared("plain", (16, 32), F32)
+    b.load(plain, (0, 0), local(2, 1).spatial(8, 4).local(1, 2), "pairs")
+    b.load(b.alloc_shared("wide", (32, 32), F32), (0, 0), spatial(32, 1) * local(1, 32), "rows")
+    assert list(bank_conflicts(b.program)) == [
+        ("plain", "tile.load_shared", 4),
+        ("wide", "tile.load_shared", 8),
+    ]
 
 
 def test_programs_have_no_conflicts() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tilecast
 import torch
+from tilecast.codegen.cuda.tile.conflicts import bank_conflicts
 from tilecast.dialects.reference.tile import dtype_of, run_program
 from tilecast.dialects.tile import ops
 from tilecast.dialects.tile.launch import LaunchOp
@@ -77,6 +78,7 @@ def run_kernel(func: FuncOp, inputs: list[np.ndarray[Any, Any]]) -> np.ndarray[A
             arrays[argument] = np.full(shape, np.nan, dtype)
     for op in func.body.block.ops:
         if isinstance(op, LaunchOp):
+            assert {degree for _, _, degree in bank_conflicts(op.program)} <= {1}
             run_program(op.program, [arrays[a] for a in op.arrays])
     return arrays[func.body.block.args[roles.index("out")]]
 

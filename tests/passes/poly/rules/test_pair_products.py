@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.pairs import DotAddOp, DotOp, JoinOp
-from tilecast.dialects.poly import ScopOp
+from tilecast.dialects.poly import ArrayOp, ScopOp
 from tilecast.passes.poly.rules.pack_operands import pack_wide_operand
 from tilecast.passes.poly.rules.pair_products import pair_products
 from tilecast.passes.poly.rules.schedule import choose_schedule, normalize
 
 Build = Callable[..., Any]
+STEPS = ("stride", "dilation")
 
 
 def update_of(scop: ScopOp) -> Any:
@@ -99,6 +101,64 @@ def test_schedules_of_pairs_compute_the_same(
     assert count(scop, DotOp) == 1
     assert scop.schedule.data
     built.check_lowered(scop)
+
+
+@pytest.mark.parametrize("channels", [12, 6])
+def test_channels_inside_a_block_are_pairs_already(
+    kernel: Build, kernel_text: Any, machines: Any, channels: int
+) -> None:
+    """A convolution over blocks of 8 channels, of which the last one is not full."""
+    t = kernel_text(x="1x2x3x9x8xbf16", w=f"weight 3x2x2x{channels}x8xbf16")
+    blocked = "map = affine_map<(d0, d1, d2, d3) -> (d0, d1 floordiv 8, d2, d3, d1 mod 8)>"
+    plain = t.op("view", "%x", f"1x{channels}x3x9xbf16", blocked)
+    steps = ", ".join(f"{name} = [#builtin.int<1>, #builtin.int<1>]" for name in STEPS)
+    case = kernel(t.returns(t.op("blocked_conv", f"{plain} %w", "1x3x2x8x8xf32", steps)))
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    assert (count(scop, DotOp), count(scop, JoinOp)) == (1, 0)
+    case.check_lowered(scop)
+
+
+def attention(kernel_text: Any, queries: int, keys: int, causal: bool) -> str:
+    t = kernel_text(q=f"1x{queries}x8xbf16", k=f"1x{keys}x8xbf16", v=f"1x{keys}x16xbf16")
+    settings = f"scale = 0.3 : f64, causal = {str(causal).lower()}"
+    result: str = t.returns(t.op("attention", "%q %k %v", f"1x{queries}x16xf32", settings))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("in_blocks", "causal"),
+    [
+        (False, False),
+        (True, True),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(False, True, marks=pytest.mark.slow),
+    ],
+)
+def test_weights_of_attention_are_rounded_in_pairs(
+    kernel: Build, kernel_text: Any, machines: Any, in_blocks: bool, causal: bool
+) -> None:
+    """Whole rows, and blocks of keys, which are even; the last block is not full."""
+    built = kernel(attention(kernel_text, 18, 70, causal), exact=False)
+    machine = replace(machines["avx512"], l2_bytes=(16 if in_blocks else 4096) << 10)
+    scop = built.scop()
+    choose_schedule(scop, machine, 1)
+    assert count(scop, DotOp) == 2
+    assert scop.schedule.data
+    assert any("scale" in str(a.result.name_hint) for a in arrays_of(scop)) == in_blocks
+
+    def check(outputs: Any) -> None:
+        # a weight may be rounded the other way, by 2^-8 of itself; weights add up to 1
+        bound = float(np.max(np.abs(built.inputs[2].astype(np.float32)))) * 2.0**-8
+        for got, want in zip(outputs, built.expected(), strict=True):
+            np.testing.assert_allclose(got.reshape(want.shape), want, rtol=0, atol=bound)
+
+    built.check = check
+    built.check_lowered(scop)
+
+
+def arrays_of(scop: ScopOp) -> list[ArrayOp]:
+    return [op for op in scop.walk() if isinstance(op, ArrayOp)]
 
 
 def test_the_reference_of_a_pair_is_the_sum_of_its_products() -> None:
