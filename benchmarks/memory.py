@@ -26,13 +26,11 @@ from examples import keyword_spotting, mobilenet_v2
 
 from .engines import Inputs
 from .machine import result_head
-from .networks import unet
 
 TARGET = "c99"
 NETWORKS = {
     **{str(n): (lambda n=n: mobilenet_v2.network(0.35, n)) for n in (96, 128, 144, 160)},
     "words": keyword_spotting.model,
-    "unet": unet,
 }
 PARTS = (2, 4, 8)
 HUGE = 1 << 40
