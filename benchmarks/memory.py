@@ -76,9 +76,11 @@ def rows(name: str) -> list[dict[str, Any]]:
                 "inputs_and_outputs": arrays,
                 "extra": choice.extra,
                 "grids": patches,
+                "again": [one.layer for one in choice.again],
             }
         )
-        print(f"{name:>6} {budget:9} {choice.bytes:9} {choice.extra:+7.1%}  {', '.join(patches)}")
+        changes = ", ".join([*patches, *(f"{one.layer} again" for one in choice.again)])
+        print(f"{name:>6} {budget:9} {choice.bytes:9} {choice.extra:+7.1%}  {changes}")
     return found
 
 

@@ -58,7 +58,13 @@ class MemoryLimit:
         self.recompute = RecomputeSearch(self.search)
 
     def within(self, budget: int) -> Attempt | None:
-        """The cheapest plan whose arena, with its gaps, keeps `budget`."""
+        """The cheapest plan whose arena, with its gaps, keeps `budget`; where the search for it
+        finds none, one that a larger budget leads to."""
+        found = self.cheapest(budget)
+        return found or next((one for one in self.smaller_and_smaller if one.bytes <= budget), None)
+
+    def cheapest(self, budget: int) -> Attempt | None:
+        """The plan that the searches find for `budget`."""
         patched = self.fitting(budget, self.patched_plan)
         if patched is None and self.smallest.bytes <= budget:
             patched = self.smallest
@@ -117,14 +123,17 @@ class MemoryLimit:
             rewrite_stage(stage, patched.grid)
         return Attempt(copy, plan, program_of(copy, self.ctx).plan().bytes)
 
+    @cached_property
+    def smaller_and_smaller(self) -> list[Attempt]:
+        """Plans from the smallest division on, each for less than the one before takes."""
+        found = [self.smallest]
+        while (smaller := self.cheapest(found[-1].bytes - 1)) is not None:
+            found.append(smaller)  # gaps may differ where the bytes in use do not
+        return found
+
     def least(self) -> int:
         """The smallest arena that a plan was found for."""
-        found: Attempt | None = self.smallest
-        least = 0
-        while found is not None:  # gaps may differ where the bytes in use do not
-            least = found.bytes
-            found = self.within(least - 1)
-        return least
+        return self.smaller_and_smaller[-1].bytes
 
 
 def program_of(main: FuncOp, ctx: CompileContext) -> Program:

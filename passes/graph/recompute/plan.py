@@ -93,11 +93,8 @@ class RecomputeSearch:
 
     def cheapest(self, budget: int, below: int | None) -> MemoryPlan | None:
         """The plan that adds the least arithmetic within `budget`, less than `below`; None where
-        there is none, or none that computes anything again."""
-        if not self.is_worth_trying:
-            return None
-        found = _Model(self, budget, below).solve()
-        return found if found is not None and found.again else None
+        there is none, or nothing that could be computed again."""
+        return _Model(self, budget, below).solve() if self.is_worth_trying else None
 
     def edges(self, budget: int, below: int | None) -> Iterator[PatchedStage]:
         """The stages and grids that could keep the budget if nothing else were in the arena."""
