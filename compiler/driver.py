@@ -301,15 +301,17 @@ def lower(
     machine: Machine,
     progress: Progress,
     schedules: Mapping[str, str] | None = None,
+    keeps_text: bool = True,
 ) -> Lowered:
     """Import the program and take it through all stages up to C text, or to `stop_after`.
 
-    `schedules` are what tuning recorded, by kernel.
+    `schedules` are what tuning recorded, by kernel; `keeps_text`: of the IR after every stage.
     """
     from .lowering import Lowered  # brings in xDSL and isl, which cached models skip
 
     with progress.stage("import"), defects_of("import"):
         lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
+        lowered.keeps_text = keeps_text
         lowered.record("import", settings.dump_dir)
     if settings.stop_after == "import":
         return lowered
@@ -388,7 +390,7 @@ def exported(
     """
     from .frontend.export import export_model, load_exported
     from .frontend.states import lift_states
-    from .quantize import with_quantized_weights
+    from .quantize import check_activations, with_quantized_weights
 
     dims = settings.dynamic_shapes
     if dims is not None and isinstance(model, str | Path | ExportedProgram):
@@ -403,6 +405,7 @@ def exported(
         program = export_model(model, example_inputs or (), dict(kwargs or {}), dims)
     program, states = lift_states(program)
     program = with_quantized_weights(program, model, settings.weights, settings.activations)
+    check_activations(program, resolve_target(settings.target))
     if example_inputs is not None:
         given = tree_leaves((tuple(example_inputs), dict(kwargs or {})))
         return program, [*states.values(), *given], states

@@ -52,7 +52,8 @@ def kernel_units(kernels: Sequence[FuncOp]) -> list[list[FuncOp]]:
 
 @dataclass
 class Lowered:
-    """A model on its way to C. `structure` and `loops` are kept for verification."""
+    """A model on its way to C. `structure` and `loops` are kept for verification, the text of all
+    stages for packages and reports."""
 
     imported: ImportedModel
     leaves: Sequence[Any]
@@ -63,6 +64,7 @@ class Lowered:
     sources: dict[str, str] = field(default_factory=dict)
     kept: dict[str, ModuleOp] = field(default_factory=dict)
     reduction_length: int = 1
+    keeps_text: bool = True
 
     @staticmethod
     def from_program(
@@ -82,8 +84,9 @@ class Lowered:
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
         name = ir_file_name(stage)
-        with span("print IR"):
-            self.ir[name] = str(self.module) + "\n"
+        if self.keeps_text or dump_dir is not None:
+            with span("print IR"):
+                self.ir[name] = str(self.module) + "\n"
         if dump_dir is not None:
             write_text(dump_dir, name, self.ir[name])
         if stage in {"structure", "loops"}:

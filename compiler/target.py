@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 import os
+import re
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,9 +23,15 @@ LEVELS: dict[Isa, str] = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}
 AVX512 = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"})
 AVX2 = frozenset({"avx2", "fma"})
 # Instructions beyond a level that emitted code uses where a flag allows them: feature -> flag
-EXTENSIONS = {"avx512_vnni": "-mavx512vnni", "avx512_bf16": "-mavx512bf16"}
+EXTENSIONS = {
+    "avx512_vnni": "-mavx512vnni",
+    "avx512_bf16": "-mavx512bf16",
+    "amx_tile": "-mamx-tile",
+    "amx_bf16": "-mamx-bf16",
+    "amx_int8": "-mamx-int8",
+}
 # Cache sizes of a recent server core, for targets that are not the machine at hand.
-GPUS = ("sm_80", "sm_90")
+GPUS = ("sm_80", "sm_89", "sm_90")
 # NEON through GNU vector extensions: C that any CPU runs, for the registers that aarch64 has.
 ARM = "aarch64"
 GENERIC_CACHES: dict[str, Any] = {
@@ -36,14 +45,19 @@ def resolve_target(name: str) -> Machine:
     """The machine called `name`: native, x86-64[-v2|-v3|-v4], a CPU name, plain C, aarch64, a GPU.
 
     "generic" is scalar C11 with threads for any CPU, "c99" the same without threads or heap;
-    "aarch64" has vectors as wide as NEON; "sm_80" and "sm_90" are CUDA.
+    "aarch64" has vectors as wide as NEON; "sm_80", "sm_89" and "sm_90" are CUDA, "sm_90:114" for a
+    device with 114 multiprocessors instead of those of the usual one.
     """
     if name in PLAIN_C:
         return Machine(name, "scalar", cores=1 if name == "c99" else physical_cores())
     if name == ARM:
         return Machine(name, "neon", vector_bytes=16, vector_registers=32, cores=physical_cores())
-    if name in GPUS:
-        return Machine(name, "scalar", features=("fma",))
+    if gpu := re.fullmatch(r"(sm_\d+)(?::([1-9]\d{0,2}))?", name):
+        architecture, multiprocessors = gpu[1], int(gpu[2] or 0)
+        if architecture in GPUS:
+            return Machine(
+                architecture, "scalar", features=("fma",), multiprocessors=multiprocessors
+            )
     if name == "native":
         return native_machine()
     known = archspec.cpu.TARGETS
@@ -98,7 +112,20 @@ def native_machine() -> Machine:
         return Machine("native", "scalar", cores=physical_cores(), **cache_sizes())
     # archspec names the best model that it knows, whose features may be fewer than there are
     seen = frozenset(map(str, detected_info().features)) & EXTENSIONS.keys()
-    return machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes(), seen)
+    machine = machine_of(cpu, level_name(cpu), physical_cores(), cache_sizes(), seen)
+    if "amx_tile" not in machine.features or may_use_tiles():
+        return machine
+    usable = tuple(f for f in machine.features if not f.startswith("amx"))
+    return replace(machine, features=usable)
+
+
+def may_use_tiles() -> bool:
+    """Ask Linux for the tile registers of AMX, which it keeps for no process that did not ask
+    (Documentation/arch/x86/xstate.rst); whether this process has them now."""
+    if sys.platform != "linux":
+        return False
+    permission, tile_data, arch_prctl = 0x1023, 18, 158
+    return bool(ctypes.CDLL(None).syscall(arch_prctl, permission, tile_data) == 0)
 
 
 def machine_of(

@@ -10,25 +10,36 @@ from dataclasses import dataclass
 from math import ceil
 
 from .features.gpu_work import GpuWork
+from .hardware import Machine
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """Peak rates of a device, from its data sheet."""
+    """A device: peak rates from its data sheet, and what a multiprocessor has room for."""
 
     multiprocessors: int
     scalar_per_s: float  # f32 operations, an fma being two
     tensor_per_s: float  # f16 operations that mma.sync reaches
     memory_per_s: float  # bytes
     cache_per_s: float  # bytes of the second-level cache
+    shared_bytes: int
+    resident_warps: int = 64
+    resident_blocks: int = 32
 
 
 GPUS = {
-    "sm_80": Gpu(108, 19.5e12, 312e12, 1.55e12, 4.5e12),  # A100
-    "sm_90": Gpu(132, 66.9e12, 620e12, 3.35e12, 7.0e12),  # H100 SXM
+    "sm_80": Gpu(108, 19.5e12, 312e12, 1.55e12, 4.5e12, 164 * 1024),  # A100
+    "sm_89": Gpu(142, 91.6e12, 362e12, 0.86e12, 5.0e12, 100 * 1024, 48, 24),  # L40S
+    "sm_90": Gpu(132, 66.9e12, 620e12, 3.35e12, 7.0e12, 228 * 1024),  # H100 SXM
 }
+
+
+def multiprocessors_of(machine: Machine) -> int:
+    """Those that the target names, else those of the usual device of its architecture."""
+    return machine.multiprocessors or GPUS[machine.name].multiprocessors
+
+
 LAUNCH_SECONDS = 3e-6
-WARPS = 64  # that a multiprocessor runs at once
 WARPS_TO_HIDE = 8  # of a multiprocessor, each with several accesses under way, hide latency
 BANDWIDTH_SHARE = 2.0  # times its part of the bandwidth that a multiprocessor gets alone
 
@@ -48,11 +59,12 @@ def estimate(work: GpuWork, architecture: str, occupancy: float, spills: int = 0
     """
     gpu = GPUS[architecture]
     warps = max(1, -(-work.threads // 32))
-    at_once = max(1, round(occupancy * WARPS / warps)) * gpu.multiprocessors
+    fitting = occupancy * gpu.resident_warps
+    at_once = max(1, round(fitting / warps)) * gpu.multiprocessors
     rounds = ceil(work.blocks / at_once)
     tail = work.blocks / (rounds * at_once) if rounds > 1 else 1.0  # the last round is not full
     busy = min(1.0, work.blocks / gpu.multiprocessors)
-    resident = min(occupancy * WARPS, work.blocks * warps / (busy * gpu.multiprocessors))
+    resident = min(fitting, work.blocks * warps / (busy * gpu.multiprocessors))
     hidden = min(1.0, resident / WARPS_TO_HIDE)
     share = min(1.0, BANDWIDTH_SHARE * busy) * hidden * tail
     spilled = float(spills) * work.blocks * work.threads

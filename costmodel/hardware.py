@@ -24,6 +24,7 @@ class Machine:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 1024 * 1024
     l3_bytes: int = 32 * 1024 * 1024
+    multiprocessors: int = 0  # of a GPU; 0: those of the usual device of its architecture
 
     @property
     def is_gpu(self) -> bool:
@@ -34,6 +35,11 @@ class Machine:
     def has_fma(self) -> bool:
         """Whether a multiply and an add with one rounding are one instruction."""
         return self.isa != "scalar" or "fma" in self.features
+
+    @property
+    def has_pair_products(self) -> bool:
+        """Whether one instruction sums two products of bf16 in f32."""
+        return "avx512_bf16" in self.features
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of `element_bytes` in one vector register; 1 for scalar code."""

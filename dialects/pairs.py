@@ -99,6 +99,29 @@ def _check_dot(op: IRDLOperation, a: SSAValue, b: SSAValue, result: SSAValue) ->
 
 
 @irdl_op_definition
+class RoundOp(IRDLOperation):
+    """Two vectors of f32, one behind the other, as half as many pairs of neighbours, rounded.
+
+    AVX512-BF16 takes subnormal numbers for zero, as products of pairs do.
+    """
+
+    name = "pair.round"
+    first = operand_def(VectorType)
+    second = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, first: SSAValue, second: SSAValue) -> None:
+        super().__init__(operands=[first, second], result_types=[_like(first.type, i32)])
+
+    def verify_(self) -> None:
+        if self.first.type != self.second.type or _element(self.first.type) != f32:
+            raise VerifyException(f"{self.name}: expected two vectors of f32 of one length")
+        if self.result.type != _like(self.first.type, i32):
+            raise VerifyException(f"{self.name}: expected one i32 per pair")
+
+
+@irdl_op_definition
 class WordsOp(IRDLOperation):
     """The memory of a row-major memref of bf16 as one of pairs, in any shape of as many bytes."""
 
@@ -120,4 +143,4 @@ class WordsOp(IRDLOperation):
             raise VerifyException(f"{self.name}: {source} and {result} differ in size")
 
 
-Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, WordsOp], [])
+Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, RoundOp, WordsOp], [])

@@ -20,6 +20,7 @@ from xdsl.dialects.vector import Vector
 from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
+from ..dialects.matrix import Matrix
 from ..dialects.memory import Memory
 from ..dialects.pairs import Pair
 from ..dialects.poly import Poly
@@ -51,6 +52,7 @@ DIALECTS = (
     Poly,
     Quant,
     Pair,
+    Matrix,
     Memory,
     Tile,
 )

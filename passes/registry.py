@@ -47,7 +47,9 @@ PASSES: dict[str, str] = {
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
+    "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
+    "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",
     "plan-memory": "loops.plan_memory:PlanMemoryPass",

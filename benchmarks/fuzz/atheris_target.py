@@ -30,7 +30,8 @@ def main(name: str, seconds: int) -> None:
         for place, data in findings.found.items():
             print(f"  {place}: {data[:300]!r}")
         spent = round(time.monotonic() - start)
-        add_parser_run(RESULTS, name, spent, findings.runs, list(findings.found))
+        busy = round(time.process_time())
+        add_parser_run(RESULTS, name, spent, busy, findings.runs, list(findings.found))
 
     with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
         check_seeds(name)  # imports what the target needs

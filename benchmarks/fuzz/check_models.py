@@ -6,32 +6,42 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from torch import Tensor
+
 from ..conformance.batch import Outcome, run_samples, without_collection
 from ..conformance.samples import Sample
 from .isolated import run_isolated
 from .minimize import minimized
 from .near_ties import is_near_tie
-from .random_model import draw_graph, dynamic_dims
+from .quick_decompositions import quick_decompositions
+from .random_model import RandomModel, draw_graph, dynamic_dims
 from .report import Failure, Report
 
 BATCH = 64
 BAD = ("mismatch", "crash")
-Choice = tuple[int, tuple[int, ...]]  # a seed, and the numbers of steps that are kept
+Choice = tuple[int, tuple[int, ...] | None]  # a seed, and the numbers of steps kept; None: all
 
 
 def whole(seed: int) -> Choice:
     """All steps of a seed."""
-    return seed, tuple(draw_graph(seed).numbers)
+    return seed, None
+
+
+def model_of(choice: Choice) -> tuple[RandomModel, tuple[Tensor, ...]]:
+    """The model of a choice, and its inputs."""
+    seed, kept = choice
+    drawn = draw_graph(seed)
+    return drawn.model(drawn.numbers if kept is None else kept)
 
 
 def run_choices(choices: Sequence[Choice], target: str) -> list[Outcome]:
     """The outcomes of these models, in order; runs in this process."""
     samples = []
-    for number, (seed, kept) in enumerate(choices):
-        module, inputs = draw_graph(seed).model(kept)
-        dims = dynamic_dims(seed, inputs)
+    for number, choice in enumerate(choices):
+        module, inputs = model_of(choice)
+        dims = dynamic_dims(choice[0], inputs)
         samples.append(Sample("model", "mixed", number, module, inputs, dims))  # type: ignore[arg-type]
-    with without_collection():
+    with without_collection(), quick_decompositions():
         outcomes = run_samples(samples, target, is_near_tie)
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
@@ -51,18 +61,19 @@ def kind_of(outcome: Outcome) -> str:
 
 def failure(choice: Choice, outcome: Outcome, target: str) -> Failure:
     """A failure with the model's text and command."""
-    seed, kept = choice
-    module, inputs = draw_graph(seed).model(kept)
+    seed, _ = choice
+    module, inputs = model_of(choice)
     types = zip(module.given, inputs, strict=True)
     shapes = ", ".join(f"v{k}: {t.dtype} {tuple(t.shape)}" for k, t in types)
-    steps = ",".join(map(str, kept))
+    steps = ",".join(map(str, module.steps))
     command = f"python -m benchmarks.fuzz models --seed {seed} --steps {steps} --target {target}"
     return Failure(seed, outcome.status, outcome.reason, f"{shapes} | {module}", command)
 
 
 def smallest(choice: Choice, outcome: Outcome, target: str) -> Failure:
     """The failure of a model with as few steps as show it."""
-    seed, steps = choice
+    seed, kept = choice
+    steps = draw_graph(seed).numbers if kept is None else list(kept)
 
     def fail(candidates: list[list[int]]) -> list[bool]:
         found = iter(run_apart([(seed, tuple(c)) for c in candidates if c], target))

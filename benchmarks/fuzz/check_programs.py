@@ -12,7 +12,7 @@ from .program_cases import ProgramCase, ProgramOutcome, run_cases
 from .random_program import RandomProgram
 from .report import Failure, Report
 
-BATCH = 16
+BATCH = 32
 BAD = ("mismatch", "crash")
 DIED = ProgramOutcome(0, "crash", "the process died")
 

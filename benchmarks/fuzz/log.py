@@ -67,9 +67,12 @@ class RangeLog:
             content[self.kind] = [*kept, record | report]
 
 
-def add_parser_run(path: Path, name: str, seconds: int, inputs: int, uncaught: list[str]) -> None:
-    """Add a run of atheris."""
-    record = {"commit": current_commit(), "date": date.today().isoformat(), "seconds": seconds}
+def add_parser_run(
+    path: Path, name: str, seconds: int, busy: int, inputs: int, uncaught: list[str]
+) -> None:
+    """Add a run of atheris, which had a processor for `busy` of its `seconds`."""
+    record = {"commit": current_commit(), "date": date.today().isoformat()}
+    record |= {"seconds": seconds, "processor_seconds": busy}
     with changed(path) as content:
         runs = content.setdefault("parsers", {}).setdefault(name, [])
         runs.append(record | {"inputs": inputs, "uncaught": uncaught})
@@ -87,5 +90,9 @@ def totals(path: Path) -> Iterator[str]:
     for name, runs in content.get("parsers", {}).items():
         minutes = sum(run["seconds"] for run in runs) / 60
         uncaught = sum(len(run["uncaught"]) for run in runs)
+        busy = sum(run.get("processor_seconds", 0) for run in runs) / 60
         inputs = sum(run["inputs"] for run in runs)
-        yield f"{name}: {minutes:.1f} minutes, {inputs} inputs, {uncaught} uncaught"
+        yield (
+            f"{name}: {minutes:.1f} minutes (of a processor {busy:.1f} are known), "
+            f"{inputs} inputs, {uncaught} uncaught"
+        )

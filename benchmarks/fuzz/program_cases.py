@@ -24,7 +24,7 @@ from tilecast.codegen.c import emit_unit
 from tilecast.compiler.frontend.kernel_language import Kernel
 from tilecast.compiler.kernels.inputs import last_place_changed
 from tilecast.compiler.kernels.lowering import LoweredKernel
-from tilecast.compiler.kernels.program import load_program
+from tilecast.compiler.kernels.program import KernelProgram, load_program
 from tilecast.compiler.kernels.verify import farthest
 from tilecast.compiler.target import architecture_flags, resolve_target
 from tilecast.compiler.verify.compare import compare
@@ -132,7 +132,7 @@ def variants(kernel: Kernel, case: ProgramCase, number: int) -> list[Variant]:
     scop = extract_affine(func)
     name = f"p{number}"
     if case.schedule == "auto":
-        return [automatic(kernel, number, name)]
+        return [automatic(program, number, name)]
     found = [Variant(number, lowered(scop, [], f"{name}_0"), PLAIN, "", True)]
     if case.schedule != "random":
         return [given(scop, number, f"{name}_1", case.schedule)]
@@ -147,7 +147,7 @@ def variants(kernel: Kernel, case: ProgramCase, number: int) -> list[Variant]:
         machine = vectors if serial % 2 else PLAIN
         text = "; ".join(map(str, steps))
         found.append(Variant(number, loops, machine, text, one.keeps_sums))
-    return [*found, automatic(kernel, number, name)]
+    return [*found, automatic(program, number, name)]
 
 
 def given(scop: ScopOp, number: int, name: str, text: str) -> Variant:
@@ -159,11 +159,11 @@ def given(scop: ScopOp, number: int, name: str, text: str) -> Variant:
     return Variant(number, lowered(scop, steps, name), resolve_target("native"), text, exact)
 
 
-def automatic(kernel: Kernel, number: int, name: str) -> Variant:
+def automatic(program: KernelProgram, number: int, name: str) -> Variant:
     """The program as `tilecast.compile` lowers it."""
     machine = resolve_target("native")
-    program = load_program(kernel, None)
     whole = LoweredKernel.from_program(program, None, f"{name}_auto", machine, THREADS)
+    whole.keeps_text = number % 8 == 0
     whole.lower(None, None)
     func = whole.func
     func.detach()

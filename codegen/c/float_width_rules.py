@@ -172,12 +172,13 @@ def float_width_simd(
             high = call(f"{wide.prefix}_slli_epi32", bits, integer(16))
             return call(f"{wide.prefix}_castsi{wide.bits}_ps", high)
         case "f32", "bf16":
-            return call(_define_round_bf16(prelude, wide, outlined=is_outlined(op)), *args)
+            return call(define_round_bf16(prelude, wide, outlined=is_outlined(op)), *args)
         case _:
             return None
 
 
-def _define_round_bf16(prelude: Prelude, wide: VectorShape, *, outlined: bool) -> str:
+def define_round_bf16(prelude: Prelude, wide: VectorShape, *, outlined: bool = False) -> str:
+    """The function that rounds vectors of f32 to bf16."""
     name = f"tc_{wide.name}_to_bf16{'_outlined' if outlined else ''}"
     fields: dict[str, Any] = {"head": CALLED if outlined else INLINED}
     fields |= {"name": name, "b": wide.bits, "h": wide.bits // 2, "p": wide.prefix}

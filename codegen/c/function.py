@@ -16,7 +16,6 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
 from ...dialects.errors import LoweringError
-from ...dialects.quant.ops import DotOp
 from .c_types import scalar_type, storage_type
 from .expression import Expr, add, integer
 from .index_width import index_type
@@ -25,16 +24,9 @@ from .registry import LANES, STATEMENTS, has_rule
 from .scope import Scope
 from .update_chains import update_chains
 
-CHAINED = (DotOp,)
 _INLINE_WIDTH = 64
 _LOOP_NAMES = "ijklmnpq"
 WRITTEN_ROLES = ("out", "inout", "scratch", "semaphores")
-
-
-def _is_link(op: Operation | Block, user: Operation) -> bool:
-    """Whether `op` is a link of a chain of multiply-adds, which is a statement of its own: nested,
-    all wait for what the last one needs, and compilers run out of registers meanwhile."""
-    return isinstance(op, CHAINED) and type(user) is type(op)
 
 
 class FunctionEmitter:
@@ -150,7 +142,6 @@ class FunctionEmitter:
             or user.parent is not value.owner.parent
             or user.regions
             or len(expression.text) > _INLINE_WIDTH
-            or _is_link(value.owner, user)
         ):
             self._materialize(value)
 

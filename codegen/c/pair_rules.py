@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from xdsl.ir import Operation
 
-from ...dialects.pairs import DotAddOp, DotOp, JoinOp
+from ...dialects.errors import LoweringError
+from ...dialects.pairs import DotAddOp, DotOp, JoinOp, RoundOp
 from .expression import Expr, binary, call, cast, integer
+from .float_width_rules import define_round_bf16
+from .function import FunctionEmitter
 from .prelude import Prelude
-from .registry import elementwise, simd
+from .registry import elementwise, emits, simd
 from .vector_types import VectorShape
 
 _DOT = """\
@@ -40,14 +43,30 @@ static inline {f} {name}(__m{b}i a, __m{b}i b, {f} acc)
 #endif
 }}
 """
+_ROUND_PAIRS = """\
+static inline __m512i {name}(__m512 first, __m512 second)
+{{
+#if defined(__AVX512BF16__)
+    return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+#else
+    const __m512i low = _mm512_castsi256_si512({round}(first));
+    return _mm512_inserti64x4(low, {round}(second), 1);
+#endif
+}}
+"""
 
 
 @elementwise(DotOp, DotAddOp)
 def dot_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
     """One product after the other."""
-    prelude.include("<string.h>")
     a, b, acc = args if isinstance(op, DotAddOp) else (*args, Expr("0.0f"))
-    return call(prelude.define("tc_pair_dot", lambda: _DOT), a, b, acc)
+    return call(pair_dot(prelude), a, b, acc)
+
+
+def pair_dot(prelude: Prelude) -> str:
+    """The function that adds the products of one pair and another to a sum."""
+    prelude.include("<string.h>")
+    return prelude.define("tc_pair_dot", lambda: _DOT)
 
 
 @simd(DotOp, DotAddOp)
@@ -85,3 +104,17 @@ def join_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Ex
     low, high = (call(f"{wide.prefix}_cvtepu16_epi32", x) for x in args)
     shifted = call(f"{wide.prefix}_slli_epi32", high, integer(16))
     return call(f"{wide.prefix}_or_{wide.whole}", low, shifted)
+
+
+@emits(RoundOp)
+def emit_round(emitter: FunctionEmitter, op: Operation) -> None:
+    """One instruction with AVX512-BF16, else both vectors rounded one by one; whole registers of
+    AVX-512 only, on whose machines the op is made."""
+    assert isinstance(op, RoundOp)
+    prelude, shape = emitter.prelude, emitter.prelude.shape(op.first.type)
+    if shape.isa != "avx512" or shape.bits != 512:
+        raise LoweringError(f"{op.name}: expected vectors of 512 bits, found {op.first.type}")
+    name = f"tc_round_pairs_{shape.name}"
+    text = _ROUND_PAIRS.format(name=name, round=define_round_bf16(prelude, shape))
+    rounded = call(prelude.define(name, lambda: text), *map(emitter.expr, op.operands))
+    emitter.bind(op.result, rounded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import AnyFloat, VectorType
+from xdsl.dialects.builtin import VectorType
 from xdsl.dialects.scf import ForOp, YieldOp
 from xdsl.ir import SSAValue
 
@@ -11,19 +11,14 @@ def update_chains(loop: ForOp) -> dict[SSAValue, int]:
     """The carried position of every value that may overwrite its variable.
 
     Each is read once, by the next step of the chain, which `scf.yield` ends. Chains of several
-    steps are those of vectors of floats: sums whose order decides how many registers are taken.
-    Sums of integers keep gcc's order, in which products of 64 rows are 1.8 times as fast.
+    steps are those of vectors: sums whose order decides how many registers are taken.
     """
     found: dict[SSAValue, int] = {}
     for position, argument in enumerate(loop.body.block.args[1:]):
         steps = _steps(loop, argument, position)
-        if len(steps) == 1 or _is_float_vector(argument):
+        if len(steps) == 1 or isinstance(argument.type, VectorType):
             found.update(dict.fromkeys(steps, position))
     return found
-
-
-def _is_float_vector(value: SSAValue) -> bool:
-    return isinstance(value.type, VectorType) and isinstance(value.type.element_type, AnyFloat)
 
 
 def _steps(loop: ForOp, argument: SSAValue, position: int) -> list[SSAValue]:

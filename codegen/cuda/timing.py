@@ -3,7 +3,8 @@
 In: what the C functions of the kernels are called and take. Out: the text of `main`, which nvcc
 builds with the kernels' files (or g++, where the emulation stands for a GPU).
 
-    timing ROUNDS FOLDER    reads FOLDER/0.bin ..., writes FOLDER/0.out ... and prints two lists of
+    timing ROUNDS FOLDER    reads FOLDER/0.bin ... (weights in an order of a kernel's own: files of
+                            other names), writes FOLDER/0.out ... and prints two lists of
                             milliseconds; status 3 where there is no device, 4 where a kernel fails
 """
 
@@ -27,6 +28,7 @@ struct Array {{
     size_t bytes;
     bool is_read, is_written; /* before, by the kernel */
     int fill;                 /* each byte, where it is not read from a file */
+    const char *source;       /* the name of that file */
 }};
 
 static const Array ARRAYS[] = {{{arrays}}};
@@ -54,7 +56,7 @@ static void run(int which)
 static void transfer(const char *folder, int k, const char *ending, const char *mode)
 {{
     char path[4096];
-    snprintf(path, sizeof path, "%s/%d.%s", folder, k, ending);
+    snprintf(path, sizeof path, "%s/%s.%s", folder, ARRAYS[k].source, ending);
     FILE *file = fopen(path, mode);
     char *host = (char *)malloc(ARRAYS[k].bytes + 1);
     const bool reads = *mode == 'r';
@@ -128,13 +130,15 @@ FLUSH_BYTES = 256 << 20
 class TimedArray:
     """An array of the device: its bytes, whether it is filled before, and is a result.
 
-    Others hold the byte `fill` before.
+    Others hold the byte `fill` before. `source` is the file without its ending, by default the
+    array's number.
     """
 
     nbytes: int
     is_read: bool
     is_written: bool
     fill: int = 0xFF
+    source: str = ""
 
 
 def emit_timing(
@@ -152,7 +156,9 @@ def emit_timing(
     return TEXT.format(
         prototypes=prototypes,
         arrays=", ".join(
-            f"{{{a.nbytes}, {flags[a.is_read]}, {flags[a.is_written]}, {a.fill}}}" for a in arrays
+            f"{{{a.nbytes}, {flags[a.is_read]}, {flags[a.is_written]}, {a.fill}, "
+            f'"{a.source or k}"}}'
+            for k, a in enumerate(arrays)
         ),
         count=len(arrays),
         flush=flush_bytes,

@@ -61,11 +61,14 @@ def _function(name: str, shape: VectorShape, is_safe: bool) -> str:
     condition = "defined(__AVX512VNNI__)"
     if shape.bits == 256:
         condition += " && defined(__AVX512VL__)"
+    # As inline assembly: gcc 12 copies each accumulator around the intrinsic, whose type has lanes
+    # of another width, and 24 of them spill.
     return f"""\
 static inline {vector} {name}({vector} acc, {vector} codes, {vector} values)
 {{
 #if {condition}
-    return {p}_dpbusd_epi32(acc, codes, values);
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(codes), "v"(values));
+    return acc;
 #else
 {lines}
 #endif

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from ...costmodel.gpu_roofline import GPUS
 from .nvcc import KernelReport, build_cubin
 
 # As codegen/cuda/unit.py writes it: kernel, grid, block, dynamic shared memory.
 LAUNCH = re.compile(r"TILECAST_LAUNCH\((\w+), dim3\(([\d, ]+)\), dim3\(([\d, ]+)\), (\d+),")
 MANGLED = re.compile(r"_Z(?:L|N)?(\d+)")
 WARP, REGISTER_UNIT, REGISTERS = 32, 256, 65536
-WARPS, BLOCKS = 64, 32  # that a multiprocessor runs at once
-SHARED_BYTES = {"sm_80": 164 * 1024, "sm_90": 228 * 1024}  # of a multiprocessor
 RESERVED_SHARED = 1024  # of each block
 
 
@@ -36,15 +35,16 @@ class LaunchReport:
 
 def occupancy(architecture: str, threads: int, registers: int, shared_bytes: int) -> float:
     """Warps that a multiprocessor runs at once, over those that it could."""
+    gpu = GPUS[architecture]
     warps = -(-threads // WARP)
     of_warp = -(-registers * WARP // REGISTER_UNIT) * REGISTER_UNIT
     limits = [
-        BLOCKS,
-        WARPS // warps,
+        gpu.resident_blocks,
+        gpu.resident_warps // warps,
         REGISTERS // max(1, of_warp) // warps,
-        SHARED_BYTES[architecture] // (shared_bytes + RESERVED_SHARED),
+        gpu.shared_bytes // (shared_bytes + RESERVED_SHARED),
     ]
-    return min(limits) * warps / WARPS
+    return min(limits) * warps / gpu.resident_warps
 
 
 def plain_name(symbol: str) -> str:

@@ -52,6 +52,7 @@ class LoweredKernel:
     ir: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     scop: ScopOp | None = None
+    keeps_text: bool = True
 
     @staticmethod
     def from_program(
@@ -102,7 +103,8 @@ class LoweredKernel:
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`."""
         name = ir_file_name(stage)
-        self.ir[name] = str(self.module) + "\n"
+        if self.keeps_text or dump_dir is not None:
+            self.ir[name] = str(self.module) + "\n"
         if dump_dir is not None:
             write_text(dump_dir, name, self.ir[name])
 

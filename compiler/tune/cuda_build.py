@@ -6,11 +6,12 @@ In: two `GpuProgram`s. Out: an executable, by nvcc, or by g++ where the emulatio
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
 from xdsl.dialects.builtin import MemRefType
 
 from ...codegen.c.function import argument_roles
@@ -18,6 +19,8 @@ from ...codegen.cuda.timing import FLUSH_BYTES, TimedArray, emit_timing
 from ...codegen.cuda.unit import cuda_headers
 from ...dialects.errors import BuildError, CompilerNotFoundError
 from ...dialects.tile.types import bits_of
+from ...passes.loops.kernel_interface import KernelInterface
+from ...passes.loops.pack_weights import pack_array
 from .gpu_programs import GpuProgram
 from .task import MeasureTask
 
@@ -55,11 +58,15 @@ class CudaBuilder:
         ]
         count, names, numbers = len(arrays), [], []
         for program, file in (default, mine):
+            taken = list(range(count))
+            for k, array in self._packed(program, file.stem):
+                taken[k] = len(arrays)
+                arrays.append(array)
             extra = scratch_arrays(program, count)
-            first = len(arrays)
+            taken += range(len(arrays), len(arrays) + len(extra))
             arrays += extra
             names.append(f"{file.stem}{self.task.function}")
-            numbers.append([*range(count), *range(first, first + len(extra))])
+            numbers.append(taken)
         text = emit_timing(
             (names[0], names[1]),
             (numbers[0], numbers[1]),
@@ -71,6 +78,16 @@ class CudaBuilder:
         linker = ["g++"] if self.emulate else ["nvcc"]
         self._run([*linker, *map(str, (main, default[1], mine[1])), "-o", str(output)])
         return output
+
+    def _packed(self, program: GpuProgram, prefix: str) -> Iterator[tuple[int, TimedArray]]:
+        """The weights that a program reads in an order of its own, in files of its own."""
+        interface = KernelInterface(program.func)
+        for k, pack in interface.packs.items():
+            stored = np.array(self.task.initial(self.task.arguments[k]))
+            packed = pack_array(stored, pack, interface.type_of(k).get_shape())
+            name = f"{prefix}{k}"
+            packed.tofile(self.task.folder / f"{name}.bin")
+            yield k, TimedArray(packed.nbytes, True, False, source=name)
 
     def _compiled(self, text: str, name: str) -> Path:
         source, output = self.folder / f"{name}.cu", self.folder / f"{name}.o"

@@ -19,8 +19,8 @@ import numpy as np
 
 from ...codegen.cuda.timing import NO_DEVICE
 from ...dialects.errors import IllegalScheduleError, OptionError, TilecastError, VerifyFailure
+from ...dialects.poly import ScopOp
 from ...dialects.reference.number_types import is_float_type
-from ...passes.poly.array_shapes import element_type, shape_of
 from ...passes.poly.rules_gpu.choice import GpuChoice
 from ...passes.poly.search import Result
 from ..records.record import Record
@@ -49,7 +49,8 @@ class CudaContest:
 
     def __post_init__(self) -> None:
         task = self.kernel.task
-        record_expectation(task, self.kernel.text)
+        if isinstance(self.kernel.program, ScopOp):
+            record_expectation(task, self.kernel.text)
         for k, argument in enumerate(task.arguments):
             np.array(task.initial(argument)).tofile(task.folder / f"{k}.bin")
         self.programs = GpuPrograms(self.kernel.text, task.machine)
@@ -128,9 +129,9 @@ class CudaContest:
         for k, argument in enumerate(task.arguments):
             if not argument.is_written:
                 continue
-            array = self.kernel.scop.body.block.args[k]
-            dtype = storage_type(element_type(array))
-            found = np.fromfile(task.folder / f"{k}.out", dtype).reshape(shape_of(array))
+            shape, element = self.kernel.type_of(k)
+            dtype = storage_type(element)
+            found = np.fromfile(task.folder / f"{k}.out", dtype).reshape(shape)
             expected = np.array(task.expected(argument)).view(dtype).reshape(found.shape)
             bound = argument.bound
             if is_float_type(dtype):

@@ -1,6 +1,7 @@
 """A kernel under choices of GPU schedules: its loops, its CUDA text, and what it should take.
 
-In: the text of a module with one unscheduled scop, and choices. Out: `GpuProgram`s.
+In: the text of a module with one unscheduled scop, or the function of a product with a quantized
+weight, and choices. Out: `GpuProgram`s.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...costmodel.gpu_roofline import estimate
 from ...costmodel.hardware import Machine
 from ...dialects.errors import TilecastError
 from ...dialects.poly import ScopOp
+from ...dialects.quant.ops import QuantizedLinearOp
 from ...passes.context import CompileContext
 from ...passes.poly.rules_gpu.choice import ATTRIBUTE, GpuChoice
 from ...passes.poly.search.exploration import reason_of
@@ -36,7 +38,7 @@ PASSES = [
     for stage in GPU_PIPELINE
     if stage.name in ("schedule", "loops")
     for name in stage.passes
-    if name not in ("extract-scop", "lower-opaque")
+    if name != "extract-scop"
 ]
 
 
@@ -80,8 +82,8 @@ class GpuPrograms:
         """The kernel under a choice; a TilecastError where it cannot be made."""
         context = CompileContext(machine=self.machine)
         module = Parser(context, self.text).parse_module()
-        for op in module.ops:
-            if isinstance(op, ScopOp):
+        for op in module.walk():
+            if isinstance(op, ScopOp | QuantizedLinearOp):
                 op.attributes[ATTRIBUTE] = StringAttr(str(choice))
         for name in PASSES:
             load_pass(name)().apply(context, module)

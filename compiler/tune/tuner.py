@@ -16,6 +16,7 @@ from typing import Any
 from ...costmodel.features.hardware import Hardware
 from ...costmodel.models.interface import CostModel
 from ...dialects.errors import IllegalScheduleError, VerifyFailure
+from ...dialects.poly import ScopOp
 from ...passes.poly.rules.schedule import has_rules
 from ...passes.poly.search.rule_space import RuleSpace
 from ...passes.tile.gpu_space import GpuSpace
@@ -121,7 +122,8 @@ class TuningRun:
 
     def open(self, kernel: KernelTask) -> None:
         """Begin with a kernel where earlier runs ended; one without rules is left alone."""
-        if not has_rules(kernel.scop):
+        program = kernel.program
+        if isinstance(program, ScopOp) and not has_rules(program):
             return
         try:
             contest = self.runner.contest(kernel, self.records.compiler)
@@ -146,9 +148,12 @@ class TuningRun:
         machine, threads = kernel.task.machine, kernel.task.threads
         rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
         if machine.is_gpu:
-            return Proposals(GpuPrograms(kernel.text, machine), GpuSpace.of(kernel.scop), rng)
-        programs = RulePrograms(kernel.scop, machine, threads, self.model, self.hardware)
-        return Proposals(programs, RuleSpace(kernel.scop, machine, threads), rng)
+            space = GpuSpace.of(kernel.program, machine)
+            return Proposals(GpuPrograms(kernel.text, machine), space, rng)
+        scop = kernel.program
+        assert isinstance(scop, ScopOp)
+        programs = RulePrograms(scop, machine, threads, self.model, self.hardware)
+        return Proposals(programs, RuleSpace(scop, machine, threads), rng)
 
     def advance(self, search: KernelSearch) -> None:
         """Measure one batch of a kernel."""

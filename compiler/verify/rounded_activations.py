@@ -1,9 +1,10 @@
-"""The graph of a program whose products with quantized weights round their activations to int8."""
+"""The graph of a program whose products with quantized weights round their activations."""
 
 from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
@@ -13,17 +14,19 @@ from ...dialects.quant.activations import quantize_rows
 from ..quantize import activations_of, quantized_weights
 
 
-def round_activations(x: Tensor) -> Tensor:
-    """What the int8 activations stand for, row by row, in the type of `x`."""
+def round_activations(x: Tensor, activations: str) -> Tensor:
+    """What the rounded activations stand for, row by row, in the type of `x`."""
     rows = x.detach().reshape(-1, x.shape[-1]).to(torch.float32).numpy()
-    codes, steps = quantize_rows(rows)
-    values = codes.astype("float64") * steps.astype("float64")
+    rounded, steps = quantize_rows(rows, activations)
+    with np.errstate(invalid="ignore"):
+        values = rounded.astype("float64") * steps.astype("float64")
     return torch.from_numpy(values).to(x.dtype).reshape(x.shape)
 
 
 def with_rounded_activations(program: ExportedProgram) -> GraphModule:
     """The graph of `program`, a call of `round_activations` before each such product."""
-    if activations_of(program) == "f32":
+    activations = activations_of(program)
+    if activations == "f32":
         return as_graph(program)
     quantized = quantized_weights(program)
     specs = program.graph_signature.input_specs
@@ -32,7 +35,8 @@ def with_rounded_activations(program: ExportedProgram) -> GraphModule:
     for node in module.graph.nodes:
         if str(node.target) == "aten.linear.default" and node.args[1].name in weights:
             with module.graph.inserting_before(node):
-                rounded = module.graph.call_function(round_activations, (node.args[0],))
+                arguments = node.args[0], activations
+                rounded = module.graph.call_function(round_activations, arguments)
             node.update_arg(0, rounded)
     module.recompile()
     return module

@@ -5,6 +5,7 @@ Its error against float64 is what the precision costs, and thus what a compiled 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +23,19 @@ FACTORS: dict[Any, tuple[int, ...]] = {
     aten.mv.default: (0, 1),
     aten.addmm.default: (1, 2),
     aten.baddbmm.default: (1, 2),
+    aten.scaled_dot_product_attention.default: (0, 1, 2),
 }
+CONVOLUTIONS = {
+    overload.default for overload in (aten.conv1d, aten.conv2d, aten.conv3d, aten.convolution)
+}
+
+
+def factors_of(target: Any, args: Sequence[Any]) -> tuple[int, ...]:
+    """Which arguments of an operator are rounded; of convolutions those whose channels pair up."""
+    if target in CONVOLUTIONS:
+        is_paired = args[1].shape[1] % 2 == 0
+        return (0, 1) if is_paired else ()
+    return FACTORS.get(target, ())
 
 
 def rounded(value: Any) -> Any:
@@ -37,7 +50,7 @@ class RoundedInterpreter(DefiniteInterpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Call an operator, its factors rounded."""
-        factors = FACTORS.get(target, ())
+        factors = factors_of(target, args)
         args = tuple(rounded(a) if k in factors else a for k, a in enumerate(args))
         return super().call_function(target, args, kwargs)
 

@@ -1,6 +1,7 @@
-"""Activations of products with quantized weights: as they are, or rounded to integers by row.
+"""Activations of products with quantized weights: as they are, or rounded row by row.
 
 int8: q = round(x * (127 / a)) with a the largest magnitude of the row, x becomes q * (a / 127).
+fp8: the same with 448 for 127 and q of e4m3; what is no finite number makes its row NaN.
 Computed in f32 by everyone, so that all agree on every q.
 """
 
@@ -8,22 +9,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-ACTIVATIONS = ("f32", "int8")
+ACTIVATIONS = ("f32", "int8", "fp8")
 LARGEST = 127.0
+LARGEST_E4M3 = 448.0
 TINY = 2.0**-100  # a row without larger numbers counts as zeros: 127 / a would overflow
 
 
 def quantize_rows(
-    source: npt.NDArray[Any],
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """(q [M, K], scales [M, 1]) of activations [M, K]."""
+    source: npt.NDArray[Any], activations: str = "int8"
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    """(q [M, K] of int8 or float8_e4m3fn, scales [M, 1]) of activations [M, K]."""
+    most = LARGEST_E4M3 if activations == "fp8" else LARGEST
     values = source.astype(np.float32)
     largest = np.abs(values).max(axis=1, keepdims=True, initial=np.float32(0))
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        factor = np.where(largest >= TINY, np.float32(LARGEST) / largest, np.float32(0))
-        rounded = np.rint(values * factor)
-    finite = np.where(np.isfinite(rounded), rounded, 0)
-    return finite.astype(np.int8), largest * np.float32(1 / LARGEST)
+    with np.errstate(all="ignore"):
+        factor = np.where(largest >= TINY, np.float32(most) / largest, np.float32(0))
+        product, scales = values * factor, largest * np.float32(1 / most)
+    if activations == "fp8":
+        return to_e4m3(product), scales
+    rounded = np.rint(product)
+    return np.where(np.isfinite(rounded), rounded, 0).astype(np.int8), scales
+
+
+def to_e4m3(values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """The nearest numbers of e4m3, ties to even; 448 for all beyond it."""
+    clipped = np.clip(values, -LARGEST_E4M3, LARGEST_E4M3)  # NaN stays
+    with np.errstate(invalid="ignore"):
+        return clipped.astype(ml_dtypes.float8_e4m3fn)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects import arith, math, vector
@@ -333,9 +334,20 @@ def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
 
 @means(DotOp)
 def _dot(op: DotOp, acc: Any, codes: Any, values: Any) -> Any:
-    lanes = np.ascontiguousarray(np.atleast_1d(codes)), np.ascontiguousarray(np.atleast_1d(values))
-    products = lanes[0].view(np.uint8).astype(np.int32) * lanes[1].view(np.int8).astype(np.int32)
-    return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32).reshape(np.shape(acc))
+    return byte_dot(acc, codes, values)
+
+
+def byte_dot(acc: Any, codes: Any, values: Any) -> Any:
+    """`acc` and the products of unsigned bytes of `codes` and signed ones of `values`, words that
+    broadcast."""
+    parts = _bytes(codes, np.uint8).astype(np.int32) * _bytes(values, np.int8).astype(np.int32)
+    return acc + parts.sum(axis=-1, dtype=np.int32)
+
+
+def _bytes(words: Any, dtype: Any) -> Any:
+    """The four bytes of each word, along a new last axis."""
+    array = np.asarray(words, np.int32)
+    return np.ascontiguousarray(array[..., None]).view(dtype)
 
 
 @means(HalfOp)
@@ -349,8 +361,18 @@ def _join(op: pairs.JoinOp, low: Any, high: Any) -> Any:
     return np.asarray(first | second << np.uint32(16)).view(np.int32)[()]
 
 
+@means(pairs.RoundOp)
+def _round_pairs(op: pairs.RoundOp, first: Any, second: Any) -> Any:
+    return np.concatenate([first, second]).astype(ml_dtypes.bfloat16).view(np.int32)
+
+
 @means(pairs.DotOp, pairs.DotAddOp)
 def _pair_dot(op: Operation, a: Any, b: Any, *acc: Any) -> Any:
+    return pair_dot(a, b, *acc)
+
+
+def pair_dot(a: Any, b: Any, *acc: Any) -> Any:
+    """a.low * b.low + a.high * b.high of words that broadcast, added to `acc` where it is given."""
     words = (np.asarray(x, np.int32).view(np.uint32) for x in (a, b))
     (a_low, a_high), (b_low, b_high) = map(_halves, words)
     if acc:

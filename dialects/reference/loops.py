@@ -19,6 +19,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from .. import vector_arith
 from ..errors import LoweringError
+from ..matrix import MatmulOp
 from ..memory import ApartOp
 from ..vector import (
     ConstantMaskOp,
@@ -29,7 +30,7 @@ from ..vector import (
     ScatterOp,
     StepOp,
 )
-from .loop_arithmetic import MEANINGS, Array, dtype_of, means
+from .loop_arithmetic import MEANINGS, Array, byte_dot, dtype_of, means, pair_dot
 
 Frame = list[Any]
 Step = Callable[[Frame], None]
@@ -249,7 +250,10 @@ def _flat(array: Array, indices: Sequence[Any]) -> int:
 
 
 def _lanes(array: Array, indices: Sequence[Any], count: int) -> Array:
-    start = _flat(array, indices)
+    return _lanes_at(array, _flat(array, indices), count)
+
+
+def _lanes_at(array: Array, start: int, count: int) -> Array:
     if not 0 <= start <= array.size - count:
         raise LoweringError(f"lanes {start}..{start + count} are outside {array.size} elements")
     lanes: Array = array.reshape(-1)[start : start + count]
@@ -341,3 +345,19 @@ def _insert(op: vector.InsertOp, source: Any, dest: Array, *dynamic: Any) -> Any
     result = dest.copy()
     result[position] = source
     return result
+
+
+@means(MatmulOp)
+def _matmul(op: MatmulOp, *values: Any) -> None:
+    first, second = len(op.a_indices), len(op.b_indices)
+    a, a_place = values[0], values[1 : 1 + first]
+    b, b_place = values[1 + first], values[2 + first : 2 + first + second]
+    sums, (rows, columns) = values[-1], op.extents
+    steps, row, step = (n.value.data for n in (op.steps, op.row_stride, op.step_stride))
+    left = np.stack([_lanes_at(a, _flat(a, a_place) + i * row, steps) for i in range(rows)])
+    right = np.stack([_lanes_at(b, _flat(b, b_place) + k * step, columns) for k in range(steps)])
+    if op.fresh is not None:
+        sums[:] = 0
+    for k in range(steps):
+        x, y = left[:, k, None], right[None, k]
+        sums[:] = byte_dot(sums, y, x) if op.is_integer else pair_dot(x, y, sums)

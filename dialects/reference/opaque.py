@@ -160,8 +160,8 @@ def _quantized_linear(op: QuantizedLinearOp, source: Array, codes: Array, *other
     zeros, levels, bias = (None if v is None else arrays[v] for v in (op.zeros, op.levels, op.bias))
     scales, dtype = arrays[op.scales], source.dtype
     weight = dequantized(op.weight_format, codes, scales, zeros, levels, dtype)
-    if op.activations.data == "int8":
-        rounded, steps = quantize_rows(source)
+    if op.activations.data != "f32":
+        rounded, steps = quantize_rows(source, op.activations.data)
         source = rounded.astype(dtype) * steps.astype(dtype)
     product = source @ weight.T
     return product if bias is None else product + bias

@@ -24,7 +24,9 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from ..errors import LoweringError
+from ..quant.activations import to_e4m3
 from ..tile import ops
+from ..tile.atoms import E4M3, E5M2
 from ..tile.packing import thread_bytes, tile_of_bytes
 from ..tile.types import CodeType, GlobalType, TileType
 from .loop_arithmetic import MEANINGS
@@ -52,6 +54,8 @@ def dtype_of(element: Attribute) -> np.dtype[Any]:
     if isinstance(element, BFloat16Type):
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
+    if element in (E4M3, E5M2):
+        return np.dtype(ml_dtypes.float8_e4m3fn if element == E4M3 else ml_dtypes.float8_e5m2)
     if isinstance(element, IntegerType):
         return np.dtype(f"i{element.width.data // 8}")
     return np.dtype(np.float16 if isinstance(element, Float16Type) else np.float32)
@@ -245,6 +249,8 @@ def _cast(run: BlockRun, op: ops.CastOp) -> list[Any]:
     result = dtype_of(ops.register_of(op.result).element)
     if result == np.int8 and value.dtype != np.int8:
         value = np.rint(np.clip(np.nan_to_num(value.astype(np.float32), nan=0.0), -128, 127))
+    if result == dtype_of(E4M3):
+        value = to_e4m3(value.astype(np.float32))
     return [value.astype(result)]
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, IntegerType
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float8E4M3FNType,
+    Float8E5M2Type,
+    Float16Type,
+    Float32Type,
+    IntegerType,
+)
 from xdsl.ir import Attribute
 
 from .register_layout import RegisterLayout, local, spatial
@@ -23,6 +30,12 @@ class Atom:
     element: Attribute
     accumulator_element: Attribute
     k: int
+    rhs_element: Attribute | None = None  # where it is not `element`
+
+    def fits(self, lhs: Attribute, rhs: Attribute, accumulator: Attribute) -> bool:
+        """Whether these are the elements of its operands."""
+        own = self.element, self.rhs_element or self.element, self.accumulator_element
+        return own == (lhs, rhs, accumulator)
 
     @property
     def lhs(self) -> RegisterLayout:
@@ -45,7 +58,7 @@ class Atom:
 
     @property
     def _bytes(self) -> int:
-        return {"f16": 2, "bf16": 2, "f32": 4, "i8": 1}[str(self.element)]
+        return {F16: 2, BF16: 2, F32: 4}.get(self.element, 1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,8 @@ class ScalarAtom(Atom):
 
 F16, BF16, F32 = Float16Type(), BFloat16Type(), Float32Type()
 I8, I32 = IntegerType(8), IntegerType(32)
+E4M3, E5M2 = Float8E4M3FNType(), Float8E5M2Type()
+FP8 = (E4M3, E5M2)
 ATOMS = (
     Atom("tc_mma_m16n8k16_f16", F16, F32, 16),
     Atom("tc_mma_m16n8k8_f16", F16, F32, 8),
@@ -74,6 +89,9 @@ ATOMS = (
     Atom("tc_mma_m16n8k8_bf16", BF16, F32, 8),
     Atom("tc_mma_m16n8k8_tf32", F32, F32, 8),
     Atom("tc_mma_m16n8k32_s8", I8, I32, 32),
+    Atom("tc_mma_m16n8k32_e4m3", E4M3, F32, 32),  # sm_89 and later
+    Atom("tc_mma_m16n8k32_e4m3_e5m2", E4M3, F32, 32, E5M2),
+    Atom("tc_mma_m16n8k32_e5m2", E5M2, F32, 32),
     ScalarAtom("tc_fma", F32, F32, 1),
 )
 

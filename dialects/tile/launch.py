@@ -17,13 +17,17 @@ from xdsl.irdl import (
 from xdsl.traits import MemoryReadEffect, MemoryWriteEffect, NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
+from .atoms import FP8, I8
 from .ops import ProgramOp
 from .types import PointerType
 
 
 @irdl_op_definition
 class LaunchOp(IRDLOperation):
-    """Run the program in the region on all blocks of its grid, its pointers those of `arrays`."""
+    """Run the program in the region on all blocks of its grid, its pointers those of `arrays`.
+
+    Floats of 8 bits lie in arrays of i8.
+    """
 
     name = "tile.launch"
     arrays = var_operand_def(MemRefType)
@@ -45,6 +49,7 @@ class LaunchOp(IRDLOperation):
             raise VerifyException("tile.launch: expected one tile.program")
         types = [a.type for a in self.program.body.block.args]
         pointers = [t.pointee if isinstance(t, PointerType) else t for t in types]
+        pointers = [I8 if t in FP8 else t for t in pointers]
         elements = [a.type.element_type for a in self.arrays if isinstance(a.type, MemRefType)]
         if pointers != elements:
             raise VerifyException(f"tile.launch: expected arrays of {pointers}, found {elements}")

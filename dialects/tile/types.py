@@ -13,6 +13,8 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     ArrayAttr,
     BFloat16Type,
+    Float8E4M3FNType,
+    Float8E5M2Type,
     Float16Type,
     Float32Type,
     IntAttr,
@@ -32,6 +34,7 @@ from .layout_text import parse_layout
 from .register_layout import RegisterLayout
 from .shared_layout import SharedLayout, Swizzle
 
+FLOATS = (Float8E4M3FNType, Float8E5M2Type, Float16Type, BFloat16Type, Float32Type)
 Digits = Sequence[tuple[int, int]]  # extents and strides of the digits of an index
 
 
@@ -88,16 +91,17 @@ def bits_of(type: Attribute) -> int:
         return int(type.element.width)
     if isinstance(type, IntegerType):
         return max(8, int(type.width.data))
-    assert isinstance(type, Float16Type | BFloat16Type | Float32Type)
+    assert isinstance(type, FLOATS)
     return int(type.bitwidth)
 
 
 def _check_element(name: str, type: Attribute) -> None:
-    known = (Float16Type, BFloat16Type, Float32Type, CodeType)
-    if isinstance(type, known) or (isinstance(type, IntegerType) and type.width.data in (8, 32)):
+    is_integer = isinstance(type, IntegerType) and type.width.data in (8, 32)
+    if is_integer or isinstance(type, (*FLOATS, CodeType)):
         return
     raise VerifyException(
-        f"{name}: expected elements of f16, bf16, f32, i8, i32 or !tile.code, found {type}"
+        f"{name}: expected elements of f8E4M3FN, f8E5M2, f16, bf16, f32, i8, i32 or !tile.code, "
+        f"found {type}"
     )
 
 

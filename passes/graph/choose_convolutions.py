@@ -51,7 +51,7 @@ def blocked_source(op: BlockedConvOp) -> SSAValue | None:
     return view.source
 
 
-def convolution_of(op: BlockedConvOp, is_cold: bool) -> Convolution | None:
+def convolution_of(op: BlockedConvOp, is_cold: bool, paired: bool) -> Convolution | None:
     """The convolution that `op` is; None where tiles cannot compute it."""
     steps = [v.data for p in (op.stride, op.dilation) for v in p]
     if op.kernel_of(op.weight) != (WINDOW, WINDOW) or set(steps) != {1}:
@@ -61,7 +61,7 @@ def convolution_of(op: BlockedConvOp, is_cold: bool) -> Convolution | None:
         return None
     batch, blocks, height, width, lanes = shape
     channels = shape_of(op.weight)[-2]
-    return Convolution(batch, channels, blocks, height, width, lanes, 4, is_cold)
+    return Convolution(batch, channels, blocks, height, width, lanes, 4, is_cold, paired)
 
 
 def decide(op: BlockedConvOp, conv: Convolution, ctx: CompileContext) -> Decision:
@@ -115,8 +115,10 @@ def _choose(main: FuncOp, ctx: CompileContext) -> None:
     found = [op for op in main.body.block.ops if isinstance(op, BlockedConvOp)]
     stored = (op for op in main.body.block.ops if isinstance(op, WeightOp))
     read = sum(4 * prod(bounds_of(op.result)) for op in stored)
+    is_cold = read > ctx.machine.l3_bytes // 2
+    paired = ctx.precision == "bf16" and ctx.machine.has_pair_products
     for op in found:
-        conv = convolution_of(op, is_cold=read > ctx.machine.l3_bytes // 2)
+        conv = convolution_of(op, is_cold, paired)
         if conv is None or not isinstance(op.weight.owner, WeightOp):
             continue
         decision = decide(op, conv, ctx)

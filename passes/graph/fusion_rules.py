@@ -8,7 +8,8 @@
 - A stored view belongs to the op whose result it permutes; what only a mask of attention, a cat
   or a reduction over leading dims reads is computed in their kernel.
 
-A group may have several results: what others need is written, nothing is computed twice.
+A group may have several results: what others need is written, nothing is computed twice. Ops that
+compute something again join no group of ops that ran before (`RECOMPUTED`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,15 @@ LARGEST_GROUP = 96
 MANY_ROWS = 64
 LITTLE_WORK = 1 << 15
 
+RECOMPUTED = "tilecast.recomputed"
+"""Marks ops that compute a tensor once more, just before a reader; equal numbers go together."""
+
+
+def may_follow(op: Operation, producer: Operation) -> bool:
+    """Whether `op` may be computed as soon as what it reads."""
+    time = op.attributes.get(RECOMPUTED)
+    return time is None or time == producer.attributes.get(RECOMPUTED)
+
 
 @dataclass(eq=False)
 class Draft:
@@ -105,7 +115,7 @@ class _Walk:
 
     def place(self, op: GraphOp) -> None:
         """Put `op` into a group."""
-        sources = [self.home[p] for p in producers(op, self.position)]
+        sources = [self.home[p] for p in producers(op, self.position) if may_follow(op, p)]
         # The latest producer first: joining it saves the most, its result is still near.
         sources = sorted(set(sources), key=self.last_position, reverse=True)
         if isinstance(op, ViewOp):
@@ -131,7 +141,7 @@ class _Walk:
     def place_stored_view(self, op: ViewOp) -> None:
         """Let the producer write the permuted result, if nobody else needs the plain one."""
         found = producers(op, self.position)
-        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op} and may_follow(op, found[0])
         # a view that divides walks its result in another order than the producer works
         is_sole = is_sole and not isinstance(found[0], OpaqueOp) and not _divides(op)
         is_sole = is_sole and reads_directly(op, found[0], self.position)
@@ -143,7 +153,7 @@ class _Walk:
     def place_pad(self, op: PadOp) -> None:
         """Let the producer write into the middle of the padded result, if nobody else reads it."""
         found = producers(op, self.position)
-        is_sole = len(found) == 1 and self.consumers[found[0]] == {op}
+        is_sole = len(found) == 1 and self.consumers[found[0]] == {op} and may_follow(op, found[0])
         is_sole = is_sole and reads_directly(op, found[0], self.position)
         joined = [self.home[found[0]]] if is_sole and self.home[found[0]].rows is not None else []
         self.join(op, joined, Draft([], None))
@@ -233,6 +243,8 @@ class _Walk:
             pending = [other for other in pending if other is not producer]
             draft = self.home[producer]
             if not isinstance(producer, ELEMENTWISE) or draft.is_anchored:
+                continue
+            if not all(may_follow(reader, producer) for reader in readers):
                 continue
             near = all(reads_directly(r, producer, self.position) for r in readers)
             if self.consumers[producer] <= readers and near:

@@ -4,10 +4,13 @@ before: %y = graph.linear %x, %w, %b : tensor<8x64xf32>
 after:  %h = graph.cast %x : tensor<8x32xbf16> ; %v = graph.weight @w_bf16
         %y = graph.linear %h, %v, %b : tensor<8x64xf32>
 
-Everything else stays in f32: biases, results, what stands between contractions. Operands are
-rounded where they are computed, ahead of views, so that their producer stores them so; weights are
-rounded now. A contraction over an odd number of elements stays as it is, since products are taken
-in pairs.
+Everything else stays in f32: biases, results, softmax, what stands between contractions. Operands
+are rounded where they are computed, ahead of views and padding, so that their producer stores them
+so; weights are rounded now. A contraction over an odd number of elements (channels, in a
+convolution) stays as it is, since products are taken in pairs. Convolutions and attention are
+lowered for machines that have an instruction for that: others would be slower than in f32.
+
+It runs twice: convolutions are known only once their layout and algorithm are chosen.
 """
 
 from __future__ import annotations
@@ -18,31 +21,53 @@ from dataclasses import dataclass
 import ml_dtypes
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType, bf16, f32
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, SSAValue
 from xdsl.passes import ModulePass
 
 from ...dialects.graph import (
+    AttentionOp,
     CastOp,
     GraphOp,
     LinearOp,
     MatmulOp,
+    PadOp,
     ReshapeOp,
     ViewOp,
     WeightOp,
     element_of,
     shape_of,
 )
+from ...dialects.graph.blocked import BlockedConvOp
+from ...dialects.sizes import has_symbols
 from ...dialects.weights import WeightStore
 from ..context import CompileContext
+from .canonicalize import drop_unused_ops
+
+FEWEST_QUERIES = 16
 
 
-def contraction_operands(op: GraphOp) -> tuple[Sequence[int], int]:
+def contraction_operands(op: GraphOp, has_pair_products: bool) -> tuple[Sequence[int], int]:
     """The operands whose products `op` adds up, and how many of them."""
     match op:
         case LinearOp() | MatmulOp():
             return (0, 1), shape_of(op.operands[0])[-1]
+        case BlockedConvOp() if has_pair_products:
+            return (0, 1), shape_of(op.weight)[-2]
+        case AttentionOp() if has_pair_products and not has_symbols(shape_of(op.query)):
+            return _attention_operands(op)
         case _:
             return (), 0
+
+
+def _attention_operands(op: AttentionOp) -> tuple[Sequence[int], int]:
+    """Queries and keys, and values where keys pair up too; nothing for a few queries, which do not
+    pay for pairs of keys and values that are made on the way."""
+    *_, queries, width = shape_of(op.query)
+    keys = shape_of(op.key)[-2]
+    if has_symbols(shape_of(op.key)) or queries < FEWEST_QUERIES:
+        return (), 0
+    return ((0, 1, 2) if keys % 2 == 0 else (0, 1)), width
 
 
 class Rounded:
@@ -75,6 +100,9 @@ class Rounded:
                 return ViewOp(self.of(op.source), op.map, type)
             case ReshapeOp():
                 return ReshapeOp(self.of(op.source), type)
+            case PadOp():
+                low, high = ([n.data for n in p] for p in (op.low, op.high))
+                return PadOp(self.of(op.source), low, high, op.value, type)
             case _:
                 return CastOp(value, type)
 
@@ -101,7 +129,10 @@ class LowerPrecisionPass(ModulePass):
         for inner in list(op.walk()):
             if not isinstance(inner, GraphOp):
                 continue
-            positions, length = contraction_operands(inner)
+            positions, length = contraction_operands(inner, ctx.machine.has_pair_products)
             if length % 2 == 0 and all(element_of(inner.operands[k]) == f32 for k in positions):
                 for k in positions:
                     inner.operands[k] = rounded.of(inner.operands[k])
+        for func in op.ops:
+            if isinstance(func, FuncOp) and not func.is_declaration:
+                drop_unused_ops(func.body.block)

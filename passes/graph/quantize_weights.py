@@ -77,11 +77,12 @@ class QuantizedWeights:
         )
         assert codes is not None
         assert scales is not None
-        format = str(without_specials(tensor))
+        is_fp8 = self.ctx.activations == "fp8"  # it has the specials of weights
+        format = str(tensor.format if is_fp8 else without_specials(tensor))
         weight = (codes, scales, zeros, levels)
         product = QuantizedLinearOp(format, source, *weight, op.bias, self.ctx.activations)
         made: list[Operation] = [product]
-        if element != f32 and not (self.ctx.machine.is_gpu and choose_plan(product) is not None):
+        if element != f32 and not self.has_narrow_product(product):
             product.erase()
             wide = CastOp(source, tensor_of(f32, [rows, columns]))
             bias = None if op.bias is None else self.wide_bias(op, op.bias)
@@ -92,6 +93,11 @@ class QuantizedWeights:
         if len(shape) != 2:
             made.append(ReshapeOp(made[-1].results[0], tensor_of(element, shape)))
         Rewriter.replace_op(op, made)
+
+    def has_narrow_product(self, product: QuantizedLinearOp) -> bool:
+        """Whether the machine has a program for activations of 16 bits."""
+        machine = self.ctx.machine
+        return machine.is_gpu and choose_plan(product, machine) is not None
 
     def wide_bias(self, op: LinearOp, bias: SSAValue) -> SSAValue | None:
         """A bias of 16 bits as one of f32."""

@@ -57,14 +57,14 @@ def _place(index: SSAValue) -> tuple[SSAValue | None, int]:
     return index, 0
 
 
-def _reads_all_lanes(op: GatherOp) -> bool:
+def reads_all_lanes(op: GatherOp) -> bool:
     """Whether no lane of `op` is masked, at a constant stride of 32 or 64 bit elements."""
     assert isinstance(op.result.type, VectorType)
     width = getattr(op.result.type.element_type, "bitwidth", 0)
     return constant_of(op.mask) in (1, -1) and width in (32, 64) and bool(lane_stride(op.offsets))
 
 
-def _root(op: GatherOp) -> tuple[Root, int]:
+def root_of(op: GatherOp) -> tuple[Root, int]:
     """What gathers of one block have in common, and the column of `op` in it."""
     *outer, last = op.indices
     value, column = _place(last)
@@ -81,8 +81,8 @@ def blocks_of(ops: Iterable[Operation]) -> list[list[GatherOp]]:
         elif isinstance(op, STORES):
             written = stored_memref(op)
             runs = {root: run for root, run in runs.items() if root[0] is not written}
-        elif isinstance(op, GatherOp) and _reads_all_lanes(op):
-            root, column = _root(op)
+        elif isinstance(op, GatherOp) and reads_all_lanes(op):
+            root, column = root_of(op)
             run = runs.get(root, [])
             if run and column != run[-1][0] + 1:
                 run = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -20,7 +20,10 @@ from ...dialects.errors import LoweringError
 from ...dialects.graph import bounds_of
 from ...dialects.graph.control import is_program
 from ...dialects.graph.opaque import OpaqueOp
+from ...dialects.quant.ops import QuantizedLinearOp
 from ..context import CompileContext
+from ..poly.rules_gpu.choice import ATTRIBUTE
+from ..poly.task_key import task_key
 from .opaque_rules import RULES
 from .opaque_rules.kernel import OpaqueKernel
 from .opaque_rules.loop_builder import PARALLEL_ELEMENTS, LoopBuilder
@@ -59,6 +62,10 @@ class LowerOpaquePass(ModulePass):
         for func in [f for f in op.ops if isinstance(f, FuncOp)]:
             found = None if func.is_declaration else opaque_op(func)
             if found is not None and not is_program(func):
+                if isinstance(found, QuantizedLinearOp) and ctx.machine.is_gpu:
+                    recorded = ctx.recorded_schedule and ctx.recorded_schedule(task_key(func))
+                    if recorded:
+                        found.attributes[ATTRIBUTE] = StringAttr(recorded)
                 loops = lower_opaque(func, found, ctx.machine, ctx.threads)
                 op.body.block.insert_op_before(loops, func)
                 Rewriter.erase_op(func)

@@ -23,7 +23,7 @@ from .affine_maps import plain_dim, row_major_strides
 from .array_shapes import largest_shape
 from .sets import box_extents
 
-FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | DotOp
+FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
 FEW_ROWS = 4  # of an operand that share what lanes would gather
 LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import islpy
@@ -111,10 +112,11 @@ def values_of(aff: PwAff) -> IslSet:
     return isl.Map.from_pw_aff(aff).range()
 
 
-def box_extents(domain: IslSet | str) -> tuple[int, ...] | None:
+@lru_cache(maxsize=4096)  # of texts: what isl makes of a set depends on what it was asked before
+def box_extents(text: str) -> tuple[int, ...] | None:
     """Extents of a domain that is a box at the origin, an `Extent` where one depends on bounded
     sizes; None for any other domain."""
-    domain = isl.Set(domain) if isinstance(domain, str) else domain.reset_tuple_id()
+    domain = isl.Set(text)
     rank = domain.dim(isl.dim_type.set)
     has_sizes = domain.dim(isl.dim_type.param) > 0
     extents = []

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 
 from xdsl.dialects.builtin import StringAttr
+from xdsl.dialects.func import FuncOp
 
 from ...dialects.poly import ScopOp
 
 
-def task_key(scop: ScopOp) -> str:
-    """A digest of an unscheduled scop: statements, accesses, types, roles; no names, no places."""
-    plain = scop.clone()
+def task_key(kernel: ScopOp | FuncOp) -> str:
+    """A digest of an unscheduled scop: statements, accesses, types, roles; no names, no places.
+
+    That of the function of an opaque op has its ops and types.
+    """
+    plain = kernel.clone()
     plain.properties["sym_name"] = StringAttr("kernel")
     for op in plain.walk():
         op.attributes.pop("loc", None)

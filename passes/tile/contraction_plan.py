@@ -18,7 +18,7 @@ from .contraction import Contraction
 from .fma_threads import SLICE, FmaThreads
 from .matmul import MOST_REGISTERS, SHARED_BYTES
 from .pipeline import Warps
-from .stripes import MULTIPROCESSORS, Stripes, block_counts
+from .stripes import Stripes, block_counts
 
 FMA_PER_CLOCK = 128  # of a multiprocessor
 MMA_PER_CLOCK = 1024  # multiplications of f16 by tensor cores
@@ -161,7 +161,7 @@ def fits(contraction: Contraction, plan: Plan) -> bool:
     return enough and shared <= SHARED_BYTES and max(batch, -(-rows // m)) <= MOST_BLOCKS
 
 
-def clocks(contraction: Contraction, plan: Plan) -> float:
+def clocks(contraction: Contraction, plan: Plan, multiprocessors: int) -> float:
     """Clocks per number along K, times rounds of blocks, times the numbers of a block."""
     m, n = plan.tile
     stripes = plan.stripes(contraction)
@@ -169,18 +169,27 @@ def clocks(contraction: Contraction, plan: Plan) -> float:
     if stripes is not None:
         blocks, length = stripes.blocks, float(stripes.each * plan.depth)
     rate = FMA_PER_CLOCK if isinstance(plan.unit, FmaThreads) else MMA_PER_CLOCK
-    warps = plan.threads // 32 * max(1.0, min(blocks / MULTIPROCESSORS, 4))
+    warps = plan.threads // 32 * max(1.0, min(blocks / multiprocessors, 4))
     rate_reached = rate * min(1.0, warps / WARPS_TO_HIDE)
     lhs, rhs = (bits_of(a.element) / 8 for a in (contraction.lhs, contraction.rhs))
     traffic = (m * lhs + n * rhs) / BYTES_PER_CLOCK
-    computing = max(1.0, blocks / MULTIPROCESSORS) * (m * n / rate_reached + traffic) * length
+    computing = max(1.0, blocks / multiprocessors) * (m * n / rate_reached + traffic) * length
     return computing + (0.0 if stripes is None else stripes.waiting)
 
 
+def has_plan(contraction: Contraction) -> bool:
+    """Whether tiles of any plan fit."""
+    return any(fits(contraction, plan) for plan in plans(contraction))
+
+
 def choose_plan(
-    contraction: Contraction, tile: tuple[int, ...] = (), stages: int = 0, blocks: int = 0
+    contraction: Contraction,
+    multiprocessors: int,
+    tile: tuple[int, ...] = (),
+    stages: int = 0,
+    blocks: int = 0,
 ) -> Plan | None:
-    """The plan of least cost; None where none fits.
+    """The plan of least cost on so many multiprocessors; None where none fits.
 
     The one of row `tile` of the tables, where that is given and fits; with a ring of `stages`, and
     steps shared by `blocks` (1: by none).
@@ -190,9 +199,11 @@ def choose_plan(
     shared = [
         replace(plan, blocks=count)
         for plan in possible
-        for count in block_counts(prod(plan.tiles(contraction)), plan.steps(contraction))
+        for count in block_counts(
+            prod(plan.tiles(contraction)), plan.steps(contraction), multiprocessors
+        )
         if not blocks or count == 0
     ]
     if blocks > 1:
         shared = [replace(plan, blocks=blocks) for plan in possible]
-    return min(shared, key=lambda plan: clocks(contraction, plan), default=None)
+    return min(shared, key=lambda plan: clocks(contraction, plan, multiprocessors), default=None)

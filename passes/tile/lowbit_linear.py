@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
+import numpy as np
 from xdsl.ir import Attribute
 
 from ...dialects.errors import OptionError
-from ...dialects.quant import IntegerElement, WeightFormat
-from ...dialects.tile.atoms import F32, I8, atom_for
+from ...dialects.quant import FloatElement, IntegerElement, WeightFormat
+from ...dialects.quant.elements import Element
+from ...dialects.tile.atoms import E4M3, E5M2, F32, I8, atom_for
 from ...dialects.tile.register_layout import RegisterLayout, local, spatial
 from ...dialects.tile.types import CodeType, bits_of
 from .matmul import MatmulConfig
@@ -26,7 +28,8 @@ class LowbitLinear:
     `has_table`, codes are looked up in an argument.
 
     With an `activation` of i8, codes are multiplied as they are (those of 8 bits less 128): numbers
-    of the format are `step` * code - `zero`, which zero points, if any, have in them.
+    of the format are `step` * code - `zero`, which zero points, if any, have in them. With e4m3 the
+    bits of the codes are those of `levels`, and numbers are `step` * level - `zero`.
     """
 
     rows: int
@@ -59,7 +62,12 @@ class LowbitLinear:
     @property
     def code(self) -> CodeType:
         """The type of the weight's codes."""
-        return CodeType.of(self.element, 4 if self.is_integer else 2)
+        return CodeType.of(self.element, 4 if self.is_rounded else 2)
+
+    @property
+    def number(self) -> Attribute:
+        """The type of the weight's numbers, as tensor cores multiply them."""
+        return E5M2 if self.activation == E4M3 and self.element == "e5m2" else self.activation
 
     @property
     def is_integer(self) -> bool:
@@ -67,9 +75,14 @@ class LowbitLinear:
         return self.activation == I8
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether activations have 8 bits and a scale per row."""
+        return self.activation in (I8, E4M3)
+
+    @property
     def needs_sums(self) -> bool:
-        """Whether products of integers are corrected by sums of activations."""
-        return self.is_integer and (self.has_zeros or self.zero != 0)
+        """Whether products are corrected by sums of the rounded activations."""
+        return self.is_rounded and (self.has_zeros or self.zero != 0)
 
     @property
     def steps(self) -> int:
@@ -117,7 +130,7 @@ class LowbitLinear:
     @property
     def zero_element(self) -> Attribute:
         """The type of zero points in memory."""
-        return F32 if self.is_wide or self.is_integer else self.activation
+        return F32 if self.is_wide or self.is_rounded else self.activation
 
     @property
     def groups_per_step(self) -> int:
@@ -153,7 +166,9 @@ def linear_of(
     bk = atom_for(operand).k * config.repeat[2]
     element, group, has_zeros = format.element, format.group, format.zero != "none"
     name, levels, step, zero = element.name, None, 1, 0.0
-    if not isinstance(element, IntegerElement):
+    if operand == E4M3:
+        levels, step, zero = fp8_numbers(element) or (None, 1, 0.0)
+    elif not isinstance(element, IntegerElement):
         levels = tuple(float(v) for v in element.levels) or None
     elif operand == I8:
         name, step, zero = integers_of(element)
@@ -162,6 +177,26 @@ def linear_of(
     return LowbitLinear(
         *(*shape, name, group, has_zeros, operand, config, levels, is_wide, has_table, step, zero)
     )
+
+
+def fp8_numbers(element: Element) -> tuple[tuple[float, ...], int, float] | None:
+    """(levels, step, zero) of `LowbitLinear` for activations of e4m3; None: fp8 lacks the numbers.
+
+    The least 16 numbers of e4m3 are the multiples of 2^-9, so that codes up to 4 bits are bits of
+    their own multiple. Floats go to the same fields, which changes their bias.
+    """
+    codes = np.arange(1 << element.width)
+    if isinstance(element, IntegerElement) and element.width <= 4:
+        return tuple((codes / 512).tolist()), 512 * element.step, float(-element.offset)
+    if not isinstance(element, FloatElement):
+        return None
+    if element.name == "e5m2":
+        return tuple(element.levels.tolist()), 1, 0.0
+    fits = element.exponent <= 4 and element.mantissa <= 3 and element.variant == "finite"
+    if (fits and element.width < 8) or element.name == "e4m3":
+        step = 1 << 7 - element.bias
+        return tuple((element.levels / step).tolist()), step, 0.0
+    return None
 
 
 def integers_of(element: IntegerElement) -> tuple[str, int, float]:

@@ -38,12 +38,13 @@ def product_program(
 ) -> ops.ProgramOp:
     """Arguments lhs, weight arrays, bias (if any), result; with stripes, workspace and semaphores.
 
-    Where integers are multiplied, the arguments that `rounding_program` writes stand for lhs.
+    Where activations are rounded, the arguments that `rounding_program` writes stand for lhs.
     """
     linear, rows, stripes = plan.linear, plan.row_tiles(m), plan.stripes(m)
     bm, bn, _ = linear.warps.tile
-    arguments: Arguments = [("lhs", PointerType(I8 if linear.is_integer else activation))]
-    if linear.is_integer:
+    memory = linear.activation if linear.is_rounded else activation
+    arguments: Arguments = [("lhs", PointerType(memory))]
+    if linear.is_rounded:
         arguments.append(("row_scales", PointerType(F32)))
     if linear.needs_sums:
         arguments.append(("row_sums", PointerType(F32)))
@@ -86,9 +87,9 @@ class TileSums:
         self, b: ProgramBuilder, linear: LowbitLinear, m: int, activation: Attribute
     ) -> None:
         self.b, self.linear, self.m = b, linear, m
-        config, memory = linear.config, I8 if linear.is_integer else activation
+        config, memory = linear.config, linear.activation if linear.is_rounded else activation
         bm, _, bk = linear.warps.tile
-        columns = linear.steps * bk if linear.is_integer else linear.columns
+        columns = linear.steps * bk if linear.is_rounded else linear.columns
         self.lhs = b.view_global("lhs", (m, columns), [])
         swizzle = choose_swizzle((bm, bk), bits_of(memory) // 8)
         self.lhs_ring = b.alloc_shared("lhs_ring", (config.stages, bm, bk), memory, swizzle)
@@ -120,9 +121,10 @@ class TileSums:
 
         zero = b.fill(0.0, warps.accumulator, self.weight.carried, "sums")
         sums = pipelined(b, steps, linear.config.stages, copy, compute, zero)
-        if linear.is_integer:
+        if linear.is_rounded:
             row_scales = b.view_global("row_scales", (self.m, 1), [])
-            sums = scale_rows(b, row_scales, i, self.weight.floats(sums))
+            sums = sums if self.weight.scales_sums else self.weight.floats(sums)
+            sums = scale_rows(b, row_scales, i, sums)
         if linear.group is None:
             scales = b.view_global("scales", (linear.tiles, bn), [])
             sums = scale_columns(b, scales, (column,), sums)

@@ -6,32 +6,36 @@ f32 activations are written as sums of three bf16, which are exact to 24 bits: t
 each by the codes' numbers, which bf16 has, and add up in f32. Where it does not have them (most
 codebooks, zero points that are floats) the numbers are computed in f32 and become three bf16 too;
 16-bit activations get them rounded once. Activations rounded to int8 meet the codes of integers as
-they are; other formats have no tiles for them.
+they are, those rounded to fp8 numbers that fp8 has; other formats have no tiles for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import ml_dtypes
 import numpy as np
 from xdsl.ir import Attribute
 
+from ...costmodel.gpu_roofline import multiprocessors_of
+from ...costmodel.hardware import Machine
 from ...dialects.graph import element_of, shape_of
 from ...dialects.quant import IntegerElement, WeightFormat
 from ...dialects.quant.ops import QuantizedLinearOp
-from ...dialects.tile.atoms import BF16, F16, F32, I8, atom_for
+from ...dialects.tile.atoms import BF16, E4M3, F16, F32, I8, atom_for
 from ...dialects.tile.types import bits_of
+from ..poly.rules_gpu.choice import GpuChoice
 from .contraction_plan import BYTES_PER_CLOCK, MMA_PER_CLOCK
-from .lowbit_linear import LowbitLinear, linear_of
+from .lowbit_linear import LowbitLinear, fp8_numbers, linear_of
 from .matmul import SHARED_BYTES, MatmulConfig
 from .pipeline import Warps
-from .stripes import MULTIPROCESSORS, Stripes, block_counts
+from .stripes import Stripes, block_counts
 from .weight_ring import SPLITS
 
 WARPS, STAGES = 4, 3
+RULES = GpuChoice()
 MOST_REGISTERS = 176  # of tiles; addresses, and numbers on their way, need others
 DECODES_PER_CLOCK = 64  # codes that a multiprocessor turns into numbers
 LOOKUPS_PER_CLOCK = 32  # the same by loads from a table
@@ -67,7 +71,8 @@ def operand_of(activation: Attribute) -> Attribute:
 
 def memory_of(op: QuantizedLinearOp) -> Attribute:
     """The type of the activations that the product's program reads."""
-    return I8 if op.activations.data == "int8" else element_of(op.source)
+    rounded = {"int8": I8, "fp8": E4M3}
+    return rounded.get(op.activations.data, element_of(op.source))
 
 
 def is_exact(format: WeightFormat, operand: Attribute) -> bool:
@@ -92,6 +97,9 @@ def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | No
     element, operand = format.element, operand_of(activation)
     if activation == I8:
         return (False, False) if isinstance(element, IntegerElement) else None
+    if activation == E4M3:
+        fits = format.group is None or format.group % atom_for(E4M3).k == 0
+        return (False, False) if fits and fp8_numbers(element) is not None else None
     if isinstance(element, IntegerElement):
         is_plain = format.zero in ("none", "int") and format.group != 8
         return not is_plain, False
@@ -105,24 +113,24 @@ def forms(format: WeightFormat, activation: Attribute) -> tuple[bool, bool] | No
 
 
 def candidates(
-    format: WeightFormat, rows: int, activation: Attribute, is_wide: bool
+    format: WeightFormat, rows: int, activation: Attribute, is_wide: bool, stages: int = STAGES
 ) -> Iterator[MatmulConfig]:
     """Configurations whose steps are filled by groups, and whose threads have whole words."""
     splits = SPLITS if activation == F32 else 1
-    atom, is_integer = atom_for(operand_of(activation)), activation == I8
+    atom, is_rounded = atom_for(operand_of(activation)), activation in (I8, E4M3)
     for m, n, k in product((1, 2, 4), (1, 2, 4, 8), (8, 4, 2, 1)):
         if m > 1 and rows <= 8 * m:
             continue
-        is_eight = format.group == 8 and not is_integer
+        is_eight = format.group == 8 and not is_rounded
         fills = format.group is None or format.group % (atom.k * k) == 0 or is_eight
         if not fills or n * k * atom.rhs.locals * format.element.width % 32:
             continue
-        scales_sums = is_integer or (format.group is not None and format.group != 8)
+        scales_sums = is_rounded or (format.group is not None and format.group != 8)
         sums = 4 * m * n * (2 if scales_sums else 1)
         left = 4 * m * k * (2 if splits > 1 else 1)
         right = (4 + 2 * splits if is_wide else 2) * n * k
         if sums + left + right <= MOST_REGISTERS:
-            yield MatmulConfig(1, WARPS, (m, n, k), STAGES)
+            yield MatmulConfig(1, WARPS, (m, n, k), stages)
 
 
 def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
@@ -131,8 +139,9 @@ def shared_bytes(linear: LowbitLinear, activation: Attribute) -> int:
     return linear.config.stages * (bm * bk * bits_of(activation) // 8 + linear.tile_bytes + 1024)
 
 
-def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
+def clocks(plan: LinearPlan, rows: int, activation: Attribute, machine: Machine) -> float:
     """Estimated clocks of a program: rounds of blocks, no faster than memory."""
+    multiprocessors = multiprocessors_of(machine)
     linear, stripes = plan.linear, plan.stripes(rows)
     bm, bn, bk = linear.warps.tile
     splits = SPLITS if activation == F32 else 1
@@ -140,7 +149,9 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
     code, operand = bits_of(linear.code) / 8, bits_of(activation) / 8
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     step = (bn * code + bm * operand) * bk / BYTES_PER_CLOCK
-    rate = MMA_PER_CLOCK * (2 if linear.is_integer else 1)
+    # for sm_90, mma.sync of fp8 is widened to f16
+    is_double = linear.is_integer or (linear.is_rounded and machine.name == "sm_89")
+    rate = MMA_PER_CLOCK * (2 if is_double else 1)
     step += products * bm * bn * bk / rate + bn * bk / decoding + WAITING_CLOCKS
     blocks, each, waiting = linear.tiles * plan.row_tiles(rows), linear.steps, 0.0
     moved = linear.rows * linear.columns * code + rows * linear.columns * operand
@@ -149,48 +160,77 @@ def clocks(plan: LinearPlan, rows: int, activation: Attribute) -> float:
         blocks, each = stripes.blocks, stripes.each
         waiting = stripes.waiting
         moved += 8 * min(rows, bm) * bn * (sum(parts) - len(parts))  # sums are written and read
-    compute = max(1.0, blocks / MULTIPROCESSORS) * each * step
-    return max(compute, moved / MEMORY_PER_CLOCK / MULTIPROCESSORS) + waiting
+    compute = max(1.0, blocks / multiprocessors) * each * step
+    return max(compute, moved / MEMORY_PER_CLOCK / multiprocessors) + waiting
 
 
 DENSE = ((2, 4, (4, 4, 2)), (2, 2, (4, 4, 2)), (2, 2, (2, 4, 2)))
 
 
-def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps) -> float:
+def dense_clocks(linear: LowbitLinear, rows: int, warps: Warps, multiprocessors: int) -> float:
     """Estimated clocks of expanding the weight and multiplying it."""
     bm, bn, _ = warps.tile
     size = linear.rows * linear.columns
     blocks = -(-linear.rows // bn) * -(-rows // bm)
     decoding = LOOKUPS_PER_CLOCK if linear.has_table else DECODES_PER_CLOCK
     moved = size * (bits_of(linear.code) / 8 + 2) / MEMORY_PER_CLOCK
-    expanding = max(moved, size / decoding) / MULTIPROCESSORS
+    expanding = max(moved, size / decoding) / multiprocessors
     per_k = (bm + bn) * 2 / BYTES_PER_CLOCK + bm * bn / MMA_PER_CLOCK
-    rounds = max(1.0, blocks / MULTIPROCESSORS)
+    rounds = max(1.0, blocks / multiprocessors)
     waiting = WAITING_CLOCKS / warps.tile[2]
     return expanding + LAUNCH_CLOCKS + rounds * linear.columns * (per_k + waiting)
 
 
-def choose_plan(op: QuantizedLinearOp) -> LinearPlan | None:
-    """The plan of least cost; None where no tile program computes `op` as it is written."""
+def row_of(plan: LinearPlan) -> tuple[int, ...]:
+    """The tile of a plan as `GpuChoice` has it; several warps along M are those of `dense`."""
+    tile = plan.dense or plan.linear.config
+    return tile.rows, tile.columns, *tile.repeat
+
+
+def plans(op: QuantizedLinearOp, stages: int = STAGES) -> Iterator[LinearPlan]:
+    """All that fit, a tile to each block; none where no tile program computes `op` as written."""
     if element_of(op.source) not in (F32, F16, BF16):
-        return None
+        return
     activation, format = memory_of(op), op.weight_format
     found = forms(format, activation)
     if found is None:
-        return None
+        return
     shape, operand = shape_of(op.codes), operand_of(activation)
-    plans: list[tuple[float, LinearPlan]] = []
-    for config in candidates(format, op.rows, activation, found[0]):
+    first: LowbitLinear | None = None
+    for config in candidates(format, op.rows, activation, found[0], stages):
         linear = linear_of(format, (shape[0], shape[1]), operand, config, *found)
-        if shared_bytes(linear, activation) > SHARED_BYTES:
-            continue
-        tiles = linear.tiles * LinearPlan(linear).row_tiles(op.rows)
-        for blocks in block_counts(tiles, linear.steps):
-            plan = LinearPlan(linear, blocks)
-            plans.append((clocks(plan, op.rows, activation), plan))
-        if activation in (F16, BF16):
-            for rows, columns, repeat in DENSE:
-                warps = Warps(operand, rows, columns, repeat)
-                cost = dense_clocks(linear, op.rows, warps)
-                plans.append((cost, LinearPlan(linear, 0, warps)))
-    return min(plans, key=lambda plan: plan[0], default=(0.0, None))[1]
+        if shared_bytes(linear, activation) <= SHARED_BYTES:
+            first = first or linear
+            yield LinearPlan(linear)
+    if first is not None and activation in (F16, BF16):
+        for rows, columns, repeat in DENSE:
+            yield LinearPlan(first, 0, Warps(operand, rows, columns, repeat))
+
+
+def cost(op: QuantizedLinearOp, plan: LinearPlan, machine: Machine) -> float:
+    """Estimated clocks of all its launches."""
+    if plan.dense is not None:
+        return dense_clocks(plan.linear, op.rows, plan.dense, multiprocessors_of(machine))
+    return clocks(plan, op.rows, memory_of(op), machine)
+
+
+def choose_plan(
+    op: QuantizedLinearOp, machine: Machine, choice: GpuChoice = RULES
+) -> LinearPlan | None:
+    """The plan of least cost; None where no tile program computes `op` as it is written.
+
+    The one of tile `choice.tile`, where that is given and fits, with a ring of `stages`, and steps
+    shared by `blocks` (1: by none).
+    """
+    possible = list(plans(op, choice.stages or STAGES)) or list(plans(op))
+    possible = [plan for plan in possible if row_of(plan) == choice.tile] or possible
+    shared: list[LinearPlan] = []
+    for plan in possible:
+        tiles = plan.linear.tiles * plan.row_tiles(op.rows)
+        counts = block_counts(tiles, plan.linear.steps, multiprocessors_of(machine))
+        if plan.dense is not None or choice.blocks == 1:
+            counts = iter([0])
+        elif choice.blocks:
+            counts = iter([choice.blocks])
+        shared += [replace(plan, blocks=count) for count in counts]
+    return min(shared, key=lambda plan: cost(op, plan, machine), default=None)

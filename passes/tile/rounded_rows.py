@@ -1,7 +1,7 @@
-"""Activations as 8-bit integers times a scale per row, on a GPU: what comes before their product.
+"""Activations in 8 bits times a scale per row, on a GPU: what comes before their product.
 
 before: source [M, K] of floats
-after:  rounded [M, K padded] of i8, scales [M, 1], sums [steps, M]: of the integers of a step
+after:  rounded [M, K padded] of i8 or e4m3, scales [M, 1], sums [steps, M]: of those of a step
 
 A warp takes a row, or a part of its steps: each part finds the row's largest magnitude by itself,
 so that few rows fill the machine too. The numbers are those of `dialects.quant.activations`.
@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
-from ...dialects.quant.activations import LARGEST, TINY
+from ...dialects.quant.activations import LARGEST, LARGEST_E4M3, TINY
 from ...dialects.tile import ops
 from ...dialects.tile.atoms import F32, I8
 from ...dialects.tile.register_layout import local, spatial
@@ -41,7 +41,8 @@ def rounding_program(
 ) -> ops.ProgramOp:
     """Arguments source, rounded, scales, sums (where the product needs them)."""
     bk, parts = linear.warps.tile[2], row_parts(linear, rows)
-    arguments = [("source", PointerType(activation)), ("rounded", PointerType(I8))]
+    most = LARGEST if linear.is_integer else LARGEST_E4M3
+    arguments = [("source", PointerType(activation)), ("rounded", PointerType(linear.activation))]
     arguments += [("scales", PointerType(F32))]
     if linear.needs_sums:
         arguments.append(("sums", PointerType(F32)))
@@ -49,9 +50,9 @@ def rounding_program(
     part, row = b.block_index(0, "part"), b.block_index(1, "row")
     source = b.view_global("source", (rows, linear.columns), [])
     largest = _largest(b, source, row, linear.columns)
-    factor = b.add(ops.MapOp([largest], _body(1, _factor), F32), "factor")
+    factor = b.add(ops.MapOp([largest], _body(1, _factor(most)), F32), "factor")
     with b.when(b.compare(part, "eq", 0)):
-        scale = b.add(ops.MapOp([largest], _body(1, _scale), F32), "scale")
+        scale = b.add(ops.MapOp([largest], _body(1, _scale(most)), F32), "scale")
         b.store(scale, b.view_global("scales", (rows, 1), []), (row, 0))
     layout = spatial(1, LANES) * local(1, bk // LANES)
     every = b.broadcast(factor, layout, 1, bk, "every_factor")
@@ -60,8 +61,13 @@ def rounding_program(
     with b.loop(first, last, [], "step") as (step, _, _):
         place = (row, b.times(step, bk))
         values = b.cast(b.load(source, place, layout, "values"), F32, "values")
-        whole = b.add(ops.MapOp([values, every], _body(2, _rounded), F32), "whole")
-        b.store(b.cast(whole, I8, "integers"), rounded, place)
+        if linear.is_integer:
+            whole = b.add(ops.MapOp([values, every], _body(2, _rounded), F32), "whole")
+            b.store(b.cast(whole, I8, "integers"), rounded, place)
+        else:
+            narrow = b.cast(b.binary("mul", values, every, "scaled"), linear.activation, "narrow")
+            b.store(narrow, rounded, place)
+            whole = b.cast(narrow, F32, "whole")
         if linear.needs_sums:
             total = b.add(ops.ReduceOp("add", whole, 1), "total")
             b.store(total, b.view_global("sums", (linear.steps, rows), []), (step, row))
@@ -79,7 +85,10 @@ def _largest(b: ProgramBuilder, source: SSAValue, row: SSAValue, columns: int) -
     return b.add(ops.ReduceOp("max", results[0], 1), "row_largest")
 
 
-def _body(count: int, write: Callable[[Builder, Sequence[SSAValue]], SSAValue]) -> Region:
+Body = Callable[[Builder, Sequence[SSAValue]], SSAValue]
+
+
+def _body(count: int, write: Body) -> Region:
     """The scalar function that `write` computes of `count` numbers."""
     block = Block(arg_types=[F32] * count)
     builder = Builder(InsertPoint.at_end(block))
@@ -91,15 +100,20 @@ def _number(b: Builder, value: float) -> SSAValue:
     return b.insert(arith.ConstantOp(FloatAttr(value, F32))).result
 
 
-def _factor(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
-    is_large = b.insert(arith.CmpfOp(values[0], _number(b, TINY), "oge"))
-    factor = b.insert(arith.DivfOp(_number(b, LARGEST), values[0]))
-    return b.insert(arith.SelectOp(is_large.result, factor.result, _number(b, 0.0))).result
+def _factor(most: float) -> Body:
+    def write(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
+        is_large = b.insert(arith.CmpfOp(values[0], _number(b, TINY), "oge"))
+        factor = b.insert(arith.DivfOp(_number(b, most), values[0]))
+        return b.insert(arith.SelectOp(is_large.result, factor.result, _number(b, 0.0))).result
+
+    return write
 
 
-def _scale(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
-    step = _number(b, float(np.float32(1 / LARGEST)))
-    return b.insert(arith.MulfOp(values[0], step)).result
+def _scale(most: float) -> Body:
+    def write(b: Builder, values: Sequence[SSAValue]) -> SSAValue:
+        return b.insert(arith.MulfOp(values[0], _number(b, float(np.float32(1 / most))))).result
+
+    return write
 
 
 def _rounded(b: Builder, values: Sequence[SSAValue]) -> SSAValue:

@@ -9,7 +9,7 @@ All steps of all tiles form one row, tile by tile, which is cut into equal strip
 Where a tile has several stripes, their sums are added from its end to its start: a stripe begins
 with the end of a tile, so that nobody waits for what comes after other work. Block 0 has the last
 stripe, so that blocks wait for those of lower numbers only, which a device starts before them. The
-order of additions depends on shapes alone.
+order of additions depends on shapes and the target's multiprocessors alone.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from .pipeline import add_in_order
 
 Range = tuple[SSAValue, SSAValue]
 Offsets = tuple[SSAValue, ...]
-MULTIPROCESSORS = 108  # of an A100; an H100 has 132
 HANDOVER_CLOCKS = 1200  # until a block has the sums of another: two ways to the second-level cache
 LEAST_STEPS = 4  # of a stripe
 SHARES = (1, 2, 4)  # blocks of a multiprocessor
 PARTS = (2, 4, 8)  # blocks of a tile, where tiles are few
-MOST_BLOCKS = SHARES[-1] * MULTIPROCESSORS
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,11 @@ class Stripes:
         return HANDOVER_CLOCKS * (max(self.parts) - 1)
 
 
-def block_counts(tiles: int, steps: int) -> Iterator[int]:
+def block_counts(tiles: int, steps: int, multiprocessors: int) -> Iterator[int]:
     """Numbers of blocks that may share the steps of `tiles`; 0: each has a tile."""
-    counts = [share * MULTIPROCESSORS for share in SHARES] + [parts * tiles for parts in PARTS]
-    most = tiles * steps // LEAST_STEPS
-    yield from sorted({0, *(n for n in counts if 1 < n <= min(most, MOST_BLOCKS) and n != tiles)})
+    counts = [share * multiprocessors for share in SHARES] + [parts * tiles for parts in PARTS]
+    most = min(tiles * steps // LEAST_STEPS, SHARES[-1] * multiprocessors)
+    yield from sorted({0, *(n for n in counts if 1 < n <= most and n != tiles)})
 
 
 def striped(

@@ -20,12 +20,12 @@ from xdsl.ir import Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...costmodel.gpu_roofline import GPUS, multiprocessors_of
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp
 from ...dialects.tile.atoms import F32, I32
 from ...dialects.tile.launch import LaunchOp, PartOp
-from ...dialects.tile.ops import ProgramOp
 from ..context import CompileContext
-from ..poly.rules_gpu.choice import ATTRIBUTE, GpuChoice, choice_of
+from ..poly.rules_gpu.choice import ATTRIBUTE, choice_of
 from ..poly.rules_gpu.stages import stage_reductions
 from ..poly.sets import box_extents
 from ..poly.simplification.collapse_dims import collapse_dims
@@ -34,12 +34,13 @@ from ..poly.task_key import task_key
 from .attention import Attention, find_attention
 from .attention_program import attention_plan, attention_program
 from .contraction import Contraction, find_contraction
-from .contraction_plan import Plan, choose_plan
+from .contraction_plan import Plan, choose_plan, has_plan
 from .contraction_program import contraction_program
 from .row_program import WARPS, row_program
 from .rows import Rows, find_rows
 
 PART_OF = "tilecast.part_of"
+USUAL = GPUS["sm_80"].multiprocessors  # where the pass runs alone, without a target
 Tiled = Contraction | Rows | Attention
 Piece = Tiled | list[StatementOp]
 
@@ -59,7 +60,7 @@ def _pieces(scop: ScopOp, is_staged: bool) -> list[Piece]:
     taken: dict[StatementOp, Contraction] = {}
     for statement in statements:
         found = find_contraction(scop, statement) if statement not in taken else None
-        if found is not None and choose_plan(found) is not None:
+        if found is not None and has_plan(found):
             taken |= dict.fromkeys(found.statements, found)
     pieces: list[Piece] = []
     for statement in statements:
@@ -108,23 +109,6 @@ def _as_rows(scop: ScopOp, pieces: Sequence[Piece], run: list[StatementOp], firs
     return find_rows(chain, elsewhere | set(scop.body.block.args)) or chain
 
 
-def program_of(name: str, piece: Tiled, choice: GpuChoice) -> ProgramOp:
-    """The program of a piece."""
-    if isinstance(piece, Rows):
-        return row_program(name, piece, choice.warps or WARPS)
-    if isinstance(piece, Attention):
-        return attention_program(name, piece, attention_plan(piece, choice))
-    return contraction_program(name, piece, plan_of(piece, choice))
-
-
-def plan_of(contraction: Contraction, choice: GpuChoice) -> Plan:
-    """The plan of a contraction that has one."""
-    given = choice.tile, choice.stages, choice.blocks
-    plan = choose_plan(contraction, *given) or choose_plan(contraction)
-    assert plan is not None
-    return plan
-
-
 def arrays_in(piece: Piece) -> list[SSAValue]:
     """The arrays that a piece accesses, each once."""
     if not isinstance(piece, list):
@@ -135,8 +119,9 @@ def arrays_in(piece: Piece) -> list[SSAValue]:
 class KernelCutter:
     """Writes the kernel function and the scops of its parts."""
 
-    def __init__(self, scop: ScopOp, pieces: Sequence[Piece]) -> None:
+    def __init__(self, scop: ScopOp, pieces: Sequence[Piece], multiprocessors: int) -> None:
         self.scop, self.pieces, self.choice = scop, pieces, choice_of(scop)
+        self.multiprocessors = multiprocessors
         self.name = scop.sym_name.data
         arguments = list(scop.body.block.args)
         used = [arrays_in(piece) for piece in pieces]
@@ -164,8 +149,7 @@ class KernelCutter:
         for k, piece in enumerate(self.pieces):
             name = f"{self.name}_{k}" if len(self.pieces) > 1 else self.name
             if not isinstance(piece, list):
-                arrays = [self.places[a] for a in piece.arrays] + self._shared_by_blocks(piece)
-                block.add_op(LaunchOp(arrays, program_of(name, piece, self.choice)))
+                block.add_op(self._launch(name, piece))
                 continue
             arrays = [a for a in arrays_in(piece) if a in self.places]
             made.append(self._part(f"{name}_part", piece, arrays))
@@ -175,11 +159,27 @@ class KernelCutter:
         self.func.attributes["tilecast.roles"] = ArrayAttr([StringAttr(r) for r in self.roles])
         return made
 
-    def _shared_by_blocks(self, piece: Tiled) -> list[SSAValue]:
+    def _launch(self, name: str, piece: Tiled) -> LaunchOp:
+        arrays = [self.places[a] for a in piece.arrays]
+        if isinstance(piece, Rows):
+            return LaunchOp(arrays, row_program(name, piece, self.choice.warps or WARPS))
+        if isinstance(piece, Attention):
+            plan = attention_plan(piece, self.choice)
+            return LaunchOp(arrays, attention_program(name, piece, plan))
+        chosen = self._plan(piece)
+        arrays += self._shared_by_blocks(piece, chosen)
+        return LaunchOp(arrays, contraction_program(name, piece, chosen))
+
+    def _plan(self, contraction: Contraction) -> Plan:
+        given = self.choice.tile, self.choice.stages, self.choice.blocks
+        plan = choose_plan(contraction, self.multiprocessors, *given)
+        plan = plan or choose_plan(contraction, self.multiprocessors)
+        assert plan is not None
+        return plan
+
+    def _shared_by_blocks(self, piece: Contraction, plan: Plan) -> list[SSAValue]:
         """Scratch arrays for the sums that blocks hand to each other, if they do."""
-        if not isinstance(piece, Contraction):
-            return []
-        stripes = plan_of(piece, self.choice).stripes(piece)
+        stripes = plan.stripes(piece)
         if stripes is None:
             return []
         found: list[SSAValue] = []
@@ -216,7 +216,7 @@ class KernelCutter:
         return part
 
 
-def tile_programs(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
+def tile_programs(scop: ScopOp, multiprocessors: int) -> list[ScopOp | FuncOp] | None:
     """The kernel and its parts; None where nothing of it is for tiles."""
     is_box = all(box_extents(s.domain.data) is not None for s in scop.statements)
     if scop.parameters or not is_box or not scop.is_sequence_of_nests:
@@ -226,7 +226,7 @@ def tile_programs(scop: ScopOp) -> list[ScopOp | FuncOp] | None:
     pieces = pieces_of(scop)
     if all(isinstance(piece, list) for piece in pieces):
         return None
-    return KernelCutter(scop, pieces).cut()
+    return KernelCutter(scop, pieces, multiprocessors).cut()
 
 
 @dataclass(frozen=True)
@@ -237,11 +237,13 @@ class TileProgramsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
-        for scop in [s for s in op.ops if isinstance(s, ScopOp)]:
+        scops = [s for s in op.ops if isinstance(s, ScopOp)]
+        multiprocessors = multiprocessors_of(ctx.machine) if ctx.machine.is_gpu else USUAL
+        for scop in scops:
             recorded = ctx.recorded_schedule and ctx.recorded_schedule(task_key(scop))
             if recorded:
                 scop.attributes[ATTRIBUTE] = StringAttr(recorded)
-            made = tile_programs(scop)
+            made = tile_programs(scop, multiprocessors)
             if made is not None:
                 op.body.block.insert_ops_before(made, scop)
                 Rewriter.erase_op(scop)

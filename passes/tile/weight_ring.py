@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from xdsl.ir import Attribute, SSAValue
 
 from ...dialects.tile import ops
-from ...dialects.tile.atoms import BF16, F32, I8, I32
+from ...dialects.tile.atoms import BF16, F32, FP8, I8, I32
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.types import RegisterType
 from .builder import Index, ProgramBuilder
@@ -67,10 +67,10 @@ class WeightRing:
         if linear.has_table:
             right = b.lookup(codes, self.levels, "right")
         else:
-            right = b.cast(codes, linear.activation, "right", linear.levels)
+            right = b.cast(codes, linear.number, "right", linear.levels)
         if linear.is_wide:
             right = b.cast(right, F32, "right")
-        if "zero" in self.tables and not linear.is_integer:
+        if "zero" in self.tables and not linear.is_rounded:
             right = b.binary("sub", right, self._spread("zero", stage), "right")
         if linear.has_small_groups:
             right = b.binary("mul", right, self._spread("scale", stage), "right")
@@ -93,18 +93,22 @@ class WeightRing:
     ) -> SSAValue:
         """`carried` + `left` @ the weight of a step, whose scale comes once for the step's sums.
 
-        `rows` are the sums of integer activations in the step, [1, M].
+        `rows` are the sums of rounded activations in the step, [1, M]. Tensor cores may keep fewer
+        bits of sums of fp8 than f32 has, so that those of a step are added by themselves.
         """
-        b, right = self.b, self.numbers(stage)
-        if not self.scales_sums:
+        b, linear, right = self.b, self.linear, self.numbers(stage)
+        is_fp8 = linear.is_rounded and not linear.is_integer
+        if not self.scales_sums and not is_fp8:
             return dot(b, left, right, carried)
-        integer = self.linear.is_integer
-        zeros = b.fill(0.0, self.linear.warps.accumulator, I32 if integer else F32, "part_sums")
+        total = I32 if linear.is_integer else F32
+        zeros = b.fill(0.0, linear.warps.accumulator, total, "part_sums")
         part = dot(b, left, right, zeros)
-        if integer:
-            part = self.floats(part)
-            part = part if rows is None else self.corrected(part, rows, stage)
-        return b.binary("add", carried, self.scaled(part, stage), "sums")
+        if self.scales_sums:
+            if linear.is_rounded:
+                part = self.floats(part)
+                part = part if rows is None else self.corrected(part, rows, stage)
+            part = self.scaled(part, stage)
+        return b.binary("add", carried, part, "sums")
 
     @property
     def carried(self) -> Attribute:
@@ -112,10 +116,8 @@ class WeightRing:
         return I32 if self.linear.is_integer and not self.scales_sums else F32
 
     def floats(self, sums: SSAValue) -> SSAValue:
-        """Sums of integer products in f32, times the step of the weight's numbers."""
+        """Sums of products with rounded activations in f32, times the step of the numbers."""
         b, step = self.b, float(self.linear.step)
-        if ops.register_of(sums).element == F32:
-            return sums
         found = b.cast(sums, F32, "part")
         if step == 1:
             return found
@@ -149,6 +151,8 @@ def dot(b: ProgramBuilder, left: SSAValue, right: SSAValue, sums: SSAValue) -> S
     Where only `right` is of f32, it is rounded to the type of `left`.
     """
     element = ops.register_of(left).element
+    if element in FP8:
+        return b.add(ops.DotOp(left, right, sums), "sums")
     if element != F32:
         return b.add(ops.DotOp(left, b.cast(right, element, "right"), sums), "sums")
     rights = list(split(b, right, "right"))

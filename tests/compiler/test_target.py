@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+import archspec.cpu
 import pytest
+from tilecast.compiler import target
 from tilecast.compiler.target import (
     architecture_flags,
     native_machine,
@@ -12,6 +14,8 @@ from tilecast.compiler.target import (
     resolve_target,
     target_names,
 )
+from tilecast.costmodel.gpu_roofline import multiprocessors_of
+from tilecast.costmodel.matrix_unit import has_matrix_unit
 from tilecast.dialects.errors import OptionError
 
 
@@ -47,6 +51,18 @@ def test_unknown_target_lists_the_known_ones(name):
         resolve_target(name)
 
 
+def test_gpus_may_say_how_many_multiprocessors_they_have():
+    usual, small = resolve_target("sm_90"), resolve_target("sm_90:7")
+    assert (usual.name, small.name) == ("sm_90", "sm_90")
+    assert (multiprocessors_of(usual), multiprocessors_of(small)) == (132, 7)
+
+
+@pytest.mark.parametrize("name", ["sm_90:", "sm_90:0", "sm_70:80", "sm_80:x"])
+def test_other_gpus_are_refused(name):
+    with pytest.raises(OptionError, match="unknown target"):
+        resolve_target(name)
+
+
 def test_misspelled_target_gets_a_suggestion():
     with pytest.raises(OptionError, match="did you mean 'sapphirerapids'"):
         resolve_target("saphirerapids")
@@ -73,3 +89,16 @@ def test_native_flags_hide_no_vector_unit():
     machine = native_machine()
     flags = " ".join(architecture_flags(machine, "gcc", "12.2.0"))
     assert machine.isa == "scalar" or "-m" in flags
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tiles_are_used_where_the_system_keeps_them(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = archspec.cpu.TARGETS["sapphirerapids"]
+    monkeypatch.setattr(target.archspec.cpu, "host", lambda: cpu)
+    monkeypatch.setattr(target, "may_use_tiles", lambda: allowed)
+    machine = native_machine.__wrapped__()
+    assert has_matrix_unit(machine) == allowed
+    assert ("-mamx-bf16" in architecture_flags(machine, "gcc", "12.2.0")) == allowed
+    assert "avx512_bf16" in machine.features

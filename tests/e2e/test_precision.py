@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tilecast
 import torch
+from tilecast.compiler import driver, target
+from tilecast.compiler.target import resolve_target
 from tilecast.compiler.verify.rounded_operands import rounded
 from torch import Tensor, nn
 
@@ -28,12 +31,20 @@ class Layers(nn.Module):
         return self.last(self.down(y))
 
 
+class LongHeads(nn.Module):
+    """Attention whose heads are long enough for tiles of a matrix unit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
 @pytest.fixture
 def model() -> Layers:
     torch.manual_seed(0)
     return Layers().eval()
 
 
+PAIRS = ("pair.dot_add", "matrix.matmul")
 X = torch.randn(2, 19, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -56,8 +67,31 @@ def test_every_target_computes_products_of_rounded_operands(
     error = (fast(X) - model(X)).norm() / model(X).norm()
     assert 1e-4 < error < 2e-2
     assert all(row.passed for row in fast.verify().results)
-    pairs = "pair.dot_add" in "".join(fast.artifact.ir.values())
-    assert pairs == (target != "c99")
+    pairs = {op for op in PAIRS if op in "".join(fast.artifact.ir.values())}
+    assert bool(pairs) == (target != "c99")
+
+
+@pytest.mark.isa("avx512")
+def test_a_machine_with_a_matrix_unit_multiplies_tiles(
+    model: Layers, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without flags that let the compiler use the unit, so that any machine runs the tiles."""
+    machine = resolve_target("x86-64-v4")
+    bf16 = {"amx_bf16", "amx_tile", "avx512_bf16"}
+    features = tuple(sorted({*machine.features, *bf16}))
+    with_unit = replace(machine, features=features)
+    for module in (target, driver):
+        monkeypatch.setattr(module, "native_machine", lambda: with_unit)
+    monkeypatch.setattr(target, "EXTENSIONS", {})
+    with_long_heads = LongHeads().eval()
+    fast = tilecast.compile(with_long_heads, (torch.randn(1, 2, 70, 64),), precision="bf16")
+    assert "matrix.matmul" in "".join(fast.artifact.ir.values())
+    assert all(row.passed for row in fast.verify().results)
+    fast = tilecast.compile(model, (X,), precision="bf16")
+    loops = "".join(fast.artifact.ir.values())
+    assert loops.count("matrix.matmul") >= 3
+    assert "_tile_dpbf16ps" in "".join(fast.sources.values())
+    assert all(row.passed for row in fast.verify().results)
 
 
 def test_a_product_is_that_of_the_rounded_operands(cache_folder: Path) -> None:

@@ -168,6 +168,30 @@ __device__ static inline void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+__device__ static inline void tc_mma_m16n8k32_e4m3(float* c, const uint32_t* a, const uint32_t* b)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ static inline void tc_mma_m16n8k32_e4m3_e5m2(float* c, const uint32_t* a, const uint32_t* b)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ static inline void tc_mma_m16n8k32_e5m2(float* c, const uint32_t* a, const uint32_t* b)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e5m2.e5m2.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 __device__ static inline void tc_fma(float* c, const float* a, const float* b)
 {
     *c = fmaf(*a, *b, *c);
@@ -245,6 +269,23 @@ __device__ static inline uint32_t tc_pack_s8x4(float a, float b, float c, float 
     for (int k = 0; k < 4; ++k)
         packed |= (static_cast<uint32_t>(max(-128, min(v[k], 127))) & 0xFFu) << 8 * k;
     return packed;
+}
+
+__device__ static inline uint32_t tc_pack_e4m3x4(float a, float b, float c, float d)
+{
+    uint16_t low, high;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(low) : "f"(b), "f"(a));
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(high) : "f"(d), "f"(c));
+    return low | static_cast<uint32_t>(high) << 16;
+}
+
+__device__ static inline float tc_from_e4m3(uint32_t bits)
+{
+    uint32_t pair;
+    float d;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16_t>(bits)));
+    asm("cvt.f32.f16 %0, %1;" : "=f"(d) : "h"(static_cast<uint16_t>(pair)));
+    return d;
 }
 
 __device__ static inline float tc_from_f16(uint32_t bits)

@@ -129,6 +129,35 @@ inline uint16_t rounded(double x, bool is_bf16)
     return sign | (bits >= top ? top : static_cast<uint16_t>(bits));
 }
 
+// Floats of 8 bits: 4 bits of exponent, where only all ones are no number, or 5 as in f16.
+inline float value8(uint32_t bits, bool is_e5m2)
+{
+    if (is_e5m2)
+        return static_cast<float>(value(bits << 8, false));
+    const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    const float size = (bits & 0x7F) == 0x7F ? NAN
+                       : exponent            ? std::ldexp(8.0f + mantissa, exponent - 10)
+                                             : std::ldexp(static_cast<float>(mantissa), -9);
+    return bits >> 7 & 1 ? -size : size;
+}
+
+// To the nearest number of e4m3, ties to even; beyond the largest to it.
+inline uint32_t rounded_e4m3(float x)
+{
+    if (x != x)
+        return 0x7F;
+    const uint32_t sign = std::signbit(x) ? 0x80 : 0;
+    const double size = std::fabs(x);
+    if (size >= 448)
+        return sign | 0x7E;
+    int exponent = -5;
+    if (size > 0)
+        std::frexp(size, &exponent);
+    exponent = std::max(exponent - 1, -6);
+    const int units = static_cast<int>(std::nearbyint(std::ldexp(size, 3 - exponent)));
+    return sign | static_cast<uint32_t>(units + 8 * (exponent + 6));  // a carry is the next exponent
+}
+
 inline uint32_t pairwise(uint32_t a, uint32_t b, uint32_t c, bool is_bf16, double (*f)(double, double, double))
 {
     uint32_t result = 0;
@@ -148,8 +177,8 @@ inline double mul_of(double a, double b, double) { return a * b; }
 struct operands { uint32_t a[4], b[2]; };
 
 // Row g = lane / 4 of A and column of B; `k` elements of `bits` bits, 32 / bits of them per register.
-template <typename Sum, typename Value>
-inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, int bits, Value number)
+template <typename Sum, typename Left, typename Right>
+inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, int bits, Left lhs, Right rhs)
 {
     operands mine = {};
     memcpy(mine.a, a, 4 * a_words);
@@ -167,10 +196,16 @@ inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, 
             const uint32_t mask = bits == 32 ? ~0u : (1u << bits) - 1;
             const uint32_t x = left.a[half * 2 + row / 8] >> k % per * bits % 32 & mask;
             const uint32_t y = right.b[half] >> k % per * bits % 32 & mask;
-            sum += static_cast<Sum>(number(x)) * static_cast<Sum>(number(y));
+            sum += static_cast<Sum>(lhs(x)) * static_cast<Sum>(rhs(y));
         }
         c[register_] = sum;
     }
+}
+
+template <typename Sum, typename Value>
+inline void mma(Sum* c, const void* a, int a_words, const void* b, int b_words, int bits, Value number)
+{
+    mma(c, a, a_words, b, b_words, bits, number, number);
 }
 
 }  // namespace tc_emulation
@@ -323,6 +358,21 @@ inline void tc_mma_m16n8k32_s8(int32_t* c, const uint32_t* a, const uint32_t* b)
     tc_emulation::mma(c, a, 4, b, 2, 8, tc_from_s8);
 }
 
+inline float tc_from_e4m3(uint32_t bits) { return tc_emulation::value8(bits, false); }
+inline float tc_from_e5m2(uint32_t bits) { return tc_emulation::value8(bits, true); }
+inline void tc_mma_m16n8k32_e4m3(float* c, const uint32_t* a, const uint32_t* b)
+{
+    tc_emulation::mma(c, a, 4, b, 2, 8, tc_from_e4m3);
+}
+inline void tc_mma_m16n8k32_e4m3_e5m2(float* c, const uint32_t* a, const uint32_t* b)
+{
+    tc_emulation::mma(c, a, 4, b, 2, 8, tc_from_e4m3, tc_from_e5m2);
+}
+inline void tc_mma_m16n8k32_e5m2(float* c, const uint32_t* a, const uint32_t* b)
+{
+    tc_emulation::mma(c, a, 4, b, 2, 8, tc_from_e5m2);
+}
+
 inline void tc_fma(float* c, const float* a, const float* b) { *c = std::fma(*a, *b, *c); }
 
 inline uint32_t tc_fma_f16x2(uint32_t a, uint32_t b, uint32_t c)
@@ -367,6 +417,12 @@ inline uint32_t tc_pack_s8x4(float a, float b, float c, float d)
         packed |= (static_cast<uint32_t>(static_cast<int32_t>(rintf(value))) & 0xFFu) << 8 * k;
     }
     return packed;
+}
+
+inline uint32_t tc_pack_e4m3x4(float a, float b, float c, float d)
+{
+    using tc_emulation::rounded_e4m3;
+    return rounded_e4m3(a) | rounded_e4m3(b) << 8 | rounded_e4m3(c) << 16 | rounded_e4m3(d) << 24;
 }
 
 inline uint16_t tc_to_f16(float value) { return tc_emulation::rounded(value, false); }

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute
 
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
-from ....dialects.tile.atoms import ATOMS, Atom
+from ....dialects.tile.atoms import ATOMS, E4M3, I8, Atom
 from ....dialects.tile.register_layout import RegisterLayout
 from ....dialects.tile.types import CodeType, bits_of
 from .decode_rules import emit_decode, emit_lookup
@@ -35,6 +35,8 @@ def as_float(element: Attribute, name: str, index: str) -> str:
     """Element `index` of a tile as a float."""
     if is_narrow(element):
         return f"tc_from_{element}({name}[({index}) / 2] >> ({index}) % 2 * 16 & 0xFFFFu)"
+    if element == E4M3:
+        return f"tc_from_e4m3({name}[({index}) / 4] >> ({index}) % 4 * 8 & 0xFFu)"
     return f"{name}[{index}]"
 
 
@@ -89,16 +91,16 @@ def emit_transpose(emitter: Emitter, op: ops.TransposeOp) -> None:
 def emit_dot(emitter: Emitter, op: ops.DotOp) -> None:
     """The first instruction whose operands divide the layouts."""
     types = [ops.register_of(v) for v in (op.lhs, op.rhs, op.accumulator)]
-    element, total = types[0].element, types[2].element
+    elements = [type.element for type in types]
     for atom in ATOMS:
-        if atom.element != element or atom.accumulator_element != total:
+        if not atom.fits(*elements):
             continue
         plan = plan_dot(atom, *(type.layout for type in types))
         if plan is not None:
             break
     else:
         raise LoweringError(
-            f"tile.dot of {element}: no instruction divides the layouts "
+            f"tile.dot of {', '.join(map(str, elements))}: no instruction divides the layouts "
             + ", ".join(str(type.layout) for type in types)
         )
     if can_take_over(op.accumulator, op):
@@ -196,12 +198,13 @@ def emit_cast(emitter: Emitter, op: ops.CastOp) -> None:
         value = as_float(source.element, a, "i")
         is_integer = isinstance(source.element, IntegerType)
         emitter.line(f"{name}[i] = {f'static_cast<float>({value})' if is_integer else value};")
-    elif bits_of(result.element) == 8 and (count <= 4 or count % 4 == 0):
+    elif result.element in (I8, E4M3) and (count <= 4 or count % 4 == 0):
         emitter.repeat(count, 4)
         places = ("i", "i + 1", "i + 2", "i + 3")[:count]
         values = [as_float(source.element, a, place) for place in places]
         four = ", ".join(values + ["0.0f"] * (4 - len(values)))
-        emitter.line(f"{name}[i / 4] = tc_pack_s8x4({four});")
+        kind = "e4m3" if result.element == E4M3 else "s8"
+        emitter.line(f"{name}[i / 4] = tc_pack_{kind}x4({four});")
     else:
         raise LoweringError(f"tile.cast from {source.element} to {result.element} has no rule")
     emitter.close()

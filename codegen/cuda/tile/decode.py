@@ -1,4 +1,4 @@
-"""How codes become pairs of f16 or bf16, or four i8, in registers: a few instructions each.
+"""How codes become pairs of f16 or bf16, or four of 8 bits, in registers: a few instructions each.
 
 In: an element type, the place of codes in their 32-bit word. Out: steps, each with its meaning in
 numpy and its C++ text. Fields that fit below the mantissa's top are converted where they lie: their
@@ -137,7 +137,7 @@ class Decoding:
             for name, operands in self.steps:
                 arguments = [np.asarray(value(o), np.uint32) for o in operands]
                 results.append(np.asarray(INSTRUCTIONS[name].meaning(*arguments), np.uint32))
-        return results[-1]
+        return np.ascontiguousarray(results[-1] if results else word)
 
     def lines(self, word: str, following: str, prefix: str) -> tuple[list[str], str]:
         """C++ lines, and the expression of the pair."""
@@ -200,6 +200,33 @@ def decode_quad(element: Element, shift: int) -> Decoding | None:
     else:
         return None
     return sequence
+
+
+def decode_fp8(
+    table: npt.NDArray[np.uint8], known: npt.NDArray[np.bool_], shift: int
+) -> Decoding | None:
+    """Steps for the four codes from bit `shift` of the bytes on, as the bytes of floats in `table`.
+
+    They are the codes, or have sign, exponent and mantissa of them in their place; None where they
+    are neither. What codes that are not `known` become does not matter.
+    """
+    width, sequence = int(table.size).bit_length() - 1, Decoding()
+    codes = np.arange(table.size)
+
+    def is_all(found: npt.NDArray[np.int64]) -> bool:
+        return bool((found == table)[known].all())
+
+    if is_all(codes):
+        if width < 8:
+            _field(sequence, width, shift, None, 8)
+        return sequence
+    top = 1 << width - 1
+    magnitude, sign = codes & (top - 1), codes // top
+    for place in range(9 - width):
+        if is_all(sign << 7 | magnitude << place):
+            _sign_and_magnitude(sequence, width, shift, place, 8)
+            return sequence
+    return None
 
 
 def _is_contained(element: FloatElement, target: Target) -> bool:
@@ -301,20 +328,29 @@ def _affine(
 
 def _float(element: FloatElement, target: Target, shift: int) -> Decoding:
     """Exponent and mantissa to their place in `target`, the sign above; a product for the bias."""
-    sequence, width = Decoding(), element.width
-    source: Operand = "word"
-    if shift + width > 16:
-        source, shift = _field(sequence, width, shift, None), 0
-    magnitude = (1 << width - 1) - 1
+    sequence = Decoding()
     place = MANTISSA[target] - element.mantissa
-    moved = _moved(sequence, source, place - shift)
-    kept = sequence.add("and", moved, immediate(magnitude << place))
-    signs = _moved(sequence, source, 16 - shift - width)
-    at = sequence.add("and_or", signs, immediate(0x8000), kept)
+    at = _sign_and_magnitude(sequence, element.width, shift, place, 16)
     rebias = BIAS[target] - element.bias
     if rebias:
         sequence.add(f"mul_{target}", at, immediate(bits_of_number(2.0**rebias, target)))
     return sequence
+
+
+def _sign_and_magnitude(
+    sequence: Decoding, width: int, shift: int, place: int, bits: int
+) -> Operand:
+    """The sign on top of each part of `bits`, the bits below it at `place`."""
+    source: Operand = "word"
+    if shift + width > bits:
+        source, shift = _field(sequence, width, shift, None, bits), 0
+    magnitude, sign = ((1 << width - 1) - 1) << place, 1 << bits - 1
+    moved = _moved(sequence, source, place - shift)
+    if place + width == bits:
+        return sequence.add("and", moved, immediate(magnitude | sign, bits))
+    kept = sequence.add("and", moved, immediate(magnitude, bits))
+    signs = _moved(sequence, source, bits - shift - width)
+    return sequence.add("and_or", signs, immediate(sign, bits), kept)
 
 
 def _moved(sequence: Decoding, source: Operand, left: int) -> Operand:

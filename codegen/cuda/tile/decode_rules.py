@@ -6,19 +6,20 @@ import numpy as np
 
 from ....dialects.errors import LoweringError
 from ....dialects.quant.elements import Element, Floats
-from ....dialects.reference.tile import levels_of
+from ....dialects.reference.tile import dtype_of, levels_of
 from ....dialects.tile import ops
-from ....dialects.tile.types import CodeType
-from .decode import DTYPES, Decoding, Target, decode_pair, decode_quad
+from ....dialects.tile.atoms import FP8
+from ....dialects.tile.types import CodeType, bits_of
+from .decode import DTYPES, Decoding, Target, decode_fp8, decode_pair, decode_quad
 from .emitter import Emitter
 
 
 def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
-    """A line or a few per pair of numbers, or four of i8."""
+    """A line or a few per pair of numbers, or four of 8 bits."""
     source, result = ops.register_of(op.source), ops.register_of(op.result)
     assert isinstance(source.element, CodeType)
     element, streams = source.element.element, source.element.streams.data
-    if streams == 4 and str(result.element) == "i8":
+    if streams == 4 and bits_of(result.element) == 8:
         _emit_quads(emitter, op, element)
         return
     if streams != 2 or str(result.element) not in DTYPES:
@@ -44,12 +45,19 @@ def emit_decode(emitter: Emitter, op: ops.CastOp) -> None:
 
 def _emit_quads(emitter: Emitter, op: ops.CastOp, element: Element) -> None:
     codes, count = emitter.name(op.source), ops.register_of(op.source).layout.locals
-    name = emitter.declare(op.result)
+    result, name = ops.register_of(op.result).element, emitter.declare(op.result)
+    with np.errstate(all="ignore"):
+        numbers = levels_of(op)
+        table = numbers.astype(dtype_of(result))
+    known = np.isfinite(numbers) & (table.astype(np.float32) == numbers)
     for quad in range(count // 4):
         word, shift = divmod(quad * element.width, 8)
-        sequence = decode_quad(element, shift)
+        if result in FP8:
+            sequence = decode_fp8(table.view(np.uint8), known, shift)
+        else:
+            sequence = decode_quad(element, shift)
         if sequence is None:
-            raise LoweringError(f"tile.cast: numbers of {element.name} are no i8 next to the code")
+            raise LoweringError(f"tile.cast: bits of {element.name} are not those of {result}")
         _emit_word(emitter, f"{name}[{quad}]", sequence, f"{codes}[{word}]", f"{codes}[{word + 1}]")
 
 

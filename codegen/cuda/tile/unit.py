@@ -25,6 +25,7 @@ from xdsl.ir.affine import (
 from ....costmodel.hardware import Machine
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
+from ....dialects.tile.atoms import FP8
 from ....dialects.tile.types import PointerType
 from ...c.prelude import Prelude
 from ..text import as_cuda
@@ -144,6 +145,8 @@ def c_type(element: Attribute) -> str:
         return "uint16_t"
     if isinstance(element, Float32Type):
         return "float"
+    if element in FP8:
+        return "int8_t"
     return {"i8": "int8_t", "i32": "int32_t"}[str(element)]
 
 

@@ -23,6 +23,22 @@ typedef struct {
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 #include <cpuid.h>
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+extern long syscall(long number, ...);
+
+/* Linux keeps the tile registers of AMX for processes that ask for them. */
+static int system_keeps(uint64_t state) {
+  const uint64_t tiles = 0x60000;
+  const long permission = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+  return (state & tiles) == 0 || syscall(SYS_arch_prctl, permission, tile_data) == 0;
+}
+#else
+static int system_keeps(uint64_t state) {
+  (void)state;
+  return 1;
+}
+#endif
 
 static uint64_t enabled_state(void) {
   unsigned a, b, c, d;
@@ -35,7 +51,8 @@ static int cpu_has(const cpu_feature *f) {
   unsigned words[4];
   if (!__get_cpuid_count(f->leaf, f->subleaf, &words[0], &words[1], &words[2], &words[3])) return 0;
   if (!(words[f->word] >> f->bit & 1)) return 0;
-  return f->state == 0 || (enabled_state() & f->state) == f->state;
+  if (f->state == 0) return 1;
+  return (enabled_state() & f->state) == f->state && system_keeps(f->state);
 }
 #else
 static int cpu_has(const cpu_feature *f) {

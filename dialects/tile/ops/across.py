@@ -15,6 +15,7 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from ..atoms import FP8
 from ..types import RegisterType
 from .checks import check_same, register_of
 
@@ -23,7 +24,10 @@ REDUCTIONS = ("add", "max", "min")
 
 @irdl_op_definition
 class DotOp(IRDLOperation):
-    """accumulator + lhs @ rhs^T: lhs [M, K], rhs [N, K], accumulator [M, N] of f32 or i32."""
+    """accumulator + lhs @ rhs^T: lhs [M, K], rhs [N, K], accumulator [M, N] of f32 or i32.
+
+    Both operands have the same elements, but for floats of 8 bits, of which there are two kinds.
+    """
 
     name = "tile.dot"
     lhs = operand_def(RegisterType)
@@ -44,7 +48,9 @@ class DotOp(IRDLOperation):
         check_same(self, "K of both operands", k, k2)
         check_same(self, "an accumulator of", (m, n), register_of(self.accumulator).extents)
         check_same(self, "the result type", self.accumulator.type, self.result.type)
-        check_same(self, "elements", register_of(self.lhs).element, register_of(self.rhs).element)
+        elements = register_of(self.lhs).element, register_of(self.rhs).element
+        if not all(element in FP8 for element in elements):
+            check_same(self, "elements", *elements)
 
 
 @irdl_op_definition

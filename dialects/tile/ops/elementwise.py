@@ -98,7 +98,8 @@ class ViewOp(IRDLOperation):
 class CastOp(IRDLOperation):
     """Every element in another type, rounded to nearest even; codes become what they stand for.
 
-    Numbers beyond those of i8 become its least or greatest, and what is no number 0.
+    Numbers beyond those of i8 or f8E4M3FN become the least or greatest there; what is no number
+    becomes 0 as i8.
 
     `levels` are the numbers of a codebook that is fitted to the weight.
     """

@@ -36,7 +36,8 @@ MOST_BLOCKS = 4
 class Convolution:
     """A 3x3 convolution with step 1: results [batch, blocks, height, width, lanes] of `channels`.
 
-    `is_cold` says that the weights of the model are read from memory in every call.
+    `is_cold` says that the weights of the model are read from memory in every call, `paired` that
+    direct sums take two products at a time, of bf16.
     """
 
     batch: int
@@ -47,6 +48,7 @@ class Convolution:
     lanes: int
     element_bytes: int
     is_cold: bool
+    paired: bool = False
 
     def weight_bytes(self, size: int) -> int:
         """Of windows of size x size."""
@@ -86,7 +88,8 @@ def direct_cycles(conv: Convolution, threads: int) -> float:
     """Of direct sums."""
     positions = conv.batch * conv.height * conv.width
     sums = DIRECT_TERM * positions * WINDOW * WINDOW * conv.channels * conv.blocks / threads
-    return max(sums, _weight_cycles(conv, WINDOW, 1, threads)) + REGION
+    cycles = max(sums, _weight_cycles(conv, WINDOW, 1, threads))
+    return cycles / (2 if conv.paired else 1) + REGION
 
 
 def winograd_plan(conv: Convolution, tile: int, machine: Machine, threads: int) -> Plan:

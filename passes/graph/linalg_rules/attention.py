@@ -5,6 +5,7 @@ A row with nothing to attend to (all keys masked) gives zeros, as torch does.
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import bf16
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
@@ -14,6 +15,7 @@ from .kernel_builder import KernelBuilder, Read
 from .reduction import Rows
 from .rule import converts
 from .scalar_builder import ScalarBuilder, is_truth
+from .window import multiply_add
 
 MINUS_INFINITY = float("-inf")
 
@@ -32,7 +34,8 @@ def convert_attention(op: AttentionOp, b: KernelBuilder) -> SSAValue:
         lambda s, x, largest: s.exp(s.sub(x, largest)),
     )
     inverse = rows.per_row(b, rows.reduce(b, "sum", exponentials), _inverse_or_zero)
-    weighted = contract(b, exponentials, op.value, transposed=False)
+    weight = rounded_product if element_of(op.value) == bf16 else multiply_add
+    weighted = contract(b, exponentials, op.value, transposed=False, body=weight)
     # Dividing after the second contraction touches fewer elements than dividing the scores.
     out_rows = Rows(shape_of(weighted), [len(shape) - 1])
     return b.map(
@@ -41,6 +44,11 @@ def convert_attention(op: AttentionOp, b: KernelBuilder) -> SSAValue:
         element,
         lambda s, x, scale: s.mul(x, scale),
     )
+
+
+def rounded_product(s: ScalarBuilder, a: SSAValue, b: SSAValue, acc: SSAValue) -> SSAValue:
+    """acc + a * b, a rounded to bf16 as b is."""
+    return multiply_add(s, s.widen(s.narrow(a, bf16)), b, acc)
 
 
 def _masked_scores(op: AttentionOp, b: KernelBuilder) -> SSAValue:

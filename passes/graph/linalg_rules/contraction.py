@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from ....dialects.graph import LinearOp, MatmulOp, shape_of
-from .kernel_builder import KernelBuilder, dims_map
+from .kernel_builder import Body, KernelBuilder, dims_map
 from .rule import converts
 from .window import add_bias, multiply_add
 
@@ -36,8 +36,15 @@ def convert_matmul(op: MatmulOp, b: KernelBuilder) -> SSAValue:
     return contract(b, op.lhs, op.rhs, transposed=False)
 
 
-def contract(b: KernelBuilder, lhs: SSAValue, rhs: SSAValue, *, transposed: bool) -> SSAValue:
-    """Batched lhs @ rhs, or lhs @ rhs^T over the last dim of both."""
+def contract(
+    b: KernelBuilder,
+    lhs: SSAValue,
+    rhs: SSAValue,
+    *,
+    transposed: bool,
+    body: Body = multiply_add,
+) -> SSAValue:
+    """Batched lhs @ rhs, or lhs @ rhs^T over the last dim of both, summed by `body`."""
     *batch, m = shape_of(lhs)[:-1]
     n = shape_of(rhs)[-2 if transposed else -1]
     first = len(batch)
@@ -53,5 +60,5 @@ def contract(b: KernelBuilder, lhs: SSAValue, rhs: SSAValue, *, transposed: bool
         dims_map(rank, [*batch_dims, row, column]),
         "p" * (first + 2) + "r",
         0,
-        multiply_add,
+        body,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from xdsl.dialects.builtin import StringAttr
 
 from ....dialects.graph import GraphOp, shape_of
+from ..recompute.plan import Again
 from .search import PatchedStage
 
 
@@ -47,10 +48,34 @@ class PatchReport:
 
 
 @dataclass(frozen=True)
+class RecomputeReport:
+    """A tensor that is computed again instead of kept: its layer, and the one that reads it."""
+
+    layer: str
+    reader: str
+    bytes: int
+    extra: float
+
+    @staticmethod
+    def of(again: Again, reader: GraphOp, arithmetic: int) -> RecomputeReport:
+        """The facts of a repetition in a program of `arithmetic` operations."""
+        tensor = again.tensor
+        return RecomputeReport(
+            _location(tensor.op), _location(reader), tensor.bytes, again.extra / max(1, arithmetic)
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"  {self.layer}: {self.bytes} bytes computed again for {self.reader}, "
+            f"{self.extra:+.1%} arithmetic"
+        )
+
+
+@dataclass(frozen=True)
 class MemoryChoice:
     """The bytes of the arena under a budget, next to those of the plan without one.
 
-    `extra` is the arithmetic that patches repeat, as a part of the program's `arithmetic`.
+    `extra` is the arithmetic that is repeated, as a part of the program's `arithmetic`.
     """
 
     budget: int
@@ -59,6 +84,7 @@ class MemoryChoice:
     arithmetic: int
     extra: float
     stages: Sequence[PatchReport]
+    again: Sequence[RecomputeReport] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -70,7 +96,7 @@ class MemoryChoice:
             f"({self.plain_bytes / max(1, self.bytes):.2f} times as many); "
             f"{self.extra:+.1%} arithmetic"
         )
-        return "\n".join([head, *map(str, self.stages)])
+        return "\n".join([head, *map(str, self.stages), *map(str, self.again)])
 
 
 def _location(op: GraphOp) -> str:

@@ -49,12 +49,12 @@ class Program:
             op: step for step, group in enumerate(groups) for op in group.ops
         }
         self._levels: dict[Operation, int] = {}
-        self.last_read: dict[Operation, int] = {}
+        self._readers: dict[Operation, list[int]] = {}
         for step, group in enumerate(groups):
             for op in group.ops:
                 for producer in producers(op, self.home):
                     if self.home[producer] != step:
-                        self.last_read[producer] = step
+                        self._readers.setdefault(producer, []).append(step)
         end = main.body.block.last_op
         assert isinstance(end, ReturnOp)
         returned = {under_reshapes(value).owner for value in end.arguments}
@@ -63,7 +63,7 @@ class Program:
         self.steps: Sequence[Step] = [
             Step(
                 group.ops,
-                tuple(op for op in group.ops if op in self.last_read or op in self.returned),
+                tuple(op for op in group.ops if op in self._readers or op in self.returned),
             )
             for group in groups
         ]
@@ -77,9 +77,13 @@ class Program:
             self._levels[op] = max(map(self.level, owners), default=-1)
         return self._levels[op]
 
+    def readers_of(self, op: GraphOp) -> list[int]:
+        """The steps that read the result of `op`, in order."""
+        return list(dict.fromkeys(self._readers.get(op, ())))
+
     def last_use(self, op: GraphOp) -> int:
         """The last step that reads the result of `op`."""
-        return self.last_read.get(op, self.home[op])
+        return self._readers[op][-1] if op in self._readers else self.home[op]
 
     @cached_property
     def lifetimes(self) -> list[Lifetime]:

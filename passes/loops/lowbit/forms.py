@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ....costmodel.hardware import Machine
+from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.byte_fields import QUADS
@@ -19,7 +20,8 @@ from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .block_product import lower_block_product
 from .integer_product import lower_integer_product
-from .panels import block_tile, integer_tile, register_tile
+from .matrix_unit_product import lower_matrix_unit_product
+from .panels import block_tile, register_tile
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -28,6 +30,7 @@ Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
 # Cycles of an instruction on whole registers (Zen 4, similar on others): a multiply-add; shifts,
 # permutations and other steps of decoding, of which more than one runs at a time; a store.
 FMA, STEP, STORE = 1.0, 0.45, 1.0
+SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
 BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
@@ -141,11 +144,19 @@ def _rounding(problem: Problem) -> float:
 
 def _integer_cycles(problem: Problem) -> float:
     """A shift and a mask per part, one instruction (or three) per quad and row."""
-    tile = integer_tile(problem.machine, problem.rows)
+    tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
     steps = 2 * len(byte_parts(problem.format.element.width))
     dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0
     return QUADS * (passes * steps * STEP + problem.rows * dot * FMA)
+
+
+def _matrix_unit_cycles(problem: Problem) -> float:
+    """Decoded once, a step of a row per cycle and tile; sums of groups are scaled one by one."""
+    steps = 2 * len(byte_parts(problem.format.element.width))
+    periods = (problem.format.group or problem.columns) / PERIOD
+    products = QUADS * (steps * STEP + STORE) + problem.rows * QUADS / WORDS
+    return products + problem.rows * SCALING / periods
 
 
 def _has_integer_form(problem: Problem) -> bool:
@@ -154,6 +165,15 @@ def _has_integer_form(problem: Problem) -> bool:
         and isinstance(problem.format.element, IntegerElement)
         and not problem.format.has_short_groups
         and problem.longest_sum <= LONGEST_EXACT
+    )
+
+
+def _has_matrix_unit_form(problem: Problem) -> bool:
+    return (
+        has_matrix_unit(problem.machine, "int8")
+        and LEAST_ROWS <= problem.rows <= BLOCK_ROWS
+        and (problem.format.group or PERIOD * 2) % (WORDS * 4) == 0
+        and _has_integer_form(problem)
     )
 
 
@@ -177,6 +197,13 @@ FORMS = (
     ),
     Form("tables", lower_table_product, _has_table_form, _table_cycles, _making_tables, waits=0.4),
     Form("integers", lower_integer_product, _has_integer_form, _integer_cycles, _rounding),
+    Form(
+        "matrix unit",
+        lower_matrix_unit_product,
+        _has_matrix_unit_form,
+        _matrix_unit_cycles,
+        _rounding,
+    ),
 )
 
 

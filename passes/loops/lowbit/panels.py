@@ -14,6 +14,7 @@ from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....costmodel.hardware import Machine
+from ....costmodel.matrix_unit import WORDS, most_rows
 from ....dialects.graph import element_of, shape_of
 from ....dialects.poly import PackAttr
 from ....dialects.quant import PERIOD, WeightFormat
@@ -24,8 +25,6 @@ from ..opaque_rules.loop_builder import LoopBuilder
 Tile = tuple[int, int]
 # (most rows of activations, lane groups) of a register tile, by registers of the machine
 REGISTER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((6, 4),)}
-# The same for sums of integers: more of them would leave no room for what gcc fetches ahead
-INTEGER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((4, 4),)}
 # The same where weights are read from a block that was decoded before
 BLOCK_TILES = {1: ((4, 1),), 16: ((6, 2),), 32: ((14, 2),)}
 
@@ -49,14 +48,16 @@ def register_tile(machine: Machine, rows: int) -> TileShape:
     return tile_shape(machine, rows, REGISTER_TILES)
 
 
-def integer_tile(machine: Machine, rows: int) -> TileShape:
-    """A tile for weights that are decoded in registers and multiplied as integers."""
-    return tile_shape(machine, rows, INTEGER_TILES)
-
-
 def block_tile(machine: Machine, rows: int) -> TileShape:
     """A tile for weights that are read as numbers."""
     return tile_shape(machine, rows, BLOCK_TILES)
+
+
+def matrix_unit_tile(rows: int) -> TileShape:
+    """A tile for weights that a matrix unit reads as bytes."""
+    vectors = 2
+    blocks = -(-rows // most_rows(vectors))
+    return TileShape(-(-rows // blocks), vectors, WORDS)
 
 
 def tile_shape(machine: Machine, rows: int, table: Mapping[int, Sequence[Tile]]) -> TileShape:
@@ -92,6 +93,12 @@ class Panels:
     def periods(self) -> int:
         """Periods along K, the last one padded."""
         return -(-self.columns // PERIOD)
+
+    @property
+    def group_periods(self) -> int:
+        """Periods of a group, all where there is one."""
+        group = self.format.group
+        return self.periods if group is None else group // PERIOD
 
     @property
     def blocks(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 before: quant.linear %x, %codes, %scales, zeros %zeros, bias %bias
 after:  tile.launch (%x, %bytes, %scales, %zeros, %bias, %out) { program }
 
-An expanded weight or activations of int8 are a launch before, in a scratch array.
+An expanded weight or activations of 8 bits are a launch before, in a scratch array.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ....dialects.quant.ops import QuantizedLinearOp
 from ....dialects.tile.atoms import F32, I8
 from ....dialects.tile.launch import LaunchOp
 from ....dialects.tile.weight_pack import WeightPackAttr
+from ...poly.rules_gpu.choice import choice_of
 from ...tile.expand_weight import expand_program
 from ...tile.lowbit_linear import LowbitLinear
 from ...tile.quantized_linear import dense_program, product_program
@@ -26,7 +27,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 
 def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> bool:
     """Append launches that compute `op` to `kernel`; False where no tile program does."""
-    plan = choose_plan(op)
+    plan = choose_plan(op, kernel.machine, choice_of(op))
     if plan is None:
         return False
     linear, activation, name = plan.linear, element_of(op.source), kernel.name
@@ -45,7 +46,7 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
         ]
     else:
         launches, rows, shared = [], [source], []
-        if linear.is_integer:
+        if linear.is_rounded:
             rows = rounded_rows(linear, m, kernel)
             rounding = rounding_program(f"{name}_round", linear, m, activation)
             launches.append(LaunchOp([source, *rows], rounding))
@@ -59,7 +60,7 @@ def lower_to_tiles(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) 
 
 
 def rounded_rows(linear: LowbitLinear, rows: int, kernel: OpaqueKernel) -> list[SSAValue]:
-    """Scratch arrays for activations of int8, their scales, and their sums where needed."""
+    """Scratch arrays for activations of 8 bits, their scales, and their sums where needed."""
     columns = linear.steps * linear.warps.tile[2]
     found = [
         kernel.scratch("rounded", (rows, columns), I8),

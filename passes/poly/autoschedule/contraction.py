@@ -114,7 +114,7 @@ def _far_rows(statement: StatementOp, axes: Axes) -> Iterator[tuple[int, int]]:
     """(source number, array dim) of operands whose columns lie side by side, but each row on a page
     of its own: in panels they need a fraction of the address translations. A triangle of rows and
     columns reads too little of the panels for that to pay."""
-    if box_extents(domain_set(statement.domain.data, "S")) is None:
+    if box_extents(statement.domain.data) is None:
         return
     for k, (array, access) in enumerate(zip(statement.sources, statement.read_maps, strict=True)):
         if k == 0 or stride(array, access, axes.column) != 1 or panel_width(access, axes.column):

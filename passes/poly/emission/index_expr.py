@@ -224,6 +224,8 @@ class IndexBuilder:
     def condition(self, expr: Expr) -> bool | SSAValue | None:
         """A guard: True or False where ranges decide it, else its i1 value, a mask where lanes
         differ (None without block)."""
+        if isinstance(expr, int):  # isl decides some by itself and leaves the guard
+            return expr != 0
         if not isinstance(expr, Call):
             raise LoweringError(f"lower-scop: no rule for the guard {expr}")
         if expr.op in ("and", "or"):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from math import prod
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import ArrayAttr, MemRefType, StringAttr, bf16, f32, i32
+from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, MemRefType, StringAttr, bf16, f32, i32
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -28,9 +28,16 @@ from xdsl.rewriter import Rewriter
 
 from ....dialects.pairs import DotOp, JoinOp
 from ....dialects.poly import ArrayOp, PackAttr, ScopOp, StatementOp, YieldOp
-from ..access_patterns import Contraction, combining_op, contraction_of, reduction_dims
+from ..access_patterns import (
+    Contraction,
+    block_of,
+    combining_op,
+    contraction_of,
+    panel_width,
+    reduced_block,
+)
 from ..affine_maps import plain_dim, substitute
-from ..array_shapes import shape_of
+from ..array_shapes import element_type, shape_of
 from ..sets import box_extents, box_text
 from .pack_operands import is_weight, set_read
 
@@ -38,7 +45,10 @@ LEAST_REUSE = 16  # products with each element of an operand that is worth a cop
 
 
 def pair_products(scop: ScopOp) -> None:
-    """Rewrite every sum of products of two bf16 operands whose reduction has even length."""
+    """Rewrite every sum of products of two bf16 operands whose reduction has even length.
+
+    Where sums go block by block, as in online softmax, blocks have to be even too.
+    """
     for statement in list(scop.statements):
         contraction = contraction_of(statement)
         if contraction is not None and _sums_bf16_products(statement):
@@ -46,17 +56,21 @@ def pair_products(scop: ScopOp) -> None:
 
 
 def _sums_bf16_products(s: StatementOp) -> bool:
-    """Whether the body is accumulator + extf(source 1) * extf(source 2), and nothing else."""
+    """Whether the body is accumulator + extf(source 1) * extf(source 2), and nothing else; a source
+    in f32 is rounded here, extf(truncf(source))."""
     accumulator, *factors = s.body.block.args
     combiner = combining_op(s)
-    if not isinstance(combiner, arith.AddfOp) or [a.type for a in factors] != [bf16, bf16]:
+    if not isinstance(combiner, arith.AddfOp) or len(factors) != 2:
         return False
     product = next((o.owner for o in combiner.operands if o is not accumulator), None)
     if not isinstance(product, arith.MulfOp) or accumulator.type != f32:
         return False
     widened = [o.owner for o in product.operands]
-    # the two conversions, the product, the sum, the end
-    return all(isinstance(o, arith.ExtFOp) for o in widened) and len(s.body.block.ops) == 5
+    narrow = [o.input for o in widened if isinstance(o, arith.ExtFOp) and o.input.type == bf16]
+    rounded = [v.owner for v in narrow if isinstance(v.owner, arith.TruncFOp)]
+    read = [v.owner.input if isinstance(v.owner, arith.TruncFOp) else v for v in narrow]
+    # the conversions, the product, the sum, the end
+    return set(read) == set(factors) and len(s.body.block.ops) == 5 + len(rounded)
 
 
 def _pair_product(scop: ScopOp, s: StatementOp, contraction: Contraction) -> None:
@@ -66,8 +80,10 @@ def _pair_product(scop: ScopOp, s: StatementOp, contraction: Contraction) -> Non
         return
     plans = [
         (dim, [_free_form(scop, s, k, dim) for k in operands])
-        for dim in reduction_dims(s)
-        if extents[dim] % 2 == 0 and all(dim in s.read_maps[k].used_dims() for k in operands)
+        for dim, block in enumerate(reduced_block(s, d) for d in range(s.rank))
+        if block is not None
+        and block % 2 == extents[dim] % 2 == 0
+        and all(dim in s.read_maps[k].used_dims() for k in operands)
     ]
     if not plans:
         return
@@ -87,7 +103,21 @@ def _pair_product(scop: ScopOp, s: StatementOp, contraction: Contraction) -> Non
     s.properties["domain"] = StringAttr(
         box_text([n // 2 if d == dim else n for d, n in enumerate(extents)])
     )
+    _halve_blocks(s, dim)
     _set_body(s)
+
+
+def _halve_blocks(s: StatementOp, dim: int) -> None:
+    """Let blocks of `dim` in what is written have half as many iterations."""
+    results = [
+        AffineExpr.dimension(dim) // (block[1] // 2)
+        if (block := block_of(e)) is not None and block[0] == dim
+        else e
+        for e in s.write.data.results
+    ]
+    write = AffineMapAttr(AffineMap(s.rank, 0, tuple(results)))
+    s.properties["write"] = write
+    s.properties["reads"] = ArrayAttr([write, *s.reads.data[1:]])
 
 
 def _free_form(scop: ScopOp, s: StatementOp, k: int, dim: int) -> str | None:
@@ -95,7 +125,12 @@ def _free_form(scop: ScopOp, s: StatementOp, k: int, dim: int) -> str | None:
     array, access = s.sources[k], s.read_maps[k]
     if not isinstance(array, BlockArgument) or not array.has_one_use():
         return None
+    if element_type(array) != bf16:
+        return None
     users = [p for p, e in enumerate(access.results) if dim in e.used_dims()]
+    width = panel_width(access, dim)
+    if width is not None and width % 2 == 0 and not written(scop, array):
+        return "neighbours"
     if len(users) != 1:
         return None
     (user,) = users
@@ -155,7 +190,13 @@ def _pair_weight(scop: ScopOp, s: StatementOp, k: int, dim: int) -> None:
 def _retype(s: StatementOp, k: int, dim: int) -> None:
     """Read neighbours in memory as one word."""
     *outer, last = s.read_maps[k].results
-    half = _halved(last, dim)
+    width = panel_width(s.read_maps[k], dim)
+    if width is None:
+        half = _halved(last, dim)
+    else:
+        pair = AffineExpr.dimension(dim)
+        half = pair % (width // 2)
+        outer = [pair // (width // 2) if dim in e.used_dims() else e for e in outer]
     assert half is not None
     _set_pairs(s.sources[k], len(outer))
     set_read(s, k, AffineMap(s.rank, 0, (*outer, half)))
@@ -177,8 +218,12 @@ def _copy_pairs(
         index[dim] = index[dim] * 2 + half
         return substitute(access, index, rank)
 
-    body = Block(arg_types=[bf16, bf16])
-    joined = JoinOp(*body.args)
+    body = Block(arg_types=[element_type(array)] * 2)
+    halves: list[SSAValue] = list(body.args)
+    if element_type(array) != bf16:
+        body.add_ops(narrow := [arith.TruncFOp(half, bf16) for half in halves])
+        halves = [op.result for op in narrow]
+    joined = JoinOp(*halves)
     body.add_ops([joined, YieldOp(joined.result)])
     copy = StatementOp(
         f"{s.sym_name.data}h{k}",

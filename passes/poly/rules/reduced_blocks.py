@@ -6,7 +6,7 @@ after:  for j: { for k in block j: s[j] += x[k] ; t = a[j] t + s[j] ; ... }
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -33,10 +33,10 @@ def block_height(machine: Machine, tile_rows: int, read_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class ReducedBlocks:
-    """Class `elements`, cut in blocks of `size`; the `classes` have one iteration for each."""
+    """Classes of elements with the `sizes` of their blocks, of which all have as many (pairs of
+    elements are a class of their own); the `classes` have one iteration for each block."""
 
-    elements: int
-    size: int
+    sizes: Mapping[int, int]
     classes: frozenset[int]
 
 
@@ -55,11 +55,14 @@ def reduced_blocks(plan: LoopPlan, run: Sequence[str]) -> ReducedBlocks | None:
             elif block is not None and s.reduction is not None:
                 found.append(((name, block[0]), block[1], (s.target, p)))
     found = [(element, size, place) for element, size, place in found if place in plain]
-    if len({(plan.class_of[element], size) for element, size, _ in found}) != 1:
+    sizes = {plan.class_of[element]: size for element, size, _ in found}
+    if any(sizes[plan.class_of[element]] != size for element, size, _ in found):
         return None
-    element, size, _ = found[0]
+    counts = {ceil(plan.extents[name][d] / size) for (name, d), size, _ in found}
+    if len(counts) != 1:
+        return None
     classes = frozenset(plan.class_of[plain[place]] for _, _, place in found)
-    blocks = ReducedBlocks(plan.class_of[element], size, classes)
+    blocks = ReducedBlocks(sizes, classes)
     inside = [_has_blocks(plan, name, blocks) for name in run]
     first, last = inside.index(True), len(inside) - inside[::-1].index(True)
     return blocks if all(inside[first:last]) else None
@@ -111,7 +114,7 @@ def _column_unit(plan: LoopPlan, main: str, columns: int) -> int:
 
 
 def _has_blocks(plan: LoopPlan, name: str, blocks: ReducedBlocks) -> bool:
-    classes = {blocks.elements, *blocks.classes}
+    classes = {*blocks.sizes, *blocks.classes}
     return any(loop.cls in classes for loop in plan.open[name])
 
 
@@ -121,11 +124,13 @@ def fuse_blocks(plan: LoopPlan, run: Sequence[str], blocks: ReducedBlocks) -> li
     first, last = run.index(inside[0]), run.index(inside[-1]) + 1
     shared = min(blocks.classes)
     for name in inside:
-        if plan.band(name, blocks.elements) is not None:
-            within = plan.split(name, blocks.elements, blocks.size)
-            outer = plan.close(name, blocks.elements)
-            plan.open[name] += [Loop(shared, outer), Loop(blocks.elements, within)]
-            plan.shorten(name, blocks.elements, blocks.size)
+        for elements, size in blocks.sizes.items():
+            if plan.band(name, elements) is None:
+                continue
+            within = plan.split(name, elements, size)
+            outer = plan.close(name, elements)
+            plan.open[name] += [Loop(shared, outer), Loop(elements, within)]
+            plan.shorten(name, elements, size)
         plan.open[name] = [
             Loop(shared, loop.band) if loop.cls in blocks.classes else loop
             for loop in plan.open[name]

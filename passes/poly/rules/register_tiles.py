@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from ....costmodel.hardware import Machine
+from ....costmodel.matrix_unit import LEAST_ROWS, ROWS, WORDS, has_matrix_unit, most_rows
+from ....dialects.pairs import DotOp
+from ....dialects.poly import StatementOp
 from ....dialects.schedule import Split, Unroll, Vectorize
-from ..access_patterns import panel_width, reduction_dims, stride
+from ..access_patterns import Contraction, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
-from ..sets import Extent
+from ..sets import Extent, box_extents
 from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
@@ -31,14 +34,20 @@ class RegisterTile:
     vectors: int
 
 
-def register_tile(machine: Machine, lanes: int, rows: int, columns: int) -> RegisterTile:
+def register_tile(
+    machine: Machine, lanes: int, rows: int, columns: int, in_unit: bool = False
+) -> RegisterTile:
     """The tile for a contraction with `rows` x `columns` results.
 
     Accumulators, one row of the wide operand and a broadcast of the narrow one fit the registers;
-    rows are balanced so that the last tile is not much smaller than the others.
+    rows are balanced so that the last tile is not much smaller than the others. With `in_unit`,
+    accumulators are those of the matrix unit.
     """
     registers = machine.vector_registers
-    if lanes == 1:
+    in_unit = in_unit and rows >= LEAST_ROWS
+    if in_unit:
+        vectors = min(ceil(columns / lanes), 2 if rows > ROWS else 4)
+    elif lanes == 1:
         vectors = min(columns, 4)
     elif rows == 1:
         vectors = min(ceil(columns / lanes), 8)  # enough chains to hide the latency of fma
@@ -49,10 +58,32 @@ def register_tile(machine: Machine, lanes: int, rows: int, columns: int) -> Regi
     choice = choice_of(machine)
     if choice.tile_vectors:
         vectors = min(ceil(columns / lanes), choice.tile_vectors)
-    most = max(1, (registers - vectors - 1) // vectors)
+    most = most_rows(vectors) if in_unit else max(1, (registers - vectors - 1) // vectors)
     if choice.tile_rows:
         most = min(most, choice.tile_rows)
     return RegisterTile(ceil(rows / ceil(rows / most)), vectors)
+
+
+def is_for_matrix_unit(machine: Machine, lanes: int, s: StatementOp, narrow: int) -> bool:
+    """Whether `machine` has a matrix unit that can sum the products of `s`: those of pairs that lie
+    side by side along the last dim that is summed over."""
+    if not has_matrix_unit(machine) or lanes != WORDS:
+        return False
+    if not any(isinstance(op, DotOp) for op in s.body.block.ops):
+        return False
+    reduced, extents = reduction_dims(s), box_extents(s.domain.data)
+    if not reduced or extents is None or extents[reduced[-1]] < WORDS:  # sums of blocks, short sums
+        return False
+    return stride(s.sources[narrow], s.read_maps[narrow], reduced[-1]) == 1
+
+
+def tile_of(plan: LoopPlan, name: str, contraction: Contraction, rows: int) -> RegisterTile:
+    """The register tile of `rows` rows of a planned contraction."""
+    in_unit = is_for_matrix_unit(
+        plan.machine, plan.lanes, plan.statements[name], contraction.narrow
+    )
+    columns = plan.extents[name][contraction.vector_dim]
+    return register_tile(plan.machine, plan.lanes, rows, columns, in_unit)
 
 
 def rows_class(plan: LoopPlan, group: Sequence[str], candidates: Sequence[int]) -> int | None:
@@ -70,9 +101,7 @@ def rows_per_tile(plan: LoopPlan, group: Sequence[str], rows: int) -> int:
     sizes = []
     for name, contraction in plan.contractions.items():
         if name in group and plan.dim(name, rows) is not None:
-            columns = plan.extents[name][contraction.vector_dim]
-            tile = register_tile(plan.machine, plan.lanes, plan.extent(name, rows), columns)
-            sizes.append(tile.rows)
+            sizes.append(tile_of(plan, name, contraction, plan.extent(name, rows)).rows)
     return min(sizes)
 
 
@@ -177,7 +206,7 @@ def _tile_registers(
     tiled = row_block is not None and plan.dim(main, row_block) is not None
     rows = row_block if tiled else rows_class(plan, [main], shared)
     height = plan.extent(main, rows) if rows is not None else 1
-    tile = register_tile(plan.machine, plan.lanes, height, columns)
+    tile = tile_of(plan, main, plan.contractions[main], height)
     others = [c for c in shared if c not in (vector, rows)]
     order = [*others, vector]
     block = 0

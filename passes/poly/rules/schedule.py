@@ -37,7 +37,7 @@ from .choice import RULES, RuleChoice, TunedMachine, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
 from .pair_products import pair_products
-from .register_tiles import register_tile
+from .register_tiles import is_for_matrix_unit, register_tile
 from .rfactor import UNROLL, rfactor
 from .tile_and_fuse import tile_and_fuse
 from .window_tiles import lane_dim
@@ -75,11 +75,13 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
         if contraction is not None:
             rows = max((extents[d] for d in contraction.rows), default=1)
             columns = extents[contraction.vector_dim]
-            tile = register_tile(machine, lanes, rows, columns)
+            in_unit = is_for_matrix_unit(machine, lanes, s, contraction.narrow)
+            tile = register_tile(machine, lanes, rows, columns, in_unit)
             copies = {"rule": lanes > 1 and rows > tile.rows, "always": True, "never": False}
             width = tile.vectors * lanes
             pack_wide_operand(scop, s, width, copies=copies[choice.copy])
-            pack_narrow_weight(scop, s, tile.rows)
+            if not in_unit:  # which reads a row after the other
+                pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
@@ -143,13 +145,13 @@ def schedule_by_rules(
 
     IllegalScheduleError where they are illegal.
     """
-    # halves of a symbolic extent are no box
-    if machine.isa != "scalar" and choice_of(machine).pack and not scop.parameters:
-        pair_products(scop)
     lanes = lanes_for(scop, machine)
     use_plain_maximum(scop)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     masked = [] if scop.parameters else masked_sums(scop, blocked)
+    # halves of a symbolic extent are no box
+    if machine.isa != "scalar" and choice_of(machine).pack and not scop.parameters:
+        pair_products(scop)
     if masked:
         machine = in_granules(machine)
     prepare(scop, machine, lanes)

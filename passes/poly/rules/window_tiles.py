@@ -132,10 +132,10 @@ def _split_sums(plan: LoopPlan, update: str) -> tuple[list[int], list[str]]:
         return [], bands
     outer, inner = [], []
     for d in dims:
-        widths = {panel_width(access, d) for access in s.read_maps[1:]} - {None}
-        if widths and extents[d] > min(w for w in widths if w is not None):
+        widths = [w for a in s.read_maps[1:] if (w := panel_width(a, d)) is not None]
+        if widths and extents[d] > min(widths):
             outer.append(plan.class_of[update, d])
-            inner.append(plan.split(update, outer[-1], plan.lanes))
+            inner.append(plan.split(update, outer[-1], min(widths)))
     return outer, inner
 
 

@@ -10,22 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Operation
 
 from ....dialects.errors import IllegalScheduleError
-from ....dialects.poly import ScopOp
 
 NO_CHANGE = "rules"
 ATTRIBUTE = "tilecast.gpu_choice"
 STAGES = (2, 3, 4, 5)
 THREADS = (32, 64, 128, 256, 512)
 WARPS = (1, 2, 4, 8)
-BLOCKS = (1, 54, 108, 216, 432)
+MOST_BLOCKS = 4096
 KEYS = (32, 64, 128)
 
 
 @dataclass(frozen=True)
 class GpuChoice:
-    """`tile` is the row of the table of tiles that contractions of its kind take, `stages` those of
+    """`tile` is the row of the table of tiles that contractions of its kind take, or warps along M
+    and N and instructions along M, N and K of a product with a quantized weight; `stages` those of
     their ring of copies, `blocks` how many share the steps of their tiles (1: none do); `threads`
     those of the blocks of scheduled loops, `warps` those of the blocks of rows and of attention,
     which takes `keys` at a time. Empty or 0 leaves a decision to the rules."""
@@ -61,7 +62,7 @@ class GpuChoice:
             found.stages in (0, *STAGES),
             found.threads in (0, *THREADS),
             found.warps in (0, *WARPS),
-            found.blocks in (0, *BLOCKS),
+            0 <= found.blocks <= MOST_BLOCKS,
             found.keys in (0, *KEYS),
         )
         if not all(known):
@@ -69,9 +70,9 @@ class GpuChoice:
         return found
 
 
-def choice_of(scop: ScopOp) -> GpuChoice:
-    """What was chosen for a scop."""
-    attribute = scop.attributes.get(ATTRIBUTE)
+def choice_of(op: Operation) -> GpuChoice:
+    """What was chosen for a scop, or for a product with a quantized weight."""
+    attribute = op.attributes.get(ATTRIBUTE)
     if attribute is None:
         return GpuChoice()
     assert isinstance(attribute, StringAttr)

@@ -105,6 +105,19 @@ def _read_at(s: StatementOp, k: int, elements: IslSet) -> IslSet:
     return elements.apply(access.reverse())
 
 
+def _restrict_readers(scop: ScopOp, weights: SSAValue, live: IslSet) -> None:
+    """Keep what reads `live` elements of `weights`: sums, and copies with what is read of them.
+
+    Copies make pairs, of which either both elements are live or none, as granules are even.
+    """
+    for s in [s for s in scop.statements if weights in s.sources]:
+        kept = _restrict(s, _read_at(s, list(s.sources).index(weights), live))
+        if s.reduction is None:
+            _restrict_readers(
+                scop, s.target, kept.apply(access_map(s.write.data, s.sym_name.data, "copies"))
+            )
+
+
 def _skip_unread(scop: ScopOp, array: SSAValue, inside: set[str]) -> None:
     """Compute only those elements of `array` that are read; the same for what they are made of."""
     writers = [s for s in scop.statements if s.target is array]
@@ -162,7 +175,6 @@ def skip_masked_keys(
     scores = live.apply(access_map(p.read_maps[0], p.sym_name.data, "scores"))
     weights = live.apply(access_map(p.write.data, p.sym_name.data, "weights"))
     _restrict(maximum, _read_at(maximum, 1, scores))
-    for s in sums:
-        _restrict(s, _read_at(s, list(s.sources).index(p.target), weights))
+    _restrict_readers(scop, p.target, weights)
     _skip_unread(scop, found.scores, inside)
     return True

@@ -108,6 +108,14 @@ def _term(update: StatementOp) -> Operation | SSAValue:
     return term.owner if isinstance(term.owner, Operation) else term
 
 
+def unrounded(value: SSAValue) -> SSAValue:
+    """What `value` is but for a rounding to a narrower type and back."""
+    wide = value.owner
+    if isinstance(wide, arith.ExtFOp) and isinstance(wide.input.owner, arith.TruncFOp):
+        return wide.input.owner.input
+    return value
+
+
 def _is_number(value: SSAValue, number: float) -> bool:
     owner = value.owner
     return (
@@ -202,7 +210,9 @@ def _weighted_sum(
     k = list(update.sources).index(exponential.target)
     value, term = update.body.block.args[k], _term(update)
     if term is not value and not (
-        isinstance(term, arith.MulfOp) and value in term.operands and len(update.sources) == 3
+        isinstance(term, arith.MulfOp)
+        and value in [unrounded(o) for o in term.operands]
+        and len(update.sources) == 3
     ):
         return None
     for other in update.sources:

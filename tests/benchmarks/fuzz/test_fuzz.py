@@ -12,10 +12,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from tilecast.compiler.frontend.coverage import decompose_missing
+
 from benchmarks.fuzz.check_models import run_choices, whole
 from benchmarks.fuzz.minimize import minimized
 from benchmarks.fuzz.near_ties import is_among
 from benchmarks.fuzz.program_cases import ProgramCase, difference, run_cases
+from benchmarks.fuzz.quick_decompositions import quick_decompositions
 from benchmarks.fuzz.random_model import draw_graph
 from benchmarks.fuzz.random_program import RandomProgram
 
@@ -26,6 +29,22 @@ def test_some_random_models_are_right() -> None:
     outcomes = run_choices([whole(seed) for seed in range(8)], "native")
     assert [o for o in outcomes if o.status not in FINE] == []
     assert Counter(o.status for o in outcomes)["pass"] >= 6
+
+
+def test_remembered_decompositions_are_those_of_torch() -> None:
+    """In place, and a composite operator of which torch has a decomposition."""
+
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.special.xlog1py(x.clone().add_(1.0), x).relu_()
+
+    program = torch.export.export(Model(), (torch.rand(3),))
+    plain = str(decompose_missing(program).graph)
+    for _ in range(2):  # the second time the operators' kernels come from memory
+        with quick_decompositions():
+            assert str(decompose_missing(program).graph) == plain
+    assert str(decompose_missing(program).graph) == plain
+    assert "add_" not in plain
 
 
 def test_some_random_programs_are_right() -> None:

@@ -29,9 +29,10 @@ def test_a_run_replaces_its_own_record_and_keeps_others(tmp_path: Path) -> None:
 
 def test_minutes_of_parsers_add_up(tmp_path: Path) -> None:
     path = tmp_path / "fuzz.json"
-    add_parser_run(path, "gguf", 90, 1000, [])
-    add_parser_run(path, "gguf", 30, 500, ["KeyError in read.py:field"])
-    assert list(totals(path))[-1] == "gguf: 2.0 minutes, 1500 inputs, 1 uncaught"
+    add_parser_run(path, "gguf", 90, 60, 1000, [])
+    add_parser_run(path, "gguf", 30, 30, 500, ["KeyError in read.py:field"])
+    expected = "gguf: 2.0 minutes (of a processor 1.5 are known), 1500 inputs, 1 uncaught"
+    assert list(totals(path))[-1] == expected
 
 
 def test_the_result_file_can_be_continued() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
-from tilecast.codegen.cuda.tile.decode import DTYPES, decode_pair, decode_quad
+from tilecast.codegen.cuda.tile.decode import DTYPES, decode_fp8, decode_pair, decode_quad
 from tilecast.dialects.quant.element_table import element_named
 from tilecast.dialects.quant.elements import CodebookElement, FloatElement, IntegerElement
 from tilecast.dialects.tile.packing import pack_codes, unpack_codes
 from tilecast.dialects.tile.types import CodeType
+from tilecast.passes.tile.lowbit_linear import fp8_numbers
 
 FLOATS = [f"e{e}m{m}" for e in range(1, 6) for m in range(7) if 3 <= 1 + e + m <= 8]
 INTEGERS = [f"{kind}{w}" for kind in ("u", "i", "bipolar") for w in range(1, 9)]
@@ -70,6 +72,43 @@ def test_four_codes_become_bytes_at_all_places(name: str) -> None:
         expected = element.levels[codes[:, 4 * quad : 4 * quad + 4]]
         np.testing.assert_array_equal(found.reshape(-1, 4), expected)
         assert len(sequence.steps) <= 4
+
+
+FP8 = [
+    *(f"{kind}{w}" for kind in ("u", "i", "bipolar") for w in range(1, 5)),
+    *("ternary", "bfp2", "bfp3", "bfp4"),
+    *(f"e{e}m{m}" for e in range(1, 5) for m in range(4) if 3 <= 1 + e + m <= 8),
+    "e5m2",
+]
+
+
+@pytest.mark.parametrize("name", FP8)
+def test_four_codes_become_floats_of_eight_bits(name: str) -> None:
+    """Exactly the numbers of the format, by a step and an offset."""
+    element, type = element_named(name), CodeType.of(name, 4)
+    found = fp8_numbers(element)
+    assert found is not None
+    levels, step, zero = np.array(found[0], np.float32), found[1], found[2]
+    known = np.isfinite(levels)
+    np.testing.assert_array_equal((levels * step - zero)[known], element.levels[known])
+    dtype = ml_dtypes.float8_e5m2 if name == "e5m2" else ml_dtypes.float8_e4m3fn
+    codes = np.random.default_rng(0).integers(0, 1 << element.width, (1 << 10, 32))
+    words = pack_codes(codes, type)
+    following = np.concatenate([words[:, 1:], words[:, :1]], 1)
+    for quad in range(8):
+        word, shift = divmod(quad * element.width, 8)
+        table = levels.astype(dtype)
+        sequence = decode_fp8(table.view(np.uint8), known, shift)
+        assert sequence is not None
+        bits = sequence.evaluate(words[:, word], following[:, word]).view(np.uint8)
+        numbers = bits.view(dtype).astype(np.float32).reshape(-1, 4)
+        np.testing.assert_array_equal(numbers, levels[codes[:, 4 * quad : 4 * quad + 4]])
+        assert len(sequence.steps) <= 8
+
+
+@pytest.mark.parametrize("name", ["u5", "i5", "i8", "e1m4", "e4m3finite", "e5m1", "nf4"])
+def test_other_numbers_are_not_in_fp8(name: str) -> None:
+    assert fp8_numbers(element_named(name)) is None
 
 
 def test_other_elements_have_no_bytes() -> None:

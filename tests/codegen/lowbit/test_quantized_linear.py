@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from tilecast.codegen.c import emit_unit
+from tilecast.compiler.target import resolve_target
 from tilecast.compiler.verify.compare import compare
 from tilecast.compiler.verify.kernels import packed_argument, random_argument
 from tilecast.costmodel.hardware import Machine
@@ -20,8 +21,9 @@ from tilecast.dialects.reference.loop_arithmetic import dtype_of
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from tilecast.passes.loops.lowbit import linear
-from tilecast.passes.loops.lowbit.forms import FORMS, Problem, possible_forms
+from tilecast.passes.loops.lowbit.forms import FORMS, Problem, choose_form, possible_forms
 from tilecast.passes.loops.lower_opaque import LowerOpaquePass
+from tilecast.passes.loops.matrix_products import MatrixProductsPass
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
@@ -122,6 +124,7 @@ def lower(ctx: CompileContext, case: Case, func: FuncOp, monkeypatch: pytest.Mon
         patch.setattr(linear, "choose_form", lambda problem: form)
         module = ModuleOp([func.clone()])
         LowerOpaquePass().apply(ctx, module)
+        MatrixProductsPass().apply(ctx, module)
     module.verify()
     (found,) = (op for op in module.ops if isinstance(op, FuncOp))
     return found
@@ -160,6 +163,33 @@ def run_all(
         result = compare("kernel", str(case), found, reference, native, case.columns)
         if not result.margin <= 1:
             yield f"{case}: {result}"
+
+
+@pytest.mark.isa("avx512")
+def test_a_matrix_unit_multiplies_decoded_bytes(
+    build: Callable[..., ctypes.CDLL], call: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of one tile of it, of parts of a block, of several blocks; a ragged last one."""
+    v4 = replace(resolve_target("x86-64-v4"), features=("amx_int8", "amx_tile"))
+    batch = [
+        Case("u4:g64", 37, 35, 190, bias=True),
+        Case("i3:g128:zf16", 5, 48, 384, bias=False),
+        Case("u7", 33, 17, 1100, bias=True),
+        Case("u2:g1024", 8, 32, 2048, bias=False),
+    ]
+    batch = [replace(case, activations="int8", form="matrix unit") for case in batch]
+    problems = [
+        Problem(parse_format(c.format), "int8", c.rows, c.outputs, c.columns, v4) for c in batch
+    ]
+    assert all(choose_form(problem).name == "matrix unit" for problem in problems)
+    sources: list[str] = []
+
+    def build_here(source: str, machine: Machine, *flags: str) -> ctypes.CDLL:
+        sources.append(source)
+        return build(source, machine, *flags)
+
+    assert list(run_all(batch, v4, build_here, call, monkeypatch, "-O1")) == []
+    assert sources[0].count("_tile_dpbsud(0") >= len(batch)
 
 
 @pytest.mark.parametrize("family", [INTEGERS, FLOATS, OTHERS], ids=["integers", "floats", "others"])

@@ -29,9 +29,9 @@ from torch import nn
 MACHINE = resolve_target("sm_80")
 
 
-def task(tmp_path: Path, module: nn.Module, x: torch.Tensor) -> KernelTask:
+def task(tmp_path: Path, module: nn.Module, x: torch.Tensor, **options: str) -> KernelTask:
     """The first kernel of a model."""
-    settings = resolve_options({"target": "sm_80", "stop_after": "structure"})
+    settings = resolve_options({"target": "sm_80", "stop_after": "structure", **options})
     program, leaves, _ = exported(module.eval(), (x,), None, settings)
     structure = lower(program, leaves, settings, MACHINE, Progress()).module
     return next(iter(kernel_tasks(structure, tmp_path, MACHINE, find_toolchain(), 1)))
@@ -59,7 +59,7 @@ def test_other_text_is_refused(text: str) -> None:
 
 def test_choices_change_the_program(tmp_path: Path) -> None:
     kernel = task(tmp_path, *product())
-    space = GpuSpace.of(kernel.scop)
+    space = GpuSpace.of(kernel.program, MACHINE)
     assert set(space.values) == {"tile", "stages", "blocks"}
     programs = GpuPrograms(kernel.text, MACHINE)
     usual, wide = (programs.of(c) for c in (GpuChoice(), GpuChoice((2, 2, 2, 4, 2), 4)))
@@ -79,7 +79,7 @@ class Attention(nn.Module):
 
 def test_choices_change_attention_and_shares_of_steps(tmp_path: Path) -> None:
     kernel = task(tmp_path, Attention(), torch.randn(1, 2, 70, 24).half())
-    space = GpuSpace.of(kernel.scop)
+    space = GpuSpace.of(kernel.program, MACHINE)
     assert set(space.values) == {"warps", "stages", "keys"}
     programs = GpuPrograms(kernel.text, MACHINE)
     made = [programs.of(c) for c in (GpuChoice(), GpuChoice(warps=2, keys=32))]
@@ -128,6 +128,35 @@ def test_candidates_are_checked_and_timed_in_turns(
 
 
 @pytest.mark.slow
+def test_products_with_quantized_weights_are_tuned(tmp_path: Path) -> None:
+    """Each candidate reads the weight in an order of its own."""
+    kernel = task(tmp_path, nn.Linear(96, 40), torch.randn(20, 96), weights="u4:g32")
+    space = GpuSpace.of(kernel.program, MACHINE)
+    assert set(space.values) == {"tile", "stages", "blocks"}
+    assert all(tile[:2] == (1, 4) for tile in space.values["tile"])
+    assert len(space.values["tile"]) > 4
+    contest = CudaRunner(1, emulate=True).contest(kernel, gpu_compiler(False))
+    tile = "x".join(map(str, space.values["tile"][-1]))
+    found = list(contest.records([f"tile={tile}, stages=2", f"tile={tile}, blocks=3"]))
+    assert [record.failure for record in found] == [None, None]
+    texts = [contest.programs.of(GpuChoice.parse(record.steps)) for record in found]
+    assert texts[0] is not None
+    assert texts[1] is not None
+    assert "tc_lock" not in texts[0][1].cuda("a_")
+    assert "tc_lock" in texts[1][1].cuda("a_")
+
+
+def test_the_weight_may_be_expanded_first(tmp_path: Path) -> None:
+    kernel = task(tmp_path, nn.Linear(96, 40).half(), torch.randn(20, 96).half(), weights="u4:g32")
+    tiles = GpuSpace.of(kernel.program, MACHINE).values["tile"]
+    programs = GpuPrograms(kernel.text, MACHINE)
+    made = [programs.of(GpuChoice(tile)) for tile in tiles]
+    counts = {tile: len(p[1].works) for tile, p in zip(tiles, made, strict=True) if p}
+    assert {count for tile, count in counts.items() if tile[0] == 2} == {2}
+    assert {count for tile, count in counts.items() if tile[0] == 1} == {1}
+
+
+@pytest.mark.slow
 @pytest.mark.needs_nvcc
 @pytest.mark.skipif(not has_nvcc() or has_device(), reason="needs nvcc, and no GPU")
 def test_no_device_is_one_clear_error(tmp_path: Path) -> None:
@@ -145,14 +174,17 @@ def test_runners_have_names() -> None:
 @pytest.mark.slow
 @pytest.mark.needs_nvcc
 @pytest.mark.skipif(not has_nvcc(), reason="needs nvcc")
-def test_estimated_schedules_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("weights", [None, "u4:g64"])
+def test_estimated_schedules_are_taken(
+    weights: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`tune` with the estimates of nvcc's reports; the next compilation takes what it found."""
     from tilecast.compiler.tune.model_tuning import tune_program
 
     torch.manual_seed(0)
     model, x = nn.Linear(512, 48).half().eval(), torch.randn(512, 512).half()
     monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path))
-    settings = resolve_options({"target": "sm_80", "tune": "12"})
+    settings = resolve_options({"target": "sm_80", "tune": "12", "weights": weights})
     program, leaves, _ = exported(model, (x,), None, settings)
     toolchain = find_toolchain()
     run = tune_program(program, leaves, settings, MACHINE, toolchain, None, 0, "estimate")

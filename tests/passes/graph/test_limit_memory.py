@@ -27,6 +27,7 @@ from tilecast.passes.graph.limit_memory import LimitMemoryPass, MemoryLimit
 from tilecast.passes.graph.patches.arithmetic import operations
 from tilecast.passes.graph.patches.search import PatchSearch
 from tilecast.passes.graph.patches.steps import Program
+from tilecast.passes.graph.recompute.plan import MemoryPlan
 from xdsl.dialects.builtin import FloatAttr, ModuleOp, TensorType, f32, f64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
@@ -156,7 +157,7 @@ def check_all_stages(net: Network, most: int = 8, is_exact: bool = True) -> int:
             assert stage is not None
             for extra, grid in stage.grids[:: max(1, len(stage.grids) // most)]:
                 path = limit.search.patched(stage, grid, extra)
-                cut = limit.attempt((path,)).main
+                cut = limit.attempt(MemoryPlan((path,))).main
                 cut.verify()
                 np.testing.assert_array_equal(result_of(cut, net), expected)
                 after = Program(cut)
@@ -185,7 +186,7 @@ def test_patches_of_a_reduction_do_not_wait_for_each_other() -> None:
     assert stage is not None
     extra, grid = next((e, g) for e, g in stage.grids if g.counts[0] >= 7)
     path = limit.search.patched(stage, grid, extra)
-    cut = limit.attempt((path,))
+    cut = limit.attempt(MemoryPlan((path,)))
     np.testing.assert_array_equal(result_of(cut.main, net), result_of(net.main, net))
     assert cut.bytes == path.peak < max(limit.search.program.live) / 2
 

@@ -84,6 +84,11 @@ def expanded(plan: LinearPlan) -> LinearPlan:
         ("u8:channel:sf32:zf32", f16, None, 2, "int8"),
         ("u5:channel:sf32:znone", bf16, None, 2, "int8"),
         ("bipolar8:channel:sf32:znone", f32, None, 2, "int8"),
+        ("u4:g32:sf16:zint", f32, None, 2, "fp8"),
+        ("bipolar3:g96:sf16:zf16", f32, in_stripes, 2, "fp8"),
+        ("e4m3:channel:sf32:znone", f32, None, 2, "fp8"),
+        ("e5m2:channel:sf32:znone", bf16, in_stripes, 2, "fp8"),
+        ("e2m1:g32:sf16:zf16", f16, None, 2, "fp8"),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
@@ -93,7 +98,7 @@ def test_launches_on_packed_weights_are_the_product(
 ) -> None:  # fmt: skip
     if change is not None:
         place = "tilecast.passes.loops.lowbit.tile_product.choose_plan"
-        monkeypatch.setattr(place, lambda op: change(choose_plan(op)))
+        monkeypatch.setattr(place, lambda *given: change(choose_plan(*given)))
     ctx = CompileContext()
     ctx.machine = Machine("sm_80", "scalar")
     parsed, groups = parse_format(format), parse_format(format).groups(K)
@@ -108,7 +113,8 @@ def test_launches_on_packed_weights_are_the_product(
 
     rng, dtype = np.random.default_rng(0), dtype_of(element)
     width = 1 << parsed.element.width
-    codes = rng.integers(0, width, (N, K)).astype(np.uint8)
+    usable = np.flatnonzero(np.isfinite(parsed.element.levels)) if width == 256 else width
+    codes = rng.choice(usable, (N, K)).astype(np.uint8)
     scales = SCALE_TYPES[parsed.scale].encode(rng.uniform(0.5, 1.5, (N, groups)).astype("f4"))
     stored = [codes.view(np.int8), scales]
     zeros = np.zeros((N, groups))
@@ -146,8 +152,8 @@ def test_launches_on_packed_weights_are_the_product(
     weight = (levels[codes].astype(float) - zeros.repeat(each, 1)) * SCALE_TYPES[
         parsed.scale
     ].decode(scales).astype(float).repeat(each, 1)
-    if activations == "int8":
-        rounded, steps = quantize_rows(x)
+    if activations != "f32":
+        rounded, steps = quantize_rows(x, activations)
         x = rounded.astype(np.float64) * steps
     expected = x.astype(float) @ weight.T + bias.astype(float)
     result = arrays[len(stored) + 2].astype(float)

@@ -202,3 +202,13 @@ def test_small_and_other_sums_stay_statements() -> None:
         inputs = tuple(torch.randn(shape) for shape in shapes)
         module = tilecast.compile(Function(function), inputs, target="sm_80", stop_after="schedule")
         assert not launches(module)
+
+
+@pytest.mark.parametrize(("target", "blocks"), [("sm_80:12", 12), ("sm_90:24", 24)])
+def test_stripes_are_for_the_multiprocessors_of_the_target(target: str, blocks: int) -> None:
+    inputs = torch.randn(3, 30000), torch.randn(33, 30000)
+    module = tilecast.compile(
+        Function(lambda x, w: x @ w.T), inputs, target=target, stop_after="schedule"
+    )
+    [(_, launch)] = launches(module)
+    assert launch.program.grid.data.results[0].value == blocks

@@ -39,6 +39,11 @@ def test_ranges_decide(low: int, high: int, expected: tuple[int, int]) -> None:
     assert index.unresolved == 0
 
 
+@pytest.mark.parametrize("decided", [0, 1])
+def test_isl_decides_some_guards_by_itself(decided: int) -> None:
+    assert IndexBuilder(None, {}).condition(decided) is bool(decided)
+
+
 def test_lanes_that_choose_are_refused() -> None:
     lane = Atom("c0", 0, 7, None, lane=True)
     index = IndexBuilder(Block(), {"c0": Linear(0, ((lane, 1),))}, lanes=8)

@@ -1,0 +1,32 @@
+"""Whether the machine and the weights of a program have products with the activations asked for."""
+
+from __future__ import annotations
+
+from torch.export import ExportedProgram
+
+from ...costmodel.hardware import Machine
+from ...dialects.errors import OptionError
+from ...dialects.tile.atoms import E4M3
+from ...passes.tile.quantized_plan import forms
+from .model import activations_of, quantized_weights
+
+FP8_TARGETS = ("sm_89", "sm_90")
+FP8_WEIGHTS = "integers of 1 to 4 bits, eXmY with X <= 4 and Y <= 3, e4m3, e5m2"
+
+
+def check_activations(program: ExportedProgram, machine: Machine) -> None:
+    """OptionError for fp8 activations where the target or a weight's format has no fp8 product."""
+    if activations_of(program) != "fp8":
+        return
+    if machine.name not in FP8_TARGETS:
+        raise OptionError(
+            "activations='fp8' needs tensor cores for fp8: expected target "
+            f"{' or '.join(FP8_TARGETS)}, found {machine.name!r}; choose one, or activations='int8'"
+        )
+    for name, tensor in quantized_weights(program).items():
+        if forms(tensor.format, E4M3) is None:
+            raise OptionError(
+                f"activations='fp8': expected weights that fp8 has exactly ({FP8_WEIGHTS}), and "
+                f"scales of rows or groups of a multiple of 32; found {tensor.format} for {name}: "
+                "choose another format for it, or activations='int8' or 'f32'"
+            )

@@ -1,0 +1,1 @@
+"""Computing tensors again instead of keeping them, chosen together with patches (Moccasin)."""
