@@ -62,7 +62,7 @@ class IntegerProduct:
 
     access: PanelAccess
     x: IntegerRows
-    groups_per_pass: int | None
+    groups_per_pass: int | None = None
 
     @property
     def panels(self) -> Panels:
