@@ -144,12 +144,14 @@ class CompiledModel:
     def _results_in_place(self, leaves: Sequence[Any], pointers: Any) -> list[Tensor]:
         """Tensors for results; changed inputs that the program reads where they are get their new
         values there."""
-        results = []
+        results: list[Tensor] = []
         for j, pool in enumerate(self._pools):
             k = self._updated.get(j)
-            tensor = None if k is None else leaves[self._specs[k][1]]
-            is_direct = tensor is not None and tensor.data_ptr() == pointers[k]
-            results.append(tensor if is_direct else pool.take())
+            tensor: Tensor | None = None if k is None else leaves[self._specs[k][1]]
+            if tensor is not None and tensor.data_ptr() == pointers[k]:
+                results.append(tensor)
+            else:
+                results.append(pool.take())
         return results
 
     def _sized_results(self, frame: Frame, leaves: Sequence[Any]) -> list[Tensor]:

@@ -140,7 +140,8 @@ class QuantizedLinearOp(OpaqueOp):
             if isinstance(element, FloatElement):
                 codes = codes[np.isfinite(element.levels)]
             picks = rng.integers(0, len(codes), shape, np.uint8)
-            return codes[picks].view(np.int8)
+            sample: Array = codes[picks].view(np.int8)
+            return sample
         if operand is self.scales:
             values = rng.uniform(0.1, 2.0, shape).astype(np.float32)
             return SCALE_TYPES[format.scale].encode(values)

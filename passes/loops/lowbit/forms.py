@@ -21,7 +21,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .block_product import lower_block_product
 from .integer_product import lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
-from .panels import block_tile, integer_tile, register_tile
+from .panels import block_tile, register_tile
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -144,7 +144,7 @@ def _rounding(problem: Problem) -> float:
 
 def _integer_cycles(problem: Problem) -> float:
     """A shift and a mask per part, one instruction (or three) per quad and row."""
-    tile = integer_tile(problem.machine, problem.rows)
+    tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
     steps = 2 * len(byte_parts(problem.format.element.width))
     dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0

@@ -24,7 +24,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import IntegerRows, integer_rows
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
-from .panels import Panels, integer_tile, pack_panels
+from .panels import Panels, pack_panels, register_tile
 from .quads import QuadDecoder
 
 MOST_ROWS = 512  # whose sums of a tile are on the stack
@@ -33,7 +33,7 @@ MOST_ROWS = 512  # whose sums of a tile are on the stack
 def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, integer_tile(kernel.machine, op.rows), "bytes")
+    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bytes")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
     access = PanelAccess(panels, lanes, kernel.out)
@@ -62,7 +62,7 @@ class IntegerProduct:
 
     access: PanelAccess
     x: IntegerRows
-    groups_per_pass: int | None
+    groups_per_pass: int | None = None
 
     @property
     def panels(self) -> Panels:

@@ -25,8 +25,6 @@ from ..opaque_rules.loop_builder import LoopBuilder
 Tile = tuple[int, int]
 # (most rows of activations, lane groups) of a register tile, by registers of the machine
 REGISTER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((6, 4),)}
-# The same for sums of integers: more of them would leave no room for what gcc fetches ahead
-INTEGER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((4, 4),)}
 # The same where weights are read from a block that was decoded before
 BLOCK_TILES = {1: ((4, 1),), 16: ((6, 2),), 32: ((14, 2),)}
 
@@ -48,11 +46,6 @@ class TileShape:
 def register_tile(machine: Machine, rows: int) -> TileShape:
     """A tile for weights that are decoded in registers."""
     return tile_shape(machine, rows, REGISTER_TILES)
-
-
-def integer_tile(machine: Machine, rows: int) -> TileShape:
-    """A tile for weights that are decoded in registers and multiplied as integers."""
-    return tile_shape(machine, rows, INTEGER_TILES)
 
 
 def block_tile(machine: Machine, rows: int) -> TileShape:
