@@ -37,7 +37,7 @@ def lower_matrix_unit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: Lo
     panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), "bytes")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
-    product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows, None)
+    product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows)
     over_tiles(b, panels, product.tile)
 
 
