@@ -77,7 +77,10 @@ def check_once(
     tensors = [inputs[position].contiguous() for position in signature.positions]
     found = run_poisoned(library, signature, tensors, arena_bytes, library.threads.value)
     alone = run_poisoned(library, signature, tensors, arena_bytes, 1)
-    changed = run_in_place(library, artifact, tensors) if artifact.in_place else found
+    changed = found
+    if artifact.in_place:
+        threads = library.threads.value
+        changed = run_poisoned(library, signature, tensors, arena_bytes, threads, artifact.in_place)
     results = []
     for k, leaf in enumerate(signature.computed):
         if leaf.kind != "result":
@@ -119,36 +122,26 @@ def run_poisoned(
     inputs: Sequence[Tensor],
     arena_bytes: int,
     threads: int,
+    in_place: Sequence[tuple[int, int]] = (),
 ) -> list[Tensor]:
-    """The program's results, with outputs and arena full of NaN before."""
+    """The program's results, with outputs and arena full of NaN before; for each (input, output) of
+    `in_place`, the output has the memory of the input, of which there is a copy here."""
+    inputs = [tensor.clone() for tensor in inputs] if in_place else inputs
+    shared = {j: inputs[k] for k, j in in_place}
     values: dict[str, int] = {}
     if signature.sizes:
         sizes = CallSizes(signature.sizes, signature.inputs)
         values = sizes.bind([tensor.shape for tensor in inputs])
         inputs = [*inputs, torch.tensor(list(values.values()))]
     outputs = [
-        poison_tensor(shape_at(spec, values), spec.torch_dtype) for spec in signature.results
+        shared[j].view(shape_at(spec, values))
+        if j in shared
+        else poison_tensor(shape_at(spec, values), spec.torch_dtype)
+        for j, spec in enumerate(signature.results)
     ]
     arena = np.full(arena_bytes + 64, 0xFF, np.uint8)
     library.run_program(inputs, outputs, arena[-arena.ctypes.data % 64 :], threads)
     return outputs
-
-
-def run_in_place(library: Library, artifact: Artifact, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The results where inputs that may be changed in place are."""
-    signature = artifact.signature
-    inputs = [tensor.clone() for tensor in inputs]
-    shared = {j: inputs[k] for k, j in artifact.in_place}
-    outputs = [
-        shared[j] if j in shared else poison_tensor(spec.shape, spec.torch_dtype)
-        for j, spec in enumerate(signature.results)
-    ]
-    arena = np.full(artifact.arena_bytes + 64, 0xFF, np.uint8)
-    place = arena[-arena.ctypes.data % 64 :]
-    library.run_program(inputs, outputs, place, library.threads.value)
-    return [
-        tensor.reshape(spec.shape) for tensor, spec in zip(outputs, signature.results, strict=True)
-    ]
 
 
 def check_same_bits(name: str, left: Tensor, right: Tensor, condition: Condition) -> None:
