@@ -35,6 +35,7 @@ from .register_layout import RegisterLayout
 from .shared_layout import SharedLayout, Swizzle
 
 FLOATS = (Float8E4M3FNType, Float8E5M2Type, Float16Type, BFloat16Type, Float32Type)
+UNROLL = "tilecast.unroll"  # iterations of a loop that are written out, a number
 Digits = Sequence[tuple[int, int]]  # extents and strides of the digits of an index
 
 

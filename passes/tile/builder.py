@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, scf
-from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntegerAttr
+from xdsl.dialects.builtin import DYNAMIC_INDEX, IndexType, IntAttr, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineMap
 from xdsl.rewriter import InsertPoint
@@ -18,7 +18,7 @@ from xdsl.rewriter import InsertPoint
 from ...dialects.tile import ops
 from ...dialects.tile.register_layout import RegisterLayout
 from ...dialects.tile.shared_layout import PLAIN, Swizzle
-from ...dialects.tile.types import GlobalType, PointerType, RegisterType, SharedType
+from ...dialects.tile.types import UNROLL, GlobalType, PointerType, RegisterType, SharedType
 
 Index = SSAValue | int
 
@@ -203,11 +203,17 @@ class ProgramBuilder:
 
     @contextmanager
     def loop(
-        self, start: Index, end: Index, carried: Sequence[SSAValue], name: str
+        self,
+        start: Index,
+        end: Index,
+        carried: Sequence[SSAValue],
+        name: str,
+        unroll: int | None = None,
     ) -> Iterator[tuple[SSAValue, list[SSAValue], list[SSAValue]]]:
         """A loop: its number, what it carries, and a list for the values that go on.
 
-        After the `with` the list has the results.
+        After the `with` the list has the results. Where `unroll` is given, nvcc is told to write so
+        many iterations out.
         """
         block = Block(arg_types=[IndexType(), *(v.type for v in carried)])
         block.args[0].name_hint = name
@@ -220,6 +226,8 @@ class ProgramBuilder:
         self._builder.insert(scf.YieldOp(*results))
         self._builder = outer
         op = scf.ForOp(first, last, step, list(carried), Region([block]))
+        if unroll is not None:
+            op.attributes[UNROLL] = IntAttr(unroll)
         self._builder.insert(op)
         for result, value in zip(op.results, carried, strict=True):
             result.name_hint = value.name_hint

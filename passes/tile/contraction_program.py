@@ -85,7 +85,9 @@ class ContractionBuilder(KernelBuilder):
         def compute(step: SSAValue, stage: SSAValue, carried: SSAValue) -> SSAValue:
             if plan.slice == depth:
                 return multiply(stage, 0, carried)
-            with b.loop(0, depth // plan.slice, [carried], "part") as (part, (inner,), results):
+            # Written out in full, addresses of all parts live across tiles, and registers spill.
+            parts = b.loop(0, depth // plan.slice, [carried], "part", unroll=2)
+            with parts as (part, (inner,), results):
                 results.append(multiply(stage, b.times(part, plan.slice), inner))
             return results[0]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith, scf
+from xdsl.dialects.builtin import IntAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from ....dialects.errors import LoweringError
 from ....dialects.tile import ops
-from ....dialects.tile.types import RegisterType
+from ....dialects.tile.types import UNROLL, RegisterType
 from .emitter import Emitter, can_take_over, emits, words_of
 
 INFIX: dict[type[Operation], str] = {
@@ -81,6 +82,8 @@ def emit_for(emitter: Emitter, op: scf.ForOp) -> None:
     name = emitter.fresh(index.name_hint)
     emitter.bind(index, name)
     lower, upper, step = (emitter.name(v) for v in (op.lb, op.ub, op.step))
+    if isinstance(unroll := op.attributes.get(UNROLL), IntAttr):
+        emitter.line(f"#pragma unroll {unroll.data}")
     emitter.open(f"for (int {name} = {lower}; {name} < {upper}; {name} += {step})")
     emitter.emit_block(op.body.block)
     terminator = op.body.block.last_op
