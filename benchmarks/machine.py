@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def now() -> str:
     """This moment, as result files write it."""
@@ -19,8 +21,20 @@ def now() -> str:
 
 def result_head(module: str) -> dict[str, Any]:
     """Date, the command that runs `module` with this process's arguments, and the machine."""
-    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
-    return {"date": now(), "command": command, "machine": describe_machine()}
+    return {"date": now(), "command": command_of(module), "machine": describe_machine()}
+
+
+def command_of(module: str) -> str:
+    """The command that runs `module` with this process's arguments. Of places outside of the
+    repository, which mean nothing elsewhere, it has the last part."""
+    return shlex.join(["python", "-m", module, *map(_portable, sys.argv[1:])])
+
+
+def _portable(argument: str) -> str:
+    path = Path(argument)
+    if not path.is_absolute():
+        return argument
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def describe_machine() -> dict[str, Any]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .engines import Call, calls_of
+from ..turns import run_for
+from .engines import calls_of
 from .model import SHAPES
 
 
@@ -33,18 +33,6 @@ def main(engine: str, shape: str, threads: int, folder: Path) -> None:
         request = json.loads(line)
         times = run_for(calls[request["run"]], request["seconds"])
         answers.write(json.dumps({"times": times}) + "\n")
-
-
-def run_for(call: Call, seconds: float) -> list[float]:
-    """Seconds of each call, calling for about `seconds` after a first call."""
-    times: list[float] = []
-    call()
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return times
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..machine import command_of
 from .cells import ACTIVATIONS, FAMILIES, ROWS, SHAPES, Cell, cells_of
 from .measure import Plan, build_all, measure_block
 from .peers import INSTALLED, PEERS
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         cells = [cell for block in blocks for cell in block]
         build_all([cell for cell in cells if chosen.again or not plan.has(cell)], plan, progress)
         return
-    command = "python -m benchmarks.lowbit " + " ".join(arguments)
+    command = command_of("benchmarks.lowbit")
     for block in blocks:
         cells = wanted(block)
         if cells:

@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from tilecast.compiler.target import native_machine
 
+from ..turns import run_for
 from .built import BuiltCell, Pools
 from .cells import Cell
 from .ours import CompiledCell, build_source
@@ -57,7 +57,7 @@ def main(engine: str, threads: int, folder: Path) -> None:
                 built[STREAM] = stream_call(folder), 1
             else:
                 call, count = built[request["run"]]
-                answer["times"] = run_for(call, count, request["seconds"])
+                answer["times"] = [t / count for t in run_for(call, request["seconds"])]
         except Exception as error:  # any engine may fail in any way; the parent reports it
             answer = {"failed": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
         answers.write(json.dumps(answer) + "\n")
@@ -80,18 +80,6 @@ def stream_call(folder: Path) -> Any:
     start = data.ctypes.data + -data.ctypes.data % 64
     arguments = ctypes.c_void_p(start), ctypes.c_ssize_t(STREAM_BYTES // 64)
     return lambda: (library.tc_stream(*arguments), data)
-
-
-def run_for(call: Any, count: int, seconds: float) -> list[float]:
-    """Seconds per product of each call, calling for about `seconds`."""
-    times: list[float] = []
-    call()
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - start) / count)
-    return times
 
 
 if __name__ == "__main__":
