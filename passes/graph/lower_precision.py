@@ -8,7 +8,9 @@ Everything else stays in f32: biases, results, softmax, what stands between cont
 are rounded where they are computed, ahead of views and padding, so that their producer stores them
 so; weights are rounded now. A contraction over an odd number of elements (channels, in a
 convolution) stays as it is, since products are taken in pairs. Convolutions and attention are
-lowered for machines that have an instruction for that: others would be slower than in f32.
+lowered for machines that have an instruction for that: others would be slower than in f32. There
+depthwise
+convolutions, bound by memory, read their images so too; their products and weights are f32.
 
 It runs twice: convolutions are known only once their layout and algorithm are chosen.
 """
@@ -38,7 +40,7 @@ from ...dialects.graph import (
     element_of,
     shape_of,
 )
-from ...dialects.graph.blocked import BlockedConvOp
+from ...dialects.graph.blocked import BlockedConvOp, BlockedDepthwiseOp
 from ...dialects.sizes import has_symbols
 from ...dialects.weights import WeightStore
 from ..context import CompileContext
@@ -54,6 +56,8 @@ def contraction_operands(op: GraphOp, has_pair_products: bool) -> tuple[Sequence
             return (0, 1), shape_of(op.operands[0])[-1]
         case BlockedConvOp() if has_pair_products:
             return (0, 1), shape_of(op.weight)[-2]
+        case BlockedDepthwiseOp() if has_pair_products:
+            return (0,), 0
         case AttentionOp() if has_pair_products and not has_symbols(shape_of(op.query)):
             return _attention_operands(op)
         case _:
