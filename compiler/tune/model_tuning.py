@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-from torch.export import ExportedProgram
-from xdsl.dialects.builtin import ModuleOp
 
 from ...costmodel.features.hardware import Hardware
-from ...costmodel.hardware import Machine
 from ...costmodel.models.default import chosen_model
-from ..driver import RECORDS, lower, thread_count
+from ..job import Job
 from ..logging import Progress
-from ..options import Options
+from ..lowering import lower
 from ..probe.target_speeds import target_speeds
-from ..records.best import RecordedSchedules, gpu_compiler
+from ..records.best import RECORDS, RecordedSchedules, gpu_compiler
 from ..records.database import Database
 from ..records.record import target_key
 from ..runtime.cache import open_store
@@ -31,11 +25,8 @@ from .tuner import TuningRun
 RANKING = "pretrained"  # orders candidates; a wrong order costs measurements, not results
 
 
-def tune_program(
-    program: ExportedProgram,
-    leaves: list[Any],
-    settings: Options,
-    machine: Machine,
+def tune_model(
+    job: Job,
     toolchain: Toolchain,
     database: Path | None = None,
     seed: int = 0,
@@ -45,11 +36,10 @@ def tune_program(
 
     Interrupted, it returns with what was measured until then still in the database.
     """
+    settings, machine = job.settings, job.machine
     budget = TuningBudget.parse(str(settings.tune))
-    early = replace(settings, stop_after="structure", dump_dir=None)
-    structure = lower(program, leaves, early, machine, Progress()).module
-    assert isinstance(structure, ModuleOp)
-    threads = thread_count(settings, machine)
+    early = job.with_options(stop_after="structure", dump_dir=None)
+    structure, threads = lower(early, Progress()).module, job.threads
     path = database or open_store(settings.cache).root / RECORDS
     with (
         opened_runner(runner, machine) as measuring,

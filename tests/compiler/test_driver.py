@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tilecast
 import torch
-from tilecast.compiler import driver, lowering
+from tilecast.compiler import driver, lowering, target
 from tilecast.compiler.options import OPTIONS, STAGES
 from tilecast.compiler.runtime.cache import Store
 from tilecast.dialects.errors import (
@@ -254,7 +254,7 @@ def test_file_that_is_no_model(tmp_path):
 def test_no_compiler_is_said_before_any_work(net, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(driver, "exported", lambda *_: pytest.fail("work was done first"))
+    monkeypatch.setattr(driver, "model_job", lambda *_: pytest.fail("work was done first"))
     with pytest.raises(CompilerNotFoundError, match="no working C compiler"):
         tilecast.compile(net, (X,))
 
@@ -277,8 +277,8 @@ def test_saved_package_gives_the_same_results(net, tmp_path):
 
 
 def test_target_that_cannot_run_here_is_refused(net, monkeypatch):
-    scalar = driver.resolve_target("c99")
-    monkeypatch.setattr(driver, "native_machine", lambda: scalar)
+    scalar = target.resolve_target("c99")
+    monkeypatch.setattr(target, "native_machine", lambda: scalar)
     with pytest.raises(OptionError, match=r"'x86-64-v3' needs .*avx2.*tilecast\.emit"):
         tilecast.compile(net, (X,), target="x86-64-v3")
 

@@ -12,7 +12,7 @@ import tilecast
 import torch
 from click.testing import CliRunner
 from tilecast.compiler.cli import main
-from tilecast.compiler.driver import RECORDS
+from tilecast.compiler.records.best import RECORDS
 from tilecast.compiler.records.database import Database
 from tilecast.compiler.records.exchange import write_records
 from tilecast.compiler.target import native_machine
