@@ -24,7 +24,7 @@ from typing import Any
 
 import tilecast
 import torch
-from tilecast.compiler.frontend.coverage import calls
+from tilecast.compiler.frontend.decompositions import calls
 from tilecast.compiler.job import model_job
 from tilecast.compiler.options import resolve_options
 

@@ -28,7 +28,8 @@ from ..passes.context import CompileContext
 from ..passes.loops.in_place import pairs_of
 from ..passes.loops.plan_memory import local_bytes, program_arena
 from ..passes.timing import span
-from .frontend import ImportedModel, import_program
+from .frontend.imported_model import ImportedModel
+from .frontend.program import import_program
 from .frontend.tensor_types import DTYPES
 from .job import Job
 from .logging import Progress

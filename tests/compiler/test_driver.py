@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -237,12 +239,17 @@ def test_verify_again_from_what_is_stored(net):
     assert report.seed == 5
 
 
-def test_exported_program_and_file(net, tmp_path):
+def test_exported_program_and_file_and_what_a_hit_loads(net, tmp_path):
     program = torch.export.export(net, (X,))
     expected = tilecast.compile(net, (X,), verify=False)(X)["y"]
     assert torch.equal(tilecast.compile(program, verify=False)(X)["y"], expected)
     torch.export.save(program, tmp_path / "net.pt2")
     assert torch.equal(tilecast.compile(tmp_path / "net.pt2", verify=False)(X)["y"], expected)
+    hit = "import sys, tilecast; tilecast.compile(sys.argv[1], verify=False)"
+    hit += "; print({'xdsl', 'islpy', 'scipy'} & set(sys.modules))"
+    command = [sys.executable, "-c", hit, str(tmp_path / "net.pt2")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told == "set()\n"  # what is cached needs no compiler
 
 
 def test_file_that_is_no_model(tmp_path):
