@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from ...costmodel.features.hardware import Hardware
 from ...costmodel.hardware import Machine
+from ...costmodel.models.corrected import CorrectedModel
 from ...costmodel.models.default import chosen_model
 from ..driver import RECORDS, lower, thread_count
 from ..logging import Progress
@@ -60,7 +61,7 @@ def tune_program(
         compiler = gpu_compiler(is_estimated) if machine.is_gpu else toolchain.identity
         run = TuningRun(
             RecordedSchedules(opened, target_key(machine), compiler, threads),
-            None if machine.is_gpu else chosen_model(settings.cost_model or RANKING),
+            corrected(settings, machine),
             Hardware(machine, target_speeds(machine)),
             budget,
             lambda line: print(f"  {line}", file=sys.stderr, flush=True),
@@ -69,3 +70,9 @@ def tune_program(
         )
         run.tune(list(kernel_tasks(structure, Path(folder), machine, toolchain, threads)))
     return run
+
+
+def corrected(settings: Options, machine: Machine) -> CorrectedModel | None:
+    """The model that orders candidates and learns from their times; GPUs have none."""
+    model = None if machine.is_gpu else chosen_model(settings.cost_model or RANKING)
+    return None if model is None else CorrectedModel(model)
