@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...costmodel.features.hardware import Hardware
+from ...costmodel.models.corrected import CorrectedModel
 from ...costmodel.models.default import chosen_model
 from ..job import Job
 from ..logging import Progress
@@ -50,7 +51,7 @@ def tune_model(
         compiler = gpu_compiler(is_estimated) if machine.is_gpu else toolchain.identity
         run = TuningRun(
             RecordedSchedules(opened, target_key(machine), compiler, threads),
-            None if machine.is_gpu else chosen_model(settings.cost_model or RANKING),
+            corrected(job),
             Hardware(machine, target_speeds(machine)),
             budget,
             lambda line: print(f"  {line}", file=sys.stderr, flush=True),
@@ -59,3 +60,9 @@ def tune_model(
         )
         run.tune(list(kernel_tasks(structure, Path(folder), machine, toolchain, threads)))
     return run
+
+
+def corrected(job: Job) -> CorrectedModel | None:
+    """The model that orders candidates and learns from their times; GPUs have none."""
+    model = None if job.machine.is_gpu else chosen_model(job.settings.cost_model or RANKING)
+    return None if model is None else CorrectedModel(model)
