@@ -177,7 +177,7 @@ class Pool:
             for choice in batch:
                 ratio = float(self.ratios[self._row[str(choice)]])
                 proposals.told(choice, ratio)
-                curve.append(min(ratio, *curve[-1:]))
+                curve.append(min([ratio, *curve[-1:]]))
             batch = proposals.batch(BATCH)
         curve += curve[-1:] * (MEASUREMENTS - len(curve))
         return np.array(curve[:MEASUREMENTS])
