@@ -108,8 +108,13 @@ class Pool:
 
     def __post_init__(self) -> None:
         self._row = {str(c): k for k, c in enumerate(self.choices)}
-        rows = [[repr(getattr(c, f.name)) for f in fields(RuleChoice)] for c in self.choices]
-        self._fields = np.array(rows)
+        self._codes: dict[tuple[str, str], int] = {}
+        self._fields = np.array([self._coded(c) for c in self.choices])
+
+    def _coded(self, choice: RuleChoice) -> list[int]:
+        """A number per field, equal for equal values."""
+        values = [(f.name, repr(getattr(choice, f.name))) for f in fields(RuleChoice)]
+        return [self._codes.setdefault(value, len(self._codes)) for value in values]
 
     @property
     def usual(self) -> RuleChoice:
@@ -138,13 +143,10 @@ class Pool:
         return self._nearest(self.space.crossover(one, other, rng), None, rng)
 
     def _nearest(self, wanted: RuleChoice, but: RuleChoice | None, rng: Random) -> RuleChoice:
-        texts = np.array([repr(getattr(wanted, f.name)) for f in fields(RuleChoice)])
-        distance = (self._fields != texts).sum(axis=1) + np.array(
-            [rng.random() / 2 for _ in self.choices]
-        )
+        distance = (self._fields != np.array(self._coded(wanted))).sum(axis=1)
         if but is not None:
-            distance[self._row[str(but)]] = np.inf
-        return self.choices[int(distance.argmin())]
+            distance[self._row[str(but)]] = len(fields(RuleChoice)) + 1
+        return self.choices[rng.choice(np.flatnonzero(distance == distance.min()).tolist())]
 
     def of(self, choice: RuleChoice) -> tuple[str, int] | None:
         """As `Programs.of`: the row."""
@@ -173,7 +175,7 @@ class Pool:
         proposals = Proposals(self, self, rng)
         curve: list[float] = []
         batch = [self.start]
-        while len(curve) < MEASUREMENTS and batch:
+        while len(curve) < min(MEASUREMENTS, len(self.choices)) and batch:
             for choice in batch:
                 ratio = float(self.ratios[self._row[str(choice)]])
                 proposals.told(choice, ratio)

@@ -13,8 +13,7 @@ import tilecast
 import torch
 from click.testing import CliRunner
 from tilecast.compiler.cli import main
-from tilecast.compiler.driver import RECORDS
-from tilecast.compiler.records.best import FINAL_REPEATS, RecordedSchedules
+from tilecast.compiler.records.best import FINAL_REPEATS, RECORDS, RecordedSchedules
 from tilecast.compiler.records.database import Database
 from tilecast.compiler.records.exchange import write_records
 from tilecast.compiler.records.record import Record, target_key
