@@ -65,6 +65,8 @@ class QuantizedCache(nn.Module):
     zeros: Tensor
     levels: Tensor
     usable: Tensor
+    middles: Tensor
+    ordered: Tensor
 
     def __init__(self, format: str, shape: tuple[int, int, int, int]) -> None:
         super().__init__()
