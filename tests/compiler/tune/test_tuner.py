@@ -20,6 +20,7 @@ from tilecast.compiler.records.record import Record, target_key
 from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.budget import TuningBudget
 from tilecast.compiler.tune.contest import Contest
+from tilecast.compiler.tune.curve import check_curve_path, write_curve
 from tilecast.compiler.tune.experience import experience
 from tilecast.compiler.tune.libraries import Library
 from tilecast.costmodel.features.program import PROGRAM_NAMES
@@ -139,6 +140,18 @@ def test_command(cache: Path, tmp_path: Path) -> None:
     assert facts["gain"] > 0.5
     assert len(json.loads(curve.read_text())["curve"]) >= 2
     assert "ETA" in done.stderr
+
+
+def test_curves_are_data_or_pictures(tmp_path: Path) -> None:
+    curve = [(1.0, 1, 1.0), (2.5, 2, 0.8)]
+    write_curve(curve, "m", "2", tmp_path / "curve.json")
+    [_, last] = json.loads((tmp_path / "curve.json").read_text())["curve"]
+    assert last == {"seconds": 2.5, "trials": 2, "ratio": 0.8}
+    with pytest.raises(OptionError, match=r"\.png or \.svg"):
+        check_curve_path(tmp_path / "curve.txt")
+    pytest.importorskip("matplotlib")
+    write_curve(curve, "m", "2", tmp_path / "curve.svg")
+    assert (tmp_path / "curve.svg").read_text().startswith("<?xml")
 
 
 def test_a_disturbed_default_is_no_gain(monkeypatch: pytest.MonkeyPatch) -> None:
