@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.proposals import Proposals
+from tilecast.compiler.tune.sample_programs import read_program
 from tilecast.compiler.tune.training_data import measured, read_scop
 from tilecast.costmodel.data.samples import DataSet
 from tilecast.costmodel.evaluation.evaluate import Measured
@@ -35,12 +36,11 @@ from tilecast.passes.poly.rules.choice import RULES, RuleChoice
 from tilecast.passes.poly.search.rule_space import RuleSpace
 
 from .costmodel import __main__ as samples
-from .costmodel.corpus import read_program
 from .machine import result_head
 
 WORK = Path(__file__).parents[1] / "build" / "tuning"
 FAMILIES = ("bert", "gpt2", "vit", "resnet", "mobilenet_v2", "lstm")
-SCHEDULES = 100
+SCHEDULES = 120
 MEASUREMENTS = 64
 BATCH = 8
 SEEDS = 10
@@ -233,7 +233,7 @@ def main() -> None:
     if options.phase == "choose":
         choose(options.programs, options.kernels)
     elif options.phase == "build":
-        samples.build(data, WORK, options.seconds, "0/1", SCHEDULES, "rules")
+        samples.shown(samples.build(data, WORK, options.seconds, SCHEDULES, kind="rules"))
     elif options.phase == "measure":
         samples.measure(data, WORK, options.seconds)
     else:

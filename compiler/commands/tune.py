@@ -42,20 +42,19 @@ def tune_command(
 
     Every measurement is stored at once: interrupt it at any time, run it again to go on.
     """
-    from ..driver import check_runs_here, exported
+    from ..job import model_job
     from ..options import resolve_options
     from ..runtime.toolchain import find_toolchain
-    from ..target import resolve_target
-    from ..tune.model_tuning import tune_program
+    from ..target import check_runs_here, resolve_target
+    from ..tune.model_tuning import tune_model
 
     loaded = load_model(model)
     if loaded.is_kernel:
         raise OptionError("tune takes models; kernels of affine loops are not tuned yet")
     settings = resolve_options({**given_options(flags), "tune": budget})
-    machine = resolve_target(settings.target)
-    check_runs_here(machine, settings.target)
-    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
-    run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed, runner)
+    check_runs_here(resolve_target(settings.target), settings.target)
+    job = model_job(loaded.model, loaded.example_inputs, None, settings)
+    run = tune_model(job, find_toolchain(), database, seed, runner)
     if curve is not None:
         rows = [dict(zip(("seconds", "trials", "ratio"), p, strict=True)) for p in run.curve]
         curve.write_text(json.dumps({"model": model, "budget": budget, "curve": rows}, indent=1))

@@ -1,7 +1,8 @@
 """Activations in the order that a product reads them in.
 
-f32:   x[block, k, row] = source[block * rows + row, k] / 2^exponent(k), 0 behind the end
-int8:  quads[row, q] = four integers as the bytes of an i32, sums[row, group], steps[row]
+f32:     x[block, k, row] = source[block * rows + row, k] / 2^exponent(k), 0 behind the end
+int8:    quads[row, q] = four integers as the bytes of an i32, sums[row, group], steps[row]
+digits:  the same of f32, as integers of 24 bits in three rows of bytes, with steps[row, group]
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from .panels import Panels
 
 CHAINS = 4  # independent maxima, so that none waits for the one before
 LINE = 16  # i32 of a cache line
+DIGITS = 3  # bytes that hold what f32 has, next to the largest number of a group
+LARGEST_DIGITS = 127.0 * 65536  # the highest digit stays below 128 when the lower ones round up
 
 
 def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue], None]) -> None:
@@ -113,7 +116,7 @@ def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) ->
     rounded = kernel.scratch("rounded", [rows, columns], f32)
 
     def row(b: LoopBuilder, row: SSAValue) -> None:
-        factor, step = row_scale(b, lanes, source, row, columns)
+        factor, step = scale_of(b, lanes, source, row, b.index(0), columns, LARGEST)
 
         def element(b: LoopBuilder, wide: Lanes, column: SSAValue) -> None:
             value = wide.load(b, source, [row, column])
@@ -128,80 +131,108 @@ def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) ->
     return rounded
 
 
-def row_scale(
-    b: LoopBuilder, lanes: Lanes, source: SSAValue, row: SSAValue, columns: int
+def scale_of(
+    b: LoopBuilder,
+    lanes: Lanes,
+    source: SSAValue,
+    row: SSAValue,
+    start: SSAValue,
+    count: int,
+    most: float,
 ) -> tuple[SSAValue, SSAValue]:
-    """(what activations are multiplied by before rounding, what integers are worth) of a row."""
-    length = lanes.count * CHAINS
-    whole = columns // length * length
+    """(what `count` activations from `start` on are multiplied by before rounding, so that the
+    largest becomes `most`; what integers are worth)."""
+    chains = max(1, min(CHAINS, count // lanes.count))
+    length = lanes.count * chains
+    whole = count // length * length
     zero = lanes.constant(b, 0.0, f32)
 
     def step(b: LoopBuilder, k: SSAValue, *largest: SSAValue) -> list[SSAValue]:
         found = []
         for chain, old in enumerate(largest):
-            value = lanes.load(b, source, [row, b.add(k, b.index(chain * lanes.count))])
+            at = b.add(b.add(start, k), b.index(chain * lanes.count))
+            value = lanes.load(b, source, [row, at])
             found.append(b.maximum(old, b.insert(math.AbsFOp(value))))
         return found
 
-    first, *others = b.loop(0, whole, step, [zero] * CHAINS, step=length)
+    first, *others = b.loop(0, whole, step, [zero] * chains, step=length)
     for other in others:
         first = b.maximum(first, other)
     first = lanes.reduced(b, first, vector.CombiningKindFlag.MAXIMUMF)
 
     def rest(b: LoopBuilder, k: SSAValue, largest: SSAValue) -> list[SSAValue]:
-        return [b.maximum(largest, b.insert(math.AbsFOp(b.load(source, [row, k]))))]
+        value = b.load(source, [row, b.add(start, k)])
+        return [b.maximum(largest, b.insert(math.AbsFOp(value)))]
 
-    (largest,) = b.loop(whole, columns, rest, [first])
+    (largest,) = b.loop(whole, count, rest, [first])
     is_large = b.compare("ge", largest, b.constant(TINY, f32))
-    factor = b.div(b.constant(LARGEST, f32), largest)
+    factor = b.div(b.constant(most, f32), largest)
     factor = b.select(is_large, factor, b.constant(0.0, f32))
-    return factor, b.mul(largest, b.constant(float(np.float32(1 / LARGEST)), f32))
+    return factor, b.mul(largest, b.constant(float(np.float32(1 / most)), f32))
 
 
 @dataclass(frozen=True)
 class IntegerRows:
-    """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`."""
+    """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`.
+
+    With several `digits`, the highest first, a row of activations is as many rows of `quads` and
+    `sums`, and every group has a step of its own.
+    """
 
     quads: SSAValue
     sums: SSAValue
     steps: SSAValue
+    digits: int = 1
+
+    def step(self, b: LoopBuilder, row: SSAValue, group: SSAValue | None = None) -> SSAValue:
+        """The worth of one in a row, or in a group of it."""
+        return b.load(self.steps, [row] if group is None else [row, group])
 
 
 def integer_rows(
-    b: LoopBuilder, kernel: OpaqueKernel, source: SSAValue, panels: Panels
+    b: LoopBuilder, kernel: OpaqueKernel, source: SSAValue, panels: Panels, digits: int = 1
 ) -> IntegerRows:
     """Round every row; whole periods eight quads at a time, the last period element by element."""
     wide = Lanes(kernel.machine.lanes(4), kernel.machine.has_fma)
     lanes = Lanes(min(QUADS, wide.count), wide.has_fma)
     # an odd number of cache lines, so that rows do not share cache sets
     stride = (-(-panels.periods * QUADS // LINE) | 1) * LINE
-    groups = panels.format.groups(panels.columns)
+    groups, by_group = panels.format.groups(panels.columns), digits > 1
     found = IntegerRows(
-        kernel.scratch("quads", [panels.rows, stride], i32),
-        kernel.scratch("sums", [panels.rows, groups], i32),
-        kernel.scratch("steps", [panels.rows], f32),
+        kernel.scratch("quads", [panels.rows * digits, stride], i32),
+        kernel.scratch("sums", [panels.rows * digits, groups], i32),
+        kernel.scratch("steps", [panels.rows, groups] if by_group else [panels.rows], f32),
+        digits,
     )
     length = panels.periods if panels.format.group is None else panels.format.group // PERIOD
     whole = panels.columns // PERIOD
     full, left = divmod(whole, length)
 
     def row(b: LoopBuilder, row: SSAValue) -> None:
-        factor, step = row_scale(b, wide, source, row, panels.columns)
-        b.store(step, found.steps, [row])
-        rounding = Rounding(lanes, source, found.quads, row, factor)
+        factor = None
+        if not by_group:
+            factor, step = scale_of(b, wide, source, row, b.index(0), panels.columns, LARGEST)
+            b.store(step, found.steps, [row])
 
         def group(b: LoopBuilder, g: SSAValue, count: int, is_ragged: bool) -> None:
-            start = b.mul(g, b.index(length))
-            (sums,) = b.loop(
+            start, by = b.mul(g, b.index(length)), factor
+            if by is None:
+                first = b.mul(start, b.index(PERIOD))
+                size = count * PERIOD + (panels.columns % PERIOD if is_ragged else 0)
+                by, step = scale_of(b, wide, source, row, first, size, LARGEST_DIGITS)
+                b.store(step, found.steps, [row, g])
+            rounding = Rounding(lanes, source, found, row, by)
+            sums = b.loop(
                 0,
                 count,
-                lambda b, p, total: [rounding.period(b, b.add(start, p), total)],
-                [lanes.constant(b, 0, i32)],
+                lambda b, p, *total: rounding.period(b, b.add(start, p), list(total)),
+                [lanes.constant(b, 0, i32)] * digits,
             )
-            total = lanes.reduced(b, sums, vector.CombiningKindFlag.ADD)
+            totals = [lanes.reduced(b, sum, vector.CombiningKindFlag.ADD) for sum in sums]
             if is_ragged:
-                total = rounding.last(b, whole * PERIOD, panels.columns, total)
-            b.store(total, found.sums, [row, g])
+                totals = rounding.last(b, whole * PERIOD, panels.columns, totals)
+            for digit, total in enumerate(totals):
+                b.store(total, found.sums, [rounding.digit_row(b, digit), g])
 
         b.loop(0, full, lambda b, g: group(b, g, length, False))
         if full < groups:
@@ -213,39 +244,52 @@ def integer_rows(
 
 @dataclass(frozen=True)
 class Rounding:
-    """Writes the quads of one row."""
+    """Writes the quads of one row of activations."""
 
     lanes: Lanes
     source: SSAValue
-    quads: SSAValue
+    found: IntegerRows
     row: SSAValue
     factor: SSAValue
 
-    def period(self, b: LoopBuilder, period: SSAValue, total: SSAValue) -> SSAValue:
-        """The quads of a whole period; `total` plus their elements, by lane."""
+    def digit_row(self, b: LoopBuilder, digit: int) -> SSAValue:
+        """Where a digit of the row is in quads and sums."""
+        first = b.mul(self.row, b.index(self.found.digits)) if self.found.digits > 1 else self.row
+        return b.add(first, b.index(digit)) if digit else first
+
+    def period(self, b: LoopBuilder, period: SSAValue, totals: list[SSAValue]) -> list[SSAValue]:
+        """The quads of a whole period; `totals` plus their elements, by digit and lane."""
         lanes = self.lanes
-        first, ones = b.mul(period, b.index(PERIOD)), lanes.constant(b, 0x01010101, i32)
+        first = b.mul(period, b.index(PERIOD))
         for quad in range(0, QUADS, lanes.count):
             start = b.add(first, b.index(4 * quad)) if quad else first
-            packed = self.packed(b, [self.strided(b, start, j) for j in range(4)])
+            values = [self.strided(b, start, j) for j in range(4)]
             at = b.add(b.mul(period, b.index(QUADS)), b.index(quad))
-            lanes.store(b, packed, self.quads, [self.row, at], None)
-            total = b.insert(DotOp(total, ones, packed, 1))
-        return total
+            totals = self.put(b, values, at, totals)
+        return totals
 
-    def last(self, b: LoopBuilder, first: int, stop: int, total: SSAValue) -> SSAValue:
+    def last(self, b: LoopBuilder, first: int, stop: int, totals: list[SSAValue]) -> list[SSAValue]:
         """The quads of a period of which elements `first` .. `stop` - 1 exist; zeros follow."""
-        scalar = Rounding(
-            Lanes(1, self.lanes.has_fma), self.source, self.quads, self.row, self.factor
-        )
+        lanes = Lanes(1, self.lanes.has_fma)
+        scalar = Rounding(lanes, self.source, self.found, self.row, self.factor)
         for quad in range(QUADS):
             start = first + 4 * quad
             places = range(start, min(start + 4, stop))
             values = [b.load(self.source, [self.row, place]) for place in places]
-            packed = scalar.packed(b, values)
-            b.store(packed, self.quads, [self.row, first // 4 + quad])
-            total = b.insert(DotOp(total, b.constant(0x01010101, i32), packed, 1))
-        return total
+            totals = scalar.put(b, values, b.index(first // 4 + quad), totals)
+        return totals
+
+    def put(
+        self, b: LoopBuilder, values: list[SSAValue], at: SSAValue, totals: list[SSAValue]
+    ) -> list[SSAValue]:
+        """Round up to four numbers per lane and store them; `totals` plus them."""
+        lanes, whole = self.lanes, [self.rounded(b, value) for value in values]
+        ones, found = lanes.constant(b, 0x01010101, i32), []
+        for digit, total in enumerate(totals):
+            packed = self.packed(b, whole, self.found.digits - 1 - digit)
+            lanes.store(b, packed, self.found.quads, [self.digit_row(b, digit), at], None)
+            found.append(b.insert(DotOp(total, ones, packed, 1)))
+        return found
 
     def strided(self, b: LoopBuilder, start: SSAValue, byte: int) -> SSAValue:
         """Every fourth activation from `start + byte` on."""
@@ -258,17 +302,23 @@ class Rounding:
         mask = lanes.constant(b, True, IntegerType(1))
         return b.insert(GatherOp(self.source, at, offsets, mask, lanes.constant(b, 0.0, f32)))
 
-    def packed(self, b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
-        """Up to four numbers, rounded, as the bytes of an i32."""
+    def rounded(self, b: LoopBuilder, value: SSAValue) -> SSAValue:
+        """The integer that a number becomes."""
+        lanes = self.lanes
+        whole = b.insert(math.RoundEvenOp(b.mul(value, lanes.splat(b, self.factor))))
+        if lanes.count == 1:
+            return b.insert(arith.FPToSIOp(whole, i32))
+        return b.insert(FPToSIOp(whole, lanes.type(i32)))
+
+    def packed(self, b: LoopBuilder, integers: list[SSAValue], place: int) -> SSAValue:
+        """The digits of 256^place, -128 .. 127, of up to four integers as the bytes of an i32."""
         lanes = self.lanes
         packed = lanes.constant(b, 0, i32)
-        for byte, value in enumerate(values):
-            scaled = b.mul(value, lanes.splat(b, self.factor))
-            whole = b.insert(math.RoundEvenOp(scaled))
-            if lanes.count == 1:
-                number = b.insert(arith.FPToSIOp(whole, i32))
-            else:
-                number = b.insert(FPToSIOp(whole, lanes.type(i32)))
+        carry = 128 * sum(256**lower for lower in range(place))  # lower digits round to nearest
+        for byte, number in enumerate(integers):
+            if place:
+                number = b.add(number, lanes.constant(b, carry, i32))
+                number = lanes.shift_right(b, number, 8 * place)
             number = lanes.both(b, number, 255)
             packed = b.either(packed, lanes.shift_left(b, number, 8 * byte)) if byte else number
         return packed

@@ -18,10 +18,11 @@ from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
+from .activations import DIGITS
 from .block_product import lower_block_product
-from .integer_product import lower_integer_product
+from .integer_product import lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
-from .panels import block_tile, register_tile
+from .panels import block_tile, integer_tile, register_tile
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -31,6 +32,7 @@ Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
 # permutations and other steps of decoding, of which more than one runs at a time; a store.
 FMA, STEP, STORE = 1.0, 0.45, 1.0
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
+JOINING = 3.0  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
 BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
@@ -142,6 +144,11 @@ def _rounding(problem: Problem) -> float:
     return 3.0 * PERIOD
 
 
+def _cutting(problem: Problem) -> float:
+    """Rounding, and three bytes to be joined."""
+    return 5.0 * PERIOD
+
+
 def _integer_cycles(problem: Problem) -> float:
     """A shift and a mask per part, one instruction (or three) per quad and row."""
     tile = register_tile(problem.machine, problem.rows)
@@ -149,6 +156,16 @@ def _integer_cycles(problem: Problem) -> float:
     steps = 2 * len(byte_parts(problem.format.element.width))
     dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0
     return QUADS * (passes * steps * STEP + problem.rows * dot * FMA)
+
+
+def _digit_cycles(problem: Problem) -> float:
+    """As for integers, with a row per digit; a sum of a group is put together from all of them."""
+    tile = integer_tile(problem.machine, problem.rows, DIGITS)
+    passes = -(-problem.rows // tile.rows)
+    steps = 2 * len(byte_parts(problem.format.element.width))
+    periods = (problem.format.group or problem.columns) / PERIOD
+    scaling = DIGITS * JOINING / periods
+    return QUADS * passes * steps * STEP + problem.rows * (QUADS * DIGITS * FMA + scaling)
 
 
 def _matrix_unit_cycles(problem: Problem) -> float:
@@ -160,9 +177,20 @@ def _matrix_unit_cycles(problem: Problem) -> float:
 
 
 def _has_integer_form(problem: Problem) -> bool:
+    return problem.activations == "int8" and _has_exact_sums(problem)
+
+
+def _has_digit_form(problem: Problem) -> bool:
     return (
-        problem.activations == "int8"
-        and isinstance(problem.format.element, IntegerElement)
+        problem.activations == "f32"
+        and "avx512_vnni" in problem.machine.features
+        and _has_exact_sums(problem)
+    )
+
+
+def _has_exact_sums(problem: Problem) -> bool:
+    return (
+        isinstance(problem.format.element, IntegerElement)
         and not problem.format.has_short_groups
         and problem.longest_sum <= LONGEST_EXACT
     )
@@ -197,6 +225,7 @@ FORMS = (
     ),
     Form("tables", lower_table_product, _has_table_form, _table_cycles, _making_tables, waits=0.4),
     Form("integers", lower_integer_product, _has_integer_form, _integer_cycles, _rounding),
+    Form("digits", lower_digit_product, _has_digit_form, _digit_cycles, _cutting),
     Form(
         "matrix unit",
         lower_matrix_unit_product,

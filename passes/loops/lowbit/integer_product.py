@@ -6,6 +6,11 @@
     out = total * steps[row]
 
 Codes are unsigned, so offsets and zero points meet the sum of the group's activations.
+
+Activations in f32 are three such rows, one per digit of 8 bits, as wide as f32 next to the largest
+number of their group: part is 65536 part[high] + 256 part[middle] + part[low], and
+
+        total[row, lanes] += scale[group, lanes] * steps[row, group] * (part - zero * sums)
 """
 
 from __future__ import annotations
@@ -21,10 +26,10 @@ from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
-from .activations import IntegerRows, integer_rows
+from .activations import DIGITS, IntegerRows, integer_rows
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
-from .panels import Panels, pack_panels, register_tile
+from .panels import Panels, integer_tile, pack_panels
 from .quads import QuadDecoder
 
 MOST_ROWS = 512  # whose sums of a tile are on the stack
@@ -32,10 +37,19 @@ MOST_ROWS = 512  # whose sums of a tile are on the stack
 
 def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
+    _lower(op, kernel, b, digits=1)
+
+
+def lower_digit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
+    """The same with activations in f32, as integers of three digits."""
+    _lower(op, kernel, b, DIGITS)
+
+
+def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: int) -> None:
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, register_tile(kernel.machine, op.rows), "bytes")
+    panels = pack_panels(op, kernel, integer_tile(kernel.machine, op.rows, digits), "bytes")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
-    rows = integer_rows(b, kernel, source, panels)
+    rows = integer_rows(b, kernel, source, panels, digits)
     access = PanelAccess(panels, lanes, kernel.out)
     product = IntegerProduct(access, rows, groups_per_pass(panels, kernel.machine))
     over_tiles(b, panels, product.tile)
@@ -126,10 +140,10 @@ class IntegerProduct:
         self.store(b, task, self.access.over_groups(b, task.group, zeros))
 
     def store(self, b: LoopBuilder, task: IntegerTask, total: Values) -> None:
-        """The outputs, which are sums times the steps of rows."""
+        """The outputs, which are sums times the steps of rows where groups have none."""
         lanes, rows, vectors, row0 = self.access.lanes, task.rows, task.vectors, task.row0
-        for row in range(rows):
-            step = lanes.splat(b, b.load(self.x.steps, [b.add(row0, b.index(row))]))
+        for row in range(rows if self.x.digits == 1 else 0):
+            step = lanes.splat(b, self.x.step(b, b.add(row0, b.index(row))))
             for at in range(row * vectors, (row + 1) * vectors):
                 total[at] = b.mul(total[at], step)
         self.access.store(b, task.tile, row0, rows, total)
@@ -161,15 +175,22 @@ class IntegerTask:
         assert isinstance(element, IntegerElement)
         return element
 
+    @property
+    def digit_rows(self) -> int:
+        """Rows of bytes."""
+        return self.rows * self.product.x.digits
+
     def row(self, b: LoopBuilder, row: int) -> SSAValue:
-        """A row of the block."""
-        return b.add(self.row0, b.index(row)) if row else self.row0
+        """A row of bytes of the block."""
+        digits = self.product.x.digits
+        first = b.mul(self.row0, b.index(digits)) if digits > 1 else self.row0
+        return b.add(first, b.index(row)) if row else first
 
     def group(
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group."""
-        part = [self.lanes.constant(b, 0, i32)] * (self.rows * self.vectors)
+        part = [self.lanes.constant(b, 0, i32)] * (self.digit_rows * self.vectors)
         if count == 1:
             part = self.period(b, first, part)
         else:
@@ -187,7 +208,7 @@ class IntegerTask:
         # Quads outside, vectors inside: their chains of sums run side by side, also for one row.
         for quad, place in enumerate(places):
             codes = [decoder.quad(b, quad) for decoder in decoders]
-            for row in range(self.rows):
+            for row in range(self.digit_rows):
                 x = b.load(self.product.x.quads, [self.row(b, row), place])
                 spread = self.lanes.splat(b, x)
                 for vector, code in enumerate(codes):
@@ -197,20 +218,33 @@ class IntegerTask:
 
     def scaled(self, b: LoopBuilder, g: SSAValue, part: Values, total: Values | None) -> Values:
         """total + scale * part, zero points and offsets taken off."""
-        access, lanes = self.product.access, self.lanes
-        sums = [b.load(self.product.x.sums, [self.row(b, row), g]) for row in range(self.rows)]
-        result = list(part)
+        access, lanes, x = self.product.access, self.lanes, self.product.x
+        sums = [b.load(x.sums, [self.row(b, row), g]) for row in range(self.digit_rows)]
+        steps = []
+        if x.digits > 1:
+            rows = [b.add(self.row0, b.index(row)) for row in range(self.rows)]
+            steps = [lanes.splat(b, x.step(b, row, g)) for row in rows]
+        base = lanes.constant(b, 256.0, f32)
+        scales = []
         for vector in range(self.vectors):
             scale = access.scale(b, self.tile, g, vector, 1.0)
             has_zero = self.product.panels.zeros is not None
-            zero = access.zero(b, self.tile, g, vector) if has_zero else None
-            for row in range(self.rows):
-                at = row * self.vectors + vector
-                value = self.value(b, part[at], sums[row], zero)
-                if total is None:
-                    result[at] = b.mul(value, scale)
-                else:
-                    result[at] = lanes.fma(b, value, scale, total[at])
+            scales.append((scale, access.zero(b, self.tile, g, vector) if has_zero else None))
+        result = []
+        for at in range(self.rows * self.vectors):
+            row, vector = divmod(at, self.vectors)
+            scale, zero = scales[vector]
+            high, *lower = range(row * x.digits, (row + 1) * x.digits)
+            value = self.value(b, part[high * self.vectors + vector], sums[high], zero)
+            for digit in lower:
+                next = self.value(b, part[digit * self.vectors + vector], sums[digit], zero)
+                value = lanes.fma(b, value, base, next)
+            if steps:
+                scale = b.mul(scale, steps[row])
+            if total is None:
+                result.append(b.mul(value, scale))
+            else:
+                result.append(lanes.fma(b, value, scale, total[at]))
         return result
 
     def value(

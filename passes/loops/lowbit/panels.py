@@ -48,6 +48,14 @@ def register_tile(machine: Machine, rows: int) -> TileShape:
     return tile_shape(machine, rows, REGISTER_TILES)
 
 
+def integer_tile(machine: Machine, rows: int, digits: int) -> TileShape:
+    """A tile for integer codes; a row of activations is as many rows of bytes as it has digits."""
+    tile = tile_shape(machine, rows * digits, REGISTER_TILES)
+    most = max(1, tile.rows // digits)
+    blocks = -(-rows // most)
+    return TileShape(-(-rows // blocks), tile.vectors, tile.lanes)
+
+
 def block_tile(machine: Machine, rows: int) -> TileShape:
     """A tile for weights that are read as numbers."""
     return tile_shape(machine, rows, BLOCK_TILES)

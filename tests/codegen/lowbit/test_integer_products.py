@@ -1,20 +1,23 @@
-"""Products with int8 activations: the integers are exactly those of an int64 oracle."""
+"""Products of integer codes: exactly those of an int64 oracle where activations are int8, as close
+as 24 bits next to the largest activation of a group where they are f32, in digits."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tilecast
 import torch
 from tilecast.codegen.c import emit_unit
-from tilecast.compiler.verify.kernels import packed_argument
+from tilecast.compiler.verify.kernels import packed_argument, random_argument
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import IntegerElement, parse_format
 from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
+from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from xdsl.dialects.func import FuncOp
@@ -22,10 +25,13 @@ from xdsl.dialects.func import FuncOp
 from .test_quantized_linear import Case, kernel_of, lower
 
 PASSES = "u4_in_passes"  # more of a tile than a first-level cache holds, for several blocks of rows
+DIGITS = "u4_in_digits"
 NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES]
 
 
 def case_of(name: str) -> Case:
+    if name == DIGITS:
+        return Case("u4:g32", 4, 19, 100, bias=True, form="digits")
     if name == PASSES:
         return Case("u4:g128:znone", 7, 19, 700, bias=False, activations="int8", form="integers")
     return Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
@@ -38,7 +44,8 @@ def lowered(machine: Machine) -> dict[str, FuncOp]:
     ctx.machine = machine
     with pytest.MonkeyPatch.context() as patch:
         return {
-            name: lower(ctx, case_of(name), kernel_of(case_of(name), name), patch) for name in NAMES
+            name: lower(ctx, case_of(name), kernel_of(case_of(name), name), patch)
+            for name in [*NAMES, DIGITS]
         }
 
 
@@ -69,17 +76,44 @@ def test_sums_equal_those_of_int64(
     exact = quantized.astype(np.int64) @ levels.T
     assert np.abs(exact).max() < 2**24  # exact in f32 too
 
-    interface = KernelInterface(lowered[name])
+    found = run(lowered[name], library, call, [x, codes.view(np.int8), scales])
+    np.testing.assert_array_equal(found, exact.astype(np.float32) * steps)
+
+
+def run(
+    kernel: FuncOp, library: ctypes.CDLL, call: Callable[..., None], inputs: list[np.ndarray]
+) -> np.ndarray:
+    """What a kernel computes."""
+    interface = KernelInterface(kernel)
     arrays: dict[int, np.ndarray] = {}
-    for position, array in zip(interface.read, (x, codes.view(np.int8), scales), strict=True):
+    for position, array in zip(interface.read, inputs, strict=True):
         arrays[position] = packed_argument(interface, position, array)
     for position in (*interface.written, *interface.scratch):
         type = interface.type_of(position)
         kind = np.float32 if str(type.element_type) == "f32" else np.int32
         arrays[position] = np.full(type.get_shape(), -1, kind)
-    call(library, name, *(arrays[k] for k in range(len(arrays))))
-    found = arrays[interface.written[0]]
-    np.testing.assert_array_equal(found, exact.astype(np.float32) * steps)
+    call(library, kernel.sym_name.data, *(arrays[k] for k in range(len(arrays))))
+    return arrays[interface.written[0]]
+
+
+def test_digits_keep_what_f32_has_next_to_the_largest_of_a_group(
+    lowered: dict[str, FuncOp], library: ctypes.CDLL, call: Callable[..., None]
+) -> None:
+    """Groups of very different size, one of zeros, one with an outlier; NaN stays in its row."""
+    rng, case = np.random.default_rng(4), case_of(DIGITS)
+    plain = kernel_of(case, DIGITS)
+    x, *weight = (random_argument(argument, rng) for argument in plain.body.block.args)
+    x[0, :32], x[0, 32:64], x[0, 70] = 1e-20 * x[0, :32], 0, 1e6
+    x[1] *= np.float32(1e30)
+    (reference,) = evaluate_kernel(plain, [x, *weight], dtype=np.float64)
+    sizes = np.maximum.reduceat(np.abs(x), range(0, 100, 32), axis=1).repeat(32, axis=1)[:, :100]
+    several = kernel_of(replace(case, rows=100, bias=False), DIGITS)
+    (levels,) = evaluate_kernel(several, [np.eye(100, dtype=np.float32), *weight[:-1]])
+    allowed = 2.0**-21 * (sizes @ np.abs(levels) + np.abs(weight[-1]))
+    x[3, 5] = np.nan
+    found = run(lowered[DIGITS], library, call, [x, *weight])
+    assert np.isnan(found[3]).all()
+    assert (np.abs(found - reference)[:3] <= allowed[:3]).all()
 
 
 def test_a_model_with_rounded_activations_is_compiled() -> None:

@@ -8,12 +8,19 @@ from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import parse_format
 from tilecast.passes.loops.lowbit.forms import Problem, choose_form, possible_forms
 
+PLAIN = Machine("x86-64-v4", "avx512", (), 64, 32)
 AVX512 = Machine("x86-64-v4", "avx512", ("avx512_vnni",), 64, 32)
 
 
-def problem(bits: int, rows: int, activations: str = "f32", outputs: int = 4096) -> Problem:
+def problem(
+    bits: int,
+    rows: int,
+    activations: str = "f32",
+    outputs: int = 4096,
+    machine: Machine = AVX512,
+) -> Problem:
     format = parse_format(f"u{bits}:g128")
-    return Problem(format, activations, rows, outputs, 4096, AVX512)
+    return Problem(format, activations, rows, outputs, 4096, machine)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +28,19 @@ def problem(bits: int, rows: int, activations: str = "f32", outputs: int = 4096)
     [(1, 1, "tables"), (4, 1, "registers"), (8, 1, "registers"), (4, 64, "blocks")],
 )
 def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None:
+    assert choose_form(problem(bits, rows, machine=PLAIN)).name == form
+
+
+@pytest.mark.parametrize(
+    ("bits", "rows", "form"), [(1, 1, "tables"), (2, 1, "digits"), (4, 64, "digits")]
+)
+def test_instructions_for_bytes_make_digits_of_f32(bits: int, rows: int, form: str) -> None:
     assert choose_form(problem(bits, rows)).name == form
+
+
+def test_floats_are_not_multiplied_in_digits() -> None:
+    floats = Problem(parse_format("e2m1:mx"), "f32", 64, 4096, 4096, AVX512)
+    assert "digits" not in [form.name for form in possible_forms(floats)]
 
 
 def test_int8_activations_are_multiplied_as_integers() -> None:
