@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from .machine import result_head
 
-HEADS, SIZE, THREADS, ROUNDS, CALLS = 12, 64, 2, 40, 5
-FORMATS = ("f32", "i8", "u4:g32", "i3:g32", "u2:g32")
+HEADS, SIZE, THREADS, ROUNDS, CALLS = 12, 64, 2, 30, 5
+FORMATS = ("f32", "i8", "i4:g32", "u4:g32", "u2:g32")
 
 
 class FloatCache(nn.Module):

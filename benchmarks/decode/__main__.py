@@ -81,6 +81,7 @@ def rows_of(times: Times) -> dict[str, dict[str, Any]]:
         row: dict[str, Any] = {}
         for kind in taken:
             tokens = PROMPT if kind == "prefill" else 1
+            row[f"{kind}_date"] = time.strftime("%Y-%m-%dT%H:%M")  # of one file, runs may differ
             row[f"{kind}_ms"] = round(taken[kind] * 1e3, 3)
             row[f"{kind}_tokens_per_second"] = round(tokens / taken[kind], 1)
             for peer in LLAMA_CPP:

@@ -72,12 +72,19 @@ def rotated(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
+def rotated_neighbours(x: Tensor, positions: Tensor) -> Tensor:
+    """The same for heads whose halves alternate, as in GGUF files of llama.cpp."""
+    halves = x.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+    turned: Tensor = rotated(halves, positions).unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+    return turned
+
+
 class Attention(nn.Module):
     """Grouped attention with a cache of keys and values."""
 
-    def __init__(self, shape: Shape, cache: torch.dtype) -> None:
+    def __init__(self, shape: Shape, cache: torch.dtype, alternates: bool) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.rotated = shape, rotated_neighbours if alternates else rotated
         keys = shape.key_heads * shape.head_width
         self.q_proj = nn.Linear(shape.width, shape.width, bias=False)
         self.k_proj = nn.Linear(shape.width, keys, bias=False)
@@ -93,8 +100,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         shape, n = self.shape, x.shape[1]
-        q = rotated(self.heads(self.q_proj(x), shape.heads), positions)
-        k = rotated(self.heads(self.k_proj(x), shape.key_heads), positions)
+        q = self.rotated(self.heads(self.q_proj(x), shape.heads), positions)
+        k = self.rotated(self.heads(self.k_proj(x), shape.key_heads), positions)
         v = self.heads(self.v_proj(x), shape.key_heads)
         self.keys.index_copy_(2, positions, k.to(self.keys.dtype))
         self.values.index_copy_(2, positions, v.to(self.values.dtype))
@@ -115,9 +122,9 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """Attention and a gated feed-forward network, each on a norm of the residual stream."""
 
-    def __init__(self, shape: Shape, cache: torch.dtype) -> None:
+    def __init__(self, shape: Shape, cache: torch.dtype, alternates: bool) -> None:
         super().__init__()
-        self.self_attn = Attention(shape, cache)
+        self.self_attn = Attention(shape, cache, alternates)
         self.attn_norm, self.ffn_norm = Norm(shape.width), Norm(shape.width)
         self.gate_proj = nn.Linear(shape.width, shape.hidden, bias=False)
         self.up_proj = nn.Linear(shape.width, shape.hidden, bias=False)
@@ -130,13 +137,16 @@ class Layer(nn.Module):
 
 
 class Llama(nn.Module):
-    """The model; `cache` is the type of its keys and values."""
+    """The model; `cache` is the type of its keys and values; `alternates`: the two halves of a
+    head, in rows of queries and keys."""
 
-    def __init__(self, shape: Shape, cache: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, shape: Shape, cache: torch.dtype = torch.float32, alternates: bool = False
+    ) -> None:
         super().__init__()
         self.shape = shape
         self.embed = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Layer(shape, cache) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(shape, cache, alternates) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
         self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
 

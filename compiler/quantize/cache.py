@@ -64,7 +64,6 @@ class QuantizedCache(nn.Module):
     scales: Tensor
     zeros: Tensor
     levels: Tensor
-    usable: Tensor
     middles: Tensor
     ordered: Tensor
 
@@ -98,11 +97,10 @@ class QuantizedCache(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def add_tables(self) -> None:
-        """The value of every code, the usable values in order, and their codes."""
+        """The value of every code; what lies between usable values in order, and their codes."""
         levels = torch.from_numpy(self.format.element.levels)
         usable = torch.from_numpy(self.format.element.usable)
         self.add("levels", levels)
-        self.add("usable", usable)
         self.add("middles", (usable[1:] + usable[:-1]) / 2)
         same = levels[None, :] == usable[:, None]
         self.add("ordered", same.to(torch.int32).argmax(1).to(torch.int32))
@@ -127,15 +125,18 @@ class QuantizedCache(nn.Module):
         if isinstance(element, IntegerElement):
             step, offset = element.step, element.offset
             if self.format.zero == "int":
-                numbers = numbers - self.spread(self.zeros.float())
+                numbers = numbers - self.spread(self.zeros).float()
                 offset = 0
             numbers = numbers * step if step != 1 else numbers
             numbers = numbers + offset if offset else numbers
         else:
             numbers = self.levels[numbers.to(torch.int32)]
         if self.format.zero in ("f16", "f32"):
-            numbers = numbers - self.spread(self.zeros.float())
-        return numbers * self.spread(self.scale_values(self.scales))
+            numbers = numbers - self.spread(self.zeros).float()
+        # widened element by element: numbers of groups would wait in memory for their readers
+        if self.is_power:
+            return numbers * self.spread(self.scale_values(self.scales))
+        return numbers * self.spread(self.scales).float()
 
     def unpacked(self) -> Tensor:
         """The codes as f32."""
