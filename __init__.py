@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .compiler.frontend.kernel_language import f32, f64, i8, i32, i64, kernel
     from .compiler.load import load_package as load
     from .compiler.quantize import quantize
+    from .compiler.quantize.cache import QuantizedCache
     from .compiler.quantize.gguf import from_gguf, with_gguf
     from .compiler.runtime.model import CompiledModel
     from .compiler.verify.report import VerifyReport
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Loaded on first use: `import tilecast` alone must not cost the import of torch.
 _PUBLIC = {
     "CompiledModel": "compiler.runtime.model:CompiledModel",
+    "QuantizedCache": "compiler.quantize.cache:QuantizedCache",
     "TilecastError": "dialects.errors:TilecastError",
     "VerifyFailure": "dialects.errors:VerifyFailure",
     "VerifyReport": "compiler.verify.report:VerifyReport",
@@ -41,6 +43,7 @@ _PUBLIC = {
 
 __all__ = [
     "CompiledModel",
+    "QuantizedCache",
     "TilecastError",
     "VerifyFailure",
     "VerifyReport",

@@ -24,8 +24,8 @@ from typing import Any
 
 import tilecast
 import torch
-from tilecast.compiler.driver import exported
-from tilecast.compiler.frontend.coverage import calls
+from tilecast.compiler.frontend.decompositions import calls
+from tilecast.compiler.job import model_job
 from tilecast.compiler.options import resolve_options
 
 from .machine import result_head
@@ -76,7 +76,7 @@ def measure(layers: int, hidden: int, rounds: int) -> Measured:
     """Of each pass the fastest of `rounds` compilations."""
     model = Gpt2(layers, hidden)
     tokens = torch.arange(TOKENS)[None]
-    program, _, _ = exported(model, (tokens,), None, resolve_options({}))
+    program = model_job(model, (tokens,), None, resolve_options({})).program
     timings = []
     for _ in range(rounds):
         gc.collect()

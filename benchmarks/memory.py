@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import tilecast
-from tilecast.compiler.driver import exported, lower
+from tilecast.compiler.job import model_job
 from tilecast.compiler.logging import Progress
+from tilecast.compiler.lowering import lower
 from tilecast.compiler.options import resolve_options
 from tilecast.compiler.runtime.model import CompiledModel, Frame
-from tilecast.compiler.target import resolve_target
 from tilecast.dialects.errors import MemoryBudgetError
 
 from examples import keyword_spotting, mobilenet_v2
@@ -42,9 +42,7 @@ def plan(model: Any, inputs: Inputs, budget: int) -> Any:
     settings = resolve_options(
         {"target": TARGET, "max_memory": budget, "stop_after": "simplify", "cache": False}
     )
-    program, leaves, _ = exported(model, inputs, None, settings)
-    lowered = lower(program, leaves, settings, resolve_target(TARGET), Progress(False))
-    return lowered.ctx.memory
+    return lower(model_job(model, inputs, None, settings), Progress(False)).ctx.memory
 
 
 def least_bytes(model: Any, inputs: Inputs) -> int:

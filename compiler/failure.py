@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..dialects.errors import PassError, RefusedSourceError
 
 if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-
-    from ..costmodel.hardware import Machine
-    from .options import Options
+    from .job import Job
 
 
 @contextmanager
-def defects_kept(
-    program: ExportedProgram,
-    leaves: Sequence[Any],
-    settings: Options,
-    machine: Machine,
-    schedules: Mapping[str, str] | None = None,
-) -> Iterator[None]:
+def defects_kept(job: Job, schedules: Mapping[str, str] | None = None) -> Iterator[None]:
     """A pass that raises in the block, or C that is refused: the error tells of the folder."""
     try:
         yield
     except (PassError, RefusedSourceError) as error:
         from .bisect.on_failure import left_behind
 
-        told = left_behind(error, program, leaves, settings, machine, schedules)
+        told = left_behind(error, job, schedules)
         error.args = (f"{error}\n{told}", *error.args[1:])
         raise

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,9 @@ class LoadedPackage:
         self._threads = threads
         self._signature = _calling(stored)
         self._sizes = CallSizes(stored.sizes, stored.inputs)
-        self._states = self._stored_states()
+        pairs = () if stored.sizes else stored.in_place
+        self._updated = self._signature.updated_in_place(pairs) if self._signature else {}
+        self.states = self._stored_states()
         self._lock = threading.Lock()
         size = self._function("tilecast_context_bytes", ctypes.c_size_t)()
         self._context = ctypes.create_string_buffer(size)
@@ -91,8 +93,8 @@ class LoadedPackage:
             results = self.run(inputs)
             return results[0] if len(results) == 1 else tuple(results)
         signature = self._signature
-        if self._states:
-            args = (tuple(self._states), *args)
+        if self.states:
+            args = (tuple(self.states.values()), *args)
         leaves, spec = pytree.tree_flatten((args, kwargs))
         if spec != signature.in_spec:
             raise InvalidInputError(
@@ -107,14 +109,25 @@ class LoadedPackage:
                 )
         tensors = [leaves[position] for position in signature.positions]
         inputs = [_checked(v, s) for v, s in self._paired(tensors)]
-        results = self.run(inputs)
+        # a changed input gets its new value where it is; a copy of it made above does not count
+        given = {j: inputs[k] for j, k in self._updated.items() if is_at(inputs[k], tensors[k])}
+        results = self._results(inputs, given)
         return pytree.tree_unflatten(signature.values(results, tensors), signature.out_spec)
 
     def run(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The program's results for its flat inputs (dense, of the declared types and shapes)."""
+        return self._results(inputs, {})
+
+    def _results(
+        self, inputs: Sequence[torch.Tensor], given: Mapping[int, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The results, those of `given` in tensors that are there already."""
         values = self._sizes.bind([tensor.shape for tensor in inputs])
         outputs = [spec.at(values) for spec in self.package.outputs]
-        results = [torch.empty(s.shape, dtype=DTYPES[s.dtype]) for s in outputs]
+        results = [
+            given[j] if j in given else torch.empty(s.shape, dtype=DTYPES[s.dtype])
+            for j, s in enumerate(outputs)
+        ]
         sizes = [(ctypes.c_int64 * len(values))(*values.values())] if values else []
         with self._lock:  # the context holds one arena
             if self._threads is not None:
@@ -123,13 +136,14 @@ class LoadedPackage:
         return results
 
     def reset(self) -> None:
-        """Give the buffers that the model changes from call to call their first values."""
-        self._states = self._stored_states()
+        """Give `states`, buffers that the model changes from call to call, their first values."""
+        for name, value in self._stored_states().items():
+            self.states[name].copy_(value)
 
-    def _stored_states(self) -> list[torch.Tensor]:
-        folder = self.package.directory
-        inputs = (self.package.inputs[k] for k, _ in self.package.states)
-        return [_read_tensor(folder / f"state/{n}.bin", spec) for n, spec in enumerate(inputs)]
+    def _stored_states(self) -> dict[str, torch.Tensor]:
+        folder = self.package.directory / "state"
+        specs = (self.package.inputs[k] for k, _ in self.package.states)
+        return {s.name: _read_tensor(folder / f"{n}.bin", s) for n, s in enumerate(specs)}
 
     def check_inputs(self) -> tuple[Any, ...]:
         """The positional arguments that the package was saved with, to try it on."""
@@ -307,6 +321,11 @@ def _checked(value: Any, spec: TensorSignature) -> torch.Tensor:
     if value.device.type != "cpu":
         raise InvalidInputError(f"input {spec.name}: expected a CPU tensor, found {value.device}")
     return value.detach().contiguous()
+
+
+def is_at(tensor: torch.Tensor, place: torch.Tensor) -> bool:
+    """Whether `tensor` is the memory of `place` and no copy."""
+    return tensor.data_ptr() == place.data_ptr()
 
 
 def _pointers(tensors: Sequence[torch.Tensor]) -> Any:

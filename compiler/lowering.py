@@ -1,4 +1,8 @@
-"""The state of a model between its stages: IR, weights, text of each level, C files."""
+"""A model on its way through the stages: IR, weights, text of each level, C files.
+
+in:  a `Job`
+out: `Lowered`, which verification, packages and reports read
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch.export import ExportedProgram
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import CallOp, FuncOp
 
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
+from ..costmodel.features.hardware import Hardware
 from ..costmodel.hardware import Machine
+from ..costmodel.models.default import chosen_model
 from ..dialects.errors import OptionError, UnsupportedOperatorError
 from ..dialects.graph import extents_of_type
 from ..dialects.graph.control import ControlOp, is_program
@@ -23,10 +28,14 @@ from ..passes.context import CompileContext
 from ..passes.loops.in_place import pairs_of
 from ..passes.loops.plan_memory import local_bytes, program_arena
 from ..passes.timing import span
-from .frontend import ImportedModel, import_program
+from .frontend.imported_model import ImportedModel
+from .frontend.program import import_program
 from .frontend.tensor_types import DTYPES
+from .job import Job
+from .logging import Progress
 from .options import Options
-from .pipeline import ir_file_name, write_text
+from .pipeline import defects_of, ir_file_name, pipeline_for, run_stage, write_text
+from .probe.target_speeds import target_speeds
 from .quantize import activations_of, quantized_weights
 from .runtime.artifact import Artifact, KernelFacts
 from .runtime.call_sizes import CallSizes
@@ -56,7 +65,7 @@ class Lowered:
     stages for packages and reports."""
 
     imported: ImportedModel
-    leaves: Sequence[Any]
+    job: Job
     ctx: CompileContext
     module: ModuleOp
     signature: Signature
@@ -67,19 +76,30 @@ class Lowered:
     keeps_text: bool = True
 
     @staticmethod
-    def from_program(
-        program: ExportedProgram, leaves: Sequence[Any], machine: Machine, threads: int
-    ) -> Lowered:
-        """Import `program`; OptionError where the options do not go with its dynamic shapes."""
-        imported = import_program(program)
-        quantized = quantized_weights(program)
+    def of(job: Job, schedules: Mapping[str, str] | None = None) -> Lowered:
+        """Import the job's program, and tell the passes what its options ask for.
+
+        `schedules` are what tuning recorded, by kernel. OptionError where options do not go with
+        the target, or with dynamic shapes.
+        """
+        machine, settings = job.machine, job.settings
+        imported = import_program(job.program)
+        quantized = quantized_weights(job.program)
         check_sizes_fit_options(imported, machine, quantized)
         if machine.is_gpu:
             check_runs_straight(imported.module, f"target {machine.name}")
+            check_keeps_weights(settings, machine)
         ctx = CompileContext()
-        ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, threads
-        ctx.quantized, ctx.activations = quantized, activations_of(program)
-        return Lowered(imported, leaves, ctx, imported.module, signature_of(imported, leaves))
+        ctx.weights, ctx.machine, ctx.threads = imported.weights, machine, job.threads
+        ctx.quantized, ctx.activations = quantized, activations_of(job.program)
+        ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
+        ctx.convolutions, ctx.stream_weights = settings.convolutions, settings.stream_weights
+        ctx.recorded_schedule = schedules.get if schedules else None
+        ctx.cost_model = chosen_model(settings.cost_model)
+        if ctx.cost_model is not None:
+            ctx.hardware = Hardware(machine, target_speeds(machine))
+        signature = signature_of(imported, job.leaves)
+        return Lowered(imported, job, ctx, imported.module, signature)
 
     def record(self, stage: str, dump_dir: Path | None) -> None:
         """Keep the text of the IR after `stage`, and the IR itself where verification needs it."""
@@ -137,14 +157,7 @@ class Lowered:
             text = emit_program(main, kernels, name, prefix=prefix, programs=programs)
             self.sources[f"{name}.c"] = text
 
-    def artifact(
-        self,
-        settings: Options,
-        machine: Machine,
-        threads: int,
-        compiler: str,
-        flags: tuple[str, ...],
-    ) -> Artifact:
+    def artifact(self, compiler: str, flags: tuple[str, ...]) -> Artifact:
         """Everything about the lowered program as plain data."""
         main, kernels = self.functions()
         arena_bytes, lower_bound = program_arena(main)
@@ -161,9 +174,9 @@ class Lowered:
             local = max(map(local_bytes, kernels), default=0)
             memory = self.ctx.memory.to_json() | {"local_bytes": local}
         return Artifact(
-            name=settings.name,
-            machine=machine,
-            threads=threads,
+            name=self.job.settings.name,
+            machine=self.job.machine,
+            threads=self.job.threads,
             signature=replace(self.signature, sizes=program_symbols(main)),
             arena_bytes=arena_bytes,
             arena_lower_bound=lower_bound,
@@ -175,11 +188,42 @@ class Lowered:
             compiler=compiler,
             flags=flags,
             decisions=tuple(d.to_json() for d in self.ctx.decisions),
-            precision=settings.precision,
+            precision=self.job.settings.precision,
             memory=memory,
             streamed=bool(symbols) and self.ctx.stream_weights,
             in_place=pairs_of(main),
         )
+
+
+def lower(
+    job: Job,
+    progress: Progress,
+    schedules: Mapping[str, str] | None = None,
+    keeps_text: bool = True,
+) -> Lowered:
+    """Take a job through all stages up to C text, or to `stop_after`.
+
+    `schedules` are what tuning recorded, by kernel; `keeps_text`: of the IR after every stage.
+    """
+    settings = job.settings
+    with progress.stage("import"), defects_of("import"):
+        lowered = Lowered.of(job, schedules)
+        lowered.keeps_text = keeps_text
+        lowered.record("import", settings.dump_dir)
+    if settings.stop_after == "import":
+        return lowered
+    for stage in pipeline_for(job.machine):
+        with progress.stage(stage.name):
+            run_stage(stage, lowered.ctx, lowered.module)
+            lowered.record(stage.name, settings.dump_dir)
+        if settings.stop_after == stage.name:
+            return lowered
+    with progress.stage("emit"), defects_of("emit"):
+        lowered.emit(settings.name)
+    if settings.dump_dir is not None:
+        for name, text in lowered.sources.items():
+            write_text(settings.dump_dir, name, text)
+    return lowered
 
 
 def check_sizes_fit_options(
@@ -195,6 +239,15 @@ def check_sizes_fit_options(
     if symbols and quantized:
         raise OptionError("weights of few bits need fixed shapes so far: leave out dynamic_shapes")
     CallSizes(symbols, imported.inputs)
+
+
+def check_keeps_weights(settings: Options, machine: Machine) -> None:
+    """OptionError for weights in files on a GPU."""
+    if settings.stream_weights:
+        raise OptionError(
+            f"stream_weights: expected a target with weights in files, found {machine.name}, "
+            "which keeps them on the device; leave it out"
+        )
 
 
 def program_symbols(main: FuncOp) -> tuple[Symbol, ...]:

@@ -180,6 +180,29 @@ def physical_cores() -> int:
     return len(cores) or os.cpu_count() or 1
 
 
+def thread_count(asked: int | None, machine: Machine) -> int:
+    """The threads a program runs with: as asked, else every physical core; one for c99 and GPUs."""
+    if machine.name == "c99" or machine.is_gpu:
+        return 1
+    return asked or physical_cores()
+
+
+def lacking(machine: Machine) -> list[str]:
+    """Features of `machine` that the machine at hand does not have."""
+    return sorted(set(machine.features) - set(native_machine().features))
+
+
+def check_runs_here(machine: Machine, target: str) -> None:
+    """OptionError where this machine lacks an instruction that `target` uses."""
+    if machine.is_gpu:
+        return  # under host emulation
+    if missing := lacking(machine):
+        raise OptionError(
+            f"target {target!r} needs {', '.join(missing)}, which this machine lacks; "
+            "write its sources with tilecast.emit and build them where it runs"
+        )
+
+
 def cache_sizes() -> dict[str, Any]:
     """L1 data, L2 and L3 bytes of the machine at hand, as far as the system tells."""
     sizes: dict[str, Any] = {}

@@ -122,6 +122,26 @@ class RoundOp(IRDLOperation):
 
 
 @irdl_op_definition
+class NarrowOp(IRDLOperation):
+    """A vector of f32 rounded to bf16.
+
+    AVX512-BF16 takes subnormal numbers for zero, which is what `arith.truncf` may not do.
+    """
+
+    name = "pair.narrow"
+    source = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, source: SSAValue) -> None:
+        super().__init__(operands=[source], result_types=[_like(source.type, bf16)])
+
+    def verify_(self) -> None:
+        if _element(self.source.type) != f32 or self.result.type != _like(self.source.type, bf16):
+            raise VerifyException(f"{self.name}: expected a vector of f32, and one of bf16 like it")
+
+
+@irdl_op_definition
 class WordsOp(IRDLOperation):
     """The memory of a row-major memref of bf16 as one of pairs, in any shape of as many bytes."""
 
@@ -143,4 +163,4 @@ class WordsOp(IRDLOperation):
             raise VerifyException(f"{self.name}: {source} and {result} differ in size")
 
 
-Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, RoundOp, WordsOp], [])
+Pair = Dialect("pair", [JoinOp, DotOp, DotAddOp, RoundOp, NarrowOp, WordsOp], [])

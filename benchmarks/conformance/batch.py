@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from tilecast.codegen.c import emit_program, emit_unit
-from tilecast.compiler.driver import exported, lower
 from tilecast.compiler.frontend.tensor_types import to_numpy
+from tilecast.compiler.job import model_job
 from tilecast.compiler.logging import Progress
-from tilecast.compiler.lowering import Lowered
+from tilecast.compiler.lowering import lower
 from tilecast.compiler.options import Options, resolve_options
 from tilecast.compiler.runtime.artifact import Artifact
 from tilecast.compiler.runtime.cache import open_store
@@ -136,18 +136,16 @@ def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Ca
     given = {"name": name, "target": target, "threads": 1, "stop_after": "program"}
     settings: Options = resolve_options(given | {"dynamic_shapes": sample.dynamic_shapes})
     inputs = tuple(tensor.clone() for tensor in sample.inputs)
-    program, leaves, _ = exported(sample.module, inputs, None, settings)
-    lowered: Lowered = lower(
-        program, leaves, settings, machine, Progress(False), keeps_text=sample.index % 8 == 0
-    )
-    artifact = lowered.artifact(settings, machine, 1, "none", ())
+    job = model_job(sample.module, inputs, None, settings)
+    lowered = lower(job, Progress(False), keeps_text=sample.index % 8 == 0)
+    artifact = lowered.artifact("none", ())
     main, kernels = lowered.functions()
     programs = lowered.programs()
     text = emit_program(main, kernels, name, prefix=f"{name}_", programs=programs)
     text += call_unit(name)
     for kernel in kernels:
         kernel.properties["sym_name"] = StringAttr(f"{name}_{kernel.sym_name.data}")
-    return Case(sample, program, artifact, tuple(kernels), text)
+    return Case(sample, job.program, artifact, tuple(kernels), text)
 
 
 def run_cases(

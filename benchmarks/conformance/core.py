@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from tilecast.compiler.frontend.coverage import decomposition_of
+from tilecast.compiler.frontend.decompositions import decomposition_of
 from tilecast.compiler.frontend.rules import load_rules
 
 GRADIENT = "a gradient formula"

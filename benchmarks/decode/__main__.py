@@ -35,30 +35,42 @@ PAUSE = 0.05  # idle threads of the engine that ran last spin for a while
 Times = dict[str, dict[str, float]]
 
 
-def start(name: str, shape: str, threads: int, folder: Path) -> subprocess.Popen[str]:
-    """The worker of an engine; its first answer comes when it is built."""
+def start(step: str, name: str, chosen: argparse.Namespace) -> subprocess.Popen[str]:
+    """A process that builds an engine, or runs it; its first answer says that it is ready."""
+    folder, threads = str(chosen.folder.resolve()), str(chosen.threads)
+    worker = ["-m", "benchmarks.decode.worker", step, name, chosen.shape, threads, folder]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.decode.worker", name, shape, str(threads), str(folder)],
+        [sys.executable, *worker, *chosen.kind],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**os.environ, "OMP_NUM_THREADS": threads},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
-def measure(engines: dict[str, subprocess.Popen[str]], rounds: int, seconds: float) -> Times:
+def is_ready(name: str, process: subprocess.Popen[str]) -> bool:
+    """Wait for the first answer."""
+    assert process.stdout is not None
+    answer = json.loads(process.stdout.readline() or '{"failed": "the process ended"}')
+    print(f"{name}: {answer.get('failed', answer)}", file=sys.stderr)
+    return "failed" not in answer
+
+
+def measure(
+    engines: dict[str, subprocess.Popen[str]], kinds: Sequence[str], rounds: int, seconds: float
+) -> Times:
     """Engine -> kind -> seconds per call: the median of turns, each of which counts with its
     median."""
     turns: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        for kind in KINDS:
+        for kind in kinds:
             for name, process in engines.items():
                 answer = ask(process, {"run": kind, "seconds": seconds})
                 turns.setdefault((name, kind), []).append(statistics.median(answer["times"]))
                 time.sleep(PAUSE)
     return {
-        name: {kind: statistics.median(turns[name, kind]) for kind in KINDS} for name in engines
+        name: {kind: statistics.median(turns[name, kind]) for kind in kinds} for name in engines
     }
 
 
@@ -67,7 +79,8 @@ def rows_of(times: Times) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for name, taken in times.items():
         row: dict[str, Any] = {}
-        for kind, tokens in (("decode", 1), ("prefill", PROMPT)):
+        for kind in taken:
+            tokens = PROMPT if kind == "prefill" else 1
             row[f"{kind}_ms"] = round(taken[kind] * 1e3, 3)
             row[f"{kind}_tokens_per_second"] = round(tokens / taken[kind], 1)
             for peer in LLAMA_CPP:
@@ -99,32 +112,38 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="length of one turn")
+    parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--build-only", action="store_true", help="compile and verify only")
-    parser.add_argument("--folder", type=Path, default=Path("build/decode"), help="for GGUF files")
+    parser.add_argument("--built", action="store_true", help="time what was built before")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/decode"), help="for what is built"
+    )
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")
     chosen = parser.parse_args(arguments)
+    names = list(chosen.engine)
     with ExitStack() as stack:
-        engines = {}
-        for name in chosen.engine:
-            process = start(name, chosen.shape, chosen.threads, chosen.folder.resolve())
-            stack.callback(stop, process)
-            assert process.stdout is not None
-            answer = json.loads(process.stdout.readline() or '{"failed": "the process ended"}')
-            if "failed" in answer:
-                print(f"{name}: {answer['failed']}", file=sys.stderr)
-                continue
-            print(f"{name}: ready", file=sys.stderr)
-            if chosen.build_only:
-                stop(process)
-            else:
-                engines[name] = process
+        if not chosen.built:
+            for name in list(names):  # one after the other: each takes memory
+                process = start("build", name, chosen)
+                stack.callback(stop, process)
+                if not is_ready(name, process):
+                    names.remove(name)
+                process.wait()
         if chosen.build_only:
             return
-        rows = rows_of(measure(engines, chosen.rounds, chosen.seconds))
+        engines = {}
+        for name in names:
+            process = start("run", name, chosen)
+            stack.callback(stop, process)
+            if is_ready(name, process):
+                engines[name] = process
+        rows = rows_of(measure(engines, chosen.kind, chosen.rounds, chosen.seconds))
     print(format_rows(rows))
     if chosen.output is not None:
         known = json.loads(chosen.output.read_text()) if chosen.output.exists() else {}
-        results = {**known.get("results", {}), chosen.shape: rows}
+        known = known.get("results", {})
+        rows = {name: {**known.get(chosen.shape, {}).get(name, {}), **rows[name]} for name in rows}
+        results = {**known, chosen.shape: {**known.get(chosen.shape, {}), **rows}}
         record = {**result_head("benchmarks.decode"), "results": results}
         chosen.output.write_text(json.dumps(record, indent=1) + "\n")
 

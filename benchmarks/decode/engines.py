@@ -1,8 +1,15 @@
-"""The engines by name: our variants, eager PyTorch, llama.cpp. Each decodes and prefills."""
+"""The engines by name: our variants, eager PyTorch, llama.cpp. Each decodes and prefills.
+
+Ours are packages that a process of its own wrote: what runs holds packed weights and nothing else,
+so engines of a billion weights fit side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,45 +49,66 @@ LLAMA_CPP = {f"llama.cpp {kind}": kind for kind in ("Q4_0", "Q4_K")}
 ENGINES = ("eager", *VARIANTS, *LLAMA_CPP)
 
 
-def calls_of(name: str, shape: Shape, threads: int, folder: Path) -> dict[str, Call]:
-    """ "decode": one token behind a full cache; "prefill": a prompt of `PROMPT` tokens."""
+def tokens_of(shape: Shape) -> torch.Tensor:
+    """Random tokens [1, positions]."""
     generator = torch.Generator().manual_seed(1)
-    tokens = torch.randint(0, shape.vocabulary, (1, shape.positions), generator=generator)
-    if name in LLAMA_CPP:
-        return llama_cpp_calls(LLAMA_CPP[name], shape, threads, folder, tokens)
-    variant = VARIANTS.get(name, Variant({}, torch.float32))
-    model = random_llama(shape, variant.cache)
-    last = shape.positions - 1
-    inputs = {
+    return torch.randint(0, shape.vocabulary, (1, shape.positions), generator=generator)
+
+
+def inputs_of(shape: Shape) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """ "decode": one token behind a full cache; "prefill": a prompt of `PROMPT` tokens."""
+    tokens, last = tokens_of(shape), shape.positions - 1
+    return {
         "decode": (tokens[:, last:], torch.tensor([last])),
         "prefill": (tokens[:, :PROMPT], torch.arange(PROMPT)),
     }
-    if name == "eager":
-        return {kind: lambda x=x: model(*x) for kind, x in inputs.items()}
-    return {
-        kind: compiled_call(model, x, f"llama_{kind}", threads, variant)
-        for kind, x in inputs.items()
-    }
 
 
-def compiled_call(
-    model: torch.nn.Module, inputs: Any, name: str, threads: int, variant: Variant
-) -> Call:
-    """The compiled program on its inputs."""
-    program = tilecast.compile(model, inputs, threads=threads, name=name, **variant.options)
-    return lambda: program(*inputs)
-
-
-def llama_cpp_calls(
-    kind: str, shape: Shape, threads: int, folder: Path, tokens: torch.Tensor
-) -> dict[str, Call]:
-    """The same with a GGUF file, which is written where it is not there."""
+def place_of(name: str, shape: Shape, folder: Path, kind: str = "") -> Path:
+    """The GGUF file of an engine of llama.cpp, the package of one of ours."""
     sizes = f"{shape.layers}x{shape.width}x{shape.hidden}x{shape.vocabulary}"
-    path = folder / f"llama_{sizes}_{kind}.gguf"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_gguf(random_llama(shape), kind, path)
+    if name in LLAMA_CPP:
+        return folder / f"llama_{sizes}_{LLAMA_CPP[name]}.gguf"
+    return folder / f"llama_{sizes}_{re.sub('[^a-z0-9]', '_', name)}_{kind}"
+
+
+def build(name: str, shape: Shape, threads: int, folder: Path, kinds: Sequence[str]) -> None:
+    """Write what an engine runs, and check what is ours against PyTorch in float64."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if name in LLAMA_CPP:
+        write_gguf(random_llama(shape), LLAMA_CPP[name], place_of(name, shape, folder))
+    if name not in VARIANTS:
+        return
+    variant = VARIANTS[name]
+    model = random_llama(shape, variant.cache)
+    options: dict[str, Any] = {"threads": threads, **variant.options}
+    if spec := options.pop("weights", None):
+        tilecast.quantize(model, spec, in_place=True)
+    for kind in kinds:
+        place = place_of(name, shape, folder, kind)
+        shutil.rmtree(place, ignore_errors=True)
+        tilecast.emit(model, inputs_of(shape)[kind], place, name=f"llama_{kind}", **options)
+        print(f"{name}, {kind}: {tilecast.load(place, threads).verify()}", file=sys.stderr)
+
+
+def calls_of(
+    name: str, shape: Shape, threads: int, folder: Path, kinds: Sequence[str]
+) -> dict[str, Call]:
+    """What was built, as calls."""
+    inputs = {kind: inputs_of(shape)[kind] for kind in kinds}
+    if name in LLAMA_CPP:
+        return llama_cpp_calls(place_of(name, shape, folder), shape, threads)
+    if name == "eager":
+        model = random_llama(shape)
+        return {kind: lambda x=x: model(*x) for kind, x in inputs.items()}
+    programs = {kind: tilecast.load(place_of(name, shape, folder, kind), threads) for kind in kinds}
+    return {kind: lambda p=programs[kind], x=x: p(*x) for kind, x in inputs.items()}
+
+
+def llama_cpp_calls(path: Path, shape: Shape, threads: int) -> dict[str, Call]:
+    """The same with a GGUF file."""
     engine = LlamaCpp(path, shape.positions, shape.vocabulary, threads)
+    tokens = tokens_of(shape)
     numbers: list[int] = tokens[0].tolist()
     last = shape.positions - 1
     filled = []

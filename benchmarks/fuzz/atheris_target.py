@@ -1,6 +1,7 @@
 """`python -m benchmarks.fuzz.atheris_target TARGET SECONDS`: damaged input, guided by coverage.
 
-Needs `pip install atheris`. Inputs start from the target's seeds and from what earlier runs found
+Needs `pip install atheris`. SECONDS are of processor time: a busy machine does not make the run a
+shorter one. Inputs start from the target's seeds and from what earlier runs found
 (`build/fuzz/TARGET`); findings are printed at the end, and the run is added to the log of fuzzing.
 """
 
@@ -22,15 +23,16 @@ CORPORA = Path(__file__).parents[2] / "build" / "fuzz"
 
 
 def main(name: str, seconds: int) -> None:
-    """Fuzz until the time is over, and report. (libFuzzer would end the process without it.)"""
-    findings, start = Findings(), time.monotonic()
+    """Fuzz until `seconds` of processor time are over, and report. (libFuzzer would end the process
+    without it.)"""
+    findings, start, used = Findings(), time.monotonic(), time.process_time()
 
     def report() -> None:
         print(f"{name}: {findings.runs} inputs, slowest {findings.slowest:.1f} s")
         for place, data in findings.found.items():
             print(f"  {place}: {data[:300]!r}")
         spent = round(time.monotonic() - start)
-        busy = round(time.process_time())
+        busy = round(time.process_time() - used)
         add_parser_run(RESULTS, name, spent, busy, findings.runs, list(findings.found))
 
     with atheris.instrument_imports(include=["tilecast", "xdsl.parser", "xdsl.utils"]):
@@ -45,7 +47,7 @@ def main(name: str, seconds: int) -> None:
 
     def feed_until_the_end(data: bytes) -> None:
         feed(name, data, findings)
-        if time.monotonic() - start > seconds:
+        if time.process_time() - used > seconds:
             report()
             sys.stdout.flush()
             os._exit(0)

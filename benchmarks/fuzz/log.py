@@ -93,6 +93,6 @@ def totals(path: Path) -> Iterator[str]:
         busy = sum(run.get("processor_seconds", 0) for run in runs) / 60
         inputs = sum(run["inputs"] for run in runs)
         yield (
-            f"{name}: {minutes:.1f} minutes (of a processor {busy:.1f} are known), "
+            f"{name}: {busy:.1f} minutes of processor time (in {minutes:.1f}), "
             f"{inputs} inputs, {uncaught} uncaught"
         )

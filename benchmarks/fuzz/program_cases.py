@@ -51,6 +51,7 @@ RANDOM_SCHEDULES = 2  # of each program
 SECONDS = 60  # for lowering one program under its schedules
 THREADS = 2
 LONGEST_SUM = 4000
+VERIFIED = 8  # the IR of every eighth program is verified and printed: an eighth of the time
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -101,18 +102,17 @@ def load_kernels(cases: Sequence[ProgramCase], folder: Path) -> list[Kernel]:
     return kernels
 
 
-def initial(kernel: Kernel, seed: int) -> Arrays:
+def initial(program: KernelProgram, seed: int) -> Arrays:
     """The arguments."""
     rng = np.random.default_rng(seed)
     arrays: Arrays = {}
-    for argument, parameter in zip(
-        load_program(kernel, None).module.body.block.first_op.body.block.args,  # type: ignore
-        kernel.parameters,
-        strict=True,
-    ):
-        shape, dtype = argument.type.get_shape(), dtype_of(argument.type)
+    func = program.module.body.block.first_op
+    assert isinstance(func, FuncOp)
+    for argument, name in zip(func.body.block.args, program.names, strict=True):
+        type: Any = argument.type
+        shape, dtype = type.get_shape(), dtype_of(type)
         drawn = rng.uniform(-1, 1, shape) if dtype.kind == "f" else rng.integers(-3, 4, shape)
-        arrays[parameter.name] = drawn.astype(dtype)
+        arrays[name] = drawn.astype(dtype)
     return arrays
 
 
@@ -124,9 +124,8 @@ def run_python(kernel: Kernel, arrays: Arrays) -> Arrays:
     return copies
 
 
-def variants(kernel: Kernel, case: ProgramCase, number: int) -> list[Variant]:
+def variants(program: KernelProgram, case: ProgramCase, number: int) -> list[Variant]:
     """The loops of a program in its original order, and under the schedules that are asked for."""
-    program = load_program(kernel, None)
     func = program.module.clone().body.block.first_op
     assert isinstance(func, FuncOp)
     scop = extract_affine(func)
@@ -163,7 +162,7 @@ def automatic(program: KernelProgram, number: int, name: str) -> Variant:
     """The program as `tilecast.compile` lowers it."""
     machine = resolve_target("native")
     whole = LoweredKernel.from_program(program, None, f"{name}_auto", machine, THREADS)
-    whole.keeps_text = number % 8 == 0
+    whole.keeps_text = number % VERIFIED == 0
     whole.lower(None, None)
     func = whole.func
     func.detach()
@@ -180,7 +179,9 @@ class CaseLibrary:
             module = ModuleOp(plain)
             for name in ORIGINAL_ORDER[2:]:
                 load_pass(name)().apply(CompileContext(machine=machine), module)
-            module.verify()
+            for one in built:
+                if one.machine is machine and one.case % VERIFIED == 0:
+                    one.func.verify()
             funcs = [v.func for v in built if v.machine is machine]
             source = folder / f"unit_{machine.name}.c"
             source.write_text(emit_unit(funcs, machine))
@@ -227,10 +228,12 @@ def run_batch(cases: Sequence[ProgramCase]) -> list[ProgramOutcome]:
     with tempfile.TemporaryDirectory(prefix="tilecast-fuzz-") as name:
         folder = Path(name)
         kernels = load_kernels(cases, folder)
+        programs: dict[int, KernelProgram] = {}
         for number, (case, kernel) in enumerate(zip(cases, kernels, strict=True)):
             try:
                 with time_limit(SECONDS):
-                    built += variants(kernel, case, number)
+                    programs[number] = load_program(kernel, None)
+                    built += variants(programs[number], case, number)
             except Exception as error:
                 outcomes[number] = failed(number, error)
         todo = [k for k in range(len(cases)) if k not in outcomes]
@@ -245,7 +248,8 @@ def run_batch(cases: Sequence[ProgramCase]) -> list[ProgramOutcome]:
         for number in todo:
             assert library is not None
             mine = [v for v in built if v.case == number]
-            outcomes[number] = compared(library, mine, kernels[number], cases[number])
+            arrays = initial(programs[number], cases[number].seed)
+            outcomes[number] = compared(library, mine, kernels[number], arrays, cases[number].seed)
     return [outcomes[k] for k in range(len(cases))]
 
 
@@ -257,12 +261,11 @@ def failed(number: int, error: Exception) -> ProgramOutcome:
 
 
 def compared(
-    library: CaseLibrary, mine: Sequence[Variant], kernel: Kernel, case: ProgramCase
+    library: CaseLibrary, mine: Sequence[Variant], kernel: Kernel, arrays: Arrays, seed: int
 ) -> ProgramOutcome:
-    """Every variant of a case against Python."""
+    """Every variant of a case on `arrays`, against Python."""
     number = mine[0].case
-    arrays = initial(kernel, case.seed)
-    rng = np.random.default_rng(case.seed)
+    rng = np.random.default_rng(seed)
     try:
         expected = run_python(kernel, arrays)
         nearby = [run_python(kernel, last_place_changed(arrays, rng)) for _ in range(2)]

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from tilecast.codegen.c.function import argument_roles
 from tilecast.codegen.cuda.unit import cuda_headers, emit_cuda_unit
-from tilecast.compiler.driver import exported, lower
+from tilecast.compiler.job import model_job
 from tilecast.compiler.logging import Progress
+from tilecast.compiler.lowering import lower
 from tilecast.compiler.options import resolve_options
 from tilecast.compiler.quantize.quantizers import quantize_matrix
 from tilecast.compiler.target import resolve_target
@@ -88,15 +89,12 @@ def prepare_module(cell: Module, out: Path, target: str) -> None:
     """A module's program: all of its kernels, weights and scratch memory."""
     folder = out / folder_name(f"{cell.suite}-{cell.name}")
     module, inputs = cell.make()
-    settings, machine = resolve_options({"target": target}), resolve_target(target)
-    program, leaves, _ = exported(module.eval(), inputs, None, settings)
-    artifact = lower(program, leaves, settings, machine, Progress()).artifact(
-        settings, machine, 1, "", ()
-    )
+    job = model_job(module.eval(), inputs, None, resolve_options({"target": target}))
+    artifact = lower(job, Progress()).artifact("", ())
     arrays = []
     signature = artifact.signature
     for k, spec in enumerate(signature.inputs):
-        value: torch.Tensor = leaves[signature.positions[k]]
+        value: torch.Tensor = job.leaves[signature.positions[k]]
         more: Entry = {}
         if not value.is_floating_point() or cell.suite == "check":
             more["file"] = stored(folder, f"input{k}.pt", value)
@@ -130,7 +128,7 @@ def prepare_module(cell: Module, out: Path, target: str) -> None:
         with torch.no_grad():
             wanted = torch.utils._pytree.tree_leaves(module(*inputs))
         add(folder, expected=stored(folder, "expected.pt", wanted))
-    torch.export.save(program, folder / "program.pt2")
+    torch.export.save(job.program, folder / "program.pt2")
 
 
 def add(folder: Path, **facts: Any) -> None:

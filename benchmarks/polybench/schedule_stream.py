@@ -46,7 +46,7 @@ class _Checkers:
     def strict(self) -> OrderChecker:
         """Nothing relaxed."""
         strict = replace(self.legality.dependences, reduction=isl.UnionMap("{ }"))
-        return OrderChecker(strict, self.scop.ranks)
+        return OrderChecker(strict, self.scop.ranks, is_used_once=True)
 
     def refusal(self, tree: Node) -> IllegalScheduleError | None:
         """Why `tree` is illegal."""

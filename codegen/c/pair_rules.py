@@ -7,7 +7,7 @@ from __future__ import annotations
 from xdsl.ir import Operation
 
 from ...dialects.errors import LoweringError
-from ...dialects.pairs import DotAddOp, DotOp, JoinOp, RoundOp
+from ...dialects.pairs import DotAddOp, DotOp, JoinOp, NarrowOp, RoundOp
 from .expression import Expr, binary, call, cast, integer
 from .float_width_rules import define_round_bf16
 from .function import FunctionEmitter
@@ -51,6 +51,16 @@ static inline __m512i {name}(__m512 first, __m512 second)
 #else
     const __m512i low = _mm512_castsi256_si512({round}(first));
     return _mm512_inserti64x4(low, {round}(second), 1);
+#endif
+}}
+"""
+_NARROW = """\
+static inline __m256i {name}(__m512 x)
+{{
+#if defined(__AVX512BF16__)
+    return (__m256i)_mm512_cvtneps_pbh(x);
+#else
+    return {round}(x);
 #endif
 }}
 """
@@ -118,3 +128,15 @@ def emit_round(emitter: FunctionEmitter, op: Operation) -> None:
     text = _ROUND_PAIRS.format(name=name, round=define_round_bf16(prelude, shape))
     rounded = call(prelude.define(name, lambda: text), *map(emitter.expr, op.operands))
     emitter.bind(op.result, rounded)
+
+
+@emits(NarrowOp)
+def emit_narrow(emitter: FunctionEmitter, op: Operation) -> None:
+    """One instruction with AVX512-BF16; whole registers of AVX-512 only, as above."""
+    assert isinstance(op, NarrowOp)
+    prelude, shape = emitter.prelude, emitter.prelude.shape(op.source.type)
+    if shape.isa != "avx512" or shape.bits != 512:
+        raise LoweringError(f"{op.name}: expected vectors of 512 bits, found {op.source.type}")
+    name = f"tc_narrow_{shape.name}"
+    text = _NARROW.format(name=name, round=define_round_bf16(prelude, shape))
+    emitter.bind(op.result, call(prelude.define(name, lambda: text), emitter.expr(op.source)))

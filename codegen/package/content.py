@@ -133,6 +133,7 @@ class PackageContent:
     ir: Mapping[str, str] = field(default_factory=dict)
     calling: Mapping[str, Any] = field(default_factory=dict)
     states: tuple[StateData, ...] = ()
+    in_place: tuple[tuple[int, int], ...] = ()
     sizes: tuple[Symbol, ...] = ()
     standard: Literal["c99", "c11"] = "c11"
     inline_weights: bool = False

@@ -47,6 +47,7 @@ def build_manifest(
         "sizes": [str(symbol) for symbol in content.sizes],
         "check_sizes": dict(content.check.sizes),
         "states": [{"input": s.input, "output": s.output} for s in content.states],
+        "in_place": [list(pair) for pair in content.in_place],
         "files": dict(digests),
     }
 

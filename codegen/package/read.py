@@ -26,8 +26,8 @@ class StoredProgram:
 class StoredPackage:
     """A verified package on disk: what `load` needs to build and call it.
 
-    `states` are (input, output) numbers of what the model changes from call to call; `sizes` are
-    chosen by each call, `check_sizes` those of the stored inputs.
+    `states` are (input, output) numbers of what the model changes from call to call, `in_place` of
+    what may be one memory; `sizes` are chosen by each call, `check_sizes` are of stored inputs.
     """
 
     directory: Path
@@ -41,6 +41,7 @@ class StoredPackage:
     shared_sources: tuple[Path, ...]
     weights: Path | None
     states: tuple[tuple[int, int], ...]
+    in_place: tuple[tuple[int, int], ...]
     sizes: tuple[Symbol, ...]
     check_sizes: dict[str, int]
     manifest: dict[str, Any]
@@ -68,6 +69,7 @@ def read_package(directory: str | Path) -> StoredPackage:
             shared_sources=tuple(root / file for file in sources if root / file not in owned),
             weights=weights,
             states=tuple((int(s["input"]), int(s["output"])) for s in manifest["states"]),
+            in_place=tuple((int(k), int(j)) for k, j in manifest.get("in_place", ())),
             sizes=tuple(Symbol.parse(text) for text in manifest.get("sizes", ())),
             check_sizes={k: int(v) for k, v in manifest.get("check_sizes", {}).items()},
             manifest=manifest,

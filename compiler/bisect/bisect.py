@@ -6,26 +6,23 @@ their linalg form, and C last. Only kernels whose C is wrong are looked at close
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch.export import ExportedProgram
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from ...costmodel.hardware import Machine
 from ...dialects.errors import PassError, RefusedSourceError, TilecastError
 from ...dialects.poly import ScopOp
 from ...dialects.reference import graph as graph_meaning
 from ...dialects.reference import linalg as linalg_meaning
-from ..driver import apply_settings, lower, thread_count
 from ..frontend.tensor_types import to_numpy
+from ..job import Job
 from ..logging import Progress
-from ..lowering import Lowered
-from ..options import Options
+from ..lowering import Lowered, lower
 from ..pipeline import Stage, pipeline_for, run_stage
 from ..runtime.cache import open_store
 from ..runtime.library import Library, call_units
@@ -49,8 +46,7 @@ LOOP_STAGES = ("loops", "program")
 class _Bisection:
     """One model between its passes. `suspects` are the kernels whose C is wrong."""
 
-    program: ExportedProgram
-    leaves: Sequence[Any]
+    job: Job
     lowered: Lowered
     suspects: set[str]
     seed: int
@@ -59,16 +55,17 @@ class _Bisection:
 
     def __post_init__(self) -> None:
         changed = self.lowered.signature.changed
-        self.inputs = fresh_leaves(self.leaves, self.seed)
-        self.wide = run_program(self.program, self.inputs, DoubleInterpreter, changed)
-        self.native = run_program(self.program, self.inputs, DefiniteInterpreter, changed)
+        self.inputs = fresh_leaves(self.job.leaves, self.seed)
+        program = self.job.program
+        self.wide = run_program(program, self.inputs, DoubleInterpreter, changed)
+        self.native = run_program(program, self.inputs, DefiniteInterpreter, changed)
 
     def run(self) -> Culprit | None:
         """Apply pass after pass until one is wrong."""
         module = self.lowered.module
         first = self.whole(graph_meaning.evaluate)
         if first is not None:
-            return Culprit("import", WHOLE, first, str(self.program.graph), str(module))
+            return Culprit("import", WHOLE, first, str(self.job.program.graph), str(module))
         for stage in pipeline_for(self.lowered.ctx.machine):
             for name in stage.passes:
                 before = str(module)
@@ -146,27 +143,17 @@ def _parsed(text: str) -> ModuleOp:
     return parse_ir(CompileContext(), text, "the IR before the pass")
 
 
-def bisect(
-    program: ExportedProgram,
-    leaves: Sequence[Any],
-    settings: Options,
-    machine: Machine,
-    toolchain: Toolchain,
-    seed: int = 0,
-) -> Culprit | None:
-    """The first pass that fails, or makes `program` wrong for random inputs; None where all is
+def bisect(job: Job, toolchain: Toolchain, seed: int = 0) -> Culprit | None:
+    """The first pass that fails, or makes the model wrong for random inputs; None where all is
     right."""
     try:
-        wrong, lowered = wrong_results(program, leaves, settings, machine, toolchain, seed)
+        wrong, lowered = wrong_results(job, toolchain, seed)
     except (PassError, RefusedSourceError) as error:
-        return crashed(error, program, leaves, settings, machine)
+        return crashed(error, job)
     if not wrong:
         return None
     suspects = {result.name.partition("[")[0] for result in wrong if result.kind == "kernel"}
-    threads = thread_count(settings, machine)
-    again = Lowered.from_program(program, leaves, machine, threads)
-    apply_settings(again.ctx, settings)
-    culprit = _Bisection(program, leaves, again, suspects, seed).run()
+    culprit = _Bisection(job, Lowered.of(job), suspects, seed).run()
     if culprit is not None:
         return culprit
     worst = wrong[0]
@@ -174,27 +161,19 @@ def bisect(
     return Culprit("emit", kernel, worst, str(lowered.module), "\n".join(lowered.sources.values()))
 
 
-def wrong_results(
-    program: ExportedProgram,
-    leaves: Sequence[Any],
-    settings: Options,
-    machine: Machine,
-    toolchain: Toolchain,
-    seed: int,
-) -> tuple[list[CheckResult], Lowered]:
+def wrong_results(job: Job, toolchain: Toolchain, seed: int) -> tuple[list[CheckResult], Lowered]:
     """The checks that fail for the compiled model, kernels first, and the model."""
-    lowered = lower(program, list(leaves), settings, machine, Progress(settings.progress))
-    threads = thread_count(settings, machine)
-    flags = toolchain.flags(machine)
-    artifact = lowered.artifact(settings, machine, threads, toolchain.identity, flags)
-    units = {**artifact.sources, **call_units(settings.name, machine)}
+    settings = job.settings
+    lowered = lower(job, Progress(settings.progress))
+    artifact = lowered.artifact(toolchain.identity, toolchain.flags(job.machine))
+    units = {**artifact.sources, **call_units(settings.name, job.machine)}
     store = open_store(settings.cache)
-    content = build_library(units, toolchain, machine, store)
+    content = build_library(units, toolchain, job.machine, store)
     with store.scratch_file(content) as path:
         library = Library(path, artifact.name, artifact.weights, artifact.threads)
         try:
             report = verify_modules(
-                artifact, library, program, leaves, lowered.structure, lowered.loops, seed
+                artifact, library, job.program, job.leaves, lowered.structure, lowered.loops, seed
             )
         except TilecastError as error:  # results that depend on the number of threads
             name = str(error)[:200]

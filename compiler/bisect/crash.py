@@ -7,18 +7,14 @@ out: the culprit, for a refused file the kernel whose C it is
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch.export import ExportedProgram
 
 from ...codegen.c import emit_unit
 from ...costmodel.hardware import Machine
 from ...dialects.errors import PassError, RefusedSourceError, TilecastError
-from ..driver import apply_settings, thread_count
+from ..job import Job
 from ..lowering import Lowered
-from ..options import Options
 from ..pipeline import Stage, pipeline_for, run_stage
 from ..runtime.toolchain import toolchain_for
 from .culprit import WHOLE, Culprit
@@ -26,26 +22,17 @@ from .culprit import WHOLE, Culprit
 Defect = PassError | RefusedSourceError
 
 
-def crashed(
-    error: Defect,
-    program: ExportedProgram,
-    leaves: Sequence[Any],
-    settings: Options,
-    machine: Machine,
-    schedules: Mapping[str, str] | None = None,
-) -> Culprit:
+def crashed(error: Defect, job: Job, schedules: Mapping[str, str] | None = None) -> Culprit:
     """What failed, and the IR before it; `schedules` are recorded ones that were used."""
     name = error.pass_name if isinstance(error, PassError) else "emit"
     problem = str(error).partition("\n")[0]
     if name == "import":
-        return Culprit(name, WHOLE, None, str(program.graph), "", problem=problem)
-    lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
-    apply_settings(lowered.ctx, settings)
-    lowered.ctx.recorded_schedule = schedules.get if schedules else None
+        return Culprit(name, WHOLE, None, str(job.program.graph), "", problem=problem)
+    lowered = Lowered.of(job, schedules)
     before = before_failing_pass(lowered)
-    if isinstance(error, PassError) or machine.is_gpu:
+    if isinstance(error, PassError) or job.machine.is_gpu:
         return Culprit(name, WHOLE, None, before, "", problem=problem)
-    return refused_kernel(lowered, machine, problem) or Culprit(
+    return refused_kernel(lowered, job.machine, problem) or Culprit(
         name, WHOLE, None, before, "", problem=problem
     )
 

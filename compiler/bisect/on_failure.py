@@ -10,18 +10,15 @@ import math
 import shutil
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from torch.export import ExportedProgram
 from xdsl.dialects.func import FuncOp
 from xdsl.dialects.linalg.ops import GenericOp
 
-from ...costmodel.hardware import Machine
 from ...dialects.errors import TilecastError, VerifyFailure
+from ..job import Job
 from ..lowering import Lowered
-from ..options import Options
 from ..pipeline import write_text
 from ..runtime.toolchain import Toolchain
 from ..verify.reduction_length import loop_extents
@@ -36,24 +33,21 @@ MOST_ITERATIONS = 200_000  # of the wrong kernels, some ten seconds in an interp
 def explained(
     error: VerifyFailure,
     report: VerifyReport | None,
-    program: ExportedProgram,
-    leaves: Sequence[Any],
     lowered: Lowered,
-    settings: Options,
-    machine: Machine,
     toolchain: Toolchain,
 ) -> VerifyFailure:
     """`error` with what is known about its cause."""
-    folder = Path(tempfile.mkdtemp(prefix="tilecast-repro-"))
+    folder, job = Path(tempfile.mkdtemp(prefix="tilecast-repro-")), lowered.job
     try:
-        repeat = bisect_command(save_model(program, leaves, folder), settings)
+        repeat = bisect_command(save_model(job.program, job.leaves, folder), job.settings)
     except OSError as failed:
         shutil.rmtree(folder, ignore_errors=True)
         return VerifyFailure(f"{error}\nthe model cannot be kept: {failed}")
     cause = ""
-    if not machine.is_gpu and settings.dynamic_shapes is None and is_quick(report, lowered):
+    has_fixed_shapes = job.settings.dynamic_shapes is None
+    if not job.machine.is_gpu and has_fixed_shapes and is_quick(report, lowered):
         try:
-            culprit = bisect(program, leaves, settings, machine, toolchain)
+            culprit = bisect(job, toolchain)
         except TilecastError as failed:
             cause = f"\nlooking for the pass that did it failed: {failed}"
         else:
@@ -65,20 +59,13 @@ def explained(
     return VerifyFailure(f"{error}{cause}\nthe model and what is known are in {folder}; {repeat}")
 
 
-def left_behind(
-    error: Defect,
-    program: ExportedProgram,
-    leaves: Sequence[Any],
-    settings: Options,
-    machine: Machine,
-    schedules: Mapping[str, str] | None,
-) -> str:
+def left_behind(error: Defect, job: Job, schedules: Mapping[str, str] | None) -> str:
     """What to say about the folder with the model and the IR that a pass, or the C compiler, failed
     on; it is left out where the disk has no room for it."""
     folder = Path(tempfile.mkdtemp(prefix="tilecast-repro-"))
     try:
-        repeat = bisect_command(save_model(program, leaves, folder), settings)
-        culprit = crashed(error, program, leaves, settings, machine, schedules)
+        repeat = bisect_command(save_model(job.program, job.leaves, folder), job.settings)
+        culprit = crashed(error, job, schedules)
         write_repro(culprit, folder, repeat)
         trace = traceback.format_exception(error.__cause__ or error)
         write_text(folder, "error.txt", "".join(trace))

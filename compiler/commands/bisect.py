@@ -24,7 +24,7 @@ def bisect_command(model: str, output: Path | None, seed: int, **flags: Any) -> 
     """Evaluate MODEL after every pass; exit status 3 where one fails or changes what it means."""
     from ..bisect import bisect
     from ..bisect.repro import write_repro
-    from ..driver import exported
+    from ..job import model_job
     from ..options import resolve_options
     from ..runtime.toolchain import find_toolchain
     from ..target import resolve_target
@@ -33,13 +33,12 @@ def bisect_command(model: str, output: Path | None, seed: int, **flags: Any) -> 
     if loaded.is_kernel:
         raise OptionError("bisect is for models; tilecast verify checks kernels")
     settings = resolve_options(given_options(flags) | loaded.keywords)
-    machine = resolve_target(settings.target)
-    if machine.is_gpu:
+    if resolve_target(settings.target).is_gpu:
         raise OptionError(f"bisect runs kernels on the CPU, {settings.target} is a GPU")
     if settings.dynamic_shapes is not None:
         raise OptionError("bisect evaluates fixed shapes: leave out dynamic_shapes")
-    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
-    culprit = bisect(program, leaves, settings, machine, find_toolchain(), seed)
+    job = model_job(loaded.model, loaded.example_inputs, None, settings)
+    culprit = bisect(job, find_toolchain(), seed)
     if culprit is None:
         click.echo("every pass keeps the meaning, and the compiled model is right")
         return

@@ -106,13 +106,16 @@ def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
 @DATA
 @click.option("--report", type=click.Path(path_type=Path), help="Markdown file; figures beside it.")
 @click.option("--model", "models", multiple=True, help="Kinds to compare; default: all.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder of trained folds, to go on.")
 @json_flag
-def eval_command(data: Path, report: Path | None, models: tuple[str, ...], as_json: bool) -> None:
+def eval_command(
+    data: Path, report: Path | None, models: tuple[str, ...], keep: Path | None, as_json: bool
+) -> None:
     """Cross-validate every kind of model by whole program and network."""
     from ...costmodel.models.load import MODELS
     from ..tune.evaluation import evaluate, write_report
 
-    evaluation = evaluate(data, models=models or tuple(MODELS))
+    evaluation = evaluate(data, models=models or tuple(MODELS), keep=keep)
     if report is not None:
         write_report(evaluation, report)
     if as_json:

@@ -75,27 +75,21 @@ def explained(
 
     For a GPU it is lowered to the end, for a CPU until its kernels are scheduled.
     """
-    from ...passes.context import CompileContext
-    from ..driver import apply_settings, exported, thread_count
+    from ..job import model_job
     from ..lowering import Lowered
     from ..options import resolve_options
     from ..pipeline import pipeline_for, run_stage
-    from ..target import resolve_target
 
-    settings = resolve_options(options)
-    machine = resolve_target(settings.target)
-    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
-    lowered = Lowered.from_program(program, leaves, machine, thread_count(settings, machine))
-    ctx: CompileContext = lowered.ctx
-    apply_settings(ctx, settings)
+    job = model_job(loaded.model, loaded.example_inputs, None, resolve_options(options))
+    lowered = Lowered.of(job)
     kernels: list[dict[str, Any]] = []
-    for stage in pipeline_for(machine):
-        run_stage(stage, ctx, lowered.module)
+    for stage in pipeline_for(job.machine):
+        run_stage(stage, lowered.ctx, lowered.module)
         if stage.name == "fuse":
             kernels = kernel_facts(lowered.module)
-        if stage.name == "schedule" and not machine.is_gpu:
+        if stage.name == "schedule" and not job.machine.is_gpu:
             break
-    return kernels, ctx.decisions, lowered
+    return kernels, lowered.ctx.decisions, lowered
 
 
 def device_launches(lowered: Lowered) -> list[dict[str, Any]]:

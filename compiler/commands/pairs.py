@@ -27,7 +27,7 @@ def pairs_command(model: str, output: Path, gpu: str, seed: int, terms: str, as_
     DIR/pairs.jsonl has a line per kernel, DIR/check.py builds and compares all members again.
     """
     from ...dialects.errors import OptionError, PackageError
-    from ..driver import exported
+    from ..job import model_job
     from ..options import resolve_options
     from ..pairs.dataset import Provenance, write_dataset
     from ..pairs.make import make_pairs
@@ -40,8 +40,8 @@ def pairs_command(model: str, output: Path, gpu: str, seed: int, terms: str, as_
     if loaded.is_kernel:
         raise OptionError(f"{model}: expected a model, found loops")
     settings = resolve_options({"progress": True})
-    program, leaves, _ = exported(loaded.model, loaded.example_inputs, loaded.keywords, settings)
-    pairs, reasons = make_pairs(program, leaves, settings, gpu, seed)
+    job = model_job(loaded.model, loaded.example_inputs, loaded.keywords, settings)
+    pairs, reasons = make_pairs(job, gpu, seed)
     compilers = find_toolchain().identity, toolchain_for(resolve_target(gpu)).identity
     write_dataset(pairs, Provenance(model, terms, seed, compilers), output)
     if as_json:

@@ -34,7 +34,7 @@ def report_command(
     """Show the package in folder PACKAGE: graph, kernels at every stage, memory, verification,
     tuning, what a cost model says and why."""
     from ...codegen.package import read_package
-    from ..driver import RECORDS
+    from ..records.best import RECORDS
     from ..report.collect import Extras
     from ..report.costs import predicted_costs
     from ..report.page import write_page

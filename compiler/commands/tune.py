@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,9 @@ from .output import json_flag, print_json
 @click.argument("model")
 @click.option("--budget", default="200", show_default=True, help="Measurements, or seconds: 90s.")
 @click.option("--database", type=click.Path(path_type=Path), help="Default: in the cache folder.")
-@click.option("--curve", type=click.Path(path_type=Path), help="JSON file of progress over time.")
+@click.option(
+    "--curve", type=click.Path(path_type=Path), help="File of the progress: .json, .png or .svg."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--runner",
@@ -42,23 +43,24 @@ def tune_command(
 
     Every measurement is stored at once: interrupt it at any time, run it again to go on.
     """
-    from ..driver import check_runs_here, exported
+    from ..job import model_job
     from ..options import resolve_options
     from ..runtime.toolchain import find_toolchain
-    from ..target import resolve_target
-    from ..tune.model_tuning import tune_program
+    from ..target import check_runs_here, resolve_target
+    from ..tune.curve import check_curve_path, write_curve
+    from ..tune.model_tuning import tune_model
 
+    if curve is not None:
+        check_curve_path(curve)
     loaded = load_model(model)
     if loaded.is_kernel:
         raise OptionError("tune takes models; kernels of affine loops are not tuned yet")
     settings = resolve_options({**given_options(flags), "tune": budget})
-    machine = resolve_target(settings.target)
-    check_runs_here(machine, settings.target)
-    program, leaves, _ = exported(loaded.model, loaded.example_inputs, None, settings)
-    run = tune_program(program, leaves, settings, machine, find_toolchain(), database, seed, runner)
+    check_runs_here(resolve_target(settings.target), settings.target)
+    job = model_job(loaded.model, loaded.example_inputs, None, settings)
+    run = tune_model(job, find_toolchain(), database, seed, runner)
     if curve is not None:
-        rows = [dict(zip(("seconds", "trials", "ratio"), p, strict=True)) for p in run.curve]
-        curve.write_text(json.dumps({"model": model, "budget": budget, "curve": rows}, indent=1))
+        write_curve(run.curve, model, budget, curve)
     facts = {
         "measured": run.measured,
         "tried": run.trials,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Node
+from torch.fx import Node
 
 from ...dialects.errors import UnsupportedOperatorError
 from .advice import advice_for
 from .control_flow import CONTROL_FLOW
+from .decompositions import calls, decomposition_of, operator_name
 from .location import module_path, source_line
 from .rules import RULES
 
@@ -65,19 +65,6 @@ class Gaps:
             lines.append(f"  {gap.operator} ({gap.count}x), first at {gap.place}")
             lines += [f"    {reason}" for reason in gap.reasons or [gap.advice]]
         raise UnsupportedOperatorError("\n".join(lines))
-
-
-def operator_name(node: Node) -> str:
-    """The overload a call node names, e.g. "aten.linear.default"."""
-    return str(node.target).removeprefix("torch.ops.")
-
-
-def calls(program: ExportedProgram) -> Iterable[Node]:
-    """Operator calls of all graphs, without the picking of tuple elements."""
-    for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
-            if node.op == "call_function" and "getitem" not in str(node.target):
-                yield node
 
 
 def has_rule(node: Node) -> bool:
@@ -134,18 +121,3 @@ def _decomposed(program: ExportedProgram, table: dict[Any, Callable[..., Any]]) 
 def _is_in_place(node: Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
-
-
-def decomposition_of(op: Any) -> Callable[..., Any] | None:
-    """torch's rule for `op`: from the table of export, else any registered decomposition."""
-    from torch._decomp import decomposition_table
-
-    if not isinstance(op, torch._ops.OpOverload):
-        return None
-    found: Callable[..., Any] | None = _default_decompositions().get(op)
-    return found or decomposition_table.get(op)
-
-
-@lru_cache(maxsize=1)
-def _default_decompositions() -> dict[Any, Callable[..., Any]]:
-    return dict(torch.export.default_decompositions().items())  # type: ignore[no-untyped-call]

@@ -8,9 +8,10 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import shape_of
 from .builder import Builder
-from .convolution import convolved, convolved_back
+from .convolution import convolved
 from .rounding import rounds_once
 from .rules import rule
+from .transposed_convolution import convolved_back
 
 
 @rule("aten.silu_backward.default")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from .coverage import calls, decomposition_of, operator_name
+from .decompositions import calls, decomposition_of, operator_name
 
 LIBRARIES = ("torchao.",)
 

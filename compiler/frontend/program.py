@@ -22,7 +22,8 @@ from ...dialects.weights import WeightStore
 from .builder import Builder
 from .carried_numbers import computes_with_carried, import_number, is_number
 from .control_flow import CONTROL_FLOW, tensors
-from .coverage import Gaps, decompose_missing, operator_name
+from .coverage import Gaps, decompose_missing
+from .decompositions import operator_name
 from .imported_model import ImportedModel, OutputSpec, TensorSpec
 from .location import location
 from .rules import RULES, UnsupportedUse, bind, load_rules

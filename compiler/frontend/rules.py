@@ -34,6 +34,7 @@ FAMILIES = (
     "normalization",
     "attention",
     "convolution",
+    "transposed_convolution",
     "gradients",
     "pooling",
     "resampling",

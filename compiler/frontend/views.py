@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr
@@ -165,6 +166,20 @@ def repeat(b: Builder, source: SSAValue, _repeats: Sequence[int]) -> SSAValue:
     for d, n in enumerate(shape, start=lead):
         dim = AffineExpr.dimension(d)
         exprs.append(0 if n == 1 else dim if result[d] == n else dim % n)
+    return b.view(source, exprs, result)
+
+
+@rule("aten.repeat_interleave.self_int")
+def repeat_interleave(
+    b: Builder, source: SSAValue, repeats: int, dim: int | None = None, output_size: object = None
+) -> SSAValue:
+    """Each element several times, one copy after the other: the index divided."""
+    if dim is None:
+        source, dim = b.reshape(source, [prod(shape_of(source))]), 0
+    shape, result = shape_of(source), b.shape
+    dim = normalize_dim(dim, len(shape))
+    exprs: list[AffineExpr | int] = [AffineExpr.dimension(d) for d in range(len(shape))]
+    exprs[dim] = 0 if shape[dim] == 1 else AffineExpr.dimension(dim) // repeats
     return b.view(source, exprs, result)
 
 

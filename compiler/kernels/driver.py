@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ...costmodel.hardware import Machine
-from ..driver import add_or_keep_aside, check_runs_here, thread_count
 from ..logging import Progress
 from ..options import Options, resolve_options
 from ..pipeline import defects_of, write_text
-from ..runtime.cache import Store, open_store
+from ..runtime.cache import Store, add_or_keep_aside, open_store
 from ..runtime.key import digest_lines, model_key, sources_digest
 from ..runtime.toolchain import Toolchain, build_library, find_toolchain
-from ..target import resolve_target
+from ..target import check_runs_here, resolve_target, thread_count
 from .artifact import KernelArtifact
 from .compiled import CompiledKernel
 from .lowering import LoweredKernel, Schedule, schedule_steps
@@ -36,7 +35,7 @@ def compile_kernel(
     """
     progress = Progress(settings.progress)
     machine = resolve_target(settings.target)
-    threads = thread_count(settings, machine)
+    threads = thread_count(settings.threads, machine)
     steps = schedule_steps(schedule)
     stop = settings.stop_after if settings.stop_after != "build" else None
     toolchain = None if stop else find_toolchain()
@@ -79,7 +78,7 @@ def lowered_kernel(
     settings = resolve_options(options)
     machine = resolve_target(settings.target)
     program, steps = load_program(source, sizes), schedule_steps(schedule)
-    threads = thread_count(settings, machine)
+    threads = thread_count(settings.threads, machine)
     return lower(program, steps, settings, machine, threads, Progress(settings.progress))
 
 

@@ -1,42 +1,35 @@
 """A model to verified pairs: lowered to kernels once, each kernel to every language.
 
-in:  an exported program
+in:  a model's job
 out: `Pair`s that passed; what could not be made, and why
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from torch.export import ExportedProgram
 from xdsl.dialects.func import FuncOp
 
 from ...dialects.errors import OptionError, TilecastError
 from ...dialects.graph import LaunchOp
 from ...dialects.graph.control import is_program
-from ..driver import lower
+from ..job import Job
 from ..logging import Progress
-from ..options import Options
+from ..lowering import lower
 from ..runtime.cache import open_store
-from ..target import resolve_target
 from ..verify.kernels import evaluated
 from .dataset import Pair
 from .members import languages, make_member, plain_kernel
 
 
-def make_pairs(
-    program: ExportedProgram, leaves: list[Any], settings: Options, gpu: str, seed: int
-) -> tuple[list[Pair], dict[str, str]]:
+def make_pairs(job: Job, gpu: str, seed: int) -> tuple[list[Pair], dict[str, str]]:
     """The pairs of all kernels, and the reasons why kernels have none.
 
     Wrong results, errors of the emulated device too, are reasons: such a kernel is left out.
     """
-    progress = Progress(settings.progress)
-    plain = replace(settings, target="c99", stop_after="structure")
-    lowered = lower(program, leaves, plain, resolve_target("c99"), progress)
+    progress = Progress(job.settings.progress)
+    lowered = lower(job.for_target("c99").with_options(stop_after="structure"), progress)
     if lowered.signature.sizes:
         raise OptionError("pairs are made of models with fixed sizes; leave out dynamic_shapes")
     functions = [op for op in lowered.module.ops if isinstance(op, FuncOp)]
@@ -46,7 +39,7 @@ def make_pairs(
         for op in function.walk()
         if isinstance(op, LaunchOp)
     )
-    pairs, reasons, store = [], {}, open_store(settings.cache)
+    pairs, reasons, store = [], {}, open_store(job.settings.cache)
     for number, function in enumerate(f for f in functions if not is_program(f)):
         kernel = plain_kernel(function)
         name = kernel.sym_name.data

@@ -6,8 +6,6 @@ from torch.export import ExportedProgram
 
 from ...costmodel.hardware import Machine
 from ...dialects.errors import OptionError
-from ...dialects.tile.atoms import E4M3
-from ...passes.tile.quantized_plan import forms
 from .model import activations_of, quantized_weights
 
 FP8_TARGETS = ("sm_89", "sm_90")
@@ -18,6 +16,9 @@ def check_activations(program: ExportedProgram, machine: Machine) -> None:
     """OptionError for fp8 activations where the target or a weight's format has no fp8 product."""
     if activations_of(program) != "fp8":
         return
+    from ...dialects.tile.atoms import E4M3  # brings in isl, which cached models skip
+    from ...passes.tile.quantized_plan import forms
+
     if machine.name not in FP8_TARGETS:
         raise OptionError(
             "activations='fp8' needs tensor cores for fp8: expected target "

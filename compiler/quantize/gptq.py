@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, cholesky
 
 from ...dialects.errors import InvalidInputError
 from ...dialects.quant import IntegerElement, QuantizedTensor, WeightFormat
@@ -90,6 +89,8 @@ def by_column(tensor: QuantizedTensor) -> tuple[Doubles, Doubles]:
 
 def inverse_factor(moments: Doubles) -> Doubles:
     """Upper U with U^T U = inv(moments), damped; inputs that are always 0 get a diagonal of 1."""
+    from scipy.linalg import cho_factor, cho_solve, cholesky  # cached models skip scipy
+
     damped = moments.copy()
     diagonal = np.diag(damped)
     silent = diagonal == 0

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from scipy.linalg import svd
-from scipy.sparse.linalg import svds
 from torch import Tensor, nn
 
 from ...dialects.errors import OptionError
@@ -59,6 +57,9 @@ def factors(lost: Doubles, rank: int, moments: Doubles | None = None) -> tuple[D
 
 def _truncated(matrix: Doubles, rank: int) -> tuple[Doubles, Doubles]:
     """The leading singular vectors, each side with the root of its value."""
+    from scipy.linalg import svd  # cached models skip scipy
+    from scipy.sparse.linalg import svds
+
     if 3 * rank >= min(matrix.shape):
         left, values, right = svd(matrix, full_matrices=False)
         left, values, right = left[:, :rank], values[:rank], right[:rank]

@@ -47,6 +47,7 @@ def quantize(
     rotate: bool = False,
     outliers: float | None = None,
     low_rank: int | None = None,
+    in_place: bool = False,
 ) -> Any:
     """A copy of `model` (a module or an ExportedProgram) with quantized weights in linear layers.
 
@@ -61,6 +62,8 @@ def quantize(
     with the first calibration tuple. `outliers` keeps so large a share of the columns, those that
     meet the largest activations, in f32; layers of modules become two then. `low_rank` adds to each
     layer of a module a product of so low a rank that gives back most of what rounding took.
+    With `in_place` the model itself gets the weights, one after the other: models that fit into
+    memory once.
     OptionError where no layer is quantized.
     """
     rules = parse_spec(spec)
@@ -69,6 +72,8 @@ def quantize(
         raise OptionError(f"quantizer {method!r}: expected one of {', '.join(METHODS)}")
     if method == "gptq" and calibration is None:
         raise OptionError('method="gptq" needs calibration: tuples of inputs to run the model on')
+    if in_place and (rotate or smooth is not None or outliers is not None or low_rank is not None):
+        raise OptionError("in_place excludes smooth, rotate, outliers, and low_rank: they copy")
     if smooth is not None:
         if calibration is None or quantized_weights(model):
             raise OptionError("smooth needs calibration, and a model that is not quantized yet")
@@ -103,6 +108,8 @@ def quantize(
             array = np.ascontiguousarray(weights[name].detach().cpu().float().numpy())
             seen = None if moments is None else moments[name]
             shared[key] = quantized(array, format, method, seen)
+            if in_place:
+                weights[name].detach().copy_(values_of(shared[key], weights[name]))
         tensors[name] = shared[key]
     if low_rank is not None:
         if not isinstance(model, nn.Module):
@@ -110,6 +117,9 @@ def quantize(
         single = {name: tensors.pop(name) for name in list(tensors) if is_own(weights, name)}
         model, corrected = with_low_rank(model, single, low_rank, moments)
         tensors |= corrected
+    if in_place:
+        setattr(model, ATTRIBUTE, {**quantized_weights(model), **tensors})
+        return model
     return with_tensors(model, tensors)
 
 

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...costmodel.hardware import Machine
 from .database import Database
-from .record import Record
+from .record import Record, target_key
 
+RECORDS = "tuning.sqlite"  # in the cache folder
 FINAL_REPEATS = 25  # what only finals reach
 MARGIN = 0.02  # a schedule has to be faster by this share
 UNCONFIRMED_MARGIN = 0.10
@@ -41,6 +43,23 @@ class RecordedSchedules:
     def best(self, task: str) -> Record | None:
         """The schedule to use; None where the default one is."""
         return best_record(self.of(task))
+
+
+def recorded_schedules(
+    folder: Path, machine: Machine, compiler: str, threads: int
+) -> dict[str, str]:
+    """What tuning found for kernels on `machine`, by kernel, in the database of a cache folder.
+
+    On a GPU, what was measured goes before what was estimated.
+    """
+    path, target = folder / RECORDS, target_key(machine)
+    if not machine.is_gpu:
+        return chosen_schedules(path, target, compiler, threads)
+    estimated, measured = (
+        chosen_schedules(path, target, gpu_compiler(is_estimated), threads)
+        for is_estimated in (True, False)
+    )
+    return estimated | measured
 
 
 def chosen_schedules(path: Path, target: str, compiler: str, threads: int) -> dict[str, str]:

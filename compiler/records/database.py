@@ -1,8 +1,9 @@
 """The working store of tuning records: SQLite, safe for several writers and for sudden death.
 
 Each record is a transaction of its own in a write-ahead log: a process that is killed loses what it
-was measuring and nothing else. A file that is damaged, of another version, or that holds anything
-besides the table of records is refused before a record is read.
+was measuring and nothing else. Beside the records are the features of what was measured here, from
+which the next run's cost model learns; they are not handed on. A file that is damaged, of another
+version, or that holds anything besides is refused before a record is read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from ...dialects.errors import InvalidInputError
 from .record import Record
 
-SCHEMA = 1
+SCHEMA = 2
+WITHOUT_FEATURES = 1  # is given the missing table
 APPLICATION = 0x74696C65  # "tile"
 HEADER = b"SQLite format 3\0"
 LARGEST_BYTES = 4 * 2**30
@@ -29,6 +31,12 @@ TABLE = (
     "detail TEXT NOT NULL, time REAL NOT NULL) WITHOUT ROWID"
 )
 INDEX = "CREATE INDEX records_of_task ON records (task, target, threads)"
+FEATURES = (
+    "CREATE TABLE features (identity TEXT PRIMARY KEY, schema TEXT NOT NULL, row BLOB NOT NULL) "
+    "WITHOUT ROWID"
+)
+OF_RECORDS = {"records": TABLE, "records_of_task": INDEX}
+LARGEST_ROW = 2**16
 
 
 class Database:
@@ -97,9 +105,35 @@ class Database:
         """Forget records; how many there were."""
         rows = [(record.identity,) for record in records]
         with self._transaction():
+            self._connection.executemany("DELETE FROM features WHERE identity = ?", rows)
             before = self._connection.total_changes
             self._connection.executemany("DELETE FROM records WHERE identity = ?", rows)
             return self._connection.total_changes - before
+
+    def add_features(self, record: Record, schema: str, row: bytes) -> None:
+        """Store the features of what was measured for `record`, as bytes of the schema."""
+        try:
+            with self._transaction():
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO features VALUES (?, ?, ?)",
+                    (record.identity, schema, row),
+                )
+        except sqlite3.Error as error:
+            raise refused(self.path, str(error)) from error
+
+    def features(self, schema: str, target: str, threads: int) -> list[tuple[Record, bytes]]:
+        """Records with their features in this schema, oldest first."""
+        names = ", ".join(f"records.{name}" for name in COLUMNS)
+        query = (
+            f"SELECT {names}, substr(row, 1, {LARGEST_ROW}) FROM records JOIN features "
+            "USING (identity) WHERE schema = ? AND target = ? AND threads = ? "
+            "ORDER BY time, identity"
+        )
+        try:
+            rows = self._connection.execute(query, (schema, target, threads)).fetchall()
+            return [(Record(*row[:-1]), bytes(row[-1])) for row in rows]
+        except (sqlite3.Error, InvalidInputError, TypeError) as error:
+            raise refused(self.path, str(error)) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -118,8 +152,15 @@ class Database:
                 return
             self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
             self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            self._connection.execute(TABLE)
-            self._connection.execute(INDEX)
+            for definition in (TABLE, INDEX, FEATURES):
+                self._connection.execute(definition)
+
+    def _add_missing_table(self) -> None:
+        """Make a database of an earlier version one of this; another process may be quicker."""
+        with self._transaction():
+            if self._names() == OF_RECORDS:
+                self._connection.execute(FEATURES)
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
     def _names(self) -> dict[str, str]:
         """What is in the file: names and definitions."""
@@ -132,9 +173,11 @@ class Database:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION:
             raise refused(self.path, "it is a database of another program")
-        if version != SCHEMA:
+        if version not in (SCHEMA, WITHOUT_FEATURES):
             raise refused(self.path, f"it has version {version}, expected {SCHEMA}")
-        if self._names() != {"records": TABLE, "records_of_task": INDEX}:
+        if version == WITHOUT_FEATURES and self._names() == OF_RECORDS:
+            self._add_missing_table()
+        if self._names() != {**OF_RECORDS, "features": FEATURES}:
             raise refused(self.path, "it holds other things than a table of records")
         damage = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":

@@ -195,6 +195,21 @@ def open_store(enabled: bool = True) -> Store:
     return Store(temporary_root())
 
 
+def add_or_keep_aside(
+    store: Store,
+    key: str,
+    files: Mapping[str, bytes],
+    parts: Mapping[str, str],
+    kind: str = "models",
+) -> Entry:
+    """Store what was built; a cache that fills up costs a warning and not the model."""
+    try:
+        return store.add(kind, key, files, parts)
+    except CacheError as error:
+        warn(f"{error}; the {kind.removesuffix('s')} is not cached")
+        return open_store(enabled=False).add(kind, key, files, parts)
+
+
 def problem_of(root: Path) -> str | None:
     """Why `root` cannot be the cache; None where it can. Creates it if it is not there."""
     try:

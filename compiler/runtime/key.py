@@ -19,7 +19,7 @@ from torch.fx import GraphModule, Node
 from ...costmodel.hardware import Machine
 from ...costmodel.models.default import chosen_model, model_identity
 from ...passes.added import added_passes
-from ..options import Options
+from ..job import Job
 from ..probe.target_speeds import target_speeds
 from ..quantize import quantized_weights
 from .toolchain import Toolchain
@@ -29,15 +29,9 @@ PACKAGE = Path(__file__).resolve().parents[2]
 NOT_COMPILER = ("tests", "benchmarks", "examples", "docs", "build")
 
 
-def key_parts(
-    program: ExportedProgram,
-    options: Options,
-    machine: Machine,
-    threads: int,
-    toolchain: Toolchain,
-    schedules: Mapping[str, str],
-) -> dict[str, str]:
+def key_parts(job: Job, toolchain: Toolchain, schedules: Mapping[str, str]) -> dict[str, str]:
     """Everything that the result depends on, by name."""
+    program, options, machine = job.program, job.settings, job.machine
     return {
         "graph": digest_lines(graph_lines(program)),
         "weights": weights_digest(program),
@@ -53,7 +47,7 @@ def key_parts(
         "speeds": deciding_speeds(options.cost_model, machine),
         "recorded schedules": digest_lines(f"{k} {v}" for k, v in sorted(schedules.items())),
         "machine": repr(machine),
-        "threads": str(threads),
+        "threads": str(job.threads),
         "compiler": toolchain.identity,
         "flags": " ".join(toolchain.flags(machine)),
         "torch": torch.__version__,

@@ -81,6 +81,7 @@ def package_content(
         ir=first.ir,
         calling=signature.to_json(),
         states=package_states(artifacts, states),
+        in_place=tuple(sorted(updated_in_place(artifacts))),
         sizes=signature.sizes,
         standard="c99" if portable else "c11",
         inline_weights=inline_weights,
@@ -89,12 +90,17 @@ def package_content(
     )
 
 
+def updated_in_place(artifacts: Sequence[Artifact]) -> set[tuple[int, int]]:
+    """The (input, output) pairs that every program allows to be one memory."""
+    return set.intersection(*(set(artifact.in_place) for artifact in artifacts))
+
+
 def package_states(
     artifacts: Sequence[Artifact], states: Sequence[Tensor]
 ) -> tuple[StateData, ...]:
     """First values of the states, and which outputs hold their next ones."""
     updated = {k: leaf for leaf, k in artifacts[0].signature.mutations}
-    shared = set.intersection(*(set(artifact.in_place) for artifact in artifacts))
+    shared = updated_in_place(artifacts)
     return tuple(
         StateData(to_numpy(value), k, updated[k].index, (k, updated[k].index) in shared)
         for k, value in enumerate(states)

@@ -60,17 +60,29 @@ class Evaluation:
 
 
 def evaluate(
-    folder: Path, shown: str = "ensemble", models: Sequence[str] = tuple(MODELS)
+    folder: Path,
+    shown: str = "ensemble",
+    models: Sequence[str] = tuple(MODELS),
+    keep: Path | None = None,
 ) -> Evaluation:
-    """Cross-validate on the data set in `folder`."""
+    """Cross-validate on the data set in `folder`; trained models are kept in the folder `keep`."""
     with DataSet.opened(folder) as source:
-        return evaluated(source, measured(source), shown, models)
+        return evaluated(source, measured(source), shown, models, keep)
 
 
-def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]) -> Evaluation:
+def evaluated(
+    source: DataSet,
+    data: Measured,
+    shown: str,
+    models: Sequence[str],
+    keep: Path | None = None,
+) -> Evaluation:
     """Cross-validate on `data`, which was read from `source`."""
     names = dict.fromkeys([*models, shown])
-    folds = {name: trained_folds(partial(new_model, name), data) for name in names}
+    folds = {
+        name: trained_folds(partial(new_model, name), data, keep=keep and keep / name)
+        for name in names
+    }
     ranked = {name: cross_validated(data, found) for name, found in folds.items()}
     again = measured_again(data)
     if again:
@@ -82,7 +94,7 @@ def evaluated(source: DataSet, data: Measured, shown: str, models: Sequence[str]
         ranked[shown],
         shown,
         dict(zip(data.names, data.families, strict=True)),
-        learning_steps(data, LEARNER, ranked.get(LEARNER)),
+        learning_steps(data, LEARNER, ranked.get(LEARNER), keep),
         whole.importance(),
         facts_of(source, data),
         by_kind(ranked, kinds_of(data)),
@@ -115,7 +127,9 @@ def by_kind(
     return found
 
 
-def learning_steps(data: Measured, kind: str, whole: dict[str, Ranked] | None) -> Steps:
+def learning_steps(
+    data: Measured, kind: str, whole: dict[str, Ranked] | None, keep: Path | None = None
+) -> Steps:
     """What a model that is trained on more and more families says about the others; all of them
     give `whole`, where that is known."""
     total = len(set(data.families))
@@ -124,7 +138,8 @@ def learning_steps(data: Measured, kind: str, whole: dict[str, Ranked] | None) -
     for count in sorted({*(max(1, round(share * training)) for share in SHARES), training}):
         tasks = whole if count == training else None
         if tasks is None:
-            folds = trained_folds(partial(new_model, kind), data, families=count)
+            folder = keep and keep / f"{kind}-{count}"
+            folds = trained_folds(partial(new_model, kind), data, families=count, keep=folder)
             tasks = cross_validated(data, folds)
         found.append((count, tasks))
     return found

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-from torch.export import ExportedProgram
-from xdsl.dialects.builtin import ModuleOp
 
 from ...costmodel.features.hardware import Hardware
-from ...costmodel.hardware import Machine
+from ...costmodel.models.corrected import CorrectedModel
 from ...costmodel.models.default import chosen_model
-from ..driver import RECORDS, lower, thread_count
+from ..job import Job
 from ..logging import Progress
-from ..options import Options
+from ..lowering import lower
 from ..probe.target_speeds import target_speeds
-from ..records.best import RecordedSchedules, gpu_compiler
+from ..records.best import RECORDS, RecordedSchedules, gpu_compiler
 from ..records.database import Database
 from ..records.record import target_key
 from ..runtime.cache import open_store
@@ -31,11 +26,8 @@ from .tuner import TuningRun
 RANKING = "pretrained"  # orders candidates; a wrong order costs measurements, not results
 
 
-def tune_program(
-    program: ExportedProgram,
-    leaves: list[Any],
-    settings: Options,
-    machine: Machine,
+def tune_model(
+    job: Job,
     toolchain: Toolchain,
     database: Path | None = None,
     seed: int = 0,
@@ -45,11 +37,10 @@ def tune_program(
 
     Interrupted, it returns with what was measured until then still in the database.
     """
+    settings, machine = job.settings, job.machine
     budget = TuningBudget.parse(str(settings.tune))
-    early = replace(settings, stop_after="structure", dump_dir=None)
-    structure = lower(program, leaves, early, machine, Progress()).module
-    assert isinstance(structure, ModuleOp)
-    threads = thread_count(settings, machine)
+    early = job.with_options(stop_after="structure", dump_dir=None)
+    structure, threads = lower(early, Progress()).module, job.threads
     path = database or open_store(settings.cache).root / RECORDS
     with (
         opened_runner(runner, machine) as measuring,
@@ -60,7 +51,7 @@ def tune_program(
         compiler = gpu_compiler(is_estimated) if machine.is_gpu else toolchain.identity
         run = TuningRun(
             RecordedSchedules(opened, target_key(machine), compiler, threads),
-            None if machine.is_gpu else chosen_model(settings.cost_model or RANKING),
+            corrected(job),
             Hardware(machine, target_speeds(machine)),
             budget,
             lambda line: print(f"  {line}", file=sys.stderr, flush=True),
@@ -69,3 +60,9 @@ def tune_program(
         )
         run.tune(list(kernel_tasks(structure, Path(folder), machine, toolchain, threads)))
     return run
+
+
+def corrected(job: Job) -> CorrectedModel | None:
+    """The model that orders candidates and learns from their times; GPUs have none."""
+    model = None if job.machine.is_gpu else chosen_model(job.settings.cost_model or RANKING)
+    return None if model is None else CorrectedModel(model)

@@ -1,34 +1,26 @@
 """What to measure next for one kernel: children of the fastest choices, ranked by a cost model.
 
 Tournaments choose parents; crossover and mutation make many more children than can be measured.
-Each is scheduled: illegal ones are counted, those that make a known program dropped. A cost model
-picks most of the batch, chance the rest.
+Each is scheduled: illegal ones are counted, those that make a known program dropped. A cost model,
+which learns from what was measured, picks most of the batch, chance the rest.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
 
-from ...costmodel.features.hardware import Hardware
 from ...costmodel.features.nests import Array
-from ...costmodel.hardware import Machine
-from ...costmodel.models.interface import Candidates, CostModel
-from ...dialects.errors import IllegalScheduleError
-from ...dialects.poly import ScopOp
-from ...passes.poly.rules.choice import RuleChoice
-from ...passes.poly.rules.decide import described, text_of
-from ...passes.poly.rules.schedule import apply_recorded
-from ...passes.poly.search.exploration import reason_of
 
 FRESH = 0.2  # share of children that are drawn anew, and of picks that the model does not make
 CROSSING = 0.35
 POPULATION = 12
 TOURNAMENT = 3
+BOLD = 0.2  # share of picks of what might be fastest: expected time less two deviations
+DEVIATIONS = 2.0
 OVERSAMPLING = 4
 Choice = TypeVar("Choice")
 Given = TypeVar("Given", contravariant=True)
@@ -71,41 +63,13 @@ class Programs(Protocol[Given]):
         """The text of the program under `choice`, and the program; None where that is illegal."""
         ...
 
-    def seconds(self, programs: Sequence[Any]) -> Array | None:
-        """Predicted times; None where there is nobody to ask."""
+    def forecast(self, programs: Sequence[Any]) -> tuple[Array, Array] | None:
+        """(logarithms of expected times, how uncertain they are); None where nobody is asked."""
         ...
 
-
-@dataclass
-class RulePrograms:
-    """A kernel under choices of the rules, judged by a cost model; `rejected` counts reasons."""
-
-    scop: ScopOp
-    machine: Machine
-    threads: int
-    model: CostModel | None
-    hardware: Hardware
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    def of(self, choice: RuleChoice) -> tuple[str, ScopOp] | None:
-        """The kernel scheduled."""
-        copy = self.scop.clone()
-        try:
-            apply_recorded(copy, self.machine, self.threads, str(choice))
-        except IllegalScheduleError as error:
-            self.rejected[reason_of(str(error))] += 1
-            return None
-        return text_of(copy), copy
-
-    def seconds(self, programs: Sequence[ScopOp]) -> Array | None:
-        """By the model."""
-        if self.model is None:
-            return None
-        try:
-            nests = [described(program, self.threads) for program in programs]
-        except IllegalScheduleError:
-            return None
-        return self.model.seconds(Candidates.of(nests, self.hardware))
+    def learn(self, programs: Sequence[Any], ratios: Sequence[float]) -> None:
+        """Take measured times into account, as multiples of that of the default."""
+        ...
 
 
 @dataclass
@@ -121,17 +85,27 @@ class Proposals(Generic[Choice]):
         self._tried: set[str] = set()
         self._known: set[str] = set()
         self._first = [c for c in self.space.defaults() if c != self.space.usual]
-        self._new(self.space.usual)
+        self.made: dict[str, Any] = {}  # the programs of choices that are being measured
+        self._news: list[tuple[Any, float]] = []
+        usual = self._new(self.space.usual)
+        if usual is not None:
+            self._news.append((usual[1], 1.0))
 
     def told(self, choice: Choice, ratio: float | None) -> None:
         """The time of `choice` over that of the default; None where it failed."""
         self._tried.add(str(choice))
+        program = self.made.get(str(choice))
+        if ratio is not None and program is not None:
+            self._news.append((program, ratio))
         if ratio is not None:
             self.population.append((ratio, choice))
             self.population = sorted(self.population, key=lambda p: (p[0], str(p[1])))[:POPULATION]
 
     def batch(self, count: int) -> list[Choice]:
         """Up to `count` choices that make new programs; none where no more are found."""
+        if self._news:
+            self.programs.learn([p for p, _ in self._news], [ratio for _, ratio in self._news])
+        self._news, self.made = [], {}
         end = time.monotonic() + SECONDS
         found: list[tuple[Choice, str, Any]] = []
         for _ in range(40 * count):
@@ -169,20 +143,34 @@ class Proposals(Generic[Choice]):
         return min(drawn, key=lambda p: p[0])[1]
 
     def _picked(self, found: list[tuple[Choice, str, Any]], count: int) -> list[Choice]:
-        """Mostly those that the model expects to be fastest; what is left stays unmeasured and may
-        be drawn again."""
-        order = list(range(len(found)))
+        """Mostly those that the model expects to be fastest, some that might be, some by chance;
+        what is left stays unmeasured and may be drawn again."""
+        picked = list(range(len(found)))
         if len(found) > count:
-            seconds = self.programs.seconds([program for _, _, program in found])
-            if seconds is None:
-                self.rng.shuffle(order)
+            forecast = self.programs.forecast([program for _, _, program in found])
+            if forecast is None:
+                picked = self.rng.sample(picked, count)
             else:
-                order.sort(key=lambda k: float(seconds[k]))
-        chance = sum(self.rng.random() < FRESH for _ in range(count))
-        best, rest = order[: count - chance], order[count - chance :]
-        picked = best + self.rng.sample(rest, min(len(rest), count - len(best)))
-        for k in set(order) - set(picked):
+                picked = self._ranked(*forecast, count)
+        for k in set(range(len(found))) - set(picked):
             choice, text, _ = found[k]
             self._tried.discard(str(choice))
             self._known.discard(text)
+        self.made = {str(found[k][0]): found[k][2] for k in picked}
         return [found[k][0] for k in picked]
+
+    def _ranked(self, expected: Array, doubt: Array, count: int) -> list[int]:
+        """`count` numbers of candidates with these times."""
+        left = list(range(len(expected)))
+        picked: list[int] = []
+        for _ in range(count):
+            drawn = self.rng.random()
+            if drawn < FRESH:
+                taken = self.rng.choice(left)
+            elif drawn < FRESH + BOLD:
+                taken = min(left, key=lambda k: float(expected[k] - DEVIATIONS * doubt[k]))
+            else:
+                taken = min(left, key=lambda k: float(expected[k]))
+            left.remove(taken)
+            picked.append(taken)
+        return picked

@@ -19,7 +19,7 @@ from ...costmodel.data.samples import DataSet, Sample, Task
 from ...costmodel.features.loop_text import LoopText
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
-from ...passes.poly.rules.choice import RULES, alternatives, random_choice
+from ...passes.poly.rules.choice import RULES, RuleChoice, alternatives, random_choice
 from ...passes.poly.rules.schedule import choose_schedule
 from ...passes.poly.search import ScopCheck, scop_space
 from ...passes.poly.search.rule_space import RuleSpace
@@ -34,18 +34,20 @@ from .sample_run import measure_program
 from .training_data import read_scop
 
 PER_LIBRARY = 14
-MISSES = 12  # choices in a row that made a known schedule: the kernel has hardly any other
+MISSES = 40  # choices in a row that made a known schedule: the kernel has hardly any other
+STALE = 3  # after so many, mutants of choices that made a new one come in between
 DRAWN = Effort(schedules=14, proposals=60, drawing_seconds=6.0)
 
 
 def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iterator[Draft]:
     """What the rules make of their own choice, of alternatives, and of random ones, every other of
-    which is one that tuning would try."""
+    which is one that tuning would try; of mutants of these where they hardly differ."""
     variants: dict[str, str] = {}
     seen: set[tuple[str, object]] = set()
     machine = native_machine()
     space = RuleSpace(scop, machine, program.threads)
     choices = [RULES, *alternatives(program.threads)]
+    found: list[RuleChoice] = []
     misses = 0
     for number in range(4 * count):
         if len(seen) == count or misses > MISSES:
@@ -53,6 +55,8 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
         misses += 1
         if number < len(choices):
             choice = choices[number]
+        elif found and misses > STALE and number % 3:
+            choice = space.mutate(space.mutate(rng.choice(found), rng), rng)
         else:
             choice = space.sample(rng) if number % 2 else random_choice(program.threads, rng)
         rewritten = scop.clone()
@@ -66,6 +70,7 @@ def rule_drafts(program: Program, scop: ScopOp, rng: Random, count: int) -> Iter
         if (text, steps) not in seen:
             seen.add((text, steps))
             misses = 0
+            found.append(choice)
             yield Draft(task, rewritten, steps.data, str(choice))  # type: ignore[attr-defined]
 
 

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from ...costmodel.features.hardware import Hardware
-from ...costmodel.models.interface import CostModel
+from ...costmodel.models.corrected import OF_FEATURES, CorrectedModel
 from ...dialects.errors import IllegalScheduleError, VerifyFailure
 from ...dialects.poly import ScopOp
 from ...passes.poly.rules.schedule import has_rules
@@ -23,9 +23,11 @@ from ...passes.tile.gpu_space import GpuSpace
 from ..logging import warn
 from ..records.best import RecordedSchedules, best_record
 from .budget import TuningBudget
+from .experience import experience, keep_features
 from .gpu_programs import GpuPrograms
 from .model_tasks import KernelTask
-from .proposals import Proposals, RulePrograms
+from .proposals import Proposals
+from .rule_programs import RuleProgram, RulePrograms
 from .runner import AnyContest, LocalRunner, Runner
 
 BATCH = 8
@@ -63,7 +65,7 @@ class TuningRun:
     (seconds, trials, time of all kernels under their best schedules over that of the default)."""
 
     records: RecordedSchedules
-    model: CostModel | None
+    model: CorrectedModel | None
     hardware: Hardware
     budget: TuningBudget
     report: Callable[[str], None]
@@ -77,6 +79,11 @@ class TuningRun:
 
     def __post_init__(self) -> None:
         self._start = time.monotonic()
+        self._numbers: dict[str, int] = {}
+
+    def number_of(self, task: str) -> int:
+        """Tells tasks apart for the model."""
+        return self._numbers.setdefault(task, len(self._numbers))
 
     @property
     def elapsed(self) -> float:
@@ -105,6 +112,7 @@ class TuningRun:
         try:
             for kernel in kernels:
                 self.open(kernel)
+            self.learn_from_earlier_runs()
             while not self.is_over:
                 search = max(self.searches, key=lambda s: s.promise, default=None)
                 if search is None or search.promise == 0.0:
@@ -130,7 +138,7 @@ class TuningRun:
         except VerifyFailure as error:
             warn(f"{kernel.task.function} is not tuned: {error}")
             return
-        proposals = self.proposals(kernel)
+        proposals = self.proposals(kernel, contest.seconds)
         search = KernelSearch(kernel, contest, proposals)
         for record in self.records.of(kernel.key):
             try:
@@ -143,8 +151,15 @@ class TuningRun:
         self.trials += len(self.texts_of(kernel))
         self.searches.append(search)
 
-    def proposals(self, kernel: KernelTask) -> Proposals[Any]:
-        """Where the kernel's candidates come from."""
+    def learn_from_earlier_runs(self) -> None:
+        """Correct the model by what the database has, where features say it all."""
+        if self.model is not None and self.model.base.name in OF_FEATURES:
+            known = experience(self.records, self.number_of)
+            if known is not None:
+                self.model.update(*known)
+
+    def proposals(self, kernel: KernelTask, usual: float) -> Proposals[Any]:
+        """Where the kernel's candidates come from; its default schedule takes `usual` seconds."""
         machine, threads = kernel.task.machine, kernel.task.threads
         rng = Random(f"{self.seed} {kernel.key} {len(self.texts_of(kernel))}")
         if machine.is_gpu:
@@ -152,7 +167,8 @@ class TuningRun:
             return Proposals(GpuPrograms(kernel.text, machine), space, rng)
         scop = kernel.program
         assert isinstance(scop, ScopOp)
-        programs = RulePrograms(scop, machine, threads, self.model, self.hardware)
+        number = self.number_of(kernel.key)
+        programs = RulePrograms(scop, machine, threads, self.model, self.hardware, number, usual)
         return Proposals(programs, RuleSpace(scop, machine, threads), rng)
 
     def advance(self, search: KernelSearch) -> None:
@@ -171,6 +187,9 @@ class TuningRun:
                 self.failed[record.failure] += 1
             ratio = 1 / record.speedup if record.speedup else None
             search.proposals.told(asked[record.steps], ratio)
+            program = search.proposals.made.get(record.steps)
+            if ratio is not None and isinstance(program, RuleProgram) and program.candidate:
+                keep_features(self.records, record, program.candidate)
             if ratio is not None and ratio < search.best:
                 search.best, search.is_confirmed = ratio, False
             self.curve.append((self.elapsed, self.trials, 1 / self.gain))

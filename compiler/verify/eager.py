@@ -43,11 +43,17 @@ class NestedModule(torch.nn.Module):
 
 
 class DoubleInterpreter(DefiniteInterpreter):
-    """Runs an fx graph with every float in float64."""
+    """Runs an fx graph with every float in float64.
+
+    What it is given is widened where it is used: all weights of a large model at once would take
+    twice its memory.
+    """
 
     def run_node(self, n: Node) -> Any:
         if "_assert" in str(n.target):
             return None  # checks of types, which are not what they were any more
+        if n.op == "placeholder":
+            return super().run_node(n)
         return tree_map(widen, super().run_node(n))
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -90,7 +96,11 @@ def run_program(
     runner = interpreter(module)
     with torch.no_grad():
         if isinstance(runner, DoubleInterpreter):
-            values = [widen(value) for value in values]
+            # what the graph may write into has to be wide from the start
+            values = [
+                value if spec.kind is InputKind.PARAMETER else widen(value)
+                for spec, value in zip(program.graph_signature.input_specs, values, strict=True)
+            ]
         results = runner.run(*values, enable_io_processing=False)
     specs = list(zip(program.graph_signature.output_specs, results, strict=True))
     outputs = [result for spec, result in specs if spec.kind is OutputKind.USER_OUTPUT]

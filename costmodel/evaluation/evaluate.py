@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ..features.nests import Array
 from ..models.interface import Candidates, CostModel
+from .kept_folds import trained
 from .metrics import Ranked
 from .splits import Rows, family_folds
 
@@ -77,17 +79,16 @@ def trained_folds(
     folds: int = FOLDS,
     families: int | None = None,
     seed: int = 0,
+    keep: Path | None = None,
 ) -> list[Fold]:
     """A model per fold, trained on the others. `families` bounds how many families are trained on,
-    for learning curves."""
+    for learning curves. Models are kept in `keep`, and taken from there."""
     found = []
-    for train, test in family_folds(data.families, folds, seed):
-        model = make()
+    for number, (train, test) in enumerate(family_folds(data.families, folds, seed)):
         chosen = _some(data, train, families, seed)
-        if len(chosen):
-            part = data.chosen(chosen)
-            model.update(part.candidates, part.seconds)
-        found.append(Fold(model, test))
+        folder = keep and keep / f"{number}"
+        candidates = data.candidates.chosen(chosen)
+        found.append(Fold(trained(make(), candidates, data.seconds[chosen], folder), test))
     return found
 
 

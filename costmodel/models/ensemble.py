@@ -1,7 +1,6 @@
 """Boosted trees, several of them, each trained without a part of the tasks: how far their answers
-differ says how much to trust them.
-
-The score is that of the mean, so that equal programs rank alike whichever member knows them.
+differ says how much to trust them. Seconds are their mean; the order is, for the most part, that of
+trees trained on pairs.
 """
 
 from __future__ import annotations
@@ -17,12 +16,14 @@ from ..features.program import PROGRAM_NAMES, ROOFLINE
 from .files import write_description
 from .forest import Forest
 from .interface import Candidates
+from .ranking import COMMON, FEW, Ranking
+from .ranking import ROUNDS as RANKING_ROUNDS
 
 MEMBERS = 5
 ROUNDS = 240
 KEPT = 0.8  # share of the tasks that a member is trained on
 SETTINGS = {"objective": "huber", "alpha": 0.3, "num_leaves": 15}
-FEW = 1000  # rows up to which numpy is quick enough
+RANKED = 2 / 3  # what the ranking counts of the score: chosen on affine programs, as its settings
 
 
 @dataclass
@@ -30,18 +31,22 @@ class EnsembleModel:
     """Corrections of the roofline's logarithm. `update` trains anew on all samples it was given."""
 
     name: str = "ensemble"
+    ranking_rounds: int = RANKING_ROUNDS
     texts: list[str] = field(default_factory=list)
     forests: list[Forest] = field(default_factory=list)
+    ranking: Ranking | None = None
     _seen: list[tuple[Candidates, Array]] = field(default_factory=list)
 
     def predict(self, candidates: Candidates) -> Array:
-        """Short is good."""
-        found: Array = -self.log_seconds(candidates).mean(axis=0)
+        """From both."""
+        mean = self.log_seconds(candidates).mean(axis=0)
+        assert self.ranking is not None
+        found: Array = RANKED * self.ranking.predict(candidates) - (1 - RANKED) * mean
         return found
 
     def seconds(self, candidates: Candidates) -> Array:
         """The geometric mean of the members."""
-        found: Array = np.exp(-self.predict(candidates))
+        found: Array = np.exp(self.log_seconds(candidates).mean(axis=0))
         return found
 
     def log_seconds(self, candidates: Candidates) -> Array:
@@ -60,11 +65,11 @@ class EnsembleModel:
         """Train on these samples and all earlier ones."""
         import lightgbm
 
-        from .gbdt import COMMON
-
         self._seen.append((candidates, seconds))
         seen = Candidates.joined([c for c, _ in self._seen])
-        target = np.log(np.concatenate([t for _, t in self._seen])) - seen.features[:, ROOFLINE]
+        known = np.concatenate([t for _, t in self._seen])
+        self.ranking = Ranking.trained(seen, known, self.ranking_rounds)
+        target = np.log(known) - seen.features[:, ROOFLINE]
         tasks, number, sizes = np.unique(seen.tasks, return_inverse=True, return_counts=True)
         rng = np.random.default_rng(0)
         self.texts = []
@@ -98,17 +103,21 @@ class EnsembleModel:
         return found
 
     def save(self, folder: Path) -> None:
-        """A part of LightGBM text per member."""
-        if not self.texts:
+        """A part of LightGBM text per member, and one for the ranking."""
+        if self.ranking is None:
             raise InvalidInputError("this ensemble is not trained; give it samples with `update`")
         texts = {f"member{k}": text.encode() for k, text in enumerate(self.texts)}
+        texts["ranking"] = self.ranking.text.encode()
         write_description(folder, self.name, **texts)
 
     @staticmethod
     def restored(parts: dict[str, bytes]) -> EnsembleModel:
         """The model of a checked description."""
         model = EnsembleModel()
-        for name in sorted(parts):
+        if "ranking" not in parts:
+            raise InvalidInputError("this ensemble has no ranking; train it again")
+        model.ranking = Ranking.restored(parts["ranking"])
+        for name in sorted(parts.keys() - {"ranking"}):
             text = parts[name].decode("ascii", errors="replace")
             model.texts.append(text)
             model.forests.append(Forest.of(text, len(PROGRAM_NAMES)))

@@ -17,29 +17,12 @@ from ...dialects.errors import InvalidInputError
 from ..features.nests import Array
 from ..features.program import PROGRAM_NAMES, ROOFLINE
 from .files import write_description
-from .interface import INPUT_NAMES, Candidates, inputs
-from .pair_loss import PairLoss
+from .interface import Candidates
+from .ranking import COMMON, Ranking
+from .ranking import ROUNDS as RANKING_ROUNDS
 from .tree_text import checked_trees
 
-PRIOR = 1.0  # scores by which the roofline tells candidates apart that differ by the factor e
-ROUNDS = 200
-COMMON: dict[str, Any] = {
-    "learning_rate": 0.04,
-    "num_leaves": 15,
-    "min_data_in_leaf": 12,
-    "feature_fraction": 0.6,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "lambda_l2": 1.0,
-    "verbosity": -1,
-    "num_threads": 1,
-    "seed": 0,
-    "deterministic": True,
-    "force_row_wise": True,
-}
-# Chosen on affine programs alone, so that figures of networks owe them nothing.
-RANKING = {"min_sum_hessian_in_leaf": 0.1, "num_leaves": 31, "feature_fraction": 0.3}
-RANKING_ROUNDS = 300
+ROUNDS = 200  # of the seconds head
 
 
 @dataclass
@@ -47,17 +30,17 @@ class GbdtModel:
     """LightGBM over the features of programs. `update` trains anew on all samples it was given."""
 
     rounds: int = ROUNDS
+    ranking_rounds: int = RANKING_ROUNDS
     name: str = "gbdt"
-    ranker: Any = None
+    ranker: Ranking | None = None
     regressor: Any = None
     _seen: list[tuple[Candidates, Array]] = field(default_factory=list)
 
     def predict(self, candidates: Candidates) -> Array:
         """From the ranking head."""
         self._check_is_trained()
-        found = np.asarray(self.ranker.predict(inputs(candidates), num_threads=1))
-        score: Array = found - PRIOR * candidates.features[:, ROOFLINE]
-        return score
+        assert self.ranker is not None
+        return self.ranker.predict(candidates)
 
     def seconds(self, candidates: Candidates) -> Array:
         """From the seconds head."""
@@ -71,21 +54,16 @@ class GbdtModel:
         self._seen.append((candidates, seconds))
         seen = Candidates.joined([c for c, _ in self._seen])
         y = np.concatenate([t for _, t in self._seen])
-        x, roofline = inputs(seen), seen.features[:, ROOFLINE]
+        self.ranker = Ranking.trained(seen, y, self.ranking_rounds)
+        roofline = seen.features[:, ROOFLINE]
         number, sizes = np.unique(seen.tasks, return_inverse=True, return_counts=True)[1:]
-        level = (np.bincount(number, roofline) / sizes)[number]
-        leaf = {"min_data_in_leaf": max(1, min(COMMON["min_data_in_leaf"], len(x) // 4))}
-        self.ranker = lightgbm.train(
-            {**COMMON, **RANKING, **leaf, "objective": PairLoss(seen.tasks, y)},
-            lightgbm.Dataset(x, y, init_score=-PRIOR * (roofline - level)),
-            self.rounds * RANKING_ROUNDS // ROUNDS,
-        )
+        leaf = {"min_data_in_leaf": max(1, min(COMMON["min_data_in_leaf"], len(y) // 4))}
         # Tasks count alike, however many samples they have.
         weights = (1.0 / sizes)[number]
         self.regressor = lightgbm.train(
             {**COMMON, **leaf, "objective": "huber", "alpha": 0.5},
             lightgbm.Dataset(
-                seen.features, np.log(y) - roofline, weight=weights * len(x) / len(sizes)
+                seen.features, np.log(y) - roofline, weight=weights * len(y) / len(sizes)
             ),
             self.rounds,
         )
@@ -107,10 +85,11 @@ class GbdtModel:
     def save(self, folder: Path) -> None:
         """Both heads as LightGBM text."""
         self._check_is_trained()
+        assert self.ranker is not None
         write_description(
             folder,
             self.name,
-            ranker=self.ranker.model_to_string().encode(),
+            ranker=self.ranker.text.encode(),
             regressor=self.regressor.model_to_string().encode(),
         )
 
@@ -119,7 +98,7 @@ class GbdtModel:
         """The model of a checked description."""
         model = GbdtModel()
         model.regressor = head_of(parts, "regressor", len(PROGRAM_NAMES))
-        model.ranker = head_of(parts, "ranker", len(INPUT_NAMES))
+        model.ranker = Ranking.restored(parts.get("ranker", b""))
         return model
 
     def _check_is_trained(self) -> None:

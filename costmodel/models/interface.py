@@ -20,7 +20,8 @@ INPUT_NAMES = (*PROGRAM_NAMES, *(f"relative_{name}" for name in PROGRAM_NAMES))
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Scheduled programs with their features: one row each, and one row per statement. `tasks`
-    numbers what is compared with what: scores of one task can be ranked."""
+    numbers what is compared with what: scores of one task can be ranked. Where only features were
+    kept, there are no `programs` and no `statements`."""
 
     programs: Sequence[ScheduledProgram]
     features: Array
@@ -46,9 +47,9 @@ class Candidates:
     def chosen(self, rows: npt.NDArray[np.int64]) -> Candidates:
         """The candidates with the numbers `rows`."""
         return Candidates(
-            [self.programs[k] for k in rows],
+            [self.programs[k] for k in rows] if self.programs else (),
             self.features[rows],
-            [self.statements[k] for k in rows],
+            [self.statements[k] for k in rows] if self.statements else (),
             self.tasks[rows],
         )
 
@@ -62,7 +63,8 @@ class CostModel(Protocol):
     name: str
 
     def predict(self, candidates: Candidates) -> Array:
-        """One score each; within a task, higher is expected to be faster."""
+        """One score each: within a task, higher is expected to be faster. Of models that know times
+        it is a logarithm of speed, up to a number per task."""
         ...
 
     def seconds(self, candidates: Candidates) -> Array:

@@ -366,6 +366,11 @@ def _round_pairs(op: pairs.RoundOp, first: Any, second: Any) -> Any:
     return np.concatenate([first, second]).astype(ml_dtypes.bfloat16).view(np.int32)
 
 
+@means(pairs.NarrowOp)
+def _narrow(op: pairs.NarrowOp, source: Any) -> Any:
+    return np.asarray(source).astype(ml_dtypes.bfloat16)
+
+
 @means(pairs.DotOp, pairs.DotAddOp)
 def _pair_dot(op: Operation, a: Any, b: Any, *acc: Any) -> Any:
     return pair_dot(a, b, *acc)

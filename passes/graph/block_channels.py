@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import FloatAttr, ModuleOp, f32
+from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, ModuleOp, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
 
 from ...dialects.graph import (
@@ -44,7 +45,7 @@ from ...dialects.graph.blocked import BlockedConvOp, BlockedDepthwiseOp
 from ...dialects.graph.control import ControlOp
 from ...dialects.sizes import has_symbols
 from ..context import CompileContext
-from .blocked_values import BlockedValues, channel_view_is_trivial
+from .blocked_values import CHANNEL, BlockedValues, channel_view_is_trivial, whole_blocks
 from .canonicalize import drop_unused_ops
 
 FEWEST_CONVOLUTIONS = 2
@@ -148,6 +149,22 @@ def _unit_dims(op: ViewOp | ReshapeOp, known: BlockedValues) -> SSAValue | None:
     return known.insert(ReshapeOp(source, type), op)
 
 
+def _view(op: ViewOp, known: BlockedValues) -> SSAValue | None:
+    """One that moves whole blocks of channels, as that behind a transposed convolution does."""
+    trivial = _unit_dims(op, known)
+    source, shape = known.forms.get(op.source), shape_of(op.result)
+    if trivial is not None or source is None or shape[1] % known.lanes:
+        return trivial
+    first, channel, *image = op.map.data.results
+    block = whole_blocks(channel, known.lanes)
+    if block is None or any(CHANNEL in e.used_dims() for e in (first, *image)):
+        return None
+    rank = len(shape)
+    results = (first, block, *image, AffineExpr.dimension(rank))
+    type = tensor_of(element_of(op.result), known.shape(shape))
+    return known.insert(ViewOp(source, AffineMapAttr(AffineMap(rank + 1, 0, results)), type), op)
+
+
 RULES: dict[type[GraphOp], Callable[[Any, BlockedValues], SSAValue | None]] = {
     ConvOp: _conv,
     PoolOp: _pool,
@@ -156,7 +173,7 @@ RULES: dict[type[GraphOp], Callable[[Any, BlockedValues], SSAValue | None]] = {
     CatOp: _cat,
     PadOp: _pad,
     ReduceOp: _reduce,
-    ViewOp: _unit_dims,
+    ViewOp: _view,
     ReshapeOp: _unit_dims,
 }
 

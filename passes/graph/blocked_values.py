@@ -14,7 +14,14 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, TensorType, f64
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
-from xdsl.ir.affine import AffineConstantExpr, AffineDimExpr, AffineMap
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineDimExpr,
+    AffineExpr,
+    AffineMap,
+)
 
 from ...dialects.graph import (
     FullOp,
@@ -31,6 +38,7 @@ from ...dialects.graph import (
 from ...dialects.weights import WeightStore
 
 Array = npt.NDArray[Any]
+CHANNEL = 1  # the dim of channels
 
 
 class BlockedValues:
@@ -193,3 +201,28 @@ def channel_view_is_trivial(op: ViewOp | ReshapeOp) -> bool:
     return all(
         e in (want, AffineDimExpr(d)) for d, (e, want) in enumerate(zip(found, lead, strict=True))
     )
+
+
+def whole_blocks(channel: AffineExpr, lanes: int) -> AffineExpr | None:
+    """The block that index `channel` lies in, for dims with blocks in the place of channels;
+    None where lanes change places, or not all of them have the same block."""
+    if sum(part == AffineExpr.dimension(CHANNEL) for part in channel.dfs()) != 1:
+        return None
+
+    def blocks(expr: AffineExpr) -> AffineExpr | None:
+        match expr:
+            case AffineDimExpr(position=position):
+                return expr if position == CHANNEL else None
+            case AffineConstantExpr(value=value):
+                return AffineExpr.constant(value // lanes) if value % lanes == 0 else None
+            case AffineBinaryOpExpr(kind=AffineBinaryOpKind.Add, lhs=lhs, rhs=rhs):
+                left, right = blocks(lhs), blocks(rhs)
+                return None if left is None or right is None else left + right
+            case AffineBinaryOpExpr(
+                kind=AffineBinaryOpKind.Mul, lhs=lhs, rhs=AffineConstantExpr(value=factor)
+            ) if factor % lanes == 0 and CHANNEL not in lhs.used_dims():
+                return lhs * (factor // lanes)
+            case _:
+                return None
+
+    return blocks(channel)

@@ -7,8 +7,11 @@ after:  %h = graph.cast %x : tensor<8x32xbf16> ; %v = graph.weight @w_bf16
 Everything else stays in f32: biases, results, softmax, what stands between contractions. Operands
 are rounded where they are computed, ahead of views and padding, so that their producer stores them
 so; weights are rounded now. A contraction over an odd number of elements (channels, in a
-convolution) stays as it is, since products are taken in pairs. Convolutions and attention are
-lowered for machines that have an instruction for that: others would be slower than in f32.
+convolution) stays as it is, since products are taken in pairs; but where positions are two elements
+apart, as in the first layer of many networks, windows get a column of zeros and pairs lie in rows.
+Convolutions and attention are lowered for machines that have an instruction for that: others would
+be slower than in f32. There depthwise convolutions, bound by memory, read their images so too; they
+multiply in f32.
 
 It runs twice: convolutions are known only once their layout and algorithm are chosen.
 """
@@ -19,8 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
+import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType, bf16, f32
+from xdsl.dialects.builtin import FloatAttr, ModuleOp, TensorType, bf16, f32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, SSAValue
 from xdsl.passes import ModulePass
@@ -38,11 +42,12 @@ from ...dialects.graph import (
     element_of,
     shape_of,
 )
-from ...dialects.graph.blocked import BlockedConvOp
+from ...dialects.graph.blocked import BlockedConvOp, BlockedDepthwiseOp
 from ...dialects.sizes import has_symbols
 from ...dialects.weights import WeightStore
 from ..context import CompileContext
 from .canonicalize import drop_unused_ops
+from .replacement import copy_location
 
 FEWEST_QUERIES = 16
 
@@ -53,7 +58,10 @@ def contraction_operands(op: GraphOp, has_pair_products: bool) -> tuple[Sequence
         case LinearOp() | MatmulOp():
             return (0, 1), shape_of(op.operands[0])[-1]
         case BlockedConvOp() if has_pair_products:
-            return (0, 1), shape_of(op.weight)[-2]
+            *_, columns, channels, _ = shape_of(op.weight)
+            return (0, 1), columns if channels % 2 and _has_step_two(op) else channels
+        case BlockedDepthwiseOp() if has_pair_products:
+            return (0,), 0
         case AttentionOp() if has_pair_products and not has_symbols(shape_of(op.query)):
             return _attention_operands(op)
         case _:
@@ -68,6 +76,47 @@ def _attention_operands(op: AttentionOp) -> tuple[Sequence[int], int]:
     if has_symbols(shape_of(op.key)) or queries < FEWEST_QUERIES:
         return (), 0
     return ((0, 1, 2) if keys % 2 == 0 else (0, 1)), width
+
+
+def _has_step_two(op: BlockedConvOp) -> bool:
+    """Whether neighbouring positions of a row are two elements apart, those of a window one."""
+    return op.stride.data[-1].data == 2 and op.dilation.data[-1].data == 1
+
+
+def widen_window(op: BlockedConvOp, weights: WeightStore) -> None:
+    """Give the windows of an odd number of columns, of an odd number of channels, another column
+    of zeros, and the image what it reads of that."""
+    *_, columns, channels, _ = shape_of(op.weight)
+    weight, image = op.weight.owner, op.source.owner
+    if columns % 2 == 0 or channels % 2 == 0 or not _has_step_two(op):
+        return
+    if (
+        not isinstance(weight, WeightOp)
+        or not isinstance(image, PadOp)
+        or has_symbols(shape_of(op.source))
+    ):
+        return
+    symbol = weight.symbol.root_reference.data
+    zero = isinstance(image.value, FloatAttr) and image.value.value.data == 0
+    if symbol not in weights or not zero:
+        return
+    array = weights[symbol]
+    widths = [(0, 0)] * array.ndim
+    widths[-3] = (0, 1)
+    array = np.pad(array, widths)
+    wide = WeightOp(weights.add(f"{symbol}_wide", array), TensorType(f32, array.shape))
+    needed = 2 * (shape_of(op.result)[-2] - 1) + columns + 1
+    low, high = ([n.data for n in p] for p in (image.low, image.high))
+    shape = list(shape_of(op.source))
+    high[-1] += needed - shape[-1]
+    shape[-1] = needed
+    padded = PadOp(image.source, low, high, image.value, TensorType(f32, shape))
+    block = op.parent_block()
+    assert block is not None
+    for old, new in ((weight, wide), (image, padded)):
+        copy_location(old, new)
+        block.insert_op_before(new, op)
+    op.operands[0], op.operands[1] = padded.result, wide.result
 
 
 class Rounded:
@@ -129,6 +178,8 @@ class LowerPrecisionPass(ModulePass):
         for inner in list(op.walk()):
             if not isinstance(inner, GraphOp):
                 continue
+            if isinstance(inner, BlockedConvOp) and ctx.machine.has_pair_products:
+                widen_window(inner, ctx.weights)
             positions, length = contraction_operands(inner, ctx.machine.has_pair_products)
             if length % 2 == 0 and all(element_of(inner.operands[k]) == f32 for k in positions):
                 for k in positions:

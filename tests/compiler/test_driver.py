@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import tilecast
 import torch
-from tilecast.compiler import driver, lowering
+from tilecast.compiler import driver, lowering, target
 from tilecast.compiler.options import OPTIONS, STAGES
 from tilecast.compiler.runtime.cache import Store
 from tilecast.dialects.errors import (
@@ -237,12 +239,17 @@ def test_verify_again_from_what_is_stored(net):
     assert report.seed == 5
 
 
-def test_exported_program_and_file(net, tmp_path):
+def test_exported_program_and_file_and_what_a_hit_loads(net, tmp_path):
     program = torch.export.export(net, (X,))
     expected = tilecast.compile(net, (X,), verify=False)(X)["y"]
     assert torch.equal(tilecast.compile(program, verify=False)(X)["y"], expected)
     torch.export.save(program, tmp_path / "net.pt2")
     assert torch.equal(tilecast.compile(tmp_path / "net.pt2", verify=False)(X)["y"], expected)
+    hit = "import sys, tilecast; tilecast.compile(sys.argv[1], verify=False)"
+    hit += "; print({'xdsl', 'islpy', 'scipy'} & set(sys.modules))"
+    command = [sys.executable, "-c", hit, str(tmp_path / "net.pt2")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told == "set()\n"  # what is cached needs no compiler
 
 
 def test_file_that_is_no_model(tmp_path):
@@ -254,7 +261,7 @@ def test_file_that_is_no_model(tmp_path):
 def test_no_compiler_is_said_before_any_work(net, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(driver, "exported", lambda *_: pytest.fail("work was done first"))
+    monkeypatch.setattr(driver, "model_job", lambda *_: pytest.fail("work was done first"))
     with pytest.raises(CompilerNotFoundError, match="no working C compiler"):
         tilecast.compile(net, (X,))
 
@@ -277,8 +284,8 @@ def test_saved_package_gives_the_same_results(net, tmp_path):
 
 
 def test_target_that_cannot_run_here_is_refused(net, monkeypatch):
-    scalar = driver.resolve_target("c99")
-    monkeypatch.setattr(driver, "native_machine", lambda: scalar)
+    scalar = target.resolve_target("c99")
+    monkeypatch.setattr(target, "native_machine", lambda: scalar)
     with pytest.raises(OptionError, match=r"'x86-64-v3' needs .*avx2.*tilecast\.emit"):
         tilecast.compile(net, (X,), target="x86-64-v3")
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tilecast
-from tilecast.compiler.frontend import export_model
+from tilecast.compiler.frontend.export import export_model
 from tilecast.compiler.frontend.tensor_types import to_numpy
 from tilecast.compiler.verify.compare import compare
 from tilecast.compiler.verify.definite import DefiniteInterpreter

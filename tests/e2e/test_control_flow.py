@@ -176,15 +176,14 @@ def double(x: Tensor) -> Tensor:
 
 @pytest.fixture
 def lowered_at() -> Any:
-    from tilecast.compiler.driver import exported, lower
+    from tilecast.compiler.job import model_job
     from tilecast.compiler.logging import Progress
+    from tilecast.compiler.lowering import lower
     from tilecast.compiler.options import resolve_options
-    from tilecast.compiler.target import resolve_target
 
     def run(model: nn.Module, inputs: Sequence[Tensor], stage: str) -> Any:
         settings = resolve_options({"stop_after": stage})
-        program, leaves, _ = exported(model, tuple(inputs), None, settings)
-        return lower(program, leaves, settings, resolve_target("native"), Progress(False))
+        return lower(model_job(model, tuple(inputs), None, settings), Progress(False))
 
     return run
 

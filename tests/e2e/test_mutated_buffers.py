@@ -57,8 +57,11 @@ def test_a_package_keeps_states(cache_folder: Path, tmp_path: Path) -> None:
     loaded = tilecast.load(compiled.save(tmp_path / "out"))
     loaded.verify()
     eager, gain = Running().eval(), torch.ones(6)
+    place = loaded.states["states_0"].data_ptr()
     for x in steps(3):
         torch.testing.assert_close(loaded(x, gain=gain), eager(x, gain=gain))
+    torch.testing.assert_close(loaded.states["states_0"], eager.cache)
+    assert loaded.states["states_0"].data_ptr() == place
     header = (tmp_path / "out" / "include" / "running.h").read_text()
     assert "its next value is output 0 (which may be the same memory)" in header
 

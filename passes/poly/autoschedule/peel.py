@@ -13,6 +13,7 @@ from typing import Any
 
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, SplitDomain, bands_of
+from ..dependences.dependences import array_names
 from ..primitives import original_tree
 from ..rewrites import apply_rewrite
 from ..sets import IslSet, dims, isl, pairs_of
@@ -48,8 +49,8 @@ def _feeding(scheduled: ScheduledScop, name: str) -> list[str]:
     band = next((b for b in bands_of(original_tree(scheduled.scop)) if _has(b, name)), None)
     if band is None or scheduled.ranks[name] < 2:
         return []
-    flow = pairs_of(scheduled.dependences.flow)
-    own = {key: pair for key, pair in flow.items() if key == (name, name)}
+    written = array_names(scheduled.scop)[scheduled.scop.statement(name).target]
+    own = pairs_of(scheduled.dependences.values.between(frozenset((name,))).through(written))
     inside = pairs_at_equal(own, [band], scheduled.ranks)
     if not inside:
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ....dialects.errors import IllegalScheduleError
 from ..sets import UnionMap, limited_operations, maps_of, union_map
 
-LIMIT = 500_000  # of isl's operations: 0.1 to 0.2 s
+LIMIT = 200_000  # of isl's operations: about 50 ms
 
 
 def without_covered_pairs(order: UnionMap) -> UnionMap:

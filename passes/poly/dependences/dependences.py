@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
 from ....dialects.poly import ScopOp, StatementOp, arrays_of
 from ..sets import (
+    IslMap,
     UnionMap,
     UnionSet,
     access_map,
     dims,
     domain_set,
     isl,
+    pairs_of,
     union_map,
     union_set,
 )
+from .covered_pairs import without_covered_pairs
 from .updates import Updates, exact_update, updates_of
 from .value_flow import ValueFlow, memory_between, pairs_between
+
+Ends = tuple[str, str]  # names of the source and the sink statement
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,25 @@ class Dependences:
         """Value-based, of all arrays."""
         return self.values.whole()
 
-    @property
+    @cached_property
     def order(self) -> UnionMap:
         """Every pair whose order a schedule must keep (reductions may be reassociated)."""
         return self.reads.union(self.anti).union(self.output).subtract(self.reduction)
+
+    @cached_property
+    def ordered(self) -> dict[Ends, IslMap]:
+        """`order`, one relation per pair of statements."""
+        return pairs_of(self.order)
+
+    @cached_property
+    def sparse(self) -> dict[Ends, IslMap]:
+        """Those of `ordered` that no others imply."""
+        return pairs_of(without_covered_pairs(self.order))
+
+    @cached_property
+    def relaxed(self) -> dict[Ends, IslMap]:
+        """`reduction`, one relation per pair of statements."""
+        return pairs_of(self.reduction)
 
     def between(self, statements: Iterable[str]) -> Dependences:
         """The pairs both of whose instances belong to `statements`."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Band, Chain, Leaf, Node, statements_of
-from ..sets import UnionMap, pairs_of
+from ..sets import IslMap
 from .alive_pairs import AlivePairs, Memory
 from .broken_dependence import refuse_loop, refuse_sequence
-from .covered_pairs import without_covered_pairs
-from .dependences import Dependences, dependences_of
+from .dependences import Dependences, Ends, dependences_of
 from .instance_places import InstancePlaces
 from .loop_values import LoopValues
 
@@ -28,16 +27,11 @@ class OrderChecker:
     ) -> None:
         self.values = LoopValues(ranks)
         self._memory = Memory(self.values)
-        order = dependences.order
-        self._ordered = self._split(order if is_used_once else without_covered_pairs(order))
-        self._updates = self._split(dependences.reduction)
+        self._ordered = self._alive(dependences.ordered if is_used_once else dependences.sparse)
+        self._updates = self._alive(dependences.relaxed)
 
-    def _split(self, dependences: UnionMap) -> list[AlivePairs]:
-        """One relation per pair of statements."""
-        return [
-            AlivePairs(source, sink, one, self._memory)
-            for (source, sink), one in pairs_of(dependences).items()
-        ]
+    def _alive(self, relations: Mapping[Ends, IslMap]) -> list[AlivePairs]:
+        return [AlivePairs(*ends, one, self._memory) for ends, one in relations.items()]
 
     def check(self, tree: Node) -> None:
         """Raise BrokenDependenceError where `tree` reverses a dependence, or a parallel or vector

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ....costmodel.hardware import Machine
+from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Fuse, Node, Reorder, Split, Step
 from ..access_patterns import Contraction, contraction_of, parallel_dims, vector_dim
@@ -79,7 +80,10 @@ class LoopPlan:
         self.extents: dict[str, tuple[int, ...]] = {}
         for name, s in self.statements.items():
             box = box_extents(s.domain.data)
-            assert box is not None  # callers leave other domains in original order
+            if box is None:  # a block of a reduction that a choice cut where rows are not whole
+                raise IllegalScheduleError(
+                    f"{name}: expected a box of loops, found {s.domain.data}"
+                )
             self.extents[name] = box
         self.tree: Node = original_tree(self.scop)
         self.class_of = dim_classes(self.statements, self.extents)

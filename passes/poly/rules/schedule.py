@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from math import prod
 
 from xdsl.dialects.builtin import (
     AnyFloat,
@@ -62,6 +63,9 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
     return machine.lanes(max(widths))
 
 
+MANY_ROWS = 8  # that a core works on at the same time
+
+
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
     """Rewrite statements: pack wide operands, factor reductions into lanes."""
     choice = choice_of(machine)
@@ -85,7 +89,18 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
         elif lanes > 1:
             dim = vector_dim(s, extents)
             if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
-                rfactor(scop, s, dim, lanes, choice.chains or UNROLL)
+                rfactor(scop, s, dim, lanes, choice.chains or chains_for(extents, dim, lanes))
+
+
+def chains_for(extents: Sequence[int], dim: int, lanes: int) -> int:
+    """Vectors that a factored reduction adds up side by side, which hides latency.
+
+    Rows that are one step of all of them run beside each other anyway: there every vector more is
+    one more whose lanes have to be summed.
+    """
+    rows = prod(n for d, n in enumerate(extents) if d != dim)
+    is_short = extents[dim] <= UNROLL * lanes
+    return 1 if is_short and rows >= MANY_ROWS else UNROLL
 
 
 def choose_schedule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -88,7 +89,7 @@ class RuleSpace:
             **{f.name: getattr(rng.choice((one, other)), f.name) for f in fields(RuleChoice)}
         )
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The fields that may matter."""
         left_out: tuple[str, ...] = () if self._has_products else OF_PRODUCTS

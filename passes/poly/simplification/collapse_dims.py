@@ -20,7 +20,13 @@ from xdsl.dialects.builtin import (
     StringAttr,
 )
 from xdsl.ir import SSAValue
-from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.ir.affine import (
+    AffineBinaryOpExpr,
+    AffineBinaryOpKind,
+    AffineConstantExpr,
+    AffineExpr,
+    AffineMap,
+)
 from xdsl.passes import ModulePass
 
 from ....dialects.poly import IndexOp, ScopOp, StatementOp, arrays_of
@@ -71,8 +77,39 @@ def _drop_results(statement: StatementOp, array: SSAValue, kept: Sequence[int]) 
     )
 
 
+def _without_wrapping(expr: AffineExpr, extents: Sequence[int]) -> AffineExpr:
+    """`expr` where dims that stay below n are themselves modulo n, and 0 divided by it."""
+    if not isinstance(expr, AffineBinaryOpExpr):
+        return expr
+    lhs, rhs = (_without_wrapping(e, extents) for e in (expr.lhs, expr.rhs))
+    match expr.kind, plain_dim(lhs), rhs:
+        case AffineBinaryOpKind.Mod, int(dim), AffineConstantExpr(value=n) if extents[dim] <= n:
+            return lhs
+        case AffineBinaryOpKind.FloorDiv, int(dim), AffineConstantExpr(value=n) if (
+            extents[dim] <= n
+        ):
+            return AffineExpr.constant(0)
+        case _:
+            return AffineBinaryOpExpr(expr.kind, lhs, rhs)
+
+
+def _unwrap(statement: StatementOp, extents: Sequence[int]) -> None:
+    """Channels of a single block, c mod 16 of 16, are indexed by themselves."""
+
+    def unwrap(map: AffineMap) -> AffineMapAttr:
+        results = tuple(_without_wrapping(e, extents) for e in map.results)
+        return AffineMapAttr(AffineMap(map.num_dims, map.num_symbols, results))
+
+    statement.properties["write"] = unwrap(statement.write.data)
+    statement.properties["reads"] = ArrayAttr([unwrap(m) for m in statement.read_maps])
+
+
 def drop_unit_dims(scop: ScopOp) -> None:
     """Remove loops of extent 1 and array dims of size 1."""
+    for statement in scop.statements:
+        extents = box_extents(statement.domain.data)
+        if extents is not None and not depends_on_sizes(extents):
+            _unwrap(statement, extents)
     for statement in scop.statements:
         extents = box_extents(statement.domain.data)
         if extents is None or 1 not in extents:

@@ -31,7 +31,7 @@ def test_minutes_of_parsers_add_up(tmp_path: Path) -> None:
     path = tmp_path / "fuzz.json"
     add_parser_run(path, "gguf", 90, 60, 1000, [])
     add_parser_run(path, "gguf", 30, 30, 500, ["KeyError in read.py:field"])
-    expected = "gguf: 2.0 minutes (of a processor 1.5 are known), 1500 inputs, 1 uncaught"
+    expected = "gguf: 1.5 minutes of processor time (in 2.0), 1500 inputs, 1 uncaught"
     assert list(totals(path))[-1] == expected
 
 

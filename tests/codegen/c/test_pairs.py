@@ -74,6 +74,20 @@ func.func @rounded(%x: memref<{N}xf32>, %out: memref<{N // 2}xi32>)
   func.return
 }}"""
 
+NARROW = f"""
+func.func @narrowed(%x: memref<{N}xf32>, %out: memref<{N}xbf16>)
+    attributes {{tilecast.roles = ["in", "out"]}} {{
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %n = arith.constant {N} : index
+  scf.for %i = %c0 to %n step %c16 {{
+    %a = vector.load %x[%i] : memref<{N}xf32>, vector<16xf32>
+    %b = "pair.narrow"(%a) : (vector<16xf32>) -> vector<16xbf16>
+    vector.store %b, %out[%i] : memref<{N}xbf16>, vector<16xbf16>
+  }}
+  func.return
+}}"""
+
 
 def has_bf16() -> bool:
     """Whether this CPU has the instruction."""
@@ -90,7 +104,7 @@ def test_emitted_ops_match_the_interpreter(
     if native and (machine.isa != "avx512" or not has_bf16()):
         pytest.skip("needs AVX512-BF16")
     text = "".join(kernel(lanes, acc) for lanes in WIDTHS for acc in (False, True))
-    text += ROUND if machine.isa == "avx512" else ""
+    text += ROUND + NARROW if machine.isa == "avx512" else ""
     module = Parser(CompileContext(), text).parse_module()
     module.verify()
     functions = list(module.ops)
@@ -110,8 +124,8 @@ def test_emitted_ops_match_the_interpreter(
     for function in functions:
         expected, actual = np.zeros(N, np.float32), np.ones(N, np.float32)
         name = function.sym_name.data
-        if name == "rounded":
-            check_rounding(function, lambda *arrays: call(library, "rounded", *arrays))
+        if name in ("rounded", "narrowed"):
+            check_rounding(function, lambda *arrays, name=name: call(library, name, *arrays))
             continue
         inputs = [x, y, w, a] if name.endswith("1") else [x, y, w]
         run_kernel(function, [*inputs, expected])
@@ -124,15 +138,19 @@ def check_rounding(function: FuncOp, call: Callable[..., None]) -> None:
     """To nearest, ties to even, infinities too; no subnormal numbers, which may become zero."""
     x = np.random.default_rng(1).normal(size=N).astype(np.float32)
     x[:6] = [1 + 2.0**-8, 1 + 3 * 2.0**-8, -np.inf, 3.4e38, 0.0, -0.0]
-    expected, actual = np.zeros(N // 2, np.int32), np.ones(N // 2, np.int32)
+    rounded = x.astype(ml_dtypes.bfloat16)
+    if function.sym_name.data == "rounded":
+        rounded = rounded.view(np.int32)
+    expected, actual = np.zeros_like(rounded), np.ones_like(rounded)
     run_kernel(function, [x, expected])
     call(x, actual)
-    np.testing.assert_array_equal(expected, x.astype(ml_dtypes.bfloat16).view(np.int32))
+    np.testing.assert_array_equal(expected, rounded)
     np.testing.assert_array_equal(actual, expected)
 
 
-def test_pairs_are_rounded_by_whole_registers_of_avx512() -> None:
-    module = Parser(CompileContext(), ROUND).parse_module()
+@pytest.mark.parametrize("text", [ROUND, NARROW])
+def test_whole_registers_of_avx512_are_rounded(text: str) -> None:
+    module = Parser(CompileContext(), text).parse_module()
     with pytest.raises(LoweringError, match="512 bits"):
         emit_unit(list(module.ops), Machine("v3", "avx2", (), 32))
 

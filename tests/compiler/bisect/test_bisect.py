@@ -11,11 +11,10 @@ import torch
 from click.testing import CliRunner
 from tilecast.compiler.bisect import Culprit, bisect
 from tilecast.compiler.cli import main
-from tilecast.compiler.driver import exported
+from tilecast.compiler.job import model_job
 from tilecast.compiler.lowering import Lowered
 from tilecast.compiler.options import resolve_options
 from tilecast.compiler.runtime.toolchain import find_toolchain
-from tilecast.compiler.target import resolve_target
 from tilecast.dialects.graph import PointwiseOp
 from tilecast.passes.graph.canonicalize import CanonicalizePass
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
@@ -38,8 +37,8 @@ class Small(nn.Module):
 
 def culprit() -> Culprit | None:
     settings = resolve_options({"cache": False, "threads": 1, "target": "x86-64-v3"})
-    program, leaves, _ = exported(Small().eval(), (torch.randn(3, 6),), None, settings)
-    return bisect(program, leaves, settings, resolve_target("x86-64-v3"), find_toolchain())
+    job = model_job(Small().eval(), (torch.randn(3, 6),), None, settings)
+    return bisect(job, find_toolchain())
 
 
 def after(pass_class: type[Any], change: Any, patch: pytest.MonkeyPatch) -> None:

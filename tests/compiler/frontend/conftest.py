@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tilecast
-from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.frontend.program import import_program
 from tilecast.dialects.reference.graph import evaluate
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_unflatten

@@ -508,6 +508,18 @@ CONVOLUTIONS: Table = {
         lambda x, w: F.conv_transpose1d(x, w, stride=3, groups=2, dilation=2, padding=5),
         (normal(2, 4, 7), normal(4, 3, 3)),
     ),
+    "transposed_blocks": (
+        lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, groups=2),
+        (normal(1, 4, 3, 2), normal(4, 3, 2, 2), normal(6)),
+    ),
+    "transposed_mixed": (
+        lambda x, w, b: F.conv_transpose2d(x, w, b, (3, 2), (2, 5), (2, 1)),
+        (normal(1, 2, 5, 7), normal(2, 3, 4, 5), normal(3)),
+    ),
+    "transposed_smaller_than_steps": (
+        lambda x, w: F.conv_transpose1d(x, w, stride=4, output_padding=3),
+        (normal(1, 2, 3), normal(2, 3, 2)),
+    ),
     "max_pool": (lambda x: F.max_pool2d(x, 3, 2, 1), (normal(2, 3, 9, 8),)),
     "max_pool_ceil": (lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), (normal(2, 3, 8, 8),)),
     "max_pool_dilated": (lambda x: F.max_pool1d(x, 3, 1, 0, 2), (normal(2, 3, 9),)),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.frontend.program import import_program
 from tilecast.dialects.errors import UnsupportedOperatorError
 from tilecast.dialects.graph import PoolOp
 from tilecast.dialects.reference.graph import evaluate

@@ -6,13 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tilecast.compiler.frontend import (
-    ImportedModel,
-    OutputSpec,
-    export_model,
-    import_program,
-    load_exported,
-)
+from tilecast.compiler.frontend.export import export_model, load_exported
+from tilecast.compiler.frontend.imported_model import ImportedModel, OutputSpec
+from tilecast.compiler.frontend.program import import_program
 from tilecast.compiler.frontend.states import lift_states
 from tilecast.dialects.errors import InvalidInputError, UnsupportedOperatorError
 from tilecast.dialects.graph import WeightOp

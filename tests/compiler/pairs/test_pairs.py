@@ -13,12 +13,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from tilecast.compiler.cli import main
-from tilecast.compiler.driver import exported, lower
+from tilecast.compiler.job import model_job
 from tilecast.compiler.logging import Progress
+from tilecast.compiler.lowering import lower
 from tilecast.compiler.options import resolve_options
 from tilecast.compiler.pairs.dataset import Pair, Provenance, record
 from tilecast.compiler.pairs.members import Member, languages, lower_kernel, plain_kernel
-from tilecast.compiler.target import resolve_target
 from tilecast.compiler.verify.kernels import evaluated
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from torch import nn
@@ -30,9 +30,7 @@ def kernel() -> FuncOp:
     """A linear layer at the linalg level, its weight a stored one."""
     layer = nn.Sequential(nn.Linear(24, 32), nn.ReLU()).eval()
     settings = resolve_options({"target": "c99", "stop_after": "structure"})
-    program, leaves, _ = exported(layer, (torch.randn(8, 24),), None, settings)
-    machine = resolve_target("c99")
-    module = lower(program, leaves, settings, machine, Progress(False)).module
+    module = lower(model_job(layer, (torch.randn(8, 24),), None, settings), Progress(False)).module
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
     return next(op for op in functions if op.sym_name.data != "main")
 

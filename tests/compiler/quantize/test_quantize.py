@@ -99,6 +99,18 @@ def test_eager_computes_with_the_dequantized_weights() -> None:
     assert not torch.equal(source[0].weight, found[0].weight)
 
 
+def test_a_model_quantized_in_place_is_the_same() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(64, 8), torch.nn.Linear(8, 3))
+    other, memory = quantize(model, "u4:g32"), model[0].weight.data_ptr()
+    assert quantize(model, "u4:g32", in_place=True) is model
+    assert model[0].weight.data_ptr() == memory
+    x = torch.randn(2, 64)
+    assert torch.equal(model(x), other(x))
+    assert quantized_weights(model).keys() == quantized_weights(other).keys()
+    with pytest.raises(OptionError, match="in_place excludes"):
+        quantize(model, "u4:g32", in_place=True, rotate=True)
+
+
 def test_a_quantized_model_compiles_to_its_codes() -> None:
     x = torch.randn(2, 3, 70)
     quantized = quantize(model(), "u4:g32", method="mse")

@@ -55,6 +55,35 @@ def test_records_come_back_once(tmp_path: Path) -> None:
         assert database.records() == [record(2), failed]
 
 
+def test_features_stay_beside_their_records(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.sqlite"
+    with Database(path) as database:
+        database.add([record(1), record(2)])
+        for number in (1, 2):
+            database.add_features(record(number), "schema", bytes([number]))
+    tampered("DELETE FROM records WHERE time = 2")(path)
+    with Database(path) as database:
+        assert database.features("schema", "znver4", 2) == [(record(1), b"\1")]
+        assert database.features("other", "znver4", 2) == []
+        assert database.features("schema", "znver4", 1) == []
+        database.remove([record(1)])
+        database.add([record(1)])
+        assert database.features("schema", "znver4", 2) == []
+
+
+def test_a_database_of_the_first_version_gets_the_table_of_features(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.sqlite"
+    with Database(path) as database:
+        database.add([record(1)])
+    tampered("DROP TABLE features")(path)
+    tampered("PRAGMA user_version = 1")(path)
+    with Database(path) as database:
+        assert database.records() == [record(1)]
+        database.add_features(record(1), "schema", b"1")
+    with Database(path) as database:
+        assert len(database.features("schema", "znver4", 2)) == 1
+
+
 def test_failures_are_those_of_the_search() -> None:
     assert get_args(Failure) == FAILURES
 
@@ -147,6 +176,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "version": tampered(f"PRAGMA user_version = {SCHEMA + 1}"),
     "application": tampered("PRAGMA application_id = 7"),
     "trigger": tampered("CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM records; END"),
+    "no features": tampered("DROP TABLE features"),
     "view": tampered("CREATE VIEW v AS SELECT * FROM records"),
     "value": tampered("UPDATE records SET task = '../../x'"),
     "blob": tampered("UPDATE records SET steps = zeroblob(1000)"),

@@ -10,10 +10,11 @@ import pytest
 import torch
 from tilecast.compiler.cuda.device import has_device
 from tilecast.compiler.cuda.nvcc import has_nvcc
-from tilecast.compiler.driver import exported, lower, recorded_schedules
+from tilecast.compiler.job import model_job
 from tilecast.compiler.logging import Progress
+from tilecast.compiler.lowering import lower
 from tilecast.compiler.options import resolve_options
-from tilecast.compiler.records.best import gpu_compiler
+from tilecast.compiler.records.best import gpu_compiler, recorded_schedules
 from tilecast.compiler.runtime.toolchain import find_toolchain
 from tilecast.compiler.target import resolve_target
 from tilecast.compiler.tune.gpu_programs import GpuProgram, GpuPrograms
@@ -32,8 +33,7 @@ MACHINE = resolve_target("sm_80")
 def task(tmp_path: Path, module: nn.Module, x: torch.Tensor, **options: str) -> KernelTask:
     """The first kernel of a model."""
     settings = resolve_options({"target": "sm_80", "stop_after": "structure", **options})
-    program, leaves, _ = exported(module.eval(), (x,), None, settings)
-    structure = lower(program, leaves, settings, MACHINE, Progress()).module
+    structure = lower(model_job(module.eval(), (x,), None, settings), Progress()).module
     return next(iter(kernel_tasks(structure, tmp_path, MACHINE, find_toolchain(), 1)))
 
 
@@ -179,20 +179,17 @@ def test_estimated_schedules_are_taken(
     weights: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`tune` with the estimates of nvcc's reports; the next compilation takes what it found."""
-    from tilecast.compiler.tune.model_tuning import tune_program
+    from tilecast.compiler.tune.model_tuning import tune_model
 
     torch.manual_seed(0)
     model, x = nn.Linear(512, 48).half().eval(), torch.randn(512, 512).half()
     monkeypatch.setenv("TILECAST_CACHE_DIR", str(tmp_path))
     settings = resolve_options({"target": "sm_80", "tune": "12", "weights": weights})
-    program, leaves, _ = exported(model, (x,), None, settings)
-    toolchain = find_toolchain()
-    run = tune_program(program, leaves, settings, MACHINE, toolchain, None, 0, "estimate")
+    job, toolchain = model_job(model, (x,), None, settings), find_toolchain()
+    run = tune_model(job, toolchain, None, 0, "estimate")
     assert run.measured >= 8
     assert not run.failed
-    schedules = recorded_schedules(settings, MACHINE, 1, toolchain)
+    schedules = recorded_schedules(tmp_path, MACHINE, toolchain.identity, 1)
     assert bool(schedules) == (run.gain >= 1.1)
-    usual, tuned = (
-        lower(program, leaves, settings, MACHINE, Progress(), s).sources for s in ({}, schedules)
-    )
+    usual, tuned = (lower(job, Progress(), s).sources for s in ({}, schedules))
     assert (usual != tuned) == bool(schedules)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tilecast.compiler.frontend import export_model
+from tilecast.compiler.frontend.export import export_model
 from tilecast.compiler.verify.definite import DefiniteInterpreter
 from tilecast.compiler.verify.eager import DoubleInterpreter, run_program
 from torch import Tensor, nn

@@ -12,7 +12,7 @@ import torch
 from tilecast.costmodel.features.nests import ScheduledProgram, StatementFacts, StatementNest
 from tilecast.costmodel.features.program import PROGRAM_NAMES, ROOFLINE
 from tilecast.costmodel.features.statement import STATEMENT_NAMES
-from tilecast.costmodel.models import ensemble
+from tilecast.costmodel.models import ensemble, ranking
 from tilecast.costmodel.models.files import DESCRIPTION, digest
 from tilecast.costmodel.models.interface import Candidates, slowdowns
 from tilecast.costmodel.models.load import MODELS, load_model, new_model
@@ -52,17 +52,18 @@ def samples(tasks: int, each: int, seed: int) -> tuple[Candidates, np.ndarray]:
 def trained():
     """The trained models by name."""
     gbdt, recursive = new_model("gbdt"), new_model("recursive")
-    gbdt.rounds, recursive.epochs = 60, 25
+    gbdt.rounds, gbdt.ranking_rounds, recursive.epochs = 60, 90, 25
     for model in (gbdt, recursive):
         model.update(*samples(30, 20, 0))
     several = new_model("ensemble")
+    several.ranking_rounds = 60
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "ROUNDS", 40)
+        patch.setattr(ensemble, "ROUNDS", 80)
         several.update(*samples(30, 20, 0))
     return {"gbdt": gbdt, "recursive": recursive, "ensemble": several}
 
 
-@pytest.mark.parametrize("name", ["gbdt", "recursive"])
+@pytest.mark.parametrize("name", ["gbdt", "recursive", "ensemble"])
 def test_models_learn_order_and_seconds_of_tasks_they_have_not_seen(trained, name):
     unseen, seconds = samples(10, 20, 1)
     scores, predicted = trained[name].predict(unseen), trained[name].seconds(unseen)
@@ -74,7 +75,8 @@ def test_models_learn_order_and_seconds_of_tasks_they_have_not_seen(trained, nam
 
 def test_updates_add_to_what_was_learned(trained):
     once, twice = new_model("gbdt"), new_model("gbdt")
-    once.rounds = twice.rounds = 30
+    for model in (once, twice):
+        model.rounds = model.ranking_rounds = 30
     once.update(*samples(4, 20, 0))
     for tasks, seed in ((4, 0), (30, 5)):
         twice.update(*samples(tasks, 20, seed))
@@ -104,10 +106,12 @@ def test_models_come_back_from_their_files(trained, tmp_path):
 def test_trees_in_numpy_say_what_lightgbm_says(trained, monkeypatch):
     unseen, _ = samples(3, 20, 2)
     model = trained["ensemble"]
-    quick = model.log_seconds(unseen)
+    quick, scores = model.log_seconds(unseen), model.predict(unseen)
     assert np.ptp(quick, axis=0).max() > 0  # members are not the same
     monkeypatch.setattr(ensemble, "FEW", 0)
+    monkeypatch.setattr(ranking, "FEW", 0)
     assert model.log_seconds(unseen) == pytest.approx(quick)
+    assert model.predict(unseen) == pytest.approx(scores)
 
 
 def test_importance_finds_the_feature_that_matters(trained):

@@ -29,3 +29,11 @@ func.func @f(%x: memref<4xbf16>) {
   %w = "pair.words"(%x) : (memref<4xbf16>) -> memref<4xi32>
   func.return
 }
+
+// -----
+
+// EXPECT-ERROR: pair.narrow: expected a vector of f32, and one of bf16 like it
+func.func @f(%x: vector<16xf32>) {
+  %n = "pair.narrow"(%x) : (vector<16xf32>) -> vector<8xbf16>
+  func.return
+}

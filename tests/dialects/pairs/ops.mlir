@@ -10,5 +10,7 @@ func.func @ops(%x: memref<4x8xbf16>, %l: vector<16xbf16>, %a: i32, %s: f32, %v: 
   %d = "pair.dot"(%a, %a) : (i32, i32) -> f32
   // CHECK-NEXT: %e = "pair.dot_add"(%p, %p, %v) : (vector<16xi32>, vector<16xi32>, vector<16xf32>) -> vector<16xf32>
   %e = "pair.dot_add"(%p, %p, %v) : (vector<16xi32>, vector<16xi32>, vector<16xf32>) -> vector<16xf32>
+  // CHECK-NEXT: %n = "pair.narrow"(%v) : (vector<16xf32>) -> vector<16xbf16>
+  %n = "pair.narrow"(%v) : (vector<16xf32>) -> vector<16xbf16>
   func.return
 }

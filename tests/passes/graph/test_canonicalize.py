@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.frontend.program import import_program
 from tilecast.dialects.graph import (
     CastOp,
     GraphOp,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.frontend.program import import_program
 from tilecast.compiler.quantize import quantize_matrix
 from tilecast.dialects.graph import GraphOp
 from tilecast.dialects.reference.graph import evaluate

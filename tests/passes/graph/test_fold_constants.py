@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tilecast.compiler.frontend import export_model, import_program
+from tilecast.compiler.frontend.export import export_model
+from tilecast.compiler.frontend.program import import_program
 from tilecast.dialects.graph import AttentionOp, FullOp, GraphOp, WeightOp
 from tilecast.dialects.reference.graph import evaluate
 from tilecast.dialects.weights import WeightStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
-from tilecast.dialects.pairs import JoinOp, RoundOp
+from tilecast.dialects.pairs import JoinOp, NarrowOp, RoundOp
 from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.round_neighbours import RoundNeighboursPass
@@ -56,8 +56,9 @@ def run(module: ModuleOp) -> bytes:
     return out.tobytes()
 
 
-def lowered(module: ModuleOp, *features: str) -> ModuleOp:
+def lowered(module: ModuleOp, *features: str, precision: str = "f32") -> ModuleOp:
     context = CompileContext()
+    context.precision = precision
     context.machine = Machine("zen4", "avx512", features, 64, 32)
     RoundNeighboursPass().apply(context, module)
     module.verify()
@@ -75,6 +76,24 @@ def test_neighbours_are_rounded_as_they_lie() -> None:
     assert (count(module, RoundOp), count(module, JoinOp)) == (1, 0)
     assert "gather" not in str(module)
     assert run(module) == before
+
+
+@pytest.mark.parametrize(
+    ("precision", "lanes", "narrowed"), [("bf16", 16, 1), ("bf16", 8, 0), ("f32", 16, 0)]
+)
+def test_whole_registers_are_rounded_by_one_instruction(
+    precision: str, lanes: int, narrowed: int
+) -> None:
+    """Where the user asked for bf16: subnormal numbers may become zero then."""
+    text = f"""
+    func.func @k(%x: vector<{lanes}xf32>, %y: memref<{lanes}xbf16>) {{
+      %c0 = arith.constant 0 : index
+      %l = arith.truncf %x : vector<{lanes}xf32> to vector<{lanes}xbf16>
+      vector.store %l, %y[%c0] : memref<{lanes}xbf16>, vector<{lanes}xbf16>
+      func.return
+    }}"""
+    module = Parser(CompileContext(), text).parse_module()
+    assert count(lowered(module, "avx512_bf16", precision=precision), NarrowOp) == narrowed
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,17 @@
 // CHECK-NEXT:     "poly.yield"(%r) : (f32) -> ()
 // CHECK-NEXT:   }) : (memref<5x3xf32>, memref<3x5xf32>) -> ()
 // CHECK-NEXT: }) : () -> ()
+
+// -----
+
+// The only block of 4 channels is indexed by the channel.
+"poly.scop"() <{sym_name = "k", roles = ["in", "out"], packs = [unit, unit]}> ({
+^bb0(%x: memref<1x5x4xf32>, %y: memref<4x5xf32>):
+  "poly.statement"(%y, %x) <{sym_name = "S0", domain = "{ [i0, i1] : 0 <= i0 < 4 and 0 <= i1 < 5 }", write = affine_map<(d0, d1) -> (d0, d1)>, reads = [affine_map<(d0, d1) -> (d0 floordiv 4, d1, d0 mod 4)>]}> ({
+  ^bb0(%a0: f32):
+    "poly.yield"(%a0) : (f32) -> ()
+  }) : (memref<4x5xf32>, memref<1x5x4xf32>) -> ()
+}) : () -> ()
+
+// CHECK:      ^bb0(%x: memref<5x4xf32>, %y: memref<4x5xf32>):
+// CHECK-NEXT:   "poly.statement"(%y, %x) <{sym_name = "S0", domain = "{ [i0, i1] : 0 <= i0 < 4 and 0 <= i1 < 5 }", write = affine_map<(d0, d1) -> (d0, d1)>, reads = [affine_map<(d0, d1) -> (d1, d0)>]}> ({
