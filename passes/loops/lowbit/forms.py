@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
-from ....dialects.quant import PERIOD, IntegerElement, WeightFormat, byte_parts
+from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
@@ -32,7 +32,9 @@ Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
 # permutations and other steps of decoding, of which more than one runs at a time; a store.
 FMA, STEP, STORE = 1.0, 0.45, 1.0
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
-JOINING = 3.0  # a digit's sum is rid of its zero point, converted and added
+HIDDEN = 0.6  # of steps of decoding between products of bytes, which other units do meanwhile
+WAITING = 1.08  # multiply-adds that wait for a block's numbers
+JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
 BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
@@ -60,8 +62,14 @@ class Problem:
 
     @property
     def decoding(self) -> float:
-        """Steps that decode an element of one vector: two for integers in place and tables."""
-        return 2.0 if isinstance(self.format.element, IntegerElement) else 3.0
+        """Steps that decode an element of one vector: two for integers in place and tables, more
+        for codebooks, where what two registers have is chosen among all pairs of registers."""
+        element = self.format.element
+        if isinstance(element, IntegerElement):
+            return 2.0
+        pairs = (1 << element.width) / self.lanes / 2
+        is_long = not isinstance(element, FloatElement) and pairs > 1
+        return 1 + pairs + 2 * (pairs - 1) if is_long else 3.0
 
     @property
     def lanes(self) -> int:
@@ -115,7 +123,7 @@ def _register_cycles(problem: Problem) -> float:
 def _block_cycles(problem: Problem) -> float:
     """Decoded and stored once; a tile of few rows does not keep the multiply-adds busy."""
     tile = block_tile(problem.machine, problem.rows)
-    idle = max(1.0, 8 / (tile.rows * tile.vectors))
+    idle = max(WAITING, 8 / (tile.rows * tile.vectors))
     decoding = problem.decoding * STEP + FMA + STORE
     return PERIOD * (decoding + problem.rows * FMA * idle)
 
@@ -165,7 +173,8 @@ def _digit_cycles(problem: Problem) -> float:
     steps = 2 * len(byte_parts(problem.format.element.width))
     periods = (problem.format.group or problem.columns) / PERIOD
     scaling = DIGITS * JOINING / periods
-    return QUADS * passes * steps * STEP + problem.rows * (QUADS * DIGITS * FMA + scaling)
+    decoding = QUADS * passes * steps * STEP * HIDDEN
+    return decoding + problem.rows * (QUADS * DIGITS * FMA + scaling)
 
 
 def _matrix_unit_cycles(problem: Problem) -> float:
