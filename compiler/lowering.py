@@ -32,7 +32,7 @@ from .frontend.imported_model import ImportedModel
 from .frontend.program import import_program
 from .frontend.tensor_types import DTYPES
 from .job import Job
-from .logging import Progress
+from .logging import Progress, warn
 from .options import Options
 from .pipeline import defects_of, ir_file_name, pipeline_for, run_stage, write_text
 from .probe.target_speeds import target_speeds
@@ -96,8 +96,10 @@ class Lowered:
         ctx.convolutions, ctx.stream_weights = settings.convolutions, settings.stream_weights
         ctx.recorded_schedule = schedules.get if schedules else None
         ctx.cost_model = chosen_model(settings.cost_model)
-        if ctx.cost_model is not None:
+        ctx.grouping_model = chosen_model(settings.grouping_model)
+        if ctx.cost_model is not None or ctx.grouping_model is not None:
             ctx.hardware = Hardware(machine, target_speeds(machine))
+            warn_of_estimated_speeds(ctx.hardware, settings)
         signature = signature_of(imported, job.leaves)
         return Lowered(imported, job, ctx, imported.module, signature)
 
@@ -224,6 +226,16 @@ def lower(
         for name, text in lowered.sources.items():
             write_text(settings.dump_dir, name, text)
     return lowered
+
+
+def warn_of_estimated_speeds(hardware: Hardware, settings: Options) -> None:
+    """Say that rules will group ops although a model was asked to."""
+    machine = hardware.machine
+    if settings.grouping_model and not hardware.speeds.measured and not machine.is_gpu:
+        warn(
+            f"fusion='model': the speeds of {machine.name} were not measured here, so the rules "
+            "decide; run `tilecast targets --probe` on the idle machine first"
+        )
 
 
 def check_sizes_fit_options(

@@ -113,6 +113,13 @@ OPTIONS: tuple[OptionSpec, ...] = (
         None,
         "model that chooses schedules: none, pretrained, roofline, or a folder",
     ),
+    OptionSpec(
+        "fusion",
+        "str",
+        "rules",
+        "who groups ops into kernels: rules, or model (the cost model, where it is surely faster)",
+        ("rules", "model"),
+    ),
 )
 
 # Settings of the tool, not of a model: variable -> (default, help).
@@ -147,6 +154,15 @@ class Options:
     max_memory: str | None = None
     stream_weights: bool = False
     cost_model: str | None = None
+    fusion: str = "rules"
+
+    @property
+    def grouping_model(self) -> str | None:
+        """The cost model that groups ops: the one that chooses schedules, else the pretrained one;
+        None where rules do."""
+        if self.fusion == "rules":
+            return None
+        return "pretrained" if self.cost_model in (None, "none") else self.cost_model
 
     @property
     def memory_budget(self) -> int | None:

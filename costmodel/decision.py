@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .features.nests import Array
 from .models.interface import Candidates, CostModel, Uncertain
 
 MARGIN = 0.10  # of predicted time: what is gained less often is within the noise of measurements
@@ -43,18 +44,24 @@ class Decision:
 
 
 def weigh(model: CostModel, candidates: Candidates) -> tuple[int, float, float]:
-    """(number of the chosen candidate, gain of the best over candidate 0, its doubt).
+    """(number of the chosen candidate, gain of the best over candidate 0, its doubt); without
+    members to tell the doubt, candidate 0 stays."""
+    if isinstance(model, Uncertain):
+        return weigh_members(model.log_seconds(candidates))
+    seconds = np.log(model.seconds(candidates))
+    return 0, float(seconds[0] - seconds.min()), float("inf")
+
+
+def weigh_members(log_seconds: Array) -> tuple[int, float, float]:
+    """The same for what each member (rows) predicts of each candidate (columns).
 
     Candidate 0 stays unless the gain exceeds what it may be wrong by: `MARGIN`, or `DEVIATIONS`
-    times the spread of the members' answers to the same question. Without members, it stays.
+    times the spread of the members' answers to the same question.
     """
-    seconds = np.log(model.seconds(candidates))
-    best = int(np.argmin(seconds))
-    gain = float(seconds[0] - seconds[best])
-    if not isinstance(model, Uncertain):
-        return 0, gain, float("inf")
-    members = model.log_seconds(candidates)
-    doubt = float(np.std(members[:, 0] - members[:, best]))
+    mean = log_seconds.mean(axis=0)
+    best = int(np.argmin(mean))
+    gain = float(mean[0] - mean[best])
+    doubt = float(np.std(log_seconds[:, 0] - log_seconds[:, best]))
     return (best if gain > max(MARGIN, DEVIATIONS * doubt) else 0), gain, doubt
 
 

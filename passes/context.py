@@ -67,7 +67,8 @@ class CompileContext(Context):
     as f32 or int8; other contractions round their operands to `precision`.
     `convolutions` is auto or direct. `recorded_schedule` gives the schedule that tuning found for a
     task key, None where it found none. `cost_model` chooses between candidates on `hardware`, where
-    both are given; `decisions` is what was chosen between, by it or by another estimate.
+    both are given, and `grouping_model` which ops share a kernel; `decisions` is what was chosen
+    between, by them or by another estimate.
     The arena is at most `max_memory` bytes where that is given; `memory` says how. With
     `stream_weights` it holds the weights of a kernel, too, while the kernel runs.
     """
@@ -81,6 +82,7 @@ class CompileContext(Context):
     convolutions: str = "auto"
     recorded_schedule: Callable[[str], str | None] | None = None
     cost_model: CostModel | None = None
+    grouping_model: CostModel | None = None
     hardware: Hardware | None = None
     decisions: list[Decision] = field(default_factory=list)
     max_memory: int | None = None

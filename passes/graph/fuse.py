@@ -14,6 +14,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
+from ...costmodel.models.interface import Uncertain
 from ...dialects.graph import LaunchOp
 from ...dialects.graph.control import ControlOp, is_program
 from ..context import CompileContext
@@ -37,7 +38,8 @@ def fuse(module: ModuleOp, main: FuncOp, grouping: Grouping, threads: int) -> No
 
 @dataclass(frozen=True)
 class FusePass(ModulePass):
-    """Group the ops of `@main`, and of what control flow calls, into kernels by fixed rules."""
+    """Group the ops of `@main`, and of what control flow calls, into kernels: by fixed rules, which
+    a cost model may improve on."""
 
     name = "fuse"
 
@@ -45,4 +47,20 @@ class FusePass(ModulePass):
         threads = ctx.threads if isinstance(ctx, CompileContext) else 1
         for func in list(op.ops):
             if isinstance(func, FuncOp) and is_program(func):
-                fuse(op, func, RuleGrouping(), threads)
+                fuse(op, func, grouping_for(ctx), threads)
+
+
+def grouping_for(ctx: Context) -> Grouping:
+    """The rules' grouping, or the one of a model that knows how sure it is, about a machine whose
+    speeds were measured: models are trained on those.
+
+    A budget for memory was planned with the kernels of the rules in view.
+    """
+    if not isinstance(ctx, CompileContext) or ctx.machine.is_gpu or ctx.max_memory is not None:
+        return RuleGrouping()
+    model, hardware = ctx.grouping_model, ctx.hardware
+    if not isinstance(model, Uncertain) or hardware is None or not hardware.speeds.measured:
+        return RuleGrouping()
+    from .grouping_search.model_grouping import ModelGrouping  # brings in isl
+
+    return ModelGrouping(ctx, model, hardware)

@@ -47,7 +47,7 @@ from ...dialects.graph import (
 from ...dialects.graph.blocked import BlockedWindowOp
 from ...dialects.graph.opaque import OpaqueOp
 from ...dialects.sizes import upper_bound
-from .groups import Group, computed_ops, consumers, producers, reads_directly
+from .groups import Group, computed_ops, consumers, may_follow, producers, reads_directly
 from .layout_access import Access
 from .row_space import (
     Shape,
@@ -66,15 +66,6 @@ LARGEST_GROUP = 96
 # A kernel over fewer rows may leave threads idle, which does not matter below so many elements.
 MANY_ROWS = 64
 LITTLE_WORK = 1 << 15
-
-RECOMPUTED = "tilecast.recomputed"
-"""Marks ops that compute a tensor once more, just before a reader; equal numbers go together."""
-
-
-def may_follow(op: Operation, producer: Operation) -> bool:
-    """Whether `op` may be computed as soon as what it reads."""
-    time = op.attributes.get(RECOMPUTED)
-    return time is None or time == producer.attributes.get(RECOMPUTED)
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Protocol
@@ -20,6 +20,7 @@ from ...dialects.graph import (
     WeightOp,
     shape_of,
 )
+from ...dialects.graph.opaque import OpaqueOp
 from .layout_access import is_affine_reshape, merges_innermost, under_reshapes
 
 
@@ -27,16 +28,25 @@ from .layout_access import is_affine_reshape, merges_innermost, under_reshapes
 class Group:
     """Ops of one kernel in program order. Layout and constant ops are not listed: each kernel
     gets its own copy of those it reads through.
+
+    Those in `copies` it computes only for itself: another group has them too, or several have
+    copies and nobody else reads them.
     """
 
     ops: tuple[GraphOp, ...]
+    copies: frozenset[GraphOp] = frozenset()
+
+    @property
+    def owned(self) -> list[GraphOp]:
+        """The ops whose results the kernel hands to others where these read them."""
+        return [op for op in self.ops if op not in self.copies]
 
 
 class Grouping(Protocol):
     """A way to divide the ops of `main` that must be computed into kernels."""
 
     def groups(self, main: FuncOp, threads: int) -> list[Group]:
-        """Legal groups that cover `computed_ops(main)`, each op in exactly one."""
+        """Legal groups that cover `computed_ops(main)`."""
         ...
 
 
@@ -122,13 +132,11 @@ def consumers(computed: Iterable[GraphOp], main: FuncOp) -> dict[Operation, set[
 def ordered_groups(groups: Iterable[Group], main: FuncOp) -> list[Group]:
     """`groups` so that each comes after those it reads; LoweringError where they form a cycle."""
     remaining = list(groups)
-    home: dict[Operation, Group] = {op: group for group in remaining for op in group.ops}
+    home: dict[Operation, Group] = {op: group for group in remaining for op in group.owned}
     position = {op: i for i, op in enumerate(main.body.block.ops)}
     remaining.sort(key=lambda group: position[group.ops[0]])
-    needs = {
-        group: {home[p] for op in group.ops for p in producers(op, home)} - {group}
-        for group in remaining
-    }
+    computed = {op for group in remaining for op in group.ops}
+    needs = {group: _groups_read(group, home, computed) for group in remaining}
     readers: dict[Group, list[Group]] = {group: [] for group in remaining}
     for group, read in needs.items():
         for other in read:
@@ -151,18 +159,59 @@ def ordered_groups(groups: Iterable[Group], main: FuncOp) -> list[Group]:
     return ordered
 
 
+def _groups_read(
+    group: Group, home: Mapping[Operation, Group], computed: Container[Operation]
+) -> set[Group]:
+    """Whose results `group` needs before it starts."""
+    inside = set(group.ops)
+    read = {p for op in group.ops for p in producers(op, computed)} - inside
+    for op in read - home.keys():
+        raise LoweringError(f"{op.name} is read by a group that has no copy of it")
+    return {home[op] for op in read}
+
+
 def check_groups_are_legal(groups: Sequence[Group], main: FuncOp) -> None:
-    """Each computed op in exactly one group; no cycle between groups, so that all are convex."""
+    """Each computed op in exactly one group but for copies, each group one that can be a kernel,
+    and no cycle between groups, so that all are convex."""
     seen: set[Operation] = set()
     for group in groups:
-        for op in group.ops:
+        for op in group.owned:
             if op in seen:
                 raise LoweringError(f"{op.name} is in two groups")
             seen.add(op)
+    seen |= {op for group in groups for op in group.copies}
     missing = [op for op in computed_ops(main) if op not in seen]
     if missing:
         raise LoweringError(f"{missing[0].name} of shape {shape_of(missing[0].result)} in no group")
+    for group in groups:
+        check_is_one_kernel(group)
     ordered_groups(groups, main)
+
+
+RECOMPUTED = "tilecast.recomputed"
+"""Marks ops that compute a tensor once more, just before a reader; equal numbers go together."""
+
+
+def may_follow(op: Operation, producer: Operation) -> bool:
+    """Whether `op` may be computed as soon as what it reads."""
+    time = op.attributes.get(RECOMPUTED)
+    return time is None or time == producer.attributes.get(RECOMPUTED)
+
+
+def check_is_one_kernel(group: Group) -> None:
+    """LoweringError where no kernel can have these ops: an opaque op shares its kernel with no
+    other op, reads inside are affine, and what is computed again waits for its reader."""
+    if not group.ops:
+        raise LoweringError("a group has no ops")
+    inside = set(group.ops)
+    for op in group.ops:
+        if isinstance(op, OpaqueOp) and len(group.ops) > 1:
+            raise LoweringError(f"{op.name} is opaque and shares its kernel with other ops")
+        for producer in dict.fromkeys(producers(op, inside)):
+            if not may_follow(op, producer):
+                raise LoweringError(f"{op.name} computes again what {producer.name} just had")
+            if not reads_directly(op, producer, inside):
+                raise LoweringError(f"{op.name} reads {producer.name} through a merging reshape")
 
 
 def check_group_is_legal(group: Group) -> None:

@@ -62,8 +62,11 @@ def _label(op: GraphOp) -> str:
     return "" if kind in ("cast", "view") else kind
 
 
-class _KernelBody:
-    """Builds one kernel: clones what the group computes and reads through, collects arguments."""
+class KernelBody:
+    """Builds one kernel: clones what the group computes and reads through, collects arguments.
+
+    `stored` are the values that some kernel writes; main is left as it is.
+    """
 
     def __init__(self, group: Group, stored: set[SSAValue]) -> None:
         self.inside = set(group.ops)
@@ -100,6 +103,18 @@ class _KernelBody:
             assert isinstance(owner, Operation)
             self.clone(owner)
         return self.known[value]
+
+    def function(self, name: str, results: Sequence[SSAValue]) -> FuncOp:
+        """The finished kernel, which answers `results`."""
+        self.block.add_op(ReturnOp(*(self.known[value] for value in results)))
+        arguments = [argument.type for argument in self.block.args]
+        return FuncOp(
+            name,
+            FunctionType.from_lists(arguments, [value.type for value in results]),
+            Region(self.block),
+            visibility="private",
+            arg_attrs=ArrayAttr([_argument_attributes(value) for value in self.arguments]),
+        )
 
     def is_materialized(self, value: SSAValue) -> bool:
         """Whether main can hand `value` over: a tensor in memory, perhaps in another shape."""
@@ -149,33 +164,26 @@ class Outliner:
         block = self.main.body.block
         terminator = block.last_op
         assert isinstance(terminator, ReturnOp)
-        stored: set[SSAValue] = {op.result for group in groups for op in group.ops}
-        bodies = [_KernelBody(group, stored) for group in groups]
+        stored: set[SSAValue] = {op.result for group in groups for op in group.owned}
+        bodies = [KernelBody(group, stored) for group in groups]
         needed = {under_reshapes(v) for body in bodies for v in body.arguments}
         needed |= {under_reshapes(v) for v in terminator.arguments}
         old_ops = [op for op in block.ops if op is not terminator]
         self.builder = Builder(InsertPoint.before(terminator))
         for group, body in zip(groups, bodies, strict=True):
-            self.launch(group, body, [op.result for op in group.ops if op.result in needed])
+            self.launch(group, body, [op.result for op in group.owned if op.result in needed])
         terminator.operands = [self.value(v) for v in terminator.arguments]
         for op in reversed(old_ops):
             if not isinstance(op, WeightOp) or not op.result.uses:
                 block.erase_op(op)
 
-    def launch(self, group: Group, body: _KernelBody, results: Sequence[SSAValue]) -> None:
+    def launch(self, group: Group, body: KernelBody, results: Sequence[SSAValue]) -> None:
         """Add the kernel of `group` to the module and call it."""
         name = kernel_name(group, self.serial)
         self.serial += 1
-        body.block.add_op(ReturnOp(*(body.known[value] for value in results)))
-        types = [value.type for value in results]
-        kernel = FuncOp(
-            name,
-            FunctionType.from_lists([argument.type for argument in body.block.args], types),
-            Region(body.block),
-            visibility="private",
-            arg_attrs=ArrayAttr([_argument_attributes(value) for value in body.arguments]),
-        )
+        kernel = body.function(name, results)
         self.module.body.block.insert_op_before(kernel, self.main)
+        types = [value.type for value in results]
         launch = LaunchOp(name, [self.value(value) for value in body.arguments], types)
         location = _location(group)
         if location is not None:

@@ -17,7 +17,7 @@ from xdsl.ir import Operation, OpResult, SSAValue
 
 from ....dialects.graph import WeightOp
 from ..canonicalize import drop_unused_ops
-from ..fusion_rules import RECOMPUTED
+from ..groups import RECOMPUTED
 from ..patches.steps import Program
 from .plan import Again
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,12 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects import graph
 from tilecast.dialects.errors import LoweringError
+from tilecast.dialects.graph.opaque import ArgsortOp
 from tilecast.dialects.reference.linalg import evaluate
 from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.convert_graph_to_linalg import ConvertGraphToLinalgPass
 from tilecast.passes.graph.deduplicate_kernels import DeduplicateKernelsPass
 from tilecast.passes.graph.fuse import FusePass, fuse
-from tilecast.passes.graph.groups import Group, check_group_is_legal, computed_ops
+from tilecast.passes.graph.fusion_rules import RuleGrouping
+from tilecast.passes.graph.grouping_search.moves import moves
+from tilecast.passes.graph.grouping_search.partition import Partition, Program
+from tilecast.passes.graph.groups import (
+    Group,
+    Grouping,
+    check_group_is_legal,
+    check_groups_are_legal,
+    computed_ops,
+)
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     AffineMapAttr,
@@ -124,11 +136,31 @@ class OneKernelPerOp:
         return [Group((op,)) for op in computed_ops(main)]
 
 
-def check_results_stay(module: ModuleOp, weights: dict[str, np.ndarray]) -> None:
-    """Rule-based kernels compute what one kernel per op computes."""
+class SomeMoves:
+    """The rules' grouping after some random moves, those that are not legal left out."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+
+    def groups(self, main: FuncOp, threads: int) -> list[Group]:
+        partition = Partition(Program(main), RuleGrouping().groups(main, threads))
+        for _ in range(5):
+            found = list(moves(partition))
+            if found:
+                move = self.rng.choice(found)
+                with suppress(LoweringError):
+                    partition = partition.replaced(move.old, move.new)
+        return list(partition.groups)
+
+
+def check_results_stay(
+    module: ModuleOp, weights: dict[str, np.ndarray], grouping: Grouping | None = None
+) -> None:
+    """Kernels of a grouping compute what one kernel per op computes."""
     plain = module.clone()
     fuse(plain, function(plain, "main"), OneKernelPerOp(), 1)
-    fused(module)
+    fuse(module, function(module, "main"), grouping or RuleGrouping(), 1)
+    module.verify()
     DeduplicateKernelsPass().apply(CompileContext(), module)
     results = []
     rng = np.random.default_rng(3)
@@ -442,6 +474,42 @@ def test_an_illegal_group_is_refused() -> None:
     check_group_is_legal(Group((x.owner, y.owner, z.owner)))
 
 
+def test_a_copy_is_computed_by_its_readers_and_written_by_nobody() -> None:
+    m = Main(tensor(5, 7))
+    x = m.fn("exp", m.inputs[0])
+    results = [m.linear(x, 3), m.linear(x, 4)]
+    module = m.module(*results)
+    main = function(module, "main")
+    copied = [Group((x.owner, r.owner), frozenset((x.owner,))) for r in results]
+    check_groups_are_legal(copied, main)
+    with pytest.raises(LoweringError, match="has no copy"):
+        check_groups_are_legal([copied[0], Group((results[1].owner,))], main)
+    with pytest.raises(LoweringError, match="in two groups"):
+        check_groups_are_legal([copied[0], Group((x.owner, results[1].owner))] * 2, main)
+
+    class Copied:
+        def groups(self, main: FuncOp, threads: int) -> list[Group]:
+            rules = Partition(Program(main), RuleGrouping().groups(main, threads))
+            (copy,) = [move for move in moves(rules) if move.kind == "copy"]
+            return list(rules.replaced(copy.old, copy.new).groups)
+
+    check_results_stay(module, m.random_weights(), Copied())
+    assert kernels(module) == ["exp_linear", "exp_linear"]
+    launches = [op for op in module.walk() if isinstance(op, graph.LaunchOp)]
+    assert [len(op.results_) for op in launches] == [1, 1]
+
+
+def test_an_opaque_op_shares_its_kernel_with_no_other() -> None:
+    m = Main(tensor(5, 7))
+    x = m.fn("exp", m.inputs[0])
+    order = m(ArgsortOp(x, 1, False, 7))
+    m.module(x, order)
+    with pytest.raises(LoweringError, match="opaque"):
+        check_groups_are_legal([Group((x.owner, order.owner))], m.func)
+    partition = Partition(Program(m.func), [Group((x.owner,)), Group((order.owner,))])
+    assert list(moves(partition)) == []
+
+
 N = 4
 
 
@@ -479,6 +547,13 @@ def programs(draw: st.DrawFn) -> tuple[Main, ModuleOp]:
                 values.append(m.view(a, (N,), lambda i: (1, i)))
     chosen = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3))
     return m, m.module(*[*chosen, values[-1]])
+
+
+@settings(max_examples=25)
+@given(programs(), st.randoms(use_true_random=False))
+def test_moves_never_change_results(program: tuple[Main, ModuleOp], rng: Random) -> None:
+    m, module = program
+    check_results_stay(module, m.random_weights(), SomeMoves(rng))
 
 
 @settings(max_examples=60)

@@ -1,0 +1,1 @@
+"""Kernels grouped by rules and by the cost model, side by side."""
