@@ -118,3 +118,4 @@ def test_what_rounding_explains_is_among_the_possible_results() -> None:
     assert is_among(flipped.astype(single), reference, eager, [reference, flipped], 1)
     assert not is_among(flipped.astype(single), reference, eager, [reference], 1)
     assert not is_among(np.array([2]), np.array([0]), np.array([0]), [np.array([1])], 1)
+    assert is_among(np.array([2]), np.array([0]), np.array([2]), [np.array([1])], 1)
