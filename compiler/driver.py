@@ -108,9 +108,10 @@ def stored_or_built(job: Job, toolchain: Toolchain, progress: Progress) -> Artif
     store = open_store(job.settings.cache)
     schedules = recorded_schedules(store.root, job.machine, toolchain.identity, job.threads)
     parts = key_parts(job, toolchain, schedules)
-    with store.lock(model_key(parts)):
+    key = model_key(parts)
+    with store.lock(key):
         with progress.stage("cache"):
-            artifact = stored_artifact(store, model_key(parts), job)
+            artifact = stored_artifact(store, key, job)
         if artifact is None or job.settings.dump_dir is not None:
             log("; ".join(store.explain(parts)), level=2)
             artifact = build(job, toolchain, store, parts, schedules, progress)

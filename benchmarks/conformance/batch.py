@@ -114,7 +114,7 @@ def run_samples(
         try:
             with time_limit(SECONDS), warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
-                cases.append(lowered_case(sample, f"c{number}", machine, target))
+                cases.append(lowered_case(sample, f"c{number}", target))
         except Exception as error:
             outcomes.append(failure(sample, error))
     for first in range(0, len(cases), UNIT_CASES * 8):
@@ -130,7 +130,7 @@ def failure(sample: Sample, error: Exception) -> Outcome:
     return Outcome(sample.operator, sample.dtype, sample.index, status, text[:300])
 
 
-def lowered_case(sample: Sample, name: str, machine: Machine, target: str) -> Case:
+def lowered_case(sample: Sample, name: str, target: str) -> Case:
     """The C text of a sample, and its kernels under names of their own. Files of its own it needs
     none of, so it is lowered up to the program."""
     given = {"name": name, "target": target, "threads": 1, "stop_after": "program"}

@@ -22,9 +22,13 @@ from ..machine import result_head
 from ..models import load_model
 from . import networks
 
-SMALL = ("norm_blocks", "residual_block", "standardize", "decoder", "norm_chain", "loss")
 OWN = (
-    *SMALL,
+    "norm_blocks",
+    "residual_block",
+    "standardize",
+    "decoder",
+    "norm_chain",
+    "loss",
     "gated_layer",
     "dense_block",
     "image_norm",

@@ -116,14 +116,21 @@ def join_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Ex
     return call(f"{wide.prefix}_or_{wide.whole}", low, shifted)
 
 
+def _whole_register(emitter: FunctionEmitter, op: Operation) -> VectorShape:
+    """The shape of the first operand of `op`, which has to fill a register of AVX-512."""
+    type = op.operands[0].type
+    shape = emitter.prelude.shape(type)
+    if shape.isa != "avx512" or shape.bits != 512:
+        raise LoweringError(f"{op.name}: expected vectors of 512 bits, found {type}")
+    return shape
+
+
 @emits(RoundOp)
 def emit_round(emitter: FunctionEmitter, op: Operation) -> None:
     """One instruction with AVX512-BF16, else both vectors rounded one by one; whole registers of
     AVX-512 only, on whose machines the op is made."""
     assert isinstance(op, RoundOp)
-    prelude, shape = emitter.prelude, emitter.prelude.shape(op.first.type)
-    if shape.isa != "avx512" or shape.bits != 512:
-        raise LoweringError(f"{op.name}: expected vectors of 512 bits, found {op.first.type}")
+    prelude, shape = emitter.prelude, _whole_register(emitter, op)
     name = f"tc_round_pairs_{shape.name}"
     text = _ROUND_PAIRS.format(name=name, round=define_round_bf16(prelude, shape))
     rounded = call(prelude.define(name, lambda: text), *map(emitter.expr, op.operands))
@@ -134,9 +141,7 @@ def emit_round(emitter: FunctionEmitter, op: Operation) -> None:
 def emit_narrow(emitter: FunctionEmitter, op: Operation) -> None:
     """One instruction with AVX512-BF16; whole registers of AVX-512 only, as above."""
     assert isinstance(op, NarrowOp)
-    prelude, shape = emitter.prelude, emitter.prelude.shape(op.source.type)
-    if shape.isa != "avx512" or shape.bits != 512:
-        raise LoweringError(f"{op.name}: expected vectors of 512 bits, found {op.source.type}")
+    prelude, shape = emitter.prelude, _whole_register(emitter, op)
     name = f"tc_narrow_{shape.name}"
     text = _NARROW.format(name=name, round=define_round_bf16(prelude, shape))
     emitter.bind(op.result, call(prelude.define(name, lambda: text), emitter.expr(op.source)))

@@ -30,6 +30,7 @@ def conv(
 
 
 def with_batch(b: Builder, source: SSAValue, weight: SSAValue) -> SSAValue:
+    """`source` with a batch dim, of 1 where it has none."""
     lacks = len(shape_of(source)) < len(shape_of(weight))
     return b.reshape(source, [1, *shape_of(source)]) if lacks else source
 

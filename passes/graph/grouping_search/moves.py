@@ -37,10 +37,10 @@ class Move:
 def moves(partition: Partition) -> Iterator[Move]:
     """All moves from `partition`, in program order, that leave groups of bearable size."""
     for group in partition.groups:
-        if any(isinstance(op, OpaqueOp) for op in group.ops):
+        if _is_opaque(group):
             continue
         for source in partition.sources(group):
-            if not any(isinstance(op, OpaqueOp) for op in source.ops):
+            if not _is_opaque(source):
                 yield from _sized(_between(partition, source, group))
         yield from _sized(_splits(partition.program, group))
         yield from _sized(_copies(partition, group))

@@ -43,6 +43,8 @@ from .rfactor import UNROLL, rfactor
 from .tile_and_fuse import tile_and_fuse
 from .window_tiles import lane_dim
 
+MANY_ROWS = 8  # that a core works on at the same time
+
 
 def lanes_for(scop: ScopOp, machine: Machine) -> int:
     """Vector lanes that suit the widest element that differs between lanes."""
@@ -61,9 +63,6 @@ def lanes_for(scop: ScopOp, machine: Machine) -> int:
             if isinstance(result, FixedBitwidthType) and isinstance(result, AnyFloat)
         ]
     return machine.lanes(max(widths))
-
-
-MANY_ROWS = 8  # that a core works on at the same time
 
 
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:

@@ -108,11 +108,11 @@ def drop_unit_dims(scop: ScopOp) -> None:
     """Remove loops of extent 1 and array dims of size 1."""
     for statement in scop.statements:
         extents = box_extents(statement.domain.data)
-        if extents is not None and not depends_on_sizes(extents):
+        if extents is None:
+            continue
+        if not depends_on_sizes(extents):
             _unwrap(statement, extents)
-    for statement in scop.statements:
-        extents = box_extents(statement.domain.data)
-        if extents is None or 1 not in extents:
+        if 1 not in extents:
             continue
         indexed = {op.dim.data for op in statement.body.block.ops if isinstance(op, IndexOp)}
         kept = [d for d, n in enumerate(extents) if n != 1 or d in indexed]
