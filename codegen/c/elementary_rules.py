@@ -240,6 +240,8 @@ def lookup_simd(
         return Expr(f"{p}_permutexvar_{s}({index}, {load(0)})")
     if target.isa == "avx512" and len(numbers) == 2 * lanes:
         return Expr(f"{p}_permutex2var_{s}({load(0)}, {index}, {load(lanes)})")
+    if target.bits == 256 and len(numbers) == lanes and target.element == "f32":
+        return Expr(f"_mm256_permutevar8x32_ps({load(0)}, {index})")
     if target.bits == 256 and target.element == "f32":
         low = f"_mm256_permutevar8x32_ps({load(0)}, {index})"
         high = f"_mm256_permutevar8x32_ps({load(8)}, {index})"
