@@ -46,8 +46,9 @@ uint64_t chain_ticks(int64_t count)
 {
     const uint64_t start = __rdtsc();
     int64_t a = 1;
-    for (int64_t i = 0; i < count; ++i) {
-        __asm__ volatile("add $1, %0" : "+r"(a));
+    for (int64_t i = 0; i < count; i += 8) { /* a short loop may take two cycles per turn */
+        __asm__ volatile("add $1, %0; add $1, %0; add $1, %0; add $1, %0;"
+                         "add $1, %0; add $1, %0; add $1, %0; add $1, %0" : "+r"(a));
     }
     return __rdtsc() - start;
 }

@@ -61,7 +61,7 @@ class Pieces:
 
 PIECES = {
     "tanh": {8: Pieces(8, 7, 1, 1.0, 9.3), 16: Pieces(16, 5, 2, 1.0, 9.3)},
-    "erf": {8: Pieces(8, 6, 3, 1.1875, 4.0), 16: Pieces(16, 5, 4, 1.40625, 4.0)},
+    "erf": {8: Pieces(8, 6, 3, 1.1875, 4.0), 16: Pieces(16, 5, 3, 1.25, 4.0)},
 }
 """By function and count; `benchmarks.mathlib.fit_tables` fits their polynomials."""
 
