@@ -21,7 +21,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-KINDS = {
+KINDS: dict[type[Operation], str] = {
     arith.AddfOp: "add",
     arith.AddiOp: "add",
     arith.MulfOp: "mul",
@@ -63,16 +63,22 @@ def _chain(last: Operation) -> list[Operation]:
     return links
 
 
-def _joined(kind: type[Operation], values: Sequence[SSAValue], before: Operation) -> SSAValue:
-    """All `values` combined, halves first, by ops in front of `before`."""
+def _combine(like: Operation, a: SSAValue, b: SSAValue) -> Operation:
+    """a and b, vectors or scalars, combined as `like` does, flags and all."""
+    return type(like).create(
+        operands=[a, b], result_types=[a.type], properties=dict(like.properties)
+    )
+
+
+def _joined(like: Operation, values: Sequence[SSAValue]) -> SSAValue:
+    """All `values` combined, halves first, by ops in front of `like`."""
     if len(values) == 1:
         return values[0]
     middle = (len(values) + 1) // 2
-    halves = [_joined(kind, part, before) for part in (values[:middle], values[middle:])]
-    op = kind(*halves)
-    block = before.parent_block()
+    op = _combine(like, *(_joined(like, part) for part in (values[:middle], values[middle:])))
+    block = like.parent_block()
     assert block is not None
-    block.insert_op_before(op, before)
+    block.insert_op_before(op, like)
     return op.results[0]
 
 
@@ -85,10 +91,10 @@ def join_reductions(func: FuncOp) -> None:
         if len(links) < 2:
             continue
         reductions = [r for link in links if (r := _reduced(link)) is not None]
-        total = _joined(type(op), [r.vector for r in reductions], op)
+        total = _joined(op, [r.vector for r in reductions])
         across = reductions[-1].clone()
         across.operands[0] = total
-        combined = type(op)(links[0].operands[0], across.dest)  # type: ignore[call-arg]
+        combined = _combine(op, links[0].operands[0], across.dest)
         Rewriter.replace_op(op, [across, combined])
         for link, reduction in zip(reversed(links[:-1]), reversed(reductions[:-1]), strict=True):
             Rewriter.erase_op(link)
