@@ -56,6 +56,7 @@ PIPELINE: tuple[Stage, ...] = (
             "lower-opaque",
             "promote-buffers",
             "eliminate-common-subexpressions",
+            "join-reductions",
             "round-neighbours",
             "exchange-gathers",
             "matrix-products",
