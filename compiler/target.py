@@ -160,7 +160,7 @@ def architecture_flags(machine: Machine, compiler: str, version: str) -> tuple[s
     try:
         text: str = cpu.optimization_flags(compiler, version)
     except (archspec.cpu.UnsupportedMicroarchitecture, ValueError):
-        return tuple(f"-m{f}" for f in ("avx2", "fma") if f in machine.features)
+        text = f"-march={LEVELS[machine.isa]}" if machine.isa in LEVELS else ""
     extensions = (flag for feature, flag in EXTENSIONS.items() if feature in machine.features)
     flags = (*text.split(), *extensions)
     return with_general_tuning(flags) if compiler == "gcc" and machine.isa == "avx2" else flags
