@@ -52,8 +52,8 @@ def register_tile(
         vectors = min(columns, 4)
     elif rows == 1:
         vectors = min(ceil(columns / lanes), 8)  # enough chains to hide the latency of fma
-    elif rows < 7:
-        vectors = min(ceil(columns / lanes), 4)
+    elif rows < 7:  # one tile, so that the wide operand is read once
+        vectors = min(ceil(columns / lanes), 4 if 4 * (rows + 1) < registers else 2)
     else:
         vectors = min(ceil(columns / lanes), 2)
     choice = choice_of(machine)
