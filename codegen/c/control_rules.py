@@ -12,6 +12,7 @@ from .expression import Expr
 from .function import FunctionEmitter
 from .parallel_regions import is_region
 from .registry import emits
+from .short_steps import PRAGMA, has_short_steps
 from .streaming_stores import FENCE, streams_alone
 
 
@@ -40,6 +41,9 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
         emitter.directive("#ifdef _OPENMP")
         emitter.directive("#pragma omp parallel")
         emitter.directive("#endif")
+    if has_short_steps(op, emitter.prelude.machine):
+        for line in PRAGMA:
+            emitter.directive(line)
     emitter.open(loop_header(emitter, index, bounds))
     emitter.block(op.body.block, names)
     emitter.close()
