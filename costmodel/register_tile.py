@@ -12,8 +12,9 @@ from .hardware import Machine
 
 LATENCY = 8  # independent sums that keep the multiply-add units busy
 # Of one vector from the second-level cache in a long stream: 13 bytes per cycle (Zen 3, measured
-# with tiles of 2 to 4 vectors).
+# with tiles of 2 to 4 vectors). Whole tiles of 32 registers have more multiply-adds than that.
 STREAM = 5.0
+MANY_REGISTERS = 32
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class RegisterTile:
     def term(self, vectors: int, broadcasts: int) -> float:
         """Of one term of all sums."""
         loads = vectors + broadcasts * self.machine.broadcast_loads
-        stream = STREAM * vectors if self.is_streamed else 0.0
+        is_slow = self.is_streamed and self.machine.vector_registers < MANY_REGISTERS
+        stream = STREAM * vectors if is_slow else 0.0
         busy = max(vectors * broadcasts, loads, LATENCY, stream)
         return busy + self.overhead * (loads / 8 + 1)

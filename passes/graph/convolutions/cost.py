@@ -30,6 +30,7 @@ INPUT_STEPS = {2: 32, 4: 144}  # vector operations of a tile, counted with share
 RESULT_STEPS = {2: 24, 4: 130}
 REGION = 6000  # of a parallel region
 MOST_BLOCKS = 4
+PARTS_GAIN = 0.03  # that several parts have to have, the estimate being no more exact
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,10 @@ def direct_cycles(conv: Convolution, machine: Machine, threads: int) -> float:
 
 
 def winograd_plan(conv: Convolution, tile: int, machine: Machine, threads: int) -> Plan:
-    """The fastest way to do it in tiles of `tile` x `tile` results."""
-    return min(_plans(conv, tile, machine, threads), key=lambda plan: plan.cycles)
+    """The fastest way to do it in tiles of `tile` x `tile` results, in one part if that is near."""
+    plans = sorted(_plans(conv, tile, machine, threads), key=lambda plan: plan.cycles)
+    near = plans[0].cycles / (1 - PARTS_GAIN)
+    return next((p for p in plans if p.parts == 1 and p.cycles <= near), plans[0])
 
 
 def predicted_cycles(conv: Convolution, machine: Machine, threads: int) -> dict[str, float]:
