@@ -20,7 +20,7 @@ from ..passes.graph.deduplicate_kernels import kernel_digest
 from ..passes.loops.kernel_interface import KernelInterface
 from ..passes.loops.launched_program import LaunchedProgram
 from ..passes.loops.program_plan import ProgramPlan
-from .pipeline import Stage, run_stage
+from .pipeline import Stage, apply_pass
 
 KERNELS_EXIST = "fuse"  # the stage after which the program is launches
 PLANNING = "program"
@@ -34,15 +34,15 @@ class ArenaPlanner:
         names = [stage.name for stage in stages]
         fused, end = names.index(KERNELS_EXIST) + 1, names.index(PLANNING)
         before = [name for stage in stages[:fused] for name in stage.passes]
-        after = before[before.index(asking) + 1 :] if asking in before else before
-        self.to_launches = Stage(KERNELS_EXIST, tuple(after))
-        self.to_loops = stages[fused:end]
+        self.to_launches = before[before.index(asking) + 1 :]
+        self.to_loops = [name for stage in stages[fused:end] for name in stage.passes]
         self.known: dict[str, KernelInterface] = {}
 
     def __call__(self, module: ModuleOp) -> ProgramPlan:
         """The plan of `@main`, which stays as it is; it has no control flow."""
         trial, ctx = module.clone(), self.context()
-        run_stage(self.to_launches, ctx, trial)
+        for name in self.to_launches:
+            apply_pass(name, ctx, trial)
         digests = {
             func.sym_name.data: (func, kernel_digest(func))
             for func in trial.ops
@@ -51,8 +51,8 @@ class ArenaPlanner:
         for func, digest in digests.values():
             if digest in self.known:
                 trial.body.block.erase_op(func)
-        for stage in self.to_loops:
-            run_stage(stage, ctx, trial)
+        for name in self.to_loops:
+            apply_pass(name, ctx, trial)
         functions = {func.sym_name.data: func for func in trial.ops if isinstance(func, FuncOp)}
         for name, (_, digest) in digests.items():
             if digest not in self.known:
