@@ -19,9 +19,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .weight_format import PERIOD
-
-QUADS = PERIOD // 4  # words of four bytes that the codes of a period become
+from .quad_fields import QUADS
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
-from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import QuantizedLinearOp
+from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .block_product import lower_block_product
+from .dots import has_pairs
 from .integer_product import lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
@@ -192,7 +193,7 @@ def _has_integer_form(problem: Problem) -> bool:
 def _has_digit_form(problem: Problem) -> bool:
     return (
         problem.activations == "f32"
-        and "avx512_vnni" in problem.machine.features
+        and ("avx512_vnni" in problem.machine.features or has_pairs(problem.machine))
         and _has_exact_sums(problem)
     )
 

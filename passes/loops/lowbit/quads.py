@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ....dialects.quant import byte_parts
+from ....dialects.quant.quad_fields import QuadPiece, quad_pieces
 from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .panel_access import PanelAccess
 
 
 @dataclass
-class QuadDecoder:
-    """The quads of one period for one vector of lanes; every word is loaded once.
+class PeriodWords:
+    """The words of one period for one vector of lanes; each is loaded once.
 
     Cache lines are asked for `ahead` words before they are needed (0: left to the hardware).
     """
@@ -40,19 +40,41 @@ class QuadDecoder:
             self.words[number] = self.access.raw(b, self.access.panels.words, at, self.vector)
         return self.words[number]
 
+
+@dataclass
+class QuadDecoder:
+    """The quads of one period for one vector of lanes, one after the other.
+
+    A quad whose bits lie in several words is joined as the words come, so that none of them waits
+    in a register for the last one.
+    """
+
+    words: PeriodWords
+    joined: dict[int, SSAValue] = field(default_factory=dict)
+    read: int = 0
+
     def quad(self, b: LoopBuilder, quad: int) -> SSAValue:
-        """The codes of elements 4 quad .. 4 quad + 3: per part a shift and a mask, joined."""
-        lanes, code = self.access.lanes, None
-        for part in byte_parts(self.access.panels.format.element.width):
-            number, shift = part.place(quad)
-            word, distance = self.word(b, number), shift - part.position
-            if distance > 0:
-                word = lanes.shift_right(b, word, distance)
-            else:
-                word = lanes.shift_left(b, word, -distance)
-            if part.width < 8:
-                mask = ((1 << part.width) - 1 << part.position) * 0x01010101
-                word = lanes.both(b, word, mask - (mask >> 31 << 32))
-            code = word if code is None else b.either(code, word)
-        assert code is not None
-        return code
+        """The codes of elements 4 quad .. 4 quad + 3."""
+        pieces = quad_pieces(self.words.access.panels.format.element.width)
+        while self.read <= pieces[quad][-1].word:
+            self.join(b, self.read)
+            self.read += 1
+        return self.joined[quad] if len(pieces[quad]) > 1 else self.piece(b, pieces[quad][0])
+
+    def join(self, b: LoopBuilder, word: int) -> None:
+        """Add what a word holds of quads that lie in several."""
+        for quad, pieces in enumerate(quad_pieces(self.words.access.panels.format.element.width)):
+            for piece in pieces if len(pieces) > 1 else ():
+                if piece.word == word:
+                    bits, before = self.piece(b, piece), self.joined.get(quad)
+                    self.joined[quad] = bits if before is None else b.either(before, bits)
+
+    def piece(self, b: LoopBuilder, piece: QuadPiece) -> SSAValue:
+        """Bits of four codes where the codes have them: a shift and a mask."""
+        lanes, word = self.words.access.lanes, self.words.word(b, piece.word)
+        if piece.width == 8:
+            return word
+        distance = piece.shift - piece.position
+        assert distance >= 0
+        mask = ((1 << piece.width) - 1 << piece.position) * 0x01010101
+        return lanes.both(b, lanes.shift_right(b, word, distance), mask - (mask >> 31 << 32))
