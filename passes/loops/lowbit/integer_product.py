@@ -60,15 +60,19 @@ def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: 
 
 
 def groups_per_pass(panels: Panels, machine: Machine) -> int | None:
-    """How many groups of a tile stay in the first-level cache while all blocks of rows pass by;
-    None where the whole tile does, or passes once."""
+    """How many groups of a tile stay in the first-level cache while all blocks of rows pass by.
+
+    None where sums stay in registers: where the whole tile does, or passes once. Sums of pairs need
+    the registers themselves.
+    """
     group, tile = panels.format.group, panels.tile
-    bits = panels.format.element.width * tile.panel
-    if group is None or not tile.rows < panels.rows <= MOST_ROWS:
+    if group is None or panels.rows > MOST_ROWS:
         return None
-    if panels.columns * bits // 8 <= machine.l1_bytes // 2:
+    room, bits = machine.l1_bytes // 2, panels.format.element.width * tile.panel
+    stays = panels.columns * bits // 8 <= room or tile.rows >= panels.rows
+    if stays and not has_pairs(machine):
         return None
-    return max(1, machine.l1_bytes // 2 // (group * bits // 8))
+    return max(1, room // (group * bits // 8))
 
 
 @dataclass(frozen=True)

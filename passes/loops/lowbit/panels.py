@@ -50,12 +50,7 @@ def register_tile(machine: Machine, rows: int) -> TileShape:
 
 def integer_tile(machine: Machine, rows: int, digits: int) -> TileShape:
     """A tile for integer codes; a row of activations is as many rows of bytes as it has digits."""
-    import os
-
-    tab = REGISTER_TILES
-    if os.environ.get("IT"):
-        tab = {**REGISTER_TILES, 16: eval(os.environ["IT"])}
-    tile = tile_shape(machine, rows * digits, tab)
+    tile = tile_shape(machine, rows * digits, REGISTER_TILES)
     most = max(1, tile.rows // digits)
     blocks = -(-rows // most)
     return TileShape(-(-rows // blocks), tile.vectors, tile.lanes)
