@@ -345,7 +345,7 @@ def byte_dot(acc: Any, codes: Any, values: Any) -> Any:
 
 
 @means(PairDotOp)
-def _pair_dot(op: PairDotOp, codes: Any, values: Any, acc: Any = 0) -> Any:
+def _byte_pair_dot(op: PairDotOp, codes: Any, values: Any, acc: Any = 0) -> Any:
     products = _bytes(codes, np.uint8).astype(np.int16) * _bytes(values, np.int8).astype(np.int16)
     sums = _bytes(acc, np.int16) + products[..., ::2] + products[..., 1::2]
     return np.ascontiguousarray(sums, np.int16).view(np.int32)[..., 0]

@@ -7,6 +7,7 @@ of 16 bits, of which as many are added as are sure to fit, before both halves of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import i32
@@ -18,7 +19,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .lanes import Lanes
 
 Values = list[SSAValue]
-Sums = list[SSAValue | None]  # None: nothing yet
+Sums = Sequence[SSAValue | None]  # None: nothing yet
 LARGEST_VALUE = 128  # magnitude of a signed byte
 LARGEST_SUM = 2**15 - 1
 
@@ -49,7 +50,7 @@ class Dots:
         if not self.in_pairs:
             return None
         widest = max(width for _, width in self.limbs)
-        return LARGEST_SUM // (2 * LARGEST_VALUE * (2**widest - 1))
+        return LARGEST_SUM // (2 * LARGEST_VALUE * ((1 << widest) - 1))
 
     @property
     def instructions(self) -> float:
@@ -62,14 +63,14 @@ class Dots:
         """Whether a sum is exact over so many quads."""
         return self.quads is None or quads <= self.quads
 
-    def empty(self, b: LoopBuilder, lanes: Lanes, count: int) -> Sums:
-        """`count` sums of nothing."""
-        zero = None if self.in_pairs else lanes.constant(b, 0, i32)
-        return [zero] * (count * len(self.limbs))
-
     def zeros(self, b: LoopBuilder, lanes: Lanes, count: int) -> Values:
-        """The same as values that a loop carries."""
+        """`count` sums of nothing, as values that a loop carries."""
         return [lanes.constant(b, 0, i32)] * (count * len(self.limbs))
+
+    def nothing(self, count: int) -> Sums:
+        """`count` sums of 16 bits before their first product, which needs no addition."""
+        assert self.in_pairs
+        return [None] * (count * len(self.limbs))
 
     def split(self, b: LoopBuilder, lanes: Lanes, code: SSAValue) -> Values:
         """The limbs of the codes of a quad."""
@@ -80,7 +81,14 @@ class Dots:
             for position, width in self.limbs
         ]
 
-    def add(self, b: LoopBuilder, sums: Sums, at: int, code: Values, values: SSAValue) -> None:
+    def add(
+        self,
+        b: LoopBuilder,
+        sums: list[SSAValue | None],
+        at: int,
+        code: Values,
+        values: SSAValue,
+    ) -> None:
         """sums[at] += the products of a quad."""
         for limb, (_, width) in enumerate(self.limbs):
             place = at * len(self.limbs) + limb
@@ -91,11 +99,15 @@ class Dots:
                 assert before is not None
                 sums[place] = b.insert(DotOp(before, code[limb], values, width))
 
-    def totals(self, b: LoopBuilder, before: Sums, sums: Sums) -> Values:
+    def totals(self, b: LoopBuilder, before: Sums, sums: Values) -> Values:
         """i32: what the sums are worth, plus `before`."""
-        found = list(before if self.in_pairs else sums)
-        for place, sum in enumerate(sums if self.in_pairs else []):
-            assert sum is not None
-            at, limb = divmod(place, len(self.limbs))
-            found[at] = b.insert(AddPairsOp(sum, found[at], 1 << self.limbs[limb][0]))
-        return [value for value in found if value is not None]
+        if not self.in_pairs:
+            return sums
+        found = []
+        for at, total in enumerate(before):
+            for limb, (position, _) in enumerate(self.limbs):
+                sum = sums[at * len(self.limbs) + limb]
+                total = b.insert(AddPairsOp(sum, total, 1 << position))
+            assert total is not None
+            found.append(total)
+        return found

@@ -202,7 +202,7 @@ class IntegerTask:
         dots, size = self.product.dots, self.digit_rows * self.vectors
         if dots.holds(count * QUADS):
             sums = self.over_periods(b, first, count, self.quads, dots.zeros(b, self.lanes, size))
-            part = dots.totals(b, dots.empty(b, self.lanes, size), list(sums))
+            part = dots.totals(b, [None] * size, sums)
         else:
             zeros = [self.lanes.constant(b, 0, i32)] * size
             part = self.over_periods(b, first, count, self.period, zeros)
@@ -224,9 +224,9 @@ class IntegerTask:
         size = min(QUADS, dots.quads or QUADS)
         decoders = self.decoders(period)
         for start in range(0, QUADS, size):
-            sums = dots.empty(b, self.lanes, len(part))
             quads = range(start, min(start + size, QUADS))
-            part = dots.totals(b, list(part), self.quads(b, period, sums, quads, decoders))
+            sums = self.quads(b, period, dots.nothing(len(part)), quads, decoders)
+            part = dots.totals(b, part, sums)
         return part
 
     def decoders(self, period: SSAValue) -> list[QuadDecoder]:
@@ -245,7 +245,7 @@ class IntegerTask:
     ) -> Values:
         """`sums` and the products of some quads of a period."""
         dots, decoders = self.product.dots, decoders or self.decoders(period)
-        sums = list(sums)
+        found = list(sums)
         first = b.mul(period, b.index(QUADS))
         # Quads outside, vectors inside: their chains of sums run side by side, also for one row.
         for quad in quads:
@@ -255,8 +255,8 @@ class IntegerTask:
                 x = b.load(self.product.x.quads, [self.row(b, row), place])
                 spread = self.lanes.splat(b, x)
                 for vector, code in enumerate(codes):
-                    dots.add(b, sums, row * self.vectors + vector, code, spread)
-        return [sum for sum in sums if sum is not None]
+                    dots.add(b, found, row * self.vectors + vector, code, spread)
+        return [sum for sum in found if sum is not None]
 
     def scaled(self, b: LoopBuilder, g: SSAValue, part: Values, total: Values | None) -> Values:
         """total + scale * part, zero points and offsets taken off."""
