@@ -1,7 +1,14 @@
 """Quantized weights: formats and their numpy meaning, how codes are packed, and the IR ops."""
 
 from .bit_fields import BitField, bit_fields, pack_words, unpack_words
-from .byte_fields import BytePart, byte_parts, byte_words, pack_bytes, unpack_bytes
+from .byte_fields import (
+    BytePart,
+    byte_parts,
+    byte_pieces,
+    byte_words,
+    pack_bytes,
+    unpack_bytes,
+)
 from .elements import CodebookElement, Element, FloatElement, IntegerElement
 from .quad_fields import QUADS, QuadPiece, pack_quads, quad_pieces, unpack_quads
 from .quantized_tensor import QuantizedTensor
@@ -21,6 +28,7 @@ __all__ = [
     "WeightFormat",
     "bit_fields",
     "byte_parts",
+    "byte_pieces",
     "byte_words",
     "pack_bytes",
     "pack_quads",

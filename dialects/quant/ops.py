@@ -49,8 +49,8 @@ class BitPackAttr(ParametrizedAttribute):
     """Codes [N, K] as words [tile, word, lane]: lane l of tile t holds row t * panel + l.
 
     A row's elements lie in its lane in periods of 32, `width` bits each: one after the other
-    (`order` is "bits": `bit_fields`), or four to the bytes of a word, as tables ("bytes":
-    `byte_fields`) or products of bytes ("quads": `quad_fields`) read them. Rows and
+    (`order` is "bits": `bit_fields`), or four to the bytes of a word, in parts of a power of two
+    ("bytes": `byte_fields`) or whole where they have room ("quads": `quad_fields`). Rows and
     elements that pad the last tile and period have code 0.
     """
 

@@ -15,7 +15,7 @@ from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.ops import QuantizedLinearOp
-from ....dialects.quant.quad_fields import QUADS, quad_pieces
+from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
@@ -24,6 +24,7 @@ from .dots import Dots, has_pairs
 from .integer_product import lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
+from .quads import pieces_of
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -87,7 +88,7 @@ class Problem:
     @property
     def unpacking(self) -> float:
         """Cycles that the quads of a period take to be decoded once: a shift and a mask a piece."""
-        pieces = sum(map(len, quad_pieces(self.format.element.width)))
+        pieces = sum(map(len, pieces_of(self.format.element.width, self.dots.order)))
         return 2 * pieces * STEP * self.pace
 
     @property

@@ -50,11 +50,12 @@ def lower_digit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuil
 
 def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: int) -> None:
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, integer_tile(kernel.machine, op.rows, digits), "quads")
+    dots = Dots(op.weight_format.element.width, has_pairs(kernel.machine))
+    tile = integer_tile(kernel.machine, op.rows, digits)
+    panels = pack_panels(op, kernel, tile, dots.order)
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels, digits)
     access = PanelAccess(panels, lanes, kernel.out)
-    dots = Dots(panels.format.element.width, has_pairs(kernel.machine))
     product = IntegerProduct(access, rows, dots, groups_per_pass(panels, kernel.machine))
     over_tiles(b, panels, product.tile)
 
@@ -233,7 +234,7 @@ class IntegerTask:
         """One per vector."""
         access = self.product.access
         words = [PeriodWords(access, self.tile, period, v) for v in range(self.vectors)]
-        return [QuadDecoder(each) for each in words]
+        return [QuadDecoder(each, self.product.dots.order) for each in words]
 
     def quads(
         self,

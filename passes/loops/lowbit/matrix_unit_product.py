@@ -35,10 +35,10 @@ BLOCK_PERIODS = 16  # a block of 512 x 32 bytes, half of a first-level cache
 def lower_matrix_unit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), "quads")
+    dots = Dots(op.weight_format.element.width, in_pairs=False)
+    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), dots.order)
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
-    dots = Dots(panels.format.element.width, in_pairs=False)
     product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows, dots)
     over_tiles(b, panels, product.tile)
 
@@ -146,10 +146,11 @@ class _Group:
         product = self.product
 
         def period(b: LoopBuilder, p: SSAValue) -> None:
-            decoders = [
-                QuadDecoder(PeriodWords(product.access, self.tile, b.add(first, p), vector))
+            words = [
+                PeriodWords(product.access, self.tile, b.add(first, p), vector)
                 for vector in range(product.panels.tile.vectors)
             ]
+            decoders = [QuadDecoder(each, product.dots.order) for each in words]
             start = b.mul(p, b.index(QUADS))
             for quad in range(QUADS):
                 values = [decoder.quad(b, quad) for decoder in decoders]

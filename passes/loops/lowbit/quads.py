@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ....dialects.quant.quad_fields import QuadPiece, quad_pieces
+from ....dialects.quant import QuadPiece, byte_pieces, quad_pieces
 from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .panel_access import PanelAccess
+
+Pieces = tuple[tuple[QuadPiece, ...], ...]
+
+
+def pieces_of(width: int, order: str) -> Pieces:
+    """The pieces of all quads of a period in an order of `BitPackAttr`."""
+    return quad_pieces(width) if order == "quads" else byte_pieces(width)
 
 
 @dataclass
@@ -45,25 +52,36 @@ class PeriodWords:
 class QuadDecoder:
     """The quads of one period for one vector of lanes, one after the other.
 
-    A quad whose bits lie in several words is joined as the words come, so that none of them waits
-    in a register for the last one.
+    A quad whose bits lie in several words of the order "quads" is joined as the words come, so that
+    none of them waits in a register for the last one. Those of "bytes" wait for all their quads.
     """
 
     words: PeriodWords
+    order: str
     joined: dict[int, SSAValue] = field(default_factory=dict)
     read: int = 0
 
+    @property
+    def pieces(self) -> Pieces:
+        """Where the quads lie."""
+        return pieces_of(self.words.access.panels.format.element.width, self.order)
+
     def quad(self, b: LoopBuilder, quad: int) -> SSAValue:
         """The codes of elements 4 quad .. 4 quad + 3."""
-        pieces = quad_pieces(self.words.access.panels.format.element.width)
-        while self.read <= pieces[quad][-1].word:
-            self.join(b, self.read)
-            self.read += 1
-        return self.joined[quad] if len(pieces[quad]) > 1 else self.piece(b, pieces[quad][0])
+        first, *others = pieces = self.pieces[quad]
+        if self.order == "quads" and others:
+            while self.read <= pieces[-1].word:
+                self.join(b, self.read)
+                self.read += 1
+            return self.joined[quad]
+        code = self.piece(b, first)
+        for piece in others:
+            code = b.either(code, self.piece(b, piece))
+        return code
 
     def join(self, b: LoopBuilder, word: int) -> None:
         """Add what a word holds of quads that lie in several."""
-        for quad, pieces in enumerate(quad_pieces(self.words.access.panels.format.element.width)):
+        for quad, pieces in enumerate(self.pieces):
             for piece in pieces if len(pieces) > 1 else ():
                 if piece.word == word:
                     bits, before = self.piece(b, piece), self.joined.get(quad)
@@ -75,6 +93,9 @@ class QuadDecoder:
         if piece.width == 8:
             return word
         distance = piece.shift - piece.position
-        assert distance >= 0
+        if distance > 0:
+            word = lanes.shift_right(b, word, distance)
+        else:
+            word = lanes.shift_left(b, word, -distance)
         mask = ((1 << piece.width) - 1 << piece.position) * 0x01010101
-        return lanes.both(b, lanes.shift_right(b, word, distance), mask - (mask >> 31 << 32))
+        return lanes.both(b, word, mask - (mask >> 31 << 32))
