@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -91,7 +92,8 @@ def build(
     kind: str = "any",
 ) -> Iterator[str]:
     """Draw and build `count` schedules of each program that has none, for about `seconds`; a line
-    on each. `part` 0/2 and 1/2 are halves of the programs, for two processes."""
+    on each. `part` 0/2 and 1/2 are halves of the programs, for two processes. Tasks carry the name
+    of the machine: on another one, a program is another task."""
     end = time.monotonic() + seconds
     machine, toolchain = native_machine(), find_toolchain()
     speeds = known_speeds(machine, toolchain, open_store())
@@ -108,6 +110,7 @@ def build(
             continue
         (folder / "tried").touch()
         scop, rng = read_scop(text), Random(program.name)
+        program = replace(program, name=f"{machine.name}.{program.name}")
         make = rule_drafts if program.space == "rules" else affine_drafts
         try:
             drafts = list(make(program, scop, rng, count))

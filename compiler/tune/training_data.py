@@ -24,7 +24,7 @@ def measured(data: DataSet) -> Measured:
     for sample in data.samples():
         if sample.seconds is not None and not sample.is_noisy:
             by_task.setdefault(sample.task, []).append(sample)
-    parts, samples, families, names = [], [], [], []
+    parts, samples, families, names, machines = [], [], [], [], []
     groups: dict[str, int] = {}
     for task in data.tasks():
         group = task.group or task.name
@@ -37,6 +37,7 @@ def measured(data: DataSet) -> Measured:
         samples += [sample for _, sample in found]
         families += [task.family] * len(found)
         names += [group] * len(found)
+        machines += [task.machine.name] * len(found)
     if not parts:
         raise InvalidInputError(f"{data.folder} has no measured samples")
     seconds = np.array([s.seconds for s in samples], np.float64)
@@ -46,6 +47,7 @@ def measured(data: DataSet) -> Measured:
         tuple(families),
         tuple(names),
         tuple(s.choice for s in samples),
+        tuple(machines),
         np.array([s.halves or (np.nan, np.nan) for s in samples]),
     )
 
