@@ -16,7 +16,7 @@ from random import Random
 from xdsl.dialects.builtin import ModuleOp
 
 from ...costmodel.data.objects import ObjectSample
-from ...costmodel.data.samples import DataSet, Sample, Task
+from ...costmodel.data.samples import DataSet, Sample, Task, merged
 from ...costmodel.features.loop_text import LoopText
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
@@ -162,6 +162,7 @@ def object_of(program: Program, target: str, text: LoopText, report: BuiltFuncti
 def measure(data: DataSet, work: Path, seconds: float) -> int:
     """Measure what is built, program by program, for about `seconds`; how many schedules."""
     end = time.monotonic() + seconds
+    known = {(s.task, s.steps): s for s in data.samples()}
     count = 0
     for built in sorted((work / "programs").glob(f"*/{BUILT}")):
         folder = built.parent
@@ -170,10 +171,13 @@ def measure(data: DataSet, work: Path, seconds: float) -> int:
         if time.monotonic() > end:
             break
         samples = measure_program(folder, read_program(folder)[0].threads)
+        before = [known.get((s.task, s.steps)) for s in samples]
+        samples = [merged(b, s) if b else s for b, s in zip(before, samples, strict=True)]
         for sample in samples:
             data.add_sample(sample)
             count += 1
-        # Where others were at work meanwhile, the next run measures once more.
+        # Where others were at work meanwhile, the next run measures once more, and what comes out
+        # twice counts.
         if sum(s.is_noisy for s in samples) * 4 <= len(samples):
             (folder / "measured").touch()
     return count
