@@ -194,7 +194,9 @@ def families_needed(counts: Sequence[int], values: Sequence[float], bar: float) 
 
 def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
     """The data card: how much of what, from where, with which noise and failures."""
-    samples, tasks = source.samples(), source.tasks()
+    tasks = [t for t in source.tasks() if t.machine.name in data.machines]
+    names = {t.name for t in tasks}
+    samples = [s for s in source.samples() if s.task in names]
     noise = sorted(s.noise for s in samples if s.seconds is not None)
     return {
         "samples": len(data.seconds),

@@ -18,8 +18,9 @@ from ...passes.context import CompileContext
 from ...passes.poly.cost.describe import ScopDescriber
 
 
-def measured(data: DataSet) -> Measured:
-    """All samples of `data` that have a time and are not noisy."""
+def measured(data: DataSet, machine: str | None = None) -> Measured:
+    """All samples of `data` that have a time and are not noisy; those of `machine` alone, where one
+    is named."""
     by_task: dict[str, list[Sample]] = {}
     for sample in data.samples():
         if sample.seconds is not None and not sample.is_noisy:
@@ -29,6 +30,8 @@ def measured(data: DataSet) -> Measured:
     for task in data.tasks():
         group = task.group or task.name
         number = groups.setdefault(group, len(groups))
+        if machine not in (None, task.machine.name):
+            continue
         found = described(data, task, by_task.get(task.name, []))
         if not found:
             continue
@@ -39,7 +42,8 @@ def measured(data: DataSet) -> Measured:
         names += [group] * len(found)
         machines += [task.machine.name] * len(found)
     if not parts:
-        raise InvalidInputError(f"{data.folder} has no measured samples")
+        where = "" if machine is None else f" of {machine}"
+        raise InvalidInputError(f"{data.folder} has no measured samples{where}")
     seconds = np.array([s.seconds for s in samples], np.float64)
     return Measured(
         Candidates.joined(parts),

@@ -89,7 +89,19 @@ def test_a_time_that_came_out_twice_is_good():
         both = merged(*pair)
         assert (both.seconds, both.runs) == (1.0, 24)
         assert both.noise == pytest.approx(0.02)
-        assert both.halves == tuple(s.seconds for s in pair)
+        assert both.halves == (1.0, 1.02)
     assert merged(Sample("t", "", 2.0, 0.4, 9), short).is_noisy
     failed = Sample("t", "", None, failure="crash")
     assert merged(failed, short) == merged(short, failed) == short
+
+
+def test_archives_of_several_machines_are_read_as_one(tmp_path):
+    for machine in ("a", "b"):
+        data = DataSet(tmp_path / machine)
+        data.add_task(task(f"{machine}.gemm"), f"// {machine}")
+        data.add_sample(Sample(f"{machine}.gemm", "", 1.0))
+        data.pack(tmp_path / f"{machine}.tar.xz")
+    with DataSet.opened(tmp_path) as both:
+        assert [t.name for t in both.tasks()] == ["a.gemm", "b.gemm"]
+        assert [s.task for s in both.samples()] == ["a.gemm", "b.gemm"]
+        assert both.scop_text("b.gemm") == "// b"
