@@ -1,4 +1,5 @@
-"""`python -m benchmarks.abuse --json FILE`: kills, crowds, full disks and many calls, counted.
+"""`python -m benchmarks.abuse --json FILE`: kills, crowds, full disks, many calls and
+sanitizers, counted.
 
 Exit status 1 where anything was lost, half-written or wrong.
 """
@@ -19,10 +20,11 @@ from .crowd import compile_in_a_crowd
 from .full_disk import on_small_disks, with_small_files
 from .kills import kill_compiles, kill_saves
 from .models import cache_in, compiled, model
+from .sanitizers import NAMES, unclean
 from .soak import growth, wrong_answers
 
 SAVING, COMPILING = "killed while saving", "killed while compiling"
-PARTS = (SAVING, COMPILING, "compiling the same", "full disks", "calls", "8 threads")
+PARTS = (SAVING, COMPILING, "compiling the same", "full disks", "calls", "8 threads", "sanitizers")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def run_part(part: str, folder: Path, amounts: Amounts) -> tuple[dict[str, Any],
         return found, crowd == (amounts.processes, 1, 1)
     if part == "full disks":
         return full_disks(folder)
+    if part == "sanitizers":
+        return sanitized(folder)
     with cache_in(folder / "cache"):
         models = [compiled(seed) for seed in (0, 1)]
     if part == "calls":
@@ -70,6 +74,18 @@ def full_disks(folder: Path) -> tuple[dict[str, Any], bool]:
         disks["small disks"] = (f"not tried: {error}", [])
     found = {k: {"error": e[:200], "wrong": w} for k, (e, w) in disks.items()}
     return found, not any(wrong for _, wrong in disks.values())
+
+
+def sanitized(folder: Path) -> tuple[dict[str, Any], bool]:
+    """The models of the zoo and of the benchmarks, each under every sanitizer."""
+    found: dict[str, Any] = {"models": len(NAMES), "unclean": {}}
+    for name in NAMES:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            wrong = unclean(name, Path(place))
+        print(f"{name}: {wrong or 'clean'}", file=sys.stderr, flush=True)
+        if wrong:
+            found["unclean"][name] = wrong
+    return found, not found["unclean"]
 
 
 def added(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from math import prod
@@ -23,9 +21,9 @@ from xdsl.dialects.func import FuncOp
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.abuse.sanitizers import SANITIZE, check_addresses, run
 from benchmarks.polybench import load_all
 
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 C_TYPES = {"f32": "float", "f64": "double", "i32": "int32_t", "i64": "int64_t", "i8": "int8_t"}
 BENCHMARKS = load_all()
 SOME_KERNELS = ("gemm", "jacobi-1d", "nussinov")
@@ -67,20 +65,11 @@ def zoo(name: str) -> Callable[[], Any]:
     return build
 
 
-def run(command: list[str], **environment: str) -> None:
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=500, env={**os.environ, **environment}
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
-    assert "Sanitizer" not in done.stderr
-
-
 def check_package(built: tuple[nn.Module, Any], target: str, folder: Path, **options: Any) -> None:
     """Write the package of a model and run its check under the sanitizers."""
     model, inputs = built
     package = tilecast.emit(model, inputs, folder / "out", target=target, **options)
-    flags = " ".join(SANITIZE)
-    run(["make", "-C", str(package), "check", f"CFLAGS=-g -O1 {flags}", f"LDFLAGS={flags}"])
+    check_addresses(package)
 
 
 @pytest.mark.parametrize("target", ["c99", "native"])
@@ -137,7 +126,7 @@ def check_kernel(name: str, target: str, folder: Path) -> None:
     flags += architecture_flags(machine, "gcc", "12.0.0")
     binary = folder / "kernel"
     run(["gcc", *flags, str(main), str(unit), "-o", str(binary), "-lm"])
-    run([str(binary)], OMP_NUM_THREADS="2", ASAN_OPTIONS="detect_leaks=0")
+    run(["env", "OMP_NUM_THREADS=2", "ASAN_OPTIONS=detect_leaks=0", binary])
 
 
 @pytest.mark.parametrize("name", SOME_KERNELS)
