@@ -15,7 +15,7 @@ from ...costmodel.hardware import Machine
 STEPS = 4  # per iteration after unrolling
 FEW_REGISTERS = 16  # tiles that fill more are so large that three instructions more do not count
 PRAGMA = (
-    "#if defined(__GNUC__) && !defined(__clang__)",
+    "#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__)",
     f"#pragma GCC unroll {STEPS}",
     "#endif",
 )

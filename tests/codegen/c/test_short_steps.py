@@ -55,5 +55,5 @@ def test_sums_of_products_are_unrolled_where_registers_are_few(update, target, e
 def test_the_pragma_stands_before_the_loop_for_gcc_alone():
     text = emit_kernel(function(FMA), resolve_target("x86-64-v3"))
     before, _, after = text.partition("#pragma GCC unroll 4\n#endif\n")
-    assert before.endswith("#if defined(__GNUC__) && !defined(__clang__)\n")
+    assert before.endswith("#if defined(__GNUC__) && __GNUC__ >= 8 && !defined(__clang__)\n")
     assert after.lstrip().startswith("for (")
