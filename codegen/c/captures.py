@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects import memref
+from xdsl.dialects import memref, scf
 from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from .function import FunctionEmitter
 
 
-def captured(emitter: FunctionEmitter, op: Operation) -> list[SSAValue]:
+def captured(emitter: FunctionEmitter, op: scf.ForOp | scf.ParallelOp) -> list[SSAValue]:
     """The values of the body that are locals of the function around it, in order of first use."""
     found: dict[SSAValue, None] = {}
     for inner in op.body.walk():

@@ -194,7 +194,8 @@ def _choose_tile(
     for sizes in product(*(range(1, limit + 1) for limit in limits)):
         is_whole = sizes[:spread][-1:] == tuple(whole[:spread][-1:])
         used = prod(sizes) + prod(sizes[spread:]) + 1 + CONSTANTS
-        if used > most or (prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole):
+        is_split = prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole
+        if prod(sizes) > 1 and (used > most or is_split):
             continue
         trips = {**extents, **{c: -(-extents[c] // n) for c, n in zip(classes, sizes, strict=True)}}
         shared = next((c for c in order if trips[c] >= plan.threads), None)
@@ -202,7 +203,7 @@ def _choose_tile(
         cost = _longest(registers, whole, sizes, spread, plan.threads, at)
         if best is None or cost < best.cost:
             best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
-    assert best is not None  # one accumulator always fits
+    assert best is not None  # one accumulator is taken, whether it fits or not
     return best
 
 

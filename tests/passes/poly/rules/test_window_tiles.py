@@ -40,16 +40,17 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("registers", [16, 5])  # so few may be counted on by a choice
 @pytest.mark.parametrize("name", CASES)
 def test_windows_are_summed_in_registers(
-    kernel: Any, kernel_text: Any, machines: dict[str, Any], name: str
+    kernel: Any, kernel_text: Any, machines: dict[str, Any], name: str, registers: int
 ) -> None:
     source, weight, result = CASES[name]
     t = kernel_text(x=source, w=weight)
     summed = t.op(name, "%x %w", result, STEPS)
     case = kernel(t.returns(t.op("pointwise", summed, result, 'fn = "relu"')))
     scop = case.scop()
-    choose_schedule(scop, machines["avx2"], 1)
+    choose_schedule(scop, replace(machines["avx2"], vector_registers=registers), 1)
     module = ModuleOp([lower_scop(scop)])
     PromoteBuffersPass().apply(CompileContext(), module)
     text = str(module)
