@@ -17,6 +17,7 @@ from xdsl.dialects.func import CallOp, FuncOp
 
 from ..codegen.c import emit_program, emit_unit, program_weight_symbols
 from ..codegen.cuda.unit import cuda_headers, emit_cuda_program, emit_cuda_unit
+from ..costmodel.decision import is_out_of_place
 from ..costmodel.features.hardware import Hardware
 from ..costmodel.hardware import Machine
 from ..costmodel.models.default import chosen_model
@@ -35,6 +36,7 @@ from .job import Job
 from .logging import Progress, warn
 from .options import Options
 from .pipeline import defects_of, ir_file_name, pipeline_for, run_stage, write_text
+from .planned_arena import ArenaPlanner
 from .probe.target_speeds import target_speeds
 from .quantize import activations_of, quantized_weights
 from .runtime.artifact import Artifact, KernelFacts
@@ -95,11 +97,12 @@ class Lowered:
         ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
         ctx.convolutions, ctx.stream_weights = settings.convolutions, settings.stream_weights
         ctx.recorded_schedule = schedules.get if schedules else None
+        ctx.plan_arena = ArenaPlanner(ctx, pipeline_for(machine), "limit-memory")
         ctx.cost_model = chosen_model(settings.cost_model)
         ctx.grouping_model = chosen_model(settings.grouping_model)
         if ctx.cost_model is not None or ctx.grouping_model is not None:
             ctx.hardware = Hardware(machine, target_speeds(machine))
-            warn_of_estimated_speeds(ctx.hardware, settings)
+            warn_of_estimated_speeds(ctx, settings)
         signature = signature_of(imported, job.leaves)
         return Lowered(imported, job, ctx, imported.module, signature)
 
@@ -228,13 +231,18 @@ def lower(
     return lowered
 
 
-def warn_of_estimated_speeds(hardware: Hardware, settings: Options) -> None:
-    """Say that rules will group ops although a model was asked to."""
-    machine = hardware.machine
-    if settings.grouping_model and not hardware.speeds.measured and not machine.is_gpu:
+def warn_of_estimated_speeds(ctx: CompileContext, settings: Options) -> None:
+    """Say that rules will decide although a learned model was asked to."""
+    wanted = {
+        f"cost_model={settings.cost_model!r}": ctx.cost_model,
+        f"fusion={settings.fusion!r}": ctx.grouping_model,
+    }
+    assert ctx.hardware is not None
+    refused = [o for o, m in wanted.items() if m is not None and is_out_of_place(m, ctx.hardware)]
+    if refused and not ctx.machine.is_gpu:
         warn(
-            f"fusion='model': the speeds of {machine.name} were not measured here, so the rules "
-            "decide; run `tilecast targets --probe` on the idle machine first"
+            f"{' and '.join(refused)}: the speeds of {ctx.machine.name} were not measured here, so "
+            "the rules decide; run `tilecast targets --probe` on the idle machine first"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .features.hardware import Hardware
 from .features.nests import Array
 from .models.interface import Candidates, CostModel, Uncertain
 
@@ -41,6 +42,12 @@ class Decision:
         if self.doubt:
             why += f", uncertain by {self.doubt:.1%}"
         return "\n".join([f"{self.kernel}: {self.question}: {self.chosen} ({why})", *rows])
+
+
+def is_out_of_place(model: CostModel, hardware: Hardware) -> bool:
+    """Whether a learned model is asked about a machine of which speeds are estimates: it learned
+    from measured ones, with which they have little in common, and may not decide."""
+    return isinstance(model, Uncertain) and not hardware.speeds.measured
 
 
 def weigh(model: CostModel, candidates: Candidates) -> tuple[int, float, float]:

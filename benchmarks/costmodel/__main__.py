@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tilecast.compiler.tune.sample_collection import DRAWN, build, measure
-from tilecast.costmodel.data.samples import ARCHIVE, DataSet
+from tilecast.costmodel.data.samples import DataSet, unpack
 
 from . import gpu
 from .corpus import write_networks, write_polybench, write_random
@@ -40,14 +40,16 @@ def shown(lines: Iterable[str]) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def pack(data: DataSet) -> None:
+def pack(data: DataSet, archive: Path) -> None:
     """Commit the samples, with those of programs that have none of their own from before."""
-    FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, DataSet.opened(FOLDER) as before:
-        whole = DataSet(Path(name))
+    archive.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        before, whole = Path(name) / "before", DataSet(Path(name) / "whole")
         whole.absorb(data)
-        whole.absorb(before)
-        whole.pack(FOLDER / ARCHIVE)
+        if archive.exists():
+            unpack(archive, before)
+            whole.absorb(DataSet(before))
+        whole.pack(archive)
 
 
 def main() -> None:
@@ -61,6 +63,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=["any", "rules", "affine"], default="any")
     parser.add_argument("--data", type=Path, default=WORK / "data")
     parser.add_argument("--work", type=Path, default=WORK)
+    parser.add_argument("--archive", default="data", help="to pack into: one per machine")
     options = parser.parse_args()
     data = DataSet(options.data)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ def main() -> None:
     elif options.phase == "gpu":
         shown(gpu.collect(data, options.work))
     else:
-        pack(data)
+        pack(data, FOLDER / f"{options.archive}.tar.xz")
 
 
 if __name__ == "__main__":

@@ -78,16 +78,17 @@ def collect_command(
 @costmodel_group.command("train")
 @DATA
 @click.option("--model", "kind", default="ensemble", show_default=True, help="Kind of model.")
+@click.option("--machine", help="Only samples of this machine.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True)
 @json_flag
-def train_command(data: Path, kind: str, output: Path, as_json: bool) -> None:
-    """Train a model on all samples and write it."""
+def train_command(data: Path, kind: str, machine: str | None, output: Path, as_json: bool) -> None:
+    """Train a model on all samples, or those of one machine, and write it."""
     from ...costmodel.data.samples import DataSet
     from ...costmodel.models.load import new_model
     from ..tune.training_data import measured
 
     with DataSet.opened(data) as source:
-        samples, model = measured(source), new_model(kind)
+        samples, model = measured(source, machine), new_model(kind)
     model.update(samples.candidates, samples.seconds)
     model.save(output)
     facts = {
@@ -126,6 +127,40 @@ def eval_command(
         [model, *(f"{found[name].value:.3f}" for name in names)]
         for model, found in evaluation.results.items()
     ]
+    print_table(["model", *names], rows)
+
+
+@costmodel_group.command("test")
+@DATA
+@click.option(
+    "--model",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    help="Folder of a trained model.",
+)
+@click.option("--machine", help="Only samples of this machine.")
+@click.option("--report", type=click.Path(path_type=Path), help="Markdown file.")
+@json_flag
+def test_command(
+    data: Path, folders: tuple[Path, ...], machine: str | None, report: Path | None, as_json: bool
+) -> None:
+    """How well trained models order and predict samples, such as those of another machine."""
+    from ...costmodel.evaluation.metrics import figures
+    from ..tune.model_test import tested, write_test
+
+    found = tested(data, folders, machine)
+    if report is not None:
+        chosen = [f"--model {folder}" for folder in folders]
+        chosen += [] if machine is None else [f"--machine {machine}"]
+        command = f"tilecast costmodel test --data {data} {' '.join(chosen)} --report {report}"
+        write_test(found, command, report)
+    results = {m: figures(list(tasks.values())) for m, tasks in found.ranked.items() if tasks}
+    if as_json:
+        print_json({m: {n: asdict(f) for n, f in of.items()} for m, of in results.items()})
+        return
+    names = list(next(iter(results.values()), {}))
+    rows = [[m, *(f"{of[n].value:.3f}" for n in names)] for m, of in results.items()]
     print_table(["model", *names], rows)
 
 

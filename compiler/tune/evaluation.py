@@ -20,6 +20,7 @@ from ...costmodel.evaluation.evaluate import (
     measured_again,
     trained_folds,
 )
+from ...costmodel.evaluation.machines import Experience, Transfer, transfers
 from ...costmodel.evaluation.metrics import ALIKE, CLEAR, METRICS, Figure, Ranked, figures
 from ...costmodel.evaluation.report import Curve, draw_figures, family_table, table
 from ...costmodel.models.ensemble import EnsembleModel
@@ -31,6 +32,8 @@ AGAIN = "second measurement"
 SHARES = (0.25, 0.5)  # of the training families, for the learning curve
 CURVES = ("top-1", "top-5", "spearman")
 LEARNER = "gbdt"  # whose learning curve is shown
+CARRIED = ("gbdt", "ensemble")  # from one machine to another
+UNTRAINED = ("random", "roofline")
 NETWORKS, RANDOM, POLYBENCH = "kernels of networks", "random programs", "PolyBench"
 # (kernels, metric, what it should reach)
 BARS = ((NETWORKS, "spearman", 0.85), (POLYBENCH, "spearman", 0.95), (POLYBENCH, "mape", 0.16))
@@ -52,6 +55,7 @@ class Evaluation:
     kinds: Mapping[str, Mapping[str, Mapping[str, Figure]]]
     kind_of: Mapping[str, str]
     decisions: str
+    machines: Sequence[Transfer]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -89,6 +93,9 @@ def evaluated(
         ranked[AGAIN] = again
     whole = EnsembleModel()
     whole.update(data.candidates, data.seconds)
+    offered = [str(choice) for choice in alternatives(2)]
+    makers = {name: partial(new_model, name) for name in CARRIED if name in names}
+    untrained = {name: ranked[name] for name in (*UNTRAINED, AGAIN) if name in ranked}
     return Evaluation(
         {name: figures(list(tasks.values())) for name, tasks in ranked.items()},
         ranked[shown],
@@ -99,7 +106,8 @@ def evaluated(
         facts_of(source, data),
         by_kind(ranked, kinds_of(data)),
         kinds_of(data),
-        decision_table(outcomes(data, [str(c) for c in alternatives(2)], folds[shown])),
+        decision_table({shown: outcomes(data, offered, folds[shown])}),
+        transfers(Experience(data, makers, folds, keep), untrained, offered),
     )
 
 
@@ -186,7 +194,9 @@ def families_needed(counts: Sequence[int], values: Sequence[float], bar: float) 
 
 def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
     """The data card: how much of what, from where, with which noise and failures."""
-    samples, tasks = source.samples(), source.tasks()
+    tasks = [t for t in source.tasks() if t.machine.name in data.machines]
+    names = {t.name for t in tasks}
+    samples = [s for s in source.samples() if s.task in names]
     noise = sorted(s.noise for s in samples if s.seconds is not None)
     return {
         "samples": len(data.seconds),
@@ -198,7 +208,7 @@ def facts_of(source: DataSet, data: Measured) -> dict[str, Any]:
         "failures": counted(s.failure for s in samples if s.failure),
         "median noise": round(noise[len(noise) // 2], 4),
         "90% noise": round(noise[int(0.9 * (len(noise) - 1))], 4),
-        "machines": ", ".join(sorted({t.machine.name for t in tasks})),
+        "samples by machine": counted(data.machines),
         "tasks by threads": counted(str(t.threads) for t in tasks),
         "compilers": ", ".join(sorted({t.compiler for t in tasks})),
         "speeds": "measured" if all(t.speeds.measured for t in tasks) else "estimated",
@@ -209,6 +219,33 @@ def counted(values: Iterable[str]) -> str:
     """How often there is what, as text."""
     counts = sorted(Counter(values).items())
     return ", ".join(f"{name}: {count}" for name, count in counts) or "none"
+
+
+MACHINES = """## From one machine to another
+
+`gbdt of A` was trained on what was measured on machine A only; like all others, without the family
+that it is tested on.
+
+"""
+
+
+def machine_sections(evaluation: Evaluation) -> str:
+    """For every machine what models of others and its own say of it; nothing of a single one."""
+    parts = [machine_section(found, evaluation.kind_of) for found in evaluation.machines]
+    return MACHINES + "".join(parts) if parts else ""
+
+
+def machine_section(found: Transfer, kind_of: Mapping[str, str]) -> str:
+    """Tables of one machine: all tasks, kernels of networks, decisions about these."""
+    tasks = {label: figures(list(of.values())) for label, of in found.ranked.items() if of}
+    networks = by_kind(found.ranked, kind_of).get(NETWORKS, {})
+    count = len({name for of in found.ranked.values() for name in of})
+    parts = [f"### On {found.machine}, {count} tasks", table(tasks)]
+    if networks:
+        parts += [f"On {found.machine}, {NETWORKS}:", table(networks)]
+    if found.decided:
+        parts += [f"Decisions on {found.machine}:", decision_table(found.decided)]
+    return "\n\n".join(parts) + "\n\n"
 
 
 def write_report(evaluation: Evaluation, path: Path) -> None:
@@ -255,7 +292,7 @@ of the family: it goes against the rules where the predicted gain exceeds the ma
 
 {evaluation.decisions}
 
-## Held-out families, {evaluation.shown}
+{machine_sections(evaluation)}## Held-out families, {evaluation.shown}
 
 {family_table(evaluation.tasks, evaluation.families)}
 

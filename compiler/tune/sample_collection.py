@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from xdsl.dialects.builtin import ModuleOp
 
 from ...costmodel.data.objects import ObjectSample
-from ...costmodel.data.samples import DataSet, Sample, Task
+from ...costmodel.data.samples import DataSet, Sample, Task, merged
 from ...costmodel.features.loop_text import LoopText
 from ...dialects.errors import IllegalScheduleError
 from ...dialects.poly import ScopOp
@@ -91,7 +92,8 @@ def build(
     kind: str = "any",
 ) -> Iterator[str]:
     """Draw and build `count` schedules of each program that has none, for about `seconds`; a line
-    on each. `part` 0/2 and 1/2 are halves of the programs, for two processes."""
+    on each. `part` 0/2 and 1/2 are halves of the programs, for two processes. Tasks carry the name
+    of the machine: on another one, a program is another task."""
     end = time.monotonic() + seconds
     machine, toolchain = native_machine(), find_toolchain()
     speeds = known_speeds(machine, toolchain, open_store())
@@ -108,6 +110,7 @@ def build(
             continue
         (folder / "tried").touch()
         scop, rng = read_scop(text), Random(program.name)
+        program = replace(program, name=f"{machine.name}.{program.name}")
         make = rule_drafts if program.space == "rules" else affine_drafts
         try:
             drafts = list(make(program, scop, rng, count))
@@ -159,6 +162,7 @@ def object_of(program: Program, target: str, text: LoopText, report: BuiltFuncti
 def measure(data: DataSet, work: Path, seconds: float) -> int:
     """Measure what is built, program by program, for about `seconds`; how many schedules."""
     end = time.monotonic() + seconds
+    known = {(s.task, s.steps): s for s in data.samples()}
     count = 0
     for built in sorted((work / "programs").glob(f"*/{BUILT}")):
         folder = built.parent
@@ -167,10 +171,13 @@ def measure(data: DataSet, work: Path, seconds: float) -> int:
         if time.monotonic() > end:
             break
         samples = measure_program(folder, read_program(folder)[0].threads)
+        before = [known.get((s.task, s.steps)) for s in samples]
+        samples = [merged(b, s) if b else s for b, s in zip(before, samples, strict=True)]
         for sample in samples:
             data.add_sample(sample)
             count += 1
-        # Where others were at work meanwhile, the next run measures once more.
+        # Where others were at work meanwhile, the next run measures once more, and what comes out
+        # twice counts.
         if sum(s.is_noisy for s in samples) * 4 <= len(samples):
             (folder / "measured").touch()
     return count

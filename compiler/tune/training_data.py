@@ -18,17 +18,20 @@ from ...passes.context import CompileContext
 from ...passes.poly.cost.describe import ScopDescriber
 
 
-def measured(data: DataSet) -> Measured:
-    """All samples of `data` that have a time and are not noisy."""
+def measured(data: DataSet, machine: str | None = None) -> Measured:
+    """All samples of `data` that have a time and are not noisy; those of `machine` alone, where one
+    is named."""
     by_task: dict[str, list[Sample]] = {}
     for sample in data.samples():
         if sample.seconds is not None and not sample.is_noisy:
             by_task.setdefault(sample.task, []).append(sample)
-    parts, samples, families, names = [], [], [], []
+    parts, samples, families, names, machines = [], [], [], [], []
     groups: dict[str, int] = {}
     for task in data.tasks():
         group = task.group or task.name
         number = groups.setdefault(group, len(groups))
+        if machine not in (None, task.machine.name):
+            continue
         found = described(data, task, by_task.get(task.name, []))
         if not found:
             continue
@@ -37,8 +40,10 @@ def measured(data: DataSet) -> Measured:
         samples += [sample for _, sample in found]
         families += [task.family] * len(found)
         names += [group] * len(found)
+        machines += [task.machine.name] * len(found)
     if not parts:
-        raise InvalidInputError(f"{data.folder} has no measured samples")
+        where = "" if machine is None else f" of {machine}"
+        raise InvalidInputError(f"{data.folder} has no measured samples{where}")
     seconds = np.array([s.seconds for s in samples], np.float64)
     return Measured(
         Candidates.joined(parts),
@@ -46,6 +51,7 @@ def measured(data: DataSet) -> Measured:
         tuple(families),
         tuple(names),
         tuple(s.choice for s in samples),
+        tuple(machines),
         np.array([s.halves or (np.nan, np.nan) for s in samples]),
     )
 

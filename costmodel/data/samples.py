@@ -4,7 +4,7 @@ samples.jsonl      one sample a line; lines are only ever appended
 objects.jsonl      one kernel a line with what compilers made of it (objects.py)
 tasks.jsonl        one task a line: name, family, group, machine, threads, speeds
 scops/NAME.mlir    the unscheduled program of task NAME
-data.tar.xz        the same files, packed, where there are no others
+*.tar.xz           the same files, packed, where there are no others; several are read as one
 
 Features are no part of it: they are computed from program and schedule, by whatever schema is
 current.
@@ -34,7 +34,7 @@ SCHEMA = 1
 LONGEST_LINE = 1 << 20
 LONGEST_SECONDS = 1e6
 NOISY = 0.2
-ARCHIVE = "data.tar.xz"
+ARCHIVES = "*.tar.xz"
 LARGEST_UNPACKED = 1 << 30
 _MEMBER = re.compile(r"(tasks|samples|objects)\.jsonl|scops/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\.mlir")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,120}")
@@ -170,14 +170,19 @@ class DataSet:
     @staticmethod
     @contextmanager
     def opened(folder: Path) -> Iterator[DataSet]:
-        """The data set in `folder`, unpacked elsewhere where only the archive is there."""
-        archive = folder / ARCHIVE
-        if (folder / "tasks.jsonl").exists() or not archive.exists():
+        """The data set in `folder`, unpacked elsewhere where only archives are there."""
+        archives = sorted(folder.glob(ARCHIVES))
+        if (folder / "tasks.jsonl").exists() or not archives:
             yield DataSet(folder)
             return
         with tempfile.TemporaryDirectory() as name:
-            unpack(archive, Path(name))
-            yield DataSet(Path(name))
+            whole = DataSet(Path(name) / "all")
+            unpack(archives[0], whole.folder)
+            for archive in archives[1:]:
+                part = Path(name) / archive.name
+                unpack(archive, part)
+                whole.absorb(DataSet(part))
+            yield whole
 
     def _append(self, name: str, data: dict[str, Any]) -> None:
         """One line in one write, so that lines of two processes do not mix."""
@@ -209,6 +214,19 @@ class DataSet:
                 if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
                     raise InvalidInputError(f"{path}:{number}: expected samples of schema {SCHEMA}")
                 yield data
+
+
+def merged(first: Sample, second: Sample) -> Sample:
+    """Two measurements of one schedule as one. A time that came out twice is good, however often
+    something else ran in between: the noise is at most by how much they differ."""
+    if first.seconds is None or second.seconds is None:
+        return first if second.seconds is None else second
+    times = [*(first.halves or (first.seconds,)), *(second.halves or (second.seconds,))]
+    shortest, next_one = sorted(times)[:2]
+    noise = min(first.noise, second.noise, next_one / shortest - 1)
+    best = second if is_shorter(second, first) else first
+    runs = first.runs + second.runs
+    return replace(best, noise=noise, runs=runs, halves=(shortest, next_one))
 
 
 def is_shorter(known: Sample, other: Sample) -> bool:

@@ -6,7 +6,7 @@ a model that has seen nothing of its family decides; the times of both say what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,30 +51,41 @@ def outcomes(data: Measured, offered: Collection[str], folds: Sequence[Fold]) ->
     return found
 
 
-def decision_table(found: list[Outcome]) -> str:
-    """Kernels, decisions against the rules, and time of the rules over that of the decision."""
-    if not found:
+def decision_table(columns: Mapping[str, Sequence[Outcome]]) -> str:
+    """Kernels, decisions against the rules, and time of the rules over that of the decision; a
+    column each."""
+    if not all(columns.values()):
         return "No kernel was measured under several choices."
+    facts = {label: decision_facts(found) for label, found in columns.items()}
+    names = next(iter(facts.values()))
+    return "\n".join(
+        [
+            f"| what | {' | '.join(columns)} |",
+            "|---|" + "---|" * len(columns),
+            *(f"| {name} | {' | '.join(f[name] for f in facts.values())} |" for name in names),
+        ]
+    )
+
+
+def decision_facts(found: Sequence[Outcome]) -> dict[str, str]:
+    """What the decisions came to, by name."""
     gains = np.array([o.usual / o.taken for o in found])
     best = np.array([o.usual / o.best for o in found])
     changed = gains[[o.is_changed for o in found]]
     regret = np.array([o.taken / o.best for o in found])
     total = sum(o.usual for o in found) / sum(o.taken for o in found)
-    lines = [
-        "| what | value |",
-        "|---|---|",
-        f"| kernels | {len(found)} |",
-        f"| decided against the rules | {len(changed)} |",
-        f"| of these faster / slower by more than 2% | {(changed > 1.02).sum()} / "
-        f"{(changed < 0.98).sum()} |",
-        f"| speed over the rules, geometric mean | {geometric(gains):.3f} |",
-        f"| the same where it decided against them | {geometric(changed):.3f} |",
-        f"| worst, best kernel | {gains.min():.2f}, {gains.max():.2f} |",
-        f"| total time of the rules over that of the decisions | {total:.3f} |",
-        f"| the best alternative would give, geometric mean | {geometric(best):.3f} |",
-        f"| regret: time over that of the best alternative | {geometric(regret):.3f} |",
-    ]
-    return "\n".join(lines)
+    better, worse = (changed > 1.02).sum(), (changed < 0.98).sum()
+    return {
+        "kernels": f"{len(found)}",
+        "decided against the rules": f"{len(changed)}",
+        "of these faster / slower by more than 2%": f"{better} / {worse}",
+        "speed over the rules, geometric mean": f"{geometric(gains):.3f}",
+        "the same where it decided against them": f"{geometric(changed):.3f}",
+        "worst, best kernel": f"{gains.min():.2f}, {gains.max():.2f}",
+        "total time of the rules over that of the decisions": f"{total:.3f}",
+        "the best alternative would give, geometric mean": f"{geometric(best):.3f}",
+        "regret: time over that of the best alternative": f"{geometric(regret):.3f}",
+    }
 
 
 def geometric(values: np.ndarray) -> float:

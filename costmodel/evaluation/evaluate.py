@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,15 @@ FEWEST = 5  # candidates of a task below which a ranking says little
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Candidates with their seconds; `families`, `names` and `choices` are per row. `halves` are
-    two measurements of each, NaN where there is one."""
+    """Candidates with their seconds; `families`, `names`, `choices` and `machines` are per row.
+    `halves` are two measurements of each, NaN where there is one."""
 
     candidates: Candidates
     seconds: Array
     families: tuple[str, ...]
     names: tuple[str, ...]
     choices: tuple[str, ...]
+    machines: tuple[str, ...]
     halves: Array
 
     def chosen(self, rows: Rows) -> Measured:
@@ -38,6 +39,7 @@ class Measured:
             tuple(self.families[k] for k in rows),
             tuple(self.names[k] for k in rows),
             tuple(self.choices[k] for k in rows),
+            tuple(self.machines[k] for k in rows),
             self.halves[rows],
         )
 
@@ -80,12 +82,18 @@ def trained_folds(
     families: int | None = None,
     seed: int = 0,
     keep: Path | None = None,
+    machines: Collection[str] | None = None,
 ) -> list[Fold]:
     """A model per fold, trained on the others. `families` bounds how many families are trained on,
-    for learning curves. Models are kept in `keep`, and taken from there."""
+    for learning curves, and `machines` says which. Models are kept in `keep`, and taken from
+    there."""
     found = []
     for number, (train, test) in enumerate(family_folds(data.families, folds, seed)):
         chosen = _some(data, train, families, seed)
+        if machines is not None:
+            chosen = chosen[[data.machines[k] in machines for k in chosen]]
+            if not len(chosen):
+                continue  # nothing to train on; what is tested here stays without a model
         folder = keep and keep / f"{number}"
         candidates = data.candidates.chosen(chosen)
         found.append(Fold(trained(make(), candidates, data.seconds[chosen], folder), test))

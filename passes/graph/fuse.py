@@ -14,6 +14,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.transforms.dead_code_elimination import region_dce
 
+from ...costmodel.decision import is_out_of_place
 from ...costmodel.models.interface import Uncertain
 from ...dialects.graph import LaunchOp
 from ...dialects.graph.control import ControlOp, is_program
@@ -52,14 +53,14 @@ class FusePass(ModulePass):
 
 def grouping_for(ctx: Context) -> Grouping:
     """The rules' grouping, or the one of a model that knows how sure it is, about a machine whose
-    speeds were measured: models are trained on those.
+    speeds were measured.
 
     A budget for memory was planned with the kernels of the rules in view.
     """
     if not isinstance(ctx, CompileContext) or ctx.machine.is_gpu or ctx.max_memory is not None:
         return RuleGrouping()
     model, hardware = ctx.grouping_model, ctx.hardware
-    if not isinstance(model, Uncertain) or hardware is None or not hardware.speeds.measured:
+    if not isinstance(model, Uncertain) or hardware is None or is_out_of_place(model, hardware):
         return RuleGrouping()
     from .grouping_search.model_grouping import ModelGrouping  # brings in isl
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tilecast.compiler.target import resolve_target
-from tilecast.costmodel.data.samples import DataSet, Sample, Task
+from tilecast.costmodel.data.samples import DataSet, Sample, Task, merged
 from tilecast.costmodel.speeds import estimated_speeds
 from tilecast.dialects.errors import InvalidInputError
 
@@ -81,3 +81,27 @@ def test_samples_whose_runs_differ_are_noisy():
     assert Sample("t", "", 1.0, 0.5, 9).is_noisy
     assert not Sample("t", "", 1.0, 0.05, 9).is_noisy
     assert not Sample("t", "", None, failure="wrong").is_noisy
+
+
+def test_a_time_that_came_out_twice_is_good():
+    long, short = Sample("t", "", 1.02, 0.5, 15), Sample("t", "", 1.0, 0.4, 9)
+    for pair in ((long, short), (short, long)):
+        both = merged(*pair)
+        assert (both.seconds, both.runs) == (1.0, 24)
+        assert both.noise == pytest.approx(0.02)
+        assert both.halves == (1.0, 1.02)
+    assert merged(Sample("t", "", 2.0, 0.4, 9), short).is_noisy
+    failed = Sample("t", "", None, failure="crash")
+    assert merged(failed, short) == merged(short, failed) == short
+
+
+def test_archives_of_several_machines_are_read_as_one(tmp_path):
+    for machine in ("a", "b"):
+        data = DataSet(tmp_path / machine)
+        data.add_task(task(f"{machine}.gemm"), f"// {machine}")
+        data.add_sample(Sample(f"{machine}.gemm", "", 1.0))
+        data.pack(tmp_path / f"{machine}.tar.xz")
+    with DataSet.opened(tmp_path) as both:
+        assert [t.name for t in both.tasks()] == ["a.gemm", "b.gemm"]
+        assert [s.task for s in both.samples()] == ["a.gemm", "b.gemm"]
+        assert both.scop_text("b.gemm") == "// b"

@@ -13,7 +13,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from ....costmodel.decision import decided
+from ....costmodel.decision import decided, is_out_of_place
 from ....costmodel.features.nests import ScheduledProgram
 from ....costmodel.models.interface import Candidates
 from ....dialects.errors import IllegalScheduleError
@@ -64,9 +64,15 @@ def predicted(scop: ScopOp, ctx: CompileContext) -> ScopOp:
     """A copy of `scop` as the rules schedule it, or under an alternative that the model is sure of;
     the decision is recorded."""
     offered = [(RULES, scheduled(scop, ctx, RULES))]
-    if ctx.cost_model is not None and ctx.hardware is not None and is_small(scop):
+    if is_asked(ctx) and is_small(scop):
         offered += variants(scop, ctx, text_of(offered[0][1]))
     return offered[weighed(offered, ctx) if len(offered) > 1 else 0][1]
+
+
+def is_asked(ctx: CompileContext) -> bool:
+    """Whether there is a model, and it knows the machine."""
+    model, hardware = ctx.cost_model, ctx.hardware
+    return model is not None and hardware is not None and not is_out_of_place(model, hardware)
 
 
 def is_small(scop: ScopOp) -> bool:

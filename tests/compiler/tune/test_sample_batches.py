@@ -13,7 +13,7 @@ from tilecast.compiler.target import native_machine
 from tilecast.compiler.tune.sample_build import Draft, build_drafts
 from tilecast.compiler.tune.sample_run import measure_program, read_built
 from tilecast.compiler.tune.training_data import read_scop
-from tilecast.costmodel.data.samples import ARCHIVE, DataSet, Sample, unpack
+from tilecast.costmodel.data.samples import DataSet, Sample, unpack
 from tilecast.dialects.errors import InvalidInputError
 
 from .test_training_data import described, scop_text
@@ -52,7 +52,7 @@ def test_a_packed_data_set_reads_like_the_folder(tmp_path: Path):
     data.add_sample(Sample("t", "", 1e-3, 0.01, 3, choice="rules"))
     packed = tmp_path / "packed"
     packed.mkdir()
-    data.pack(packed / ARCHIVE)
+    data.pack(packed / "data.tar.xz")
     with DataSet.opened(packed) as opened:
         assert opened.samples() == data.samples()
         assert [s.seconds for s in opened.samples()] == [1e-3]
@@ -88,10 +88,10 @@ def test_another_archive_is_refused(tmp_path: Path):
     import tarfile
 
     (tmp_path / "evil").write_text("x")
-    with tarfile.open(tmp_path / ARCHIVE, "w:xz") as archive:
+    with tarfile.open(tmp_path / "data.tar.xz", "w:xz") as archive:
         archive.add(tmp_path / "evil", "../evil")
     with pytest.raises(InvalidInputError, match="is no data set"):
-        unpack(tmp_path / ARCHIVE, tmp_path / "out")
-    (tmp_path / ARCHIVE).write_bytes(b"truncated")
+        unpack(tmp_path / "data.tar.xz", tmp_path / "out")
+    (tmp_path / "data.tar.xz").write_bytes(b"truncated")
     with pytest.raises(InvalidInputError, match="is no data set"):
-        unpack(tmp_path / ARCHIVE, tmp_path / "out")
+        unpack(tmp_path / "data.tar.xz", tmp_path / "out")

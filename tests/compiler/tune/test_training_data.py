@@ -86,6 +86,16 @@ def test_train_evaluate_and_predict(data: Path, tmp_path: Path):
     assert "| family2 |" in text
     assert "| PolyBench | mape |" in text
     assert len(list((tmp_path / "docs" / "costmodel").glob("*.png"))) == 4
+    report = tmp_path / "test.md"
+    command = ["costmodel", "test", "--data", str(data), "--model", str(model)]
+    here = ["--machine", native_machine().name, "--report", str(report), "--json"]
+    results = json.loads(run.invoke(main, [*command, *here]).stdout)
+    assert {"random", "roofline", "ensemble in model"} <= set(results)
+    assert results["ensemble in model"]["mape"]["value"] < results["roofline"]["mape"]["value"]
+    assert "| ensemble in model |" in report.read_text()
+    elsewhere = run.invoke(main, [*command, "--machine", "another"])
+    assert elsewhere.exit_code == 1
+    assert "no measured samples of another" in elsewhere.stderr
     program = data / "scops" / "scale-3.mlir"
     command = ["costmodel", "predict", str(program), "--model", str(model), "--json"]
     ranked = json.loads(run.invoke(main, command).stdout)

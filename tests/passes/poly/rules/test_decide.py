@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import tilecast
+import torch
 from tilecast.costmodel.features.hardware import Hardware
+from tilecast.costmodel.models.analytic import RooflineModel
 from tilecast.costmodel.speeds import estimated_speeds
 from tilecast.passes.context import CompileContext
 from tilecast.passes.poly.rules.choice import RULES, alternatives
@@ -38,8 +42,9 @@ class Prefers:
 def context(machines: dict[str, Any]) -> Callable[[Any], CompileContext]:
     machine = machines["avx512"]
 
-    def made(model: Any) -> CompileContext:
-        hardware = Hardware(machine, estimated_speeds(machine))
+    def made(model: Any, is_measured: bool = True) -> CompileContext:
+        speeds = replace(estimated_speeds(machine), measured=is_measured)
+        hardware = Hardware(machine, speeds)
         return CompileContext(machine=machine, threads=2, cost_model=model, hardware=hardware)
 
     return made
@@ -70,6 +75,30 @@ def test_without_a_model_there_is_one_candidate_and_no_record(build: Any, contex
     ctx = context(None)
     decide_schedule(scop, ctx)
     assert ctx.decisions == []
+
+
+def test_a_learned_model_is_not_asked_about_estimated_speeds(build: Any, context: Any):
+    for model, count in ((Prefers(1), 0), (RooflineModel(), 1)):
+        scop = build("linear", 30, 64, 40).scop()
+        ModuleOp([scop])
+        ctx = context(model, is_measured=False)
+        decide_schedule(scop, ctx)
+        assert len(ctx.decisions) == count
+
+
+def test_who_asks_for_it_nevertheless_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    model, inputs = torch.nn.Linear(12, 12), (torch.randn(5, 12),)
+    for is_measured in (False, True):
+        monkeypatch.setattr(
+            "tilecast.compiler.lowering.target_speeds",
+            lambda m, found=is_measured: replace(estimated_speeds(m), measured=found),
+        )
+        options = {"cost_model": "pretrained", "fusion": "model", "stop_after": "structure"}
+        tilecast.compile(model, inputs, **options)
+        told = "cost_model='pretrained' and fusion='model': the speeds of"
+        assert capsys.readouterr().err.count(told) == (not is_measured)
 
 
 def test_alternatives_differ_from_the_rules_and_say_how():
