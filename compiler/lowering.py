@@ -36,6 +36,7 @@ from .job import Job
 from .logging import Progress, warn
 from .options import Options
 from .pipeline import defects_of, ir_file_name, pipeline_for, run_stage, write_text
+from .planned_arena import ArenaPlanner
 from .probe.target_speeds import target_speeds
 from .quantize import activations_of, quantized_weights
 from .runtime.artifact import Artifact, KernelFacts
@@ -96,6 +97,7 @@ class Lowered:
         ctx.precision, ctx.max_memory = settings.precision, settings.memory_budget
         ctx.convolutions, ctx.stream_weights = settings.convolutions, settings.stream_weights
         ctx.recorded_schedule = schedules.get if schedules else None
+        ctx.plan_arena = ArenaPlanner(ctx, pipeline_for(machine), "limit-memory")
         ctx.cost_model = chosen_model(settings.cost_model)
         ctx.grouping_model = chosen_model(settings.grouping_model)
         if ctx.cost_model is not None or ctx.grouping_model is not None:

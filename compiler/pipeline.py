@@ -56,6 +56,7 @@ PIPELINE: tuple[Stage, ...] = (
             "lower-opaque",
             "promote-buffers",
             "eliminate-common-subexpressions",
+            "join-reductions",
             "round-neighbours",
             "exchange-gathers",
             "matrix-products",
@@ -100,16 +101,21 @@ def pipeline_for(machine: Machine) -> tuple[Stage, ...]:
 
 def run_stage(stage: Stage, ctx: CompileContext, module: ModuleOp) -> None:
     """Apply the passes of a stage to `module`, in place."""
-    from ..passes.registry import load_pass  # brings in xDSL and isl, which cached models skip
-
     for name in stage.passes:
         start = time.perf_counter()
-        with defects_of(name):
-            with span(name):
-                load_pass(name)().apply(ctx, module)
-            if debug_level() >= 2:
-                module.verify()
+        apply_pass(name, ctx, module)
         dump_pass(name, module, time.perf_counter() - start)
+
+
+def apply_pass(name: str, ctx: CompileContext, module: ModuleOp) -> None:
+    """Apply one pass to `module`, in place."""
+    from ..passes.registry import load_pass  # brings in xDSL and isl, which cached models skip
+
+    with defects_of(name):
+        with span(name):
+            load_pass(name)().apply(ctx, module)
+        if debug_level() >= 2:
+            module.verify()
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Literal
 
 Isa = Literal["scalar", "neon", "avx2", "avx512"]
 
+UNIT_BYTES = 32  # of a multiply-add unit, and of a load
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -35,6 +37,18 @@ class Machine:
     def has_fma(self) -> bool:
         """Whether a multiply and an add with one rounding are one instruction."""
         return self.isa != "scalar" or "fma" in self.features
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of vectors per cycle: two units of 32 bytes, which do one of 64 bytes together (Zen 2 to
+        4; Intel's cores without a second unit for 512 bits)."""
+        return 1 if self.vector_bytes > UNIT_BYTES else 2
+
+    @property
+    def broadcast_loads(self) -> float:
+        """Loads of vectors that take as long as to read one element into all lanes, which takes one
+        load of `UNIT_BYTES`."""
+        return min(1.0, UNIT_BYTES / max(1, self.vector_bytes))
 
     @property
     def has_pair_products(self) -> bool:

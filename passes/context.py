@@ -31,10 +31,13 @@ from ..dialects.vector import VectorExtension
 from ..dialects.weights import WeightStore
 
 if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
     from ..costmodel.decision import Decision
     from ..costmodel.features.hardware import Hardware
     from ..costmodel.models.interface import CostModel
     from .graph.patches.choice import MemoryChoice
+    from .loops.program_plan import ProgramPlan
 
 DIALECTS = (
     Builtin,
@@ -69,7 +72,8 @@ class CompileContext(Context):
     task key, None where it found none. `cost_model` chooses between candidates on `hardware`, where
     both are given, and `grouping_model` which ops share a kernel; `decisions` is what was chosen
     between, by them or by another estimate.
-    The arena is at most `max_memory` bytes where that is given; `memory` says how. With
+    The arena is at most `max_memory` bytes where that is given; `memory` says how, and `plan_arena`
+    what a module will take once its kernels are loops, where there is a pipeline to ask. With
     `stream_weights` it holds the weights of a kernel, too, while the kernel runs.
     """
 
@@ -87,6 +91,7 @@ class CompileContext(Context):
     decisions: list[Decision] = field(default_factory=list)
     max_memory: int | None = None
     memory: MemoryChoice | None = None
+    plan_arena: Callable[[ModuleOp], ProgramPlan] | None = None
     stream_weights: bool = False
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ PASSES: dict[str, str] = {
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
+    "join-reductions": "loops.join_reductions:JoinReductionsPass",
     "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tilecast.codegen.c.elementary import natural_table_size
 from tilecast.codegen.mathlib import FUNCTIONS
+from tilecast.compiler.target import native_machine
 
 from ..machine import result_head
 from .speed import PEERS, build, clock, geometric_mean, measure, ratio
@@ -36,8 +38,10 @@ def rows_of(element: str) -> list[dict[str, Any]]:
         for accuracy in (1, 4):
             row[f"over_fastest_peer_{accuracy}ulp"] = ratio(cycles, accuracy, FAIR)
             row[f"over_torch_{accuracy}ulp"] = ratio(cycles, accuracy, ("sleef_u10",))
-        if element == "f32" and name in proofs:
-            row["proof"] = {k: v for k, v in proofs[name].items() if k != "seconds"}
+        # Functions with tables of several sizes have a row for each.
+        proof = proofs.get(f"{name}.{natural_table_size(native_machine())}", proofs.get(name))
+        if element == "f32" and proof is not None:
+            row["proof"] = {k: v for k, v in proof.items() if k != "seconds"}
         rows.append(row)
         print(f"{element} {name}: {cycles}", file=sys.stderr)
     return rows

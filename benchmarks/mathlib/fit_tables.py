@@ -15,6 +15,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import numpy.typing as npt
+from tilecast.codegen.mathlib.piecewise import PIECES, Pieces
 from tilecast.codegen.mathlib.tables import STORE
 
 from .remez import DTYPES, Goal, fit, round_to
@@ -24,11 +25,7 @@ BASES = {"log": mp.e, "log2": mp.mpf(2), "log10": mp.mpf(10)}
 EXPONENT_BITS = {"f32": 8, "f64": 11}
 MANTISSA_BITS = {"f32": 24, "f64": 53}
 CANDIDATES = 1 << 20
-PIECES: dict[str, tuple[Callable[[Any], Any], float, float, int]] = {
-    "tanh": (mp.tanh, 0.0625, 9.125, 7),
-    "erf": (mp.erf, 0.03125, 3.9999, 7),
-}
-"""Function, `low` and `high` of codegen/mathlib/piecewise.py, and the degree."""
+FUNCTIONS = {"tanh": mp.tanh, "erf": mp.erf}
 Tables = dict[str, list[float]]
 
 
@@ -92,17 +89,6 @@ def log_tables(element: str) -> Tables:
     return tables
 
 
-def piece_bounds(low: float, high: float) -> list[tuple[float, float]]:
-    """Half octaves by the bits of a float, at index (bits mod 16); None past `high`."""
-    first = int(np.float32(low).view(np.uint32)) >> 22
-    bounds = [(0.0, 0.0)] * CELLS
-    for step in range(CELLS):
-        bits = np.array([first + step, first + step + 1], np.uint32) << 22
-        start, stop = (float(v) for v in bits.view(np.float32))
-        bounds[(first + step) % CELLS] = (0.0 if step == 0 else start, min(stop, high))
-    return bounds
-
-
 def piece_center(function: Callable[[Any], Any], start: float, stop: float, element: str) -> float:
     """A number near the middle at which the function is nearly one of the type."""
     if start == 0.0:
@@ -118,14 +104,14 @@ def piece_center(function: Callable[[Any], Any], start: float, stop: float, elem
     return best
 
 
-def piece_tables(name: str, element: str) -> Tables:
+def piece_tables(name: str, pieces: Pieces, element: str) -> Tables:
     """Rows of coefficients by power, and the centers."""
-    function, low, high, degree = PIECES[name]
-    rows: npt.NDArray[np.float64] = np.zeros((degree + 1, CELLS))
-    centers, worst = np.zeros(CELLS), 0.0
-    for index, (start, stop) in enumerate(piece_bounds(low, high)):
-        if start >= stop:
-            continue
+    function = FUNCTIONS[name]
+    rows: npt.NDArray[np.float64] = np.zeros((pieces.degree + 1, pieces.count))
+    centers, worst = np.zeros(pieces.count), 0.0
+    for piece in range(pieces.count):
+        index = (pieces.first + piece) % pieces.count
+        start, stop = pieces.bounds(piece)
         center = piece_center(function, start, stop, element)
         centers[index] = center
         base = mp.mpf(round_to(function(mp.mpf(center)), element))
@@ -141,13 +127,14 @@ def piece_tables(name: str, element: str) -> Tables:
             return t / function(center + t)
 
         goal = Goal(slope, weight, start - center, stop - center)
-        coefficients, error = fit(goal, degree - 1, element)
+        coefficients, error = fit(goal, pieces.degree - 1, element)
         rows[0, index], rows[1:, index] = float(base), coefficients
-        print(f"  [{start:.4g}, {stop:.4g}]: {error:.3g}", file=sys.stderr)
+        print(f"  [{start:.4g}, {stop:.4g}]: {error * 2**24:.3g}", file=sys.stderr)
         worst = max(worst, error)
-    print(f"{name}.{element}: pieces lose {worst:.3g}", file=sys.stderr)
-    tables = {f"{name}.{power}.{element}": list(row) for power, row in enumerate(rows)}
-    return tables | {f"{name}.center.{element}": list(centers)}
+    print(f"{name}.{pieces.count}.{element}: pieces lose {worst:.3g}", file=sys.stderr)
+    stem = f"{name}.{pieces.count}"
+    tables = {f"{stem}.{power}.{element}": list(row) for power, row in enumerate(rows)}
+    return tables | {f"{stem}.center.{element}": list(centers)}
 
 
 def main() -> None:
@@ -156,8 +143,9 @@ def main() -> None:
     tables: Tables = {}
     for element in ("f32", "f64"):
         tables |= log_tables(element)
-    for name in PIECES:
-        tables |= piece_tables(name, "f32")
+    for name, counts in PIECES.items():
+        for pieces in counts.values():
+            tables |= piece_tables(name, pieces, "f32")
     STORE.write_text(json.dumps(dict(sorted(tables.items())), indent=1) + "\n")
 
 

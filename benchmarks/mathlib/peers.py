@@ -6,7 +6,8 @@ import ctypes
 from functools import cache
 from pathlib import Path
 
-LANES = {"f32": 16, "f64": 8}
+# ISA letter of the vector function ABI, and lanes of f32.
+VECTORS = {"avx512": ("e", 16), "avx2": ("d", 8)}
 
 
 @cache
@@ -21,18 +22,23 @@ def _libraries() -> tuple[ctypes.CDLL | None, ctypes.CDLL]:
     return vector_math, ctypes.CDLL(str(torch_library))
 
 
-def peer_address(peer: str, name: str, element: str, arity: int) -> int | None:
-    """The entry point of an AVX-512 function, None where the peer has none.
+def peer_address(isa: str, peer: str, name: str, element: str, arity: int) -> int | None:
+    """The entry point of a function on full registers of `isa`, None where the peer has none.
 
     `peer` is "libmvec" (bound 4 ULP), "sleef_u10" (1 ULP, what torch calls) or "sleef_u35".
     """
     vector_math, torch_library = _libraries()
-    suffix = "f" if element == "f32" else ""
+    letter, lanes = VECTORS[isa]
+    suffix = "f" if element == "f32" else "d"
+    lanes //= 1 if element == "f32" else 2
     if peer == "libmvec":
-        library, symbol = vector_math, f"_ZGVeN{LANES[element]}{'v' * arity}_{name}{suffix}"
+        library, symbol = (
+            vector_math,
+            f"_ZGV{letter}N{lanes}{'v' * arity}_{name}{suffix.strip('d')}",
+        )
     else:
-        width = "f16" if element == "f32" else "d8"
-        library, symbol = torch_library, f"Sleef_{name}{width}_{peer.removeprefix('sleef_')}"
+        accuracy = peer.removeprefix("sleef_")
+        library, symbol = torch_library, f"Sleef_{name}{suffix}{lanes}_{accuracy}"
     if library is None:
         return None
     try:

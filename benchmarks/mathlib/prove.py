@@ -1,8 +1,9 @@
 """The error of every f32 function of one argument over all 2^32 inputs: one JSON row each.
 
 `python -m benchmarks.mathlib.prove exp log --json FILE` adds rows to the file. The reference is
-libmvec in f64, which is within 4 units of its own last place. The same run compares the AVX2 code
-(and the scalar code, with --scalar) with the AVX-512 code, bit for bit.
+libmvec in f64, which is within 4 units of its own last place. The same run compares the code of
+narrower instruction sets (the scalar code, with --scalar) with that of the widest vectors here, bit
+for bit. Functions with tables of several sizes have a row for each ("erf", "erf.8").
 """
 
 from __future__ import annotations
@@ -16,66 +17,72 @@ from pathlib import Path
 from typing import Any
 
 from tilecast.codegen.c.prelude import Prelude
-from tilecast.codegen.mathlib import FUNCTIONS
+from tilecast.codegen.mathlib import FUNCTIONS, Accuracy
+from tilecast.codegen.mathlib.formula import LARGEST_TABLE
+from tilecast.codegen.mathlib.piecewise import PIECES
+from tilecast.compiler.target import native_machine
 
+from .unit import LEVELS as UNIT_LEVELS
 from .unit import MACHINES, Variant, build_library, build_loops, loop
 
 INPUTS = 1 << 32
 CHUNK = 1 << 18
-LEVELS = (1, 4)
-FUNCTION_OF_EXP = """
-static inline __m512d reference(__m512d x)
-{
-    const __m512d one = _mm512_set1_pd(1.0);
-    const __m512d e = _ZGVeN8v_exp(_mm512_sub_pd(_mm512_setzero_pd(), x));
-    return _mm512_div_pd(one, _mm512_add_pd(one, e));
-}
-"""
+LEVELS: tuple[Accuracy, ...] = (1, 4)
+LOADED = {"avx512": ("_mm512", "__m512d", "e", 8), "avx2": ("_mm256", "__m256d", "d", 4)}
 
 
-def reference_text(name: str) -> str:
-    """C text that defines REFERENCE; sigmoid is 1 / (1 + e^-x), whose e^-x fits in f64."""
-    callee = "exp" if name == "sigmoid" else name
-    declaration = f"__m512d _ZGVeN8v_{callee}(__m512d);\n"
+def reference_text(name: str, isa: str) -> str:
+    """C text of `reference`; sigmoid is 1 / (1 + e^-x), whose e^-x fits in f64."""
+    prefix, vector, letter, lanes = LOADED[isa]
+    callee = f"_ZGV{letter}N{lanes}v_{'exp' if name == 'sigmoid' else name}"
+    read, after = f"{prefix}_loadu_pd(x + k)", ""
     if name == "sigmoid":
-        return declaration + FUNCTION_OF_EXP + "#define REFERENCE reference\n"
-    return f"{declaration}#define REFERENCE _ZGVeN8v_{callee}\n"
+        after = "for (int64_t k = 0; k < n; ++k) { y[k] = 1.0 / (1.0 + y[k]); }"
+        read = f"{prefix}_sub_pd({prefix}_setzero_pd(), {read})"
+    return (
+        f"{vector} {callee}({vector});\n"
+        "static void reference(const double *x, double *y, int64_t n)\n{\n"
+        f"    for (int64_t k = 0; k < n; k += {lanes}) {{\n"
+        f"        {prefix}_storeu_pd(y + k, {callee}({read}));\n    }}\n    {after}\n}}\n"
+    )
 
 
-def build_proof(name: str, isas: list[str]) -> ctypes.CDLL:
-    """The library with `prove` for one function."""
-    kernels = {f"level_{level}": Variant(name, "f32", level) for level in LEVELS}  # type: ignore[arg-type]
+def build_proof(name: str, size: int, isas: list[str]) -> ctypes.CDLL:
+    """The library with `prove` for one function; the first of `isas` is what errors are of."""
+    isa, *narrower = isas
+    kernels = {f"level_{a}": Variant(name, "f32", a, isa, table_size=size) for a in LEVELS}
     listed = " ".join(f"X({k}, {symbol})" for k, symbol in enumerate(kernels))
-    externs = "".join(f"void other_{isa}(const float *x, float *out, int64_t n);\n" for isa in isas)
-    same = " ".join(f"X({k}, other_{isa})" for k, isa in enumerate(isas))
-    prelude = Prelude(MACHINES["avx512"])
+    symbols = [f"other_{other}" for other in narrower]
+    externs = "".join(f"void {s}(const float *x, float *out, int64_t n);\n" for s in symbols)
+    same = " ".join(f"X({k}, {symbol})" for k, symbol in enumerate(symbols))
+    prelude = Prelude(MACHINES[isa])
     loops = [loop(variant, prelude, symbol) for symbol, variant in kernels.items()]
     others = []
-    for isa in isas:
-        other = build_loops(isa, {f"other_{isa}": Variant(name, "f32", 1, isa)})
-        others.append(other._name)
+    for symbol, other in zip(symbols, narrower, strict=True):
+        variant = Variant(name, "f32", 1, other, table_size=size)
+        others.append(build_loops(other, {symbol: variant})._name)
     text = "\n".join(
         [
             prelude.text(),
             *loops,
             externs,
-            reference_text(name),
+            reference_text(name, isa),
             f"#define KERNELS(X) {listed}\n#define SAME(X) {same}\n",
             Path(__file__).with_name("proof.c").read_text(),
         ]
     )
-    return build_library(text, ["-march=x86-64-v4", *others, "-l:libmvec.so.1"])
+    return build_library(text, [f"-march={UNIT_LEVELS[isa]}", *others, "-l:libmvec.so.1"])
 
 
-def prove(name: str, isas: list[str], share: int = 1) -> dict[str, Any]:
+def prove(name: str, size: int, isas: list[str], share: int = 1) -> dict[str, Any]:
     """One row: greatest error and where, per accuracy; differences between instruction sets.
 
     Of the 2^14 runs of 2^18 neighbouring bit patterns, every `share`-th is taken.
     """
-    library = build_proof(name, isas)
+    library = build_proof(name, size, isas)
     worst = (ctypes.c_double * len(LEVELS))()
     where = (ctypes.c_float * len(LEVELS))()
-    different = (ctypes.c_uint64 * max(1, len(isas)))()
+    different = (ctypes.c_uint64 * len(isas))()
     start = time.monotonic()
     for first in range(0, INPUTS, CHUNK * share):
         library.prove(
@@ -85,7 +92,7 @@ def prove(name: str, isas: list[str], share: int = 1) -> dict[str, Any]:
     for k, level in enumerate(LEVELS):
         row[f"max_ulp_{level}"] = round(worst[k], 4)
         row[f"at_{level}"] = float(where[k]).hex()
-    for k, isa in enumerate(isas):
+    for k, isa in enumerate(isas[1:]):
         row[f"different_bits_{isa}"] = different[k]
     return row
 
@@ -99,16 +106,23 @@ def main() -> None:
     parser.add_argument("--share", type=int, default=1, help="only one in so many inputs")
     parser.add_argument("--json", type=Path, help="add the rows to this file")
     arguments = parser.parse_args()
-    isas = ["avx2", "scalar"] if arguments.scalar else ["avx2"]
+    isas = ["avx512", "avx2"] if native_machine().isa == "avx512" else ["avx2"]
+    isas += ["scalar"] if arguments.scalar else []
     for name in arguments.names or unary:
-        row = prove(name, isas, arguments.share)
-        print(f"{name}: {row}", file=sys.stderr, flush=True)
-        if arguments.json:
-            rows = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-            if row["inputs"] < rows.get(name, {"inputs": 0})["inputs"]:
-                continue  # a sample does not replace a proof
-            rows[name] = row
-            arguments.json.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n")
+        for size in PIECES.get(name, {LARGEST_TABLE: None}):
+            key = name if size == LARGEST_TABLE else f"{name}.{size}"
+            row = prove(name, size, isas, arguments.share)
+            print(f"{key}: {row}", file=sys.stderr, flush=True)
+            if arguments.json:
+                _add(arguments.json, key, row)
+
+
+def _add(path: Path, key: str, row: dict[str, Any]) -> None:
+    """A sample does not replace a proof."""
+    rows = json.loads(path.read_text()) if path.exists() else {}
+    if row["inputs"] >= rows.get(key, {"inputs": 0})["inputs"]:
+        rows[key] = row
+        path.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tilecast.codegen.mathlib import FUNCTIONS
+from tilecast.compiler.target import native_machine
 
 from .peers import peer_address
-from .unit import Variant, build_library, build_loops
+from .unit import LEVELS, Variant, build_library, build_loops
 
 PEERS = ("libmvec", "sleef_u10", "sleef_u35")
 COUNT = 2048
@@ -45,8 +46,9 @@ uint64_t chain_ticks(int64_t count)
 {
     const uint64_t start = __rdtsc();
     int64_t a = 1;
-    for (int64_t i = 0; i < count; ++i) {
-        __asm__ volatile("add $1, %0" : "+r"(a));
+    for (int64_t i = 0; i < count; i += 8) { /* a short loop may take two cycles per turn */
+        __asm__ volatile("add $1, %0; add $1, %0; add $1, %0; add $1, %0;"
+                         "add $1, %0; add $1, %0; add $1, %0; add $1, %0" : "+r"(a));
     }
     return __rdtsc() - start;
 }
@@ -69,22 +71,31 @@ TIMER(loop_2, ((void (*)(const void *, const void *, void *, int64_t))f)(x, y, o
         const SCALAR *a = (const SCALAR *)x + i, *b = (const SCALAR *)y + i; \
         (void)b; \
         STORE((SCALAR *)out + i, ((VECTOR (*)TYPE)f)ARGUMENTS); })
+#define PEERS(ELEMENT, VECTOR, SCALAR, LANES, LOAD, STORE) \
+    PEER(peer_##ELEMENT##_1, VECTOR, SCALAR, LANES, LOAD, STORE, (VECTOR), (LOAD(a))) \
+    PEER(peer_##ELEMENT##_2, VECTOR, SCALAR, LANES, LOAD, STORE, (VECTOR, VECTOR), \
+         (LOAD(a), LOAD(b)))
 
-PEER(peer_f32_1, __m512, float, 16, _mm512_loadu_ps, _mm512_storeu_ps, (__m512),
-     (_mm512_loadu_ps(a)))
-PEER(peer_f32_2, __m512, float, 16, _mm512_loadu_ps, _mm512_storeu_ps, (__m512, __m512),
-     (_mm512_loadu_ps(a), _mm512_loadu_ps(b)))
-PEER(peer_f64_1, __m512d, double, 8, _mm512_loadu_pd, _mm512_storeu_pd, (__m512d),
-     (_mm512_loadu_pd(a)))
-PEER(peer_f64_2, __m512d, double, 8, _mm512_loadu_pd, _mm512_storeu_pd, (__m512d, __m512d),
-     (_mm512_loadu_pd(a), _mm512_loadu_pd(b)))
+#ifdef __AVX512F__
+PEERS(f32, __m512, float, 16, _mm512_loadu_ps, _mm512_storeu_ps)
+PEERS(f64, __m512d, double, 8, _mm512_loadu_pd, _mm512_storeu_pd)
+#else
+PEERS(f32, __m256, float, 8, _mm256_loadu_ps, _mm256_storeu_ps)
+PEERS(f64, __m256d, double, 4, _mm256_loadu_pd, _mm256_storeu_pd)
+#endif
 """
+
+
+@cache
+def isa() -> str:
+    """The widest vectors of this machine; peers are measured on the same."""
+    return native_machine().isa
 
 
 @cache
 def clock() -> ctypes.CDLL:
     """The timers."""
-    library = build_library(CLOCK, ["-march=x86-64-v4"])
+    library = build_library(CLOCK, [f"-march={LEVELS[isa()]}"])
     for name in ("chain_ticks", "loop_1", "loop_2"):
         getattr(library, name).restype = ctypes.c_uint64
     for element in ("f32", "f64"):
@@ -127,7 +138,7 @@ def contenders(name: str, element: str, loops: ctypes.CDLL) -> dict[str, Contend
         assert address is not None
         found[f"mathlib_{accuracy}ulp"] = Contender(f"loop_{arity}", address)
     for peer in PEERS:
-        other = peer_address(peer, PEER_NAMES.get(name, name), element, arity)
+        other = peer_address(isa(), peer, PEER_NAMES.get(name, name), element, arity)
         if other is not None:
             found[peer] = Contender(f"peer_{element}_{arity}", other)
     return found
@@ -136,12 +147,12 @@ def contenders(name: str, element: str, loops: ctypes.CDLL) -> dict[str, Contend
 def build(element: str) -> ctypes.CDLL:
     """All functions in both accuracies."""
     variants = {
-        f"{name}_{element}_{accuracy}": Variant(name, element, accuracy)
+        f"{name}_{element}_{accuracy}": Variant(name, element, accuracy, isa())
         for name, function in FUNCTIONS.items()
         if element in function.elements
         for accuracy in (1, 4)
     }
-    return build_loops("avx512", variants)  # type: ignore[arg-type]
+    return build_loops(isa(), variants)  # type: ignore[arg-type]
 
 
 def measure(name: str, element: str, loops: ctypes.CDLL) -> dict[str, float]:

@@ -27,13 +27,15 @@ C_TYPES = {"f32": "float", "f64": "double"}
 
 @dataclass(frozen=True)
 class Variant:
-    """One function for one type, accuracy and instruction set; `programs` replaces stored ones."""
+    """One function for one type, accuracy and instruction set; `programs` replaces stored ones,
+    `table_size` the machine's own."""
 
     name: str
     element: str = "f32"
     accuracy: Accuracy = 1
     isa: str = "avx512"
     programs: Mapping[str, Program] | None = None
+    table_size: int | None = None
 
     @property
     def lanes(self) -> int:
@@ -45,7 +47,9 @@ class Variant:
 def loop(variant: Variant, prelude: Prelude, symbol: str) -> str:
     """`void symbol(const T *x[, const T *y], T *out, int64_t n)`; n fills whole registers."""
     function = elementary_function(
-        prelude, variant.name, variant.element, variant.lanes, variant.accuracy, variant.programs
+        *(prelude, variant.name, variant.element, variant.lanes, variant.accuracy),
+        variant.programs,
+        table_size=variant.table_size,
     )
     if function is None:
         raise ValueError(f"mathlib has no {variant.name} for {variant.element}")

@@ -8,11 +8,17 @@ from xdsl.dialects import func, scf
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
+from .captures import are_distinct, captured
 from .expression import Expr
 from .function import FunctionEmitter
 from .parallel_regions import is_region
 from .registry import emits
+from .short_steps import PRAGMA, has_short_steps
 from .streaming_stores import FENCE, streams_alone
+
+# On scf.for whose body is to be a function that is not inlined: gcc 12 keeps constants of what is
+# around it in registers that the accumulators of a tile then lack.
+CALLED_BODY = "tilecast.called"
 
 
 @emits(scf.ForOp)
@@ -40,8 +46,15 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
         emitter.directive("#ifdef _OPENMP")
         emitter.directive("#pragma omp parallel")
         emitter.directive("#endif")
+    if has_short_steps(op, emitter.prelude.machine):
+        for line in PRAGMA:
+            emitter.directive(line)
     emitter.open(loop_header(emitter, index, bounds))
-    emitter.block(op.body.block, names)
+    values = captured(emitter, op) if CALLED_BODY in op.attributes else None
+    if values is not None and not op.iter_args and are_distinct(values):
+        emitter.line(emitter.outline(op.body.block, [index, *values], called=True))
+    else:
+        emitter.block(op.body.block, names)
     emitter.close()
     if starts_region:
         emitter.in_region = False

@@ -37,74 +37,109 @@ def _element(op: Operation) -> str:
 
 
 def _scale(prelude: Prelude, d: Writer) -> str:
-    """In halves, since 2^n may not be a normal number; the first product is exact."""
-    layout = LAYOUTS[d.element]
-    magic = "12582912.0f" if d.element == "f32" else "6755399441055744.0"
-    half = "0.5f" if d.element == "f32" else "0.5"
+    """In halves, since 2^n may not be a normal number; the first product is exact.
 
-    def power(n: str) -> str:
-        low = d.bits(d.binary("add", "+", n, d.real(magic)))
-        shifted = d.shift("slli", "<<", low, layout.mantissa)
-        return d.number(d.int_binary("add", "+", shifted, d.whole(layout.bias << layout.mantissa)))
+    With m = n + 2 bias the exponent fields of both powers are m / 2 rounded down and up: what is
+    above the significand of m 2^(mantissa - 1), and what is left of m 2^mantissa.
+    """
+    layout = LAYOUTS[d.element]
+    magic = d.real(float_literal(1.5 * 2.0**layout.mantissa + 2 * layout.bias, d.element).text)
+    fields = d.whole(-1 << layout.mantissa)
 
     def body() -> list[str]:
-        t = f"const {d.float_type}"
-        halved = d.binary("mul", "*", "n", d.real(half))
-        rounded = d.binary("add", "+", halved, d.real(magic))
+        t = f"const {d.int_type}"
+        offset = d.bits(d.binary("add", "+", "n", magic))
+        both = d.int_binary("add", "+", "half", "half")
+        scaled = d.binary("mul", "*", "x", d.number("first"))
         return [
-            f"{t} first = {d.binary('sub', '-', rounded, d.real(magic))};",
-            f"{t} second = {d.binary('sub', '-', 'n', 'first')};",
-            f"{t} scaled = {d.binary('mul', '*', 'x', power('first'))};",
-            f"return {d.binary('mul', '*', 'scaled', power('second'))};",
+            f"{t} half = {d.shift('slli', '<<', offset, layout.mantissa - 1)};",
+            f"{t} first = {d.int_binary('and', '&', 'half', fields)};",
+            f"{t} second = {d.int_binary('sub', '-', both, 'first')};",
+            f"return {d.binary('mul', '*', scaled, d.number('second'))};",
         ]
 
     return _helper(prelude, "scale", d, "xn", body)
 
 
+def _is_normal(prelude: Prelude, d: Writer, shape: VectorShape) -> str:
+    """The name of a test whether all lanes are positive normal numbers.
+
+    As integers those are a range, which one signed comparison finds once it ends at the greatest.
+    """
+    layout, name = LAYOUTS[d.element], f"tc_is_normal_{d.suffix}"
+    infinity = (2 * layout.bias + 1) << layout.mantissa
+    sign = 1 << (d.width - 1)
+
+    def text() -> str:
+        moved = d.int_binary("add", "+", d.bits("x"), d.whole(sign - infinity))
+        first = (1 << layout.mantissa) + sign - infinity
+        below = f"{shape.prefix}_cmpgt_epi{d.width}({d.whole(first)}, {moved})"
+        test = f"{shape.prefix}_movemask_{shape.suffix}({d.number(below)})"
+        return f"static inline int {name}({d.float_type} x)\n{{\n    return {test} == 0;\n}}\n"
+
+    return prelude.define(name, text)
+
+
 def _split(prelude: Prelude, d: Writer, part: str) -> str:
-    """e and s from the bits; subnormal numbers are made normal first."""
+    """e or s from the bits: an offset of the integer moves 3/4 to a power of two.
+
+    Vectors leave early where all lanes are ordinary; subnormal numbers are made normal first.
+    """
     layout = LAYOUTS[d.element]
     single = d.element == "f32"
+    is_exponent = part == "exponent"
+    base = 2.0**layout.mantissa + layout.bias
 
     def literal(value: float) -> str:
         return d.real(float_literal(value, d.element).text)
+
+    def moved(x: str) -> str:
+        offset = (layout.bias << layout.mantissa) - layout.three_quarters
+        return d.int_binary("add", "+", d.bits(x), d.whole(offset))
+
+    def exponent(bias: str) -> str:
+        whole = d.shift("srli", ">>", "b", layout.mantissa)
+        read = d.number(d.int_binary("or", "|", whole, d.whole(layout.rounder)))
+        return d.binary("sub", "-", read, bias)
+
+    def significand() -> str:
+        fraction = d.int_binary("and", "&", "b", d.whole((1 << layout.mantissa) - 1))
+        return d.number(d.int_binary("add", "+", fraction, d.whole(layout.three_quarters)))
 
     def body() -> list[str]:
         prelude.include("<math.h>")
         t = f"const {d.float_type}"
         infinity = d.real("INFINITY" if single else "(double)INFINITY")
-        up = literal(2.0**layout.mantissa)
-        scaled = d.binary("mul", "*", "x", up)
-        small = d.real(layout.smallest)
-        offset = (layout.bias << layout.mantissa) - layout.three_quarters
-        lines = [
-            f"{t} y = {d.choose('LT', '<', 'x', small, scaled, 'x')};",
-            f"const {d.int_type} b = {d.int_binary('add', '+', d.bits('y'), d.whole(offset))};",
-        ]
-        if part == "exponent":
-            whole = d.shift("srli", ">>", "b", layout.mantissa)
-            read = d.number(d.int_binary("or", "|", whole, d.whole(layout.rounder)))
-            base = 2.0**layout.mantissa + layout.bias
-            below = literal(base + layout.mantissa)
-            bias = d.choose("LT", "<", "x", small, below, literal(base))
-            zero = literal(0.0)
-            minus = d.real("-INFINITY" if single else "-(double)INFINITY")
+        small = d.choose("LT", "<", "x", d.real(layout.smallest), "scaled", "x")
+        lines = []
+        if d.shape is not None:
+            value = exponent(literal(base)) if is_exponent else significand()
             lines += [
-                f"{t} e = {d.binary('sub', '-', read, bias)};",
-                f"{t} finite = {d.choose('LT', '<', 'x', infinity, 'e', 'x')};",
-                f"return {d.choose('EQ', '==', 'x', zero, minus, 'finite')};",
+                f"if (__builtin_expect({_is_normal(prelude, d, d.shape)}(x), 1)) {{",
+                f"    const {d.int_type} b = {moved('x')};",
+                f"    return {value};",
+                "}",
             ]
-            return lines
-        mask = d.whole((1 << layout.mantissa) - 1)
-        fraction = d.int_binary("and", "&", "b", mask)
-        made = d.number(d.int_binary("add", "+", fraction, d.whole(layout.three_quarters)))
+        scaled = d.binary("mul", "*", "x", literal(2.0**layout.mantissa))
+        lines += [f"{t} scaled = {scaled};", f"{t} y = {small};"]
+        lines += [f"const {d.int_type} b = {moved('y')};"]
+        if is_exponent:
+            below = literal(base + layout.mantissa)
+            bias = d.choose("LT", "<", "x", d.real(layout.smallest), below, literal(base))
+            minus = d.real("-INFINITY" if single else "-(double)INFINITY")
+            return [
+                *lines,
+                f"{t} e = {exponent(bias)};",
+                f"{t} finite = {d.choose('LT', '<', 'x', infinity, 'e', 'x')};",
+                f"return {d.choose('EQ', '==', 'x', literal(0.0), minus, 'finite')};",
+            ]
         nan = d.real("NAN" if single else "(double)NAN")
-        lines += [
-            f"{t} s = {made};",
+        return [
+            *lines,
+            f"{t} s = {significand()};",
             f"{t} finite = {d.choose('LT', '<', 'x', infinity, 's', literal(1.0))};",
             f"return {d.choose('GE', '>=', 'x', literal(0.0), 'finite', nan)};",
         ]
-        return lines
 
     return _helper(prelude, part, d, "x", body)
 
@@ -205,6 +240,8 @@ def lookup_simd(
         return Expr(f"{p}_permutexvar_{s}({index}, {load(0)})")
     if target.isa == "avx512" and len(numbers) == 2 * lanes:
         return Expr(f"{p}_permutex2var_{s}({load(0)}, {index}, {load(lanes)})")
+    if target.bits == 256 and len(numbers) == lanes and target.element == "f32":
+        return Expr(f"_mm256_permutevar8x32_ps({load(0)}, {index})")
     if target.bits == 256 and target.element == "f32":
         low = f"_mm256_permutevar8x32_ps({load(0)}, {index})"
         high = f"_mm256_permutevar8x32_ps({load(8)}, {index})"

@@ -19,6 +19,7 @@ from ...dialects.errors import LoweringError
 from .c_types import scalar_type, storage_type
 from .expression import Expr, add, integer
 from .index_width import index_type
+from .outlining import CALLED
 from .prelude import Prelude
 from .registry import LANES, STATEMENTS, has_rule
 from .scope import Scope
@@ -249,10 +250,11 @@ class FunctionEmitter:
         """Whether the C expression of `value` contains a name of this function."""
         return any(self.scope.is_taken(name) for name in self._values[value].identifiers)
 
-    def outline(self, block: Block, captured: Sequence[SSAValue]) -> str:
+    def outline(self, block: Block, captured: Sequence[SSAValue], called: bool = False) -> str:
         """Put `block` into a function of its own, with `captured` as parameters; the call of it.
 
         Nothing else may be used in `block` but constants. Arrays among `captured` are distinct.
+        `called` says that the function must not be inlined.
         """
         arguments = [self.expr(value).text for value in captured]
         outer = (self._lines, self._depth, self.scope, self.in_region, dict(self._values))
@@ -264,8 +266,8 @@ class FunctionEmitter:
             for value in captured
         ]
         self.block(block)
-        name = f"{self.name}_parallel_{len(self.outlined)}"
-        head = f"static void {name}({', '.join(parameters)})"
+        name = f"{self.name}_{'part' if called else 'parallel'}_{len(self.outlined)}"
+        head = f"{CALLED if called else 'static '}void {name}({', '.join(parameters)})"
         self.outlined.append("\n".join([head, "{", *self._lines, "}"]) + "\n\n")
         self._lines, self._depth, self.scope, self.in_region, self._values = outer
         self._displaced = displaced

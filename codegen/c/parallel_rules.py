@@ -10,11 +10,12 @@ store changes (a matrix product: 1.6 times slower); parameters of a function kee
 
 from __future__ import annotations
 
-from xdsl.dialects import memref, scf
-from xdsl.dialects.builtin import MemRefType, StringAttr
-from xdsl.ir import Block, BlockArgument, Operation, SSAValue
+from xdsl.dialects import scf
+from xdsl.dialects.builtin import StringAttr
+from xdsl.ir import Operation
 
 from ...dialects.errors import LoweringError
+from .captures import are_distinct, captured
 from .control_rules import bound, loop_header
 from .function import FunctionEmitter
 from .registry import emits
@@ -51,10 +52,10 @@ def emit_parallel(emitter: FunctionEmitter, op: Operation) -> None:
         + (" nowait" if starts_region else ""),
     )
     (index,) = op.body.block.args
-    captured = _captured(emitter, op)
+    values = captured(emitter, op)
     emitter.open(loop_header(emitter, index, bounds, descends))
-    if all(_is_distinct_array(v) for v in captured if isinstance(v.type, MemRefType)):
-        emitter.line(emitter.outline(op.body.block, [index, *captured]))
+    if are_distinct(values):
+        emitter.line(emitter.outline(op.body.block, [index, *values]))
     else:
         emitter.block(op.body.block)
     if fenced and not starts_region:
@@ -70,28 +71,3 @@ def _pragma(emitter: FunctionEmitter, text: str) -> None:
     emitter.directive("#ifdef _OPENMP")
     emitter.directive(f"#pragma {text}")
     emitter.directive("#endif")
-
-
-def _captured(emitter: FunctionEmitter, op: scf.ParallelOp) -> list[SSAValue]:
-    """The values of the body that are locals of the function around it, in order of first use."""
-    found: dict[SSAValue, None] = {}
-    for inner in op.body.walk():
-        for value in inner.operands:
-            if not _is_inside(value, op) and emitter.is_local(value):
-                found[value] = None
-    return list(found)
-
-
-def _is_inside(value: SSAValue, op: Operation) -> bool:
-    block = value.owner if isinstance(value.owner, Block) else value.owner.parent_block()
-    while block is not None:
-        parent = block.parent_op()
-        if parent is op:
-            return True
-        block = parent.parent_block() if parent is not None else None
-    return False
-
-
-def _is_distinct_array(value: SSAValue) -> bool:
-    """Whether `value` overlaps no other array of its function, as `restrict` promises."""
-    return isinstance(value, BlockArgument) or isinstance(value.owner, memref.AllocaOp)

@@ -1,16 +1,20 @@
-"""Rule of `quant.dot`: VNNI where the C compiler may use it, else multiply-adds of 16-bit pairs."""
+"""Rules of products of bytes.
+
+`quant.dot` is VNNI where the C compiler may use it, else multiply-adds of 16-bit pairs;
+`quant.pair_dot` and `quant.add_pairs` are what machines without VNNI have instead of it.
+"""
 
 from __future__ import annotations
 
 from xdsl.ir import Operation
 
-from ...dialects.quant.ops import DotOp
-from ..c.expression import Expr, call
+from ...dialects.quant.ops import PAIR_BITS, AddPairsOp, DotOp, PairDotOp
+from ..c.expression import Expr, call, integer
+from ..c.function import FunctionEmitter
+from ..c.lanes import emit_elementwise
 from ..c.prelude import Prelude
-from ..c.registry import elementwise, simd
+from ..c.registry import LANES, elementwise, emits, simd
 from ..c.vector_types import VectorShape
-
-SAFE_BITS = 7  # two products of 7-bit codes and bytes fit 16 bits; two of 8-bit codes saturate
 
 
 @elementwise(DotOp, repeats=True)
@@ -38,7 +42,7 @@ def dot_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Exp
     assert isinstance(op, DotOp)
     if shape.bits not in (256, 512):
         return None
-    is_safe = op.bits.data <= SAFE_BITS
+    is_safe = op.bits.data <= PAIR_BITS
     name = f"tc_dot_{shape.name}" + ("" if is_safe else "_wide")
     return call(prelude.define(name, lambda: _function(name, shape, is_safe)), *args)
 
@@ -74,3 +78,106 @@ static inline {vector} {name}({vector} acc, {vector} codes, {vector} values)
 #endif
 }}
 """
+
+
+@elementwise(PairDotOp, repeats=True)
+def pair_dot_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """Bytes 0 and 1 to the low half, 2 and 3 to the high one."""
+
+    def text() -> str:
+        products = [
+            f"((uint32_t)codes >> {8 * j} & 255) * (uint32_t)(int8_t)((uint32_t)values >> {8 * j})"
+            for j in range(4)
+        ]
+        return f"""\
+static inline int32_t tc_pair_dot(int32_t codes, int32_t values, int32_t acc)
+{{
+    const uint32_t low = (uint32_t)acc + {products[0]}
+        + {products[1]};
+    const uint32_t high = ((uint32_t)acc >> 16) + {products[2]}
+        + {products[3]};
+    return (int32_t)((low & 0xffff) | high << 16);
+}}
+"""
+
+    return call(prelude.define("tc_pair_dot", text), *_with_acc(args, 3))
+
+
+@elementwise(AddPairsOp, repeats=True)
+def add_pairs_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """Both halves, signed."""
+    assert isinstance(op, AddPairsOp)
+
+    def text() -> str:
+        return """\
+static inline int32_t tc_add_pairs(int32_t pairs, int32_t acc, int32_t factor)
+{
+    return acc + factor * ((int16_t)pairs + (int16_t)((uint32_t)pairs >> 16));
+}
+"""
+
+    name = prelude.define("tc_add_pairs", text)
+    return call(name, *_with_acc(args, 2), integer(op.factor.data))
+
+
+def _with_acc(args: list[Expr], count: int) -> list[Expr]:
+    """`args`, a zero for the accumulator that is not given."""
+    return args if len(args) == count else [*args, integer(0)]
+
+
+@simd(PairDotOp)
+def pair_dot_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """vpmaddubsw, whose sums of two do not saturate, and vpaddw."""
+    if shape.bits not in (256, 512):
+        return None
+    return _multiply_add(prelude, "tc_pair_dot", shape, "vpmaddubsw", "vpaddw", args)
+
+
+@simd(AddPairsOp)
+def add_pairs_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """vpmaddwd and vpaddd."""
+    assert isinstance(op, AddPairsOp)
+    if shape.bits not in (256, 512):
+        return None
+    pairs, *acc = args
+    factors = call(f"{shape.prefix}_set1_epi16", integer(op.factor.data))
+    factors_args = [pairs, factors, *acc]
+    return _multiply_add(prelude, "tc_add_pairs", shape, "vpmaddwd", "vpaddd", factors_args)
+
+
+@emits(PairDotOp, AddPairsOp)
+def emit_in_order(emitter: FunctionEmitter, op: Operation) -> None:
+    """A statement of its own: products wait in no register for the sum they belong to."""
+    emit_elementwise(emitter, op, LANES[type(op)])
+    emitter.atom(op.results[0])
+
+
+def _multiply_add(
+    prelude: Prelude, name: str, shape: VectorShape, multiply: str, add: str, args: list[Expr]
+) -> Expr:
+    """As inline assembly: gcc 12 moves the sums of a chain behind all of its products, which do not
+    fit the registers."""
+    vector, register = shape.c_type, "v" if shape.bits == 512 else "x"
+    name = f"{name}_{shape.name}"
+    acc, lines, place = "", f"{multiply} %2, %1, %0", f'"={register}"(result)'
+    inputs = f'"{register}"(a), "{register}m"(b)'
+    if len(args) == 3:
+        name, acc = f"{name}_add", f", {vector} acc"
+        lines, place = f"{lines}\\n\\t{add} %3, %0, %0", place.replace("=", "=&")
+        inputs += f', "{register}m"(acc)'
+
+    def text() -> str:
+        return f"""\
+static inline {vector} {name}({vector} a, {vector} b{acc})
+{{
+    {vector} result;
+    __asm__("{lines}" : {place} : {inputs});
+    return result;
+}}
+"""
+
+    return call(prelude.define(name, text), *args)

@@ -32,12 +32,14 @@ from .programs import Program, find_program
 Element = Literal["f32", "f64"]
 Accuracy = Literal[1, 4]
 """Bound on the error in units in the last place."""
+LARGEST_TABLE = 16
 
 
 class Formula:
     """Floats of one type and integers as wide, with `lanes` lanes (1: scalars).
 
-    `programs` come before the stored ones: the search tries new ones through it.
+    `programs` come before the stored ones: the search tries new ones through it. `table_size` says
+    how many numbers of f32 a table should have where a function has tables of several sizes.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Formula:
         element: Element = "f32",
         accuracy: Accuracy = 1,
         programs: Mapping[str, Program] | None = None,
+        table_size: int = LARGEST_TABLE,
     ) -> None:
         self.lanes = lanes
+        self.table_size = table_size
         self.element = element
         self.accuracy = accuracy
         self._programs = programs or {}
@@ -178,7 +182,7 @@ class Formula:
         return named(SignificandOp(a).result, "s")
 
     def lookup(self, index: SSAValue, table: Sequence[float]) -> SSAValue:
-        """table[index mod 16]."""
+        """table[index mod its length]."""
         return LookupOp(index, table, self.float_type).result
 
     def rare(self, mask: SSAValue, value: SSAValue, x: SSAValue, name: str) -> SSAValue:

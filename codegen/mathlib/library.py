@@ -9,7 +9,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 
 from . import exponentials, inverse_trigonometric, logarithms, piecewise, powers, trigonometric
-from .formula import Accuracy, Element, Formula, define
+from .formula import LARGEST_TABLE, Accuracy, Element, Formula, define
 from .programs import Program
 
 
@@ -53,14 +53,16 @@ def build_function(
     lanes: int,
     accuracy: Accuracy = 1,
     programs: Mapping[str, Program] | None = None,
+    table_size: int = LARGEST_TABLE,
 ) -> FuncOp | None:
     """`func.func @tc_exp_f32_v16` (`@tc_exp_f32` for one lane); None where mathlib has none.
 
-    The scalar and every vector variant compute the same numbers. `programs` replaces stored ones.
+    The scalar and every vector variant compute the same numbers, for one `table_size` (8 or 16).
+    `programs` replaces stored ones.
     """
     function = FUNCTIONS.get(name)
     if function is None or element not in function.elements:
         return None
     typed: Element = "f32" if element == "f32" else "f64"
-    formula = Formula(lanes, typed, accuracy, programs)
+    formula = Formula(lanes, typed, accuracy, programs, table_size)
     return define(name, formula, function.body, function.arity)

@@ -66,7 +66,7 @@ class SignificandOp(IRDLOperation):
 
 @irdl_op_definition
 class LookupOp(IRDLOperation):
-    """table[index mod length]; 16 numbers, so that registers can hold them."""
+    """table[index mod length]; 8 or 16 numbers, so that registers can hold them."""
 
     name = "elementary.lookup"
     index = operand_def()

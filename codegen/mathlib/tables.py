@@ -1,4 +1,4 @@
-"""Tables of 16 numbers and other constants of the functions, as data: `tables.json`.
+"""Tables of 8 or 16 numbers and other constants of the functions, as data: `tables.json`.
 
 `benchmarks.mathlib.fit_tables` writes it.
 """
@@ -21,11 +21,3 @@ def stored() -> dict[str, tuple[float, ...]]:
 def table(name: str, element: str) -> tuple[float, ...]:
     """The numbers of one table."""
     return stored()[f"{name}.{element}"]
-
-
-def piece_count(name: str, element: str) -> int:
-    """How many coefficients the pieces of a function have."""
-    count = 0
-    while f"{name}.{count}.{element}" in stored():
-        count += 1
-    return count

@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from ...costmodel.speeds import Speeds
 from ...dialects.graph import shape_of
 from ...dialects.graph.control import is_program
-from ...dialects.graph.opaque import LstmOp
+from ...dialects.graph.recurrent import RecurrentOp
 from ...dialects.graph.winograd import WinogradConvOp
 from ..verify.reduction_length import loop_extents
 
@@ -79,8 +79,8 @@ def tensor_bytes(types: Sequence[Attribute]) -> int:
 
 
 def _flops(op: Operation) -> int:
-    if isinstance(op, LstmOp):
-        return _lstm_flops(op)
+    if isinstance(op, RecurrentOp):
+        return _recurrent_flops(op)
     if isinstance(op, WinogradConvOp):
         return 2 * op.multiply_adds
     if not isinstance(op, GenericOp):
@@ -93,7 +93,7 @@ def _flops(op: Operation) -> int:
     return prod(loop_extents(op)) * computed
 
 
-def _lstm_flops(op: LstmOp) -> int:
+def _recurrent_flops(op: RecurrentOp) -> int:
     """Products with the recurrent weights; the gates are small beside them."""
     steps, batch, gates = shape_of(op.gates)
     return 2 * steps * batch * gates * shape_of(op.weight)[1]

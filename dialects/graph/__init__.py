@@ -1,8 +1,8 @@
 """`graph` dialect: a model as named tensor ops on row-major tensors.
 
 Rank-0 tensors stand for Python scalars. Every op may carry a `loc` string attribute. Ops of one
-kind share a file; `blocked`, `winograd`, `control` and `opaque` have those that only some passes
-know, which are imported from there.
+kind share a file; `blocked`, `winograd`, `control`, `opaque` and `recurrent` have those that only
+some passes know, which are imported from there.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from .launch import LaunchOp
 from .layout import CatOp, PadOp, ReshapeOp, ViewOp
 from .lookups import EmbeddingOp, GatherOp, IndexOp
 from .opaque import OPAQUE_OPS
+from .recurrent import RecurrentOp
 from .reductions import NormOp, ReduceOp, ScanOp, SoftmaxOp
 from .size_ops import SizeIndexOp, SizeOp
 from .windows import ConvOp, PoolOp
@@ -45,6 +46,7 @@ Graph = Dialect(
         IndexOp,
         *BLOCKED_OPS,
         *OPAQUE_OPS,
+        RecurrentOp,
         WinogradConvOp,
         SizeOp,
         SizeIndexOp,

@@ -1,9 +1,8 @@
-"""`graph` ops with loops of their own: sorting, scattering, searching, recurrent layers.
+"""`graph` ops with loops of their own: sorting, scattering, searching.
 
-Their order of memory accesses depends on data, or is a recurrence over whole layers, so each is a
-kernel of its own that a rule of `passes/loops/opaque_rules` turns into loops. What sorting and
-searching answer are positions where possible: sorted values are a `graph.gather`, which fuses with
-what reads them.
+Their order of memory accesses depends on data, so each is a kernel of its own that a rule of
+`passes/loops/opaque_rules` turns into loops. What sorting and searching answer are positions where
+possible: sorted values are a `graph.gather`, which fuses with what reads them.
 """
 
 from __future__ import annotations
@@ -238,54 +237,4 @@ class SearchsortedOp(OpaqueOp):
         super().verify_()
 
 
-@irdl_op_definition
-class LstmOp(OpaqueOp):
-    """One direction of an LSTM layer; the result has its states before and after every step.
-
-    `gates` [T, B, 4H] is what the inputs and biases give to the gates i, f, g, o; `weight` [4H, H]
-    belongs to the hidden state. result[s, 0] and result[s, 1] are the hidden and the cell state
-    after s steps, so result[0] is `hidden` and `cell`. Step s reads gates[s], where `reverse`
-    gates[T - 1 - s].
-    """
-
-    name = "graph.lstm"
-    reverse = prop_def(BoolAttr)
-    gates = operand_def(TensorType)
-    weight = operand_def(TensorType)
-    hidden = operand_def(TensorType)
-    cell = operand_def(TensorType)
-
-    def __init__(
-        self, gates: SSAValue, weight: SSAValue, hidden: SSAValue, cell: SSAValue, reverse: bool
-    ) -> None:
-        shape = [shape_of(gates)[0] + 1, 2, *shape_of(hidden)]
-        super().__init__(
-            operands=[gates, weight, hidden, cell],
-            properties={"reverse": BoolAttr.from_bool(reverse)},
-            result_types=[tensor_of(element_of(gates), shape)],
-        )
-
-    def expected_shape(self) -> tuple[int, ...] | None:
-        return (shape_of(self.gates)[0] + 1, 2, *shape_of(self.hidden))
-
-    def magnitude(self, position: int) -> float:
-        """Larger recurrent weights make a chaotic system of the layer."""
-        return 1 / max(1, shape_of(self.weight)[1]) if position == 1 else 1.0
-
-    @property
-    def longest_sum(self) -> int:
-        return (shape_of(self.weight)[1] + 1) * bounds_of(self.gates)[0]
-
-    def verify_(self) -> None:
-        steps, batch, _ = shape_of(self.gates)
-        units = shape_of(self.hidden)[1]
-        expected = ((steps, batch, 4 * units), (4 * units, units), (batch, units), (batch, units))
-        found = tuple(shape_of(value) for value in self.operands)
-        if found != expected:
-            raise VerifyException(f"{self.name}: expected operands {expected}, got {found}")
-        if len({element_of(value) for value in (*self.operands, self.result)}) != 1:
-            raise VerifyException(f"{self.name}: expected operands of one element type")
-        super().verify_()
-
-
-OPAQUE_OPS: list[type[OpaqueOp]] = [ArgsortOp, ScatterOp, IndexPutOp, SearchsortedOp, LstmOp]
+OPAQUE_OPS: list[type[OpaqueOp]] = [ArgsortOp, ScatterOp, IndexPutOp, SearchsortedOp]

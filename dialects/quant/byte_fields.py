@@ -1,4 +1,4 @@
-"""Where codes lie for integer products and tables: 32 elements of `width` bits fill `width` words.
+"""Where codes lie for tables and VNNI: 32 elements of `width` bits fill `width` words.
 
 Each byte of a word holds codes of its own, so that one shift and one mask bring four codes to the
 four bytes of a lane. A width is a sum of powers of two, and a code is cut in parts of so many bits
@@ -6,9 +6,7 @@ four bytes of a lane. A width is a sum of powers of two, and a code is cut in pa
 
     word of 4-bit parts: |e7 e3|e6 e2|e5 e1|e4 e0|       (element 4 q + j: quad q, byte j)
 
-Words follow each other as the quads need them, so that a product reads memory front to back: read
-part by part, cache lines come in an order that hardware does not prefetch (7 bits at 59% of the
-bandwidth).
+Words follow each other as the quads need them, so that memory is read front to back.
 """
 
 from __future__ import annotations
@@ -19,9 +17,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .weight_format import PERIOD
-
-QUADS = PERIOD // 4  # words of four bytes that the codes of a period become
+from .quad_fields import QUADS, QuadPiece
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,15 @@ def byte_parts(width: int) -> tuple[BytePart, ...]:
         parts.append(BytePart(bits, done, words))
         done += bits
     return tuple(parts)
+
+
+@cache
+def byte_pieces(width: int) -> tuple[tuple[QuadPiece, ...], ...]:
+    """The parts of the codes of each quad of a period."""
+    return tuple(
+        tuple(QuadPiece(*part.place(quad), part.width, part.position) for part in byte_parts(width))
+        for quad in range(QUADS)
+    )
 
 
 @cache

@@ -1,7 +1,7 @@
 """`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
 
-`quant.linear` belongs to the graph level; `quant.field`, `lookup`, `dot` and `half` to loops, on
-scalars or one-dimensional vectors.
+`quant.linear` belongs to the graph level; `quant.field`, `lookup`, `dot`, `pair_dot`, `add_pairs`
+and `half` to loops, on scalars or one-dimensional vectors.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ from .activations import ACTIVATIONS
 from .bit_fields import EXACT, pack_words
 from .byte_fields import pack_bytes
 from .elements import FloatElement, IntegerElement
+from .quad_fields import pack_quads
 from .scale_types import SCALE_TYPES
 from .weight_format import PERIOD, WeightFormat, parse_format
 
 Array = npt.NDArray[Any]
+PACKERS = {"bits": pack_words, "bytes": pack_bytes, "quads": pack_quads}
+PAIR_BITS = 7  # of codes of which two products with signed bytes fit 16 bits
 
 
 @irdl_attr_definition
@@ -46,7 +49,8 @@ class BitPackAttr(ParametrizedAttribute):
     """Codes [N, K] as words [tile, word, lane]: lane l of tile t holds row t * panel + l.
 
     A row's elements lie in its lane in periods of 32, `width` bits each: one after the other
-    (`bit_fields`), or four to the bytes of a word (`order` is "bytes": `byte_fields`). Rows and
+    (`order` is "bits": `bit_fields`), or four to the bytes of a word, in parts of a power of two
+    ("bytes": `byte_fields`) or whole where they have room ("quads": `quad_fields`). Rows and
     elements that pad the last tile and period have code 0.
     """
 
@@ -70,7 +74,7 @@ class BitPackAttr(ParametrizedAttribute):
         tiles, words, panel = self.packed_shape(*codes.shape)
         padded = np.zeros((tiles * panel, words // self.width.data * PERIOD), np.uint8)
         padded[: codes.shape[0], : codes.shape[1]] = codes.view(np.uint8)
-        pack = pack_bytes if self.order.data == "bytes" else pack_words
+        pack = PACKERS[self.order.data]
         packed = pack(padded, self.width.data).reshape(tiles, panel, words)
         return np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
 
@@ -270,6 +274,64 @@ class DotOp(IRDLOperation):
 
 
 @irdl_op_definition
+class PairDotOp(IRDLOperation):
+    """Sums of two products, in the halves of each i32 lane, modulo 2^16.
+
+    result.low = codes.0 * values.0 + codes.1 * values.1, result.high the same of bytes 2 and 3,
+    each plus what `acc` has there if it is given. Bytes of `codes` are unsigned and less than
+    2^bits, those of `values` signed; codes have at most 7 bits, so that two products fit 16.
+    """
+
+    name = "quant.pair_dot"
+    bits = prop_def(IntAttr)
+    codes = operand_def()
+    values = operand_def()
+    acc = opt_operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, codes: SSAValue, values: SSAValue, acc: SSAValue | None, bits: int) -> None:
+        super().__init__(
+            operands=[codes, values, acc],
+            properties={"bits": IntAttr(bits)},
+            result_types=[codes.type],
+        )
+
+    def verify_(self) -> None:
+        if not 1 <= self.bits.data <= PAIR_BITS:
+            raise VerifyException(
+                f"{self.name}: expected 1 to {PAIR_BITS} bits, got {self.bits.data}"
+            )
+        if any(value.type != self.result.type for value in self.operands):
+            raise VerifyException(f"{self.name}: expected operands and result of one type")
+
+
+@irdl_op_definition
+class AddPairsOp(IRDLOperation):
+    """factor * (low + high) of the signed halves of `pairs`, plus `acc` if given, in i32 lanes."""
+
+    name = "quant.add_pairs"
+    factor = prop_def(IntAttr)
+    pairs = operand_def()
+    acc = opt_operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, pairs: SSAValue, acc: SSAValue | None, factor: int) -> None:
+        super().__init__(
+            operands=[pairs, acc],
+            properties={"factor": IntAttr(factor)},
+            result_types=[pairs.type],
+        )
+
+    def verify_(self) -> None:
+        if not 1 <= self.factor.data < 2**15:
+            raise VerifyException(f"{self.name}: factor {self.factor.data} is not positive i16")
+        if any(value.type != self.result.type for value in self.operands):
+            raise VerifyException(f"{self.name}: expected operands and result of one type")
+
+
+@irdl_op_definition
 class HalfOp(IRDLOperation):
     """The f16 whose bits an i16 holds, as f32."""
 
@@ -288,4 +350,8 @@ def _float_like(type: Attribute) -> Attribute:
     return Float32Type()
 
 
-Quant = Dialect("quant", [QuantizedLinearOp, FieldOp, LookupOp, DotOp, HalfOp], [BitPackAttr])
+Quant = Dialect(
+    "quant",
+    [QuantizedLinearOp, FieldOp, LookupOp, DotOp, PairDotOp, AddPairsOp, HalfOp],
+    [BitPackAttr],
+)

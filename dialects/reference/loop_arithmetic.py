@@ -27,7 +27,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .. import pairs, vector_arith
 from ..errors import LoweringError
-from ..quant.ops import DotOp, FieldOp, HalfOp, LookupOp
+from ..quant.ops import AddPairsOp, DotOp, FieldOp, HalfOp, LookupOp, PairDotOp
 from ..vector import FnmaOp
 from .number_types import FLOATS, integer_dtype
 
@@ -344,8 +344,21 @@ def byte_dot(acc: Any, codes: Any, values: Any) -> Any:
     return acc + parts.sum(axis=-1, dtype=np.int32)
 
 
+@means(PairDotOp)
+def _byte_pair_dot(op: PairDotOp, codes: Any, values: Any, acc: Any = 0) -> Any:
+    products = _bytes(codes, np.uint8).astype(np.int16) * _bytes(values, np.int8).astype(np.int16)
+    sums = _bytes(acc, np.int16) + products[..., ::2] + products[..., 1::2]
+    return np.ascontiguousarray(sums, np.int16).view(np.int32)[..., 0]
+
+
+@means(AddPairsOp)
+def _add_pairs(op: AddPairsOp, pairs: Any, acc: Any = 0) -> Any:
+    sums = _bytes(pairs, np.int16).astype(np.int32).sum(axis=-1, dtype=np.int32)
+    return acc + np.int32(op.factor.data) * sums
+
+
 def _bytes(words: Any, dtype: Any) -> Any:
-    """The four bytes of each word, along a new last axis."""
+    """The parts of each word that are a `dtype`, along a new last axis."""
     array = np.asarray(words, np.int32)
     return np.ascontiguousarray(array[..., None]).view(dtype)
 

@@ -11,7 +11,8 @@ from xdsl.ir import Operation
 
 from ..graph import ScanOp, shape_of
 from ..graph.base import GraphOp
-from ..graph.opaque import ArgsortOp, IndexPutOp, LstmOp, ScatterOp, SearchsortedOp
+from ..graph.opaque import ArgsortOp, IndexPutOp, ScatterOp, SearchsortedOp
+from ..graph.recurrent import RecurrentOp
 from ..graph.winograd import WinogradConvOp
 from ..quant.activations import quantize_rows
 from ..quant.ops import QuantizedLinearOp
@@ -111,16 +112,28 @@ def _searchsorted(op: SearchsortedOp, rows: Array, values: Array) -> Array:
     return low
 
 
-@_meaning(LstmOp)
-def _lstm(op: LstmOp, gates: Array, weight: Array, hidden: Array, cell: Array) -> Array:
-    states = [np.stack([hidden, cell])]
+@_meaning(RecurrentOp)
+def _recurrent(op: RecurrentOp, gates: Array, weight: Array, *others: Array) -> Array:
+    cell, states = op.fn.data, [np.stack(others[: len(op.initial)])]
+    bias = others[-1] if op.bias is not None else 0.0
     with np.errstate(over="ignore"):  # exp of a large number makes the gate 0
-        for gate in gates[::-1] if op.reverse.value.data else gates:
-            hidden, cell = states[-1]
-            i, f, g, o = np.split(gate + hidden @ weight.T, 4, axis=-1)
-            cell = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(g)
-            states.append(np.stack([_sigmoid(o) * np.tanh(cell), cell]))
+        for x in gates[::-1] if op.reverse.value.data else gates:
+            sums = states[-1][0] @ weight.T
+            if cell == "lstm":
+                i, f, g, o = np.split(x + sums, 4, axis=-1)
+                kept = _sigmoid(f) * states[-1][1] + _sigmoid(i) * np.tanh(g)
+                states.append(np.stack([_sigmoid(o) * np.tanh(kept), kept]))
+            elif cell == "gru":
+                (x, z, n), (r, y, m) = np.split(x, 3, axis=-1), np.split(sums, 3, axis=-1)
+                n = np.tanh(n + _sigmoid(x + r) * (m + bias))
+                states.append(n + _sigmoid(z + y) * (states[-1] - n))
+            else:
+                states.append((np.tanh if cell == "tanh" else _relu)(x + sums)[None])
     return np.stack(states)
+
+
+def _relu(x: Array) -> Array:
+    return np.maximum(x, 0)
 
 
 def _sigmoid(x: Array) -> Array:

@@ -66,6 +66,9 @@ LARGEST_GROUP = 96
 # A kernel over fewer rows may leave threads idle, which does not matter below so many elements.
 MANY_ROWS = 64
 LITTLE_WORK = 1 << 15
+# Above so many elements, which leave the caches of a core, an intermediate costs more than that.
+SOME_ROWS = 16
+MUCH_WORK = 1 << 18
 
 
 @dataclass(eq=False)
@@ -205,9 +208,7 @@ class _Walk:
         candidates = [rows] if reduces else [draft.rows, _common_prefix(draft.rows, rows)]
         for shared in candidates:
             fits = rows[: len(shared)] == shared and _can_coarsen(draft, shared)
-            # Rows are what threads share out; few long rows are worth it only for little work.
-            is_divisible = reduces or shared == rows or _most(shared) >= MANY_ROWS
-            if not fits or not (is_divisible or _most(space) <= LITTLE_WORK):
+            if not fits or not (reduces or shared == rows or _worth_sharing(space, shared)):
                 continue
             if all(reads_own_row(read, space, shared) for read in self.reads_of(draft, reads)):
                 return shared
@@ -314,6 +315,12 @@ def _is_widened(before: Attribute, after: Attribute) -> bool:
 def _most(shape: Shape) -> int:
     """The largest number of elements of a tensor of `shape`."""
     return prod(upper_bound(n) for n in shape)
+
+
+def _worth_sharing(space: Shape, rows: Shape) -> bool:
+    """Whether pointwise work over `space` may go to the threads by whole `rows`."""
+    count, work = _most(rows), _most(space)
+    return count >= MANY_ROWS or work <= LITTLE_WORK or (count >= SOME_ROWS and work >= MUCH_WORK)
 
 
 def _divides(op: ViewOp) -> bool:

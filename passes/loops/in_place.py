@@ -9,32 +9,31 @@ but the next update and by kernels that run before it. Arrays inside the chain l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xdsl.dialects.builtin import ArrayAttr, IntAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, SSAValue
 
-from ...dialects.graph import LaunchOp, ReshapeOp, is_dynamic
-
-if TYPE_CHECKING:
-    from .plan_memory import Program
+from ...dialects.graph import LaunchOp, is_dynamic
+from .launched_program import LaunchedProgram, root_of
 
 IN_PLACE = "tilecast.in_place"
 
 
-def updates_in_place(program: Program) -> list[tuple[int, int]]:
-    """(input, output) of every such pair; arrays between are put into `program.output_of`."""
+def updates_in_place(
+    program: LaunchedProgram, output_of: dict[SSAValue, int]
+) -> list[tuple[int, int]]:
+    """(input, output) of every such pair; `output_of` has the outputs that launch results live in,
+    and gets the arrays between."""
     pairs = []
-    for value, output in list(program.output_of.items()):
+    for value, output in list(output_of.items()):
         chain = _chain(program, value)
         if chain and isinstance(chain[-1], BlockArgument):
             pairs.append((chain[-1].index, output))
-            program.output_of |= dict.fromkeys(chain[:-1], output)
+            output_of |= dict.fromkeys(chain[:-1], output)
     return pairs
 
 
-def _chain(program: Program, value: SSAValue) -> list[SSAValue]:
+def _chain(program: LaunchedProgram, value: SSAValue) -> list[SSAValue]:
     """What `value` was before its updates, the latest first."""
     steps = {launch: step for step, launch in enumerate(program.launches)}
     returned = {root_of(v) for v in program.returned}
@@ -57,7 +56,7 @@ def _chain(program: Program, value: SSAValue) -> list[SSAValue]:
     return chain
 
 
-def _readers(program: Program, root: SSAValue) -> list[tuple[LaunchOp, int]]:
+def _readers(program: LaunchedProgram, root: SSAValue) -> list[tuple[LaunchOp, int]]:
     """The launches that read an array, and as which argument."""
     return [
         (launch, k)
@@ -65,13 +64,6 @@ def _readers(program: Program, root: SSAValue) -> list[tuple[LaunchOp, int]]:
         for k, argument in enumerate(launch.arguments)
         if root_of(argument) is root
     ]
-
-
-def root_of(value: SSAValue) -> SSAValue:
-    """The value whose memory `value` shares: reshapes are aliases."""
-    while isinstance(value.owner, ReshapeOp):
-        value = value.owner.source
-    return value
 
 
 def pairs_of(main: FuncOp) -> tuple[tuple[int, int], ...]:

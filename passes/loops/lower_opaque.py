@@ -1,4 +1,4 @@
-"""Kernels of opaque ops (sort, scatter, search, LSTM) as loops, each op by a rule of its own.
+"""Kernels of opaque ops (sort, scatter, recurrent layers) as loops, each by a rule of its own.
 
 before: func.func private @k(%x: tensor<8xf32>) -> tensor<8xi64> { graph.argsort %x }
 after:  func.func @k(%x: memref<8xf32>, %out: memref<8xi64>, %scratch: memref<..>) { scf loops }

@@ -81,6 +81,9 @@ def test_native_machine_describes_this_one():
 def test_flags_name_the_architecture():
     assert "-march=x86-64-v4" in architecture_flags(resolve_target("x86-64-v4"), "gcc", "12.2.0")
     assert "-march=haswell" in architecture_flags(resolve_target("haswell"), "gcc", "12.2.0")
+    assert "-march=x86-64-v4" in architecture_flags(resolve_target("zen4"), "gcc", "12.2.0")
+    assert "-mtune=generic" in architecture_flags(resolve_target("zen3"), "gcc", "12.2.0")
+    assert "-mtune=znver3" in architecture_flags(resolve_target("zen3"), "clang", "14.0.6")
     assert "-march=x86-64-v3" in architecture_flags(resolve_target("x86-64-v3"), "clang", "14.0.6")
     assert architecture_flags(resolve_target("c99"), "gcc", "12.2.0") == ()
 

@@ -1,6 +1,8 @@
-"""LSTM layers against torch: kept as one op per layer and direction, whatever their form."""
+"""Recurrent layers against torch: one op per layer and direction, whatever their form."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import tilecast
@@ -30,6 +32,38 @@ def test_layers_directions_and_orders(
     agrees(lstm, (torch.randn(2, 5, 7),), target)
 
 
+@pytest.mark.parametrize("target", ["c99", "native"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.GRU, {"num_layers": 2, "bidirectional": True}),
+        (nn.GRU, {"batch_first": True}),
+        (nn.GRU, {"bias": False}),
+        (nn.RNN, {"bidirectional": True}),
+        (nn.RNN, {"nonlinearity": "relu", "bias": False}),
+    ],
+)
+@pytest.mark.parametrize("hidden", [16, 9])
+def test_other_cells(
+    kind: type[nn.RNNBase], options: dict[str, Any], hidden: int, target: str
+) -> None:
+    torch.manual_seed(0)
+    layers = kind(7, hidden, **options)
+    shape = (layers.num_layers * (1 + layers.bidirectional), 3, hidden)
+    x = torch.randn(3, 5, 7) if layers.batch_first else torch.randn(5, 3, 7)
+    agrees(layers, (x, torch.randn(shape)), target)
+
+
+def test_a_gru_keeps_its_state_where_the_gate_is_closed() -> None:
+    torch.manual_seed(0)
+    gru = nn.GRU(4, 8).double().eval()
+    with torch.no_grad():
+        gru.bias_ih_l0[8:16] = 40.0  # sigmoid is 1 to the last bit
+    x, state = torch.randn(6, 2, 4).double(), torch.randn(1, 2, 8).double()
+    last = tilecast.compile(gru, (x, state))(x, state)[1]
+    torch.testing.assert_close(last, state, rtol=1e-14, atol=1e-14)
+
+
 def test_initial_states_and_no_biases() -> None:
     torch.manual_seed(0)
     states = (torch.randn(1, 3, 32), torch.randn(1, 3, 32))
@@ -50,16 +84,18 @@ def test_weights_that_are_computed() -> None:
 @pytest.mark.parametrize(
     "dtype", [pytest.param(torch.float16, marks=pytest.mark.slow), torch.bfloat16], ids=str
 )
-def test_layers_of_16_bits(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_layers_of_16_bits(kind: type[nn.RNNBase], dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    lstm, x = nn.LSTM(7, 12).eval().to(dtype), torch.randn(5, 2, 7, dtype=dtype)
-    found = tilecast.compile(lstm, (x,), target="c99")(x)[0]  # verifies itself
+    layer, x = kind(7, 12).eval().to(dtype), torch.randn(5, 2, 7, dtype=dtype)
+    found = tilecast.compile(layer, (x,), target="c99")(x)[0]  # verifies itself
     # torch rounds after every step, tilecast once: a few units in the last place of 1
-    torch.testing.assert_close(found, lstm(x)[0], rtol=0, atol=4 * torch.finfo(dtype).eps)
+    torch.testing.assert_close(found, layer(x)[0], rtol=0, atol=4 * torch.finfo(dtype).eps)
 
 
-def test_one_op_per_layer() -> None:
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_one_op_per_layer(kind: type[nn.RNNBase]) -> None:
     torch.manual_seed(0)
-    module = nn.LSTM(8, 16, num_layers=2).eval()
+    module = kind(8, 16, num_layers=2).eval()
     ir = tilecast.compile(module, (torch.randn(9, 1, 8),), stop_after="import")
-    assert str(ir).count("graph.lstm") == 2
+    assert str(ir).count("graph.recurrent") == 2

@@ -14,22 +14,23 @@ from math import ceil
 from typing import Literal
 
 from ....costmodel.hardware import Machine
+from ....costmodel.register_tile import RegisterTile
 from ....dialects.winograd import POINTS, WINDOW
 
 DIRECT = "direct"
 Split = Literal["tiles", "channels"]
 
-# A core does one multiply-add of vectors per cycle (Zen 4, similar on others); bytes are what it
-# reads per cycle, all cores reading.
+# Cycles of multiply-adds follow from the machine's vectors; bytes are what a core reads per cycle,
+# all cores reading.
 CLOCK = 3e9  # as elsewhere where nothing is measured; ratios decide
 MEMORY_BYTES, L3_BYTES = 4.0, 8.0
-DIRECT_TERM = 1.12  # cycles per multiply-add of the direct register tiles, with their loads
-LATENCY = 8  # independent sums that keep the multiply-add units busy
-TRANSFORM = 1.3  # cycles of a vector operation of a transform, with its share of loads and stores
+DIRECT_TERM = 1.12  # multiply-adds whose time one of the direct register tiles takes, with loads
+TRANSFORM = 1.3  # multiply-adds per vector operation of a transform, with its loads and stores
 INPUT_STEPS = {2: 32, 4: 144}  # vector operations of a tile, counted with shared even and odd parts
 RESULT_STEPS = {2: 24, 4: 130}
 REGION = 6000  # of a parallel region
 MOST_BLOCKS = 4
+PARTS_GAIN = 0.03  # that several parts have to have, the estimate being no more exact
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,26 @@ class Convolution:
 class Plan:
     """How the loops of a Winograd convolution are blocked.
 
-    Sums of `rows` tiles x `columns` blocks of channels are in registers. Threads share the tiles,
-    each transforming its own, or, where there are few, the channels of the results.
+    Sums of `rows` tiles x `columns` blocks of channels are in registers, `parts` times one after
+    the other while their weights are in the cache. Threads share the tiles, each transforming its
+    own, or, where there are few, the channels of the results.
     """
 
     tile: int
     rows: int
     columns: int
+    parts: int
     split: Split
     cycles: float
 
+    @property
+    def block(self) -> int:
+        """Tiles that are transformed before their products are summed."""
+        return self.rows * self.parts
+
     def __str__(self) -> str:
-        sums = f"{self.rows} tiles x {self.columns} blocks"
+        times = f"{self.parts} times " if self.parts > 1 else ""
+        sums = f"{times}{self.rows} tiles x {self.columns} blocks"
         return f"{name_of(self.tile)}, {sums}, threads share {self.split}"
 
 
@@ -84,22 +93,25 @@ def tile_counts(conv: Convolution, tile: int) -> tuple[int, int]:
     return ceil(conv.height / tile), ceil(conv.width / tile)
 
 
-def direct_cycles(conv: Convolution, threads: int) -> float:
+def direct_cycles(conv: Convolution, machine: Machine, threads: int) -> float:
     """Of direct sums."""
     positions = conv.batch * conv.height * conv.width
-    sums = DIRECT_TERM * positions * WINDOW * WINDOW * conv.channels * conv.blocks / threads
+    terms = positions * WINDOW * WINDOW * conv.channels * conv.blocks / threads
+    sums = DIRECT_TERM * terms / machine.multiply_adds
     cycles = max(sums, _weight_cycles(conv, WINDOW, 1, threads))
     return cycles / (2 if conv.paired else 1) + REGION
 
 
 def winograd_plan(conv: Convolution, tile: int, machine: Machine, threads: int) -> Plan:
-    """The fastest way to do it in tiles of `tile` x `tile` results."""
-    return min(_plans(conv, tile, machine, threads), key=lambda plan: plan.cycles)
+    """The fastest way to do it in tiles of `tile` x `tile` results, in one part if that is near."""
+    plans = sorted(_plans(conv, tile, machine, threads), key=lambda plan: plan.cycles)
+    near = plans[0].cycles / (1 - PARTS_GAIN)
+    return next((p for p in plans if p.parts == 1 and p.cycles <= near), plans[0])
 
 
 def predicted_cycles(conv: Convolution, machine: Machine, threads: int) -> dict[str, float]:
     """Cycles of direct sums and of each F(m), by name."""
-    found = {DIRECT: direct_cycles(conv, threads)}
+    found = {DIRECT: direct_cycles(conv, machine, threads)}
     for tile in POINTS:
         plan = winograd_plan(conv, tile, machine, threads)
         found[name_of(tile)] = plan.cycles
@@ -107,26 +119,43 @@ def predicted_cycles(conv: Convolution, machine: Machine, threads: int) -> dict[
 
 
 def _plans(conv: Convolution, tile: int, machine: Machine, threads: int) -> Iterator[Plan]:
-    size, (down, across) = tile + WINDOW - 1, tile_counts(conv, tile)
-    tiles, inner = conv.batch * down * across, conv.channels // conv.lanes
+    down, across = tile_counts(conv, tile)
+    tiles, held = conv.batch * down * across, _input_bytes(conv, tile)
     for columns in range(1, min(MOST_BLOCKS, conv.blocks) + 1):
-        groups, rest = divmod(conv.blocks, columns)
-        for rows in range(1, (machine.vector_registers - 1) // columns):
-            held = size * size * rows * conv.channels * conv.element_bytes
-            if rest or rows > tiles or (rows > 1 and held > machine.l2_bytes // 2):
-                continue
-            count = ceil(tiles / rows)
-            block = size * size * conv.channels * _term_cycles(rows, columns)
-            transforms = (
-                rows * TRANSFORM * (inner * INPUT_STEPS[tile] + conv.blocks * RESULT_STEPS[tile])
-            )
-            own = ceil(count / threads)
-            sums = max(block * groups * own, _weight_cycles(conv, size, own, 1, threads))
-            yield Plan(tile, rows, columns, "tiles", sums + own * transforms + REGION)
-            share = ceil(groups / threads) * block * count
-            sums = max(share, _weight_cycles(conv, size, count, threads, threads))
-            cycles = sums + count * (transforms / threads + 2 * REGION)
-            yield Plan(tile, rows, columns, "channels", cycles)
+        if conv.blocks % columns:
+            continue
+        for rows in range(1, min(tiles, (machine.vector_registers - 1) // columns - 1) + 1):
+            fitting = max(1, machine.l2_bytes // 2 // held // rows)
+            if rows == 1 or rows * held <= machine.l2_bytes // 2:
+                for parts in range(1, min(fitting, ceil(tiles / rows)) + 1):
+                    yield from _splits(conv, (tile, rows, columns, parts), machine, threads)
+
+
+def _splits(
+    conv: Convolution, loops: tuple[int, int, int, int], machine: Machine, threads: int
+) -> Iterator[Plan]:
+    """With tiles and with channels shared by threads."""
+    tile, rows, columns, parts = loops
+    size, (down, across) = tile + WINDOW - 1, tile_counts(conv, tile)
+    groups, block = conv.blocks // columns, rows * parts
+    count = ceil(conv.batch * down * across / block)
+    registers = RegisterTile(machine, is_streamed=True, overhead=0.5)
+    term = registers.term(columns, rows) / machine.multiply_adds
+    sums = size * size * conv.channels * parts * term  # of a group of blocks
+    inner = conv.channels // conv.lanes
+    steps = inner * INPUT_STEPS[tile] + conv.blocks * RESULT_STEPS[tile]
+    transforms = block * TRANSFORM * steps / machine.multiply_adds
+    own = ceil(count / threads)
+    products = max(sums * groups * own, _weight_cycles(conv, size, own, 1, threads))
+    yield Plan(*loops, "tiles", products + own * transforms + REGION)
+    products = sums * ceil(groups / threads) * count
+    products = max(products, _weight_cycles(conv, size, count, threads, threads))
+    yield Plan(*loops, "channels", products + count * (transforms / threads + 2 * REGION))
+
+
+def _input_bytes(conv: Convolution, tile: int) -> int:
+    """Of the transformed inputs of one tile."""
+    return (tile + WINDOW - 1) ** 2 * conv.channels * conv.element_bytes
 
 
 def _weight_cycles(
@@ -136,9 +165,3 @@ def _weight_cycles(
     found = conv.weight_bytes(size)
     near = passes * found / shared / L3_BYTES
     return max(near, found / max(shared, threads) / MEMORY_BYTES) if conv.is_cold else near
-
-
-def _term_cycles(rows: int, columns: int) -> float:
-    """Of one term of all sums of a register tile: multiply-adds, loads, or latency."""
-    loads = columns + rows / 2
-    return max(rows * columns, loads, LATENCY) + loads / 16 + 0.5

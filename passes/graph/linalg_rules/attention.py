@@ -26,7 +26,7 @@ def convert_attention(op: AttentionOp, b: KernelBuilder) -> SSAValue:
     scores = _masked_scores(op, b)
     shape, element = shape_of(scores), element_of(scores)
     rows = Rows(shape, [len(shape) - 1])
-    reference = rows.per_row(b, rows.reduce(b, "max", scores), _finite_or_zero)
+    reference = rows.per_row(b, rows.shift(b, scores), _finite_or_zero)
     exponentials = b.map(
         [(scores, rows.identity), (reference, rows.row_map)],
         shape,

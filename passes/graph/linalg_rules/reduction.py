@@ -76,6 +76,15 @@ class Rows:
         """One value per row, accumulated by `step` over `reads`."""
         return b.reduce(reads, self.row_shape, self.row_map, self.iterators, init, step)
 
+    def shift(self, b: KernelBuilder, source: SSAValue) -> SSAValue:
+        """What exponentials of each row are shifted by before they are summed: the maximum.
+
+        It need not hand on NaN: the exponential of NaN is NaN whatever it is shifted by, and so is
+        the sum.
+        """
+        init, reads = smallest(element_of(source)), [(source, self.identity)]
+        return self.accumulate(b, reads, init, lambda s, x, acc: s.plain_maximum(acc, x))
+
     def per_row(self, b: KernelBuilder, rows: SSAValue, body: Body) -> SSAValue:
         """body(s, row value) for each row."""
         return b.pointwise([rows], self.row_shape, element_of(rows), body)
@@ -93,7 +102,7 @@ def convert_softmax(op: SoftmaxOp, b: KernelBuilder) -> SSAValue:
     """Row maximum, exponentials, row sum, one division per row, product."""
     shape, element = shape_of(op.source), computed_in(element_of(op.source))
     rows = Rows(shape, [op.dim.data % len(shape)])
-    largest_of_row = rows.reduce(b, "max", op.source)
+    largest_of_row = rows.shift(b, op.source)
 
     def shift(s: ScalarBuilder, x: SSAValue, largest: SSAValue) -> SSAValue:
         return s.sub(x, largest)

@@ -15,7 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from ....dialects.graph import GraphOp, shape_of
 from .arithmetic import operations_per_element
-from .regions import FIRST_AXIS, Interval, axes_of, is_cuttable, needed
+from .regions import FIRST_AXIS, Interval, axes_of, covered, is_cuttable, needed
 from .steps import Program, bytes_of
 
 MOST_PATCHES = 8  # along one axis: each may need kernels of its own
@@ -50,12 +50,14 @@ class Cuts:
 @dataclass(eq=False)
 class Member:
     """An op on the way to the result: the step it belongs to (layout ops: that of what they read),
-    the parts of its result per axis, bytes and operations per element of the cut axes.
+    the parts of its result per axis, what these cover of its source per axis, borders included,
+    bytes and operations per element of the cut axes.
     """
 
     op: GraphOp
     step: int
     parts: tuple[Interval, ...]
+    covered: tuple[Numbers, ...]
     bytes: int
     operations: int
 
@@ -83,6 +85,7 @@ class Backward:
                 op,
                 program.level(op),
                 tuple(parts[op.result]),
+                tuple(covered(op, axis, part) for axis, part in enumerate(parts[op.result])),
                 bytes_of(op.result) // max(1, prod(shape_of(op.result)[FIRST_AXIS:])),
                 operations_per_element(op) * prod(shape_of(op.result)[:FIRST_AXIS]),
             )

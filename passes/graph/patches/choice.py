@@ -9,6 +9,7 @@ from typing import Any
 from xdsl.dialects.builtin import StringAttr
 
 from ....dialects.graph import GraphOp, shape_of
+from ..cut_weights import CutWeights
 from ..recompute.plan import Again
 from .search import PatchedStage
 
@@ -72,6 +73,23 @@ class RecomputeReport:
 
 
 @dataclass(frozen=True)
+class PiecesReport:
+    """A layer whose streamed weights are read in pieces."""
+
+    layer: str
+    bytes: int
+    pieces: int
+
+    @staticmethod
+    def of(cut: CutWeights) -> PiecesReport:
+        """The facts of a layer that was cut."""
+        return PiecesReport(_location(cut.op), cut.bytes, cut.pieces)
+
+    def __str__(self) -> str:
+        return f"  {self.layer}: {self.bytes} bytes of weights read in {self.pieces} pieces"
+
+
+@dataclass(frozen=True)
 class MemoryChoice:
     """The bytes of the arena under a budget, next to those of the plan without one.
 
@@ -85,6 +103,7 @@ class MemoryChoice:
     extra: float
     stages: Sequence[PatchReport]
     again: Sequence[RecomputeReport] = ()
+    pieces: Sequence[PiecesReport] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -96,7 +115,7 @@ class MemoryChoice:
             f"({self.plain_bytes / max(1, self.bytes):.2f} times as many); "
             f"{self.extra:+.1%} arithmetic"
         )
-        return "\n".join([head, *map(str, self.stages), *map(str, self.again)])
+        return "\n".join([head, *map(str, (*self.stages, *self.again, *self.pieces))])
 
 
 def _location(op: GraphOp) -> str:

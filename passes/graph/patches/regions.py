@@ -119,6 +119,13 @@ def needed(op: GraphOp, operand: int, axis: int, part: Interval) -> Interval | N
     return part
 
 
+def covered(op: GraphOp, axis: int, part: Interval) -> Counts:
+    """Elements along `axis` that windows of a part lie on, borders included."""
+    is_window = isinstance(op, ConvOp | PoolOp | PadOp) and is_cuttable(op)
+    read = needed(op, 0, axis, part) if is_window else None
+    return (part if read is None else read).sizes
+
+
 def dim_of(op: GraphOp, value: SSAValue, axis: int) -> int | None:
     """The dimension of `value` that `op` aligns with `axis` of its result."""
     dim = FIRST_AXIS + axis + len(shape_of(value)) - len(shape_of(op.result))

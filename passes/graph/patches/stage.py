@@ -18,7 +18,7 @@ from ...loops.allocate_arena import ALIGNMENT
 from .arithmetic import operations
 from .backward import Backward, Member, Numbers
 from .regions import FIRST_AXIS, axes_of
-from .steps import Program, bytes_of
+from .steps import Program, aligned, bytes_of
 
 # Reductions of parts, reduced once more, are those of the whole.
 COMBINABLE = {"sum", "prod", "max", "min"}
@@ -38,11 +38,6 @@ class Grid:
 
     def __str__(self) -> str:
         return " x ".join(map(str, self.counts))
-
-
-def aligned(size: int) -> int:
-    """What an array of `size` bytes takes in the arena."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class Stage:
@@ -155,8 +150,29 @@ class Stage:
             live[-1] += aligned(bytes_of(self.reduce.result))
         live[:, :-1] += inputs[0]  # all patches need them; of the last one only what is still read
         live[:, -1] += inputs
-        live += np.array(self.program.fetched(self.first, self.end))[:, None]
+        live += self._own_arrays(grid)
         return kept + max(int(live.max()), joining)
+
+    def _own_arrays(self, grid: Grid) -> Numbers:
+        """Bytes that the kernels of a patch alone need; [step, patch].
+
+        Weights are read whole. Buffers are taken to be in proportion to what windows cover, borders
+        included, which is exact for padded copies.
+        """
+        own = self.program.own_arrays[self.first : self.end]
+        found = np.array([[arrays.weights] for arrays in own])
+        if not any(arrays.buffers for arrays in own):
+            return found
+        shares = np.ones((len(self.members), 1))
+        for axis, where in enumerate(self.slices(grid)):
+            parts = np.array([m.covered[axis][where] / m.covered[axis][0] for m in self.members])
+            shares = (shares[:, :, None] * parts[:, None, :]).reshape(len(shares), -1)
+        steps = np.array([member.step for member in self.members])
+        buffers = [
+            arrays.buffers * shares[steps == step].max(axis=0, initial=0)
+            for step, arrays in enumerate(own, self.first)
+        ]
+        return found + -(-np.ceil(buffers).astype(np.int64) // ALIGNMENT) * ALIGNMENT
 
     def _results(self, grid: Grid, outputs: Numbers) -> tuple[Numbers, int]:
         """(bytes of results before each patch, the most bytes while results are joined).

@@ -15,7 +15,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
 from ....dialects.graph import GraphOp, WeightOp, element_of, shape_of
-from ...loops.allocate_arena import ArenaPlan, Lifetime, allocate_arena
+from ...loops.allocate_arena import ALIGNMENT, ArenaPlan, Lifetime, allocate_arena
 from ..fusion_rules import RuleGrouping
 from ..groups import ordered_groups, producers
 from ..layout_access import under_reshapes
@@ -28,6 +28,11 @@ def bytes_of(value: SSAValue) -> int:
     return prod(shape_of(value)) * max(1, bits // 8)
 
 
+def aligned(size: int) -> int:
+    """What an array of `size` bytes takes in the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One kernel: its ops, the ops whose results it writes to memory."""
@@ -36,13 +41,28 @@ class Step:
     writes: tuple[GraphOp, ...]
 
 
+@dataclass(frozen=True)
+class OwnArrays:
+    """Bytes that a kernel alone needs while it runs: buffers, and weights that it fetches."""
+
+    buffers: int
+    weights: int
+
+
 class Program:
     """The steps of `main`, in order, and how long each tensor in the arena lives.
 
-    Where weights are `streamed`, those of a step are in the arena while it runs.
+    Where weights are `streamed`, those of a step are in the arena while it runs. `own_arrays` are
+    what the kernels of the steps were found to need; without them only weights are known.
     """
 
-    def __init__(self, main: FuncOp, threads: int = 1, streamed: bool = False) -> None:
+    def __init__(
+        self,
+        main: FuncOp,
+        threads: int = 1,
+        streamed: bool = False,
+        own_arrays: Sequence[OwnArrays] | None = None,
+    ) -> None:
         self.main, self.streamed = main, streamed
         groups = ordered_groups(RuleGrouping().groups(main, threads), main)
         self.home: dict[Operation, int] = {
@@ -66,6 +86,10 @@ class Program:
                 tuple(op for op in group.ops if op in self._readers or op in self.returned),
             )
             for group in groups
+        ]
+        self.own_arrays = own_arrays or [
+            OwnArrays(0, sum(aligned(bytes_of(weight)) for weight in self.weights(number)))
+            for number in range(len(self.steps))
         ]
 
     def level(self, op: Operation) -> int:
@@ -94,12 +118,13 @@ class Program:
             for op in step.writes
             if op not in self.returned
         ]
-        fetched = [
-            Lifetime(bytes_of(weight), number, number)
-            for number in range(len(self.steps))
-            for weight in self.weights(number)
+        own = [
+            Lifetime(size, number, number)
+            for number, arrays in enumerate(self.own_arrays)
+            for size in (arrays.buffers, arrays.weights)
+            if size
         ]
-        return written + fetched
+        return written + own
 
     def weights(self, number: int) -> list[SSAValue]:
         """The stored arrays that have to be fetched for a step."""
@@ -108,12 +133,9 @@ class Program:
         read = (under_reshapes(v) for op in self.steps[number].ops for v in op.operands)
         return [v for v in dict.fromkeys(read) if isinstance(v.owner, WeightOp)]
 
-    def fetched(self, first: int, end: int) -> list[int]:
-        """Bytes of weights in the arena, for each of these steps."""
-        return [
-            sum(Lifetime(bytes_of(w), step, step).aligned_bytes for w in self.weights(step))
-            for step in range(first, end)
-        ]
+    def own_bytes(self, step: int) -> int:
+        """Bytes in the arena that a step alone needs."""
+        return self.own_arrays[step].buffers + self.own_arrays[step].weights
 
     def plan(self) -> ArenaPlan:
         """The arena that holds them."""

@@ -9,7 +9,7 @@ stay in their order; stages that run patch by patch cover them as in the shortes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -46,6 +46,12 @@ class MemoryPlan:
 
     stages: tuple[PatchedStage, ...] = ()
     again: tuple[Again, ...] = ()
+
+    @property
+    def changes(self) -> Hashable:
+        """What it makes of the program; equal for plans that make the same."""
+        cut = tuple((s.stage.first, s.stage.end, s.grid) for s in self.stages)
+        return cut, tuple((a.tensor.home, a.tensor.op, a.step) for a in self.again)
 
     @property
     def extra(self) -> int:
@@ -192,16 +198,16 @@ class _Model:
         """Bytes during each step, and around each stage."""
         for step in range(self.steps):
             own = sum(t.bytes for t in self.tensors if t.home == step)
-            own += sum(self.program.fetched(step, step + 1))
+            own += self.program.own_bytes(step)
             others = [
                 (self.held[k, step], t.bytes) for k, t in enumerate(self.tensors) if t.home < step
             ]
-            fetched = [
-                (self.again[k, step], sum(self.program.fetched(t.home, t.home + 1)))
+            again = [
+                (self.again[k, step], self.program.own_bytes(t.home))
                 for k, t in enumerate(self.tensors)
                 if (k, step) in self.again
             ]
-            self.limit(self.alone[step], own, others + fetched)
+            self.limit(self.alone[step], own, others + again)
         for use, s in zip(self.uses, self.stages, strict=True):
             first, end = s.stage.first, s.stage.end
             around = []

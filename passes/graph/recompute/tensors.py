@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from ....dialects.graph import GraphOp
 from ....dialects.graph.opaque import OpaqueOp
-from ...loops.allocate_arena import ALIGNMENT
 from ..groups import producers
 from ..patches.arithmetic import operations
-from ..patches.steps import Program, bytes_of
+from ..patches.steps import Program, aligned, bytes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +51,6 @@ def kept_tensors(program: Program) -> list[Kept]:
         readers = tuple(program.readers_of(op))
         found.append(Kept(op, home, size, readers, ops, sources, tuple(sorted(late))))
     return found[::-1]
-
-
-def aligned(size: int) -> int:
-    """What `size` bytes take in the arena."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def is_repeatable(op: GraphOp) -> bool:

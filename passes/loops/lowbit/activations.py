@@ -18,8 +18,8 @@ from xdsl.ir import SSAValue
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD
 from ....dialects.quant.activations import LARGEST, TINY
-from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
+from ....dialects.quant.quad_fields import QUADS
 from ....dialects.vector import GatherOp
 from ....dialects.vector_arith import FPToSIOp
 from ..opaque_rules.kernel import OpaqueKernel

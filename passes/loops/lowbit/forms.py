@@ -14,23 +14,26 @@ from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
-from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import QuantizedLinearOp
+from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .block_product import lower_block_product
+from .dots import Dots, has_pairs
 from .integer_product import lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
+from .quads import pieces_of
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
 Lower = Callable[[QuantizedLinearOp, OpaqueKernel, LoopBuilder], None]
 
-# Cycles of an instruction on whole registers (Zen 4, similar on others): a multiply-add; shifts,
-# permutations and other steps of decoding, of which more than one runs at a time; a store.
-FMA, STEP, STORE = 1.0, 0.45, 1.0
+# Cycles of an instruction on registers of 512 bits (Zen 4, similar on others): a multiply-add;
+# shifts, permutations and other steps of decoding, of which more than one runs at a time; a store;
+# what multiplies bytes in pairs and adds. Shorter registers take half as long.
+FMA, STEP, STORE, PAIR = 1.0, 0.45, 1.0, 0.72
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
 HIDDEN = 0.6  # of steps of decoding between products of bytes, which other units do meanwhile
 WAITING = 1.08  # multiply-adds that wait for a block's numbers
@@ -39,6 +42,7 @@ SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
 BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
 LONGEST_EXACT = 2**31 - 1
+LONG = 16  # lanes of registers of 512 bits
 BLOCK_ROWS = 2048  # sums of a block of rows are on the stack
 
 
@@ -66,7 +70,7 @@ class Problem:
         for codebooks, where what two registers have is chosen among all pairs of registers."""
         element = self.format.element
         if isinstance(element, IntegerElement):
-            return 2.0
+            return 2.0 if self.machine.isa == "avx512" else 4.0  # where and-or is two, of memory
         pairs = (1 << element.width) / self.lanes / 2
         is_long = not isinstance(element, FloatElement) and pairs > 1
         return 1 + pairs + 2 * (pairs - 1) if is_long else 3.0
@@ -75,6 +79,22 @@ class Problem:
     def lanes(self) -> int:
         """Outputs of a vector."""
         return self.machine.lanes(4)
+
+    @property
+    def dots(self) -> Dots:
+        """How products of bytes are added up."""
+        return Dots(self.format.element.width, has_pairs(self.machine))
+
+    @property
+    def unpacking(self) -> float:
+        """Cycles that the quads of a period take to be decoded once: a shift and a mask a piece."""
+        pieces = sum(map(len, pieces_of(self.format.element.width, self.dots.order)))
+        return 2 * pieces * STEP * self.pace
+
+    @property
+    def pace(self) -> float:
+        """Cycles of an instruction, of those on registers of 512 bits."""
+        return 1.0 if self.lanes >= LONG else 0.5
 
     @property
     def memory(self) -> float:
@@ -117,7 +137,8 @@ def _register_cycles(problem: Problem) -> float:
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
     busy = SHARED if problem.rows > 1 else 1.0
-    return PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA * busy)
+    cycles = PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA * busy)
+    return cycles * problem.pace
 
 
 def _block_cycles(problem: Problem) -> float:
@@ -125,7 +146,7 @@ def _block_cycles(problem: Problem) -> float:
     tile = block_tile(problem.machine, problem.rows)
     idle = max(WAITING, 8 / (tile.rows * tile.vectors))
     decoding = problem.decoding * STEP + FMA + STORE
-    return PERIOD * (decoding + problem.rows * FMA * idle)
+    return PERIOD * (decoding + problem.rows * FMA * idle) * problem.pace
 
 
 def _table_cycles(problem: Problem) -> float:
@@ -157,31 +178,33 @@ def _cutting(problem: Problem) -> float:
     return 5.0 * PERIOD
 
 
+def _dot_cycles(problem: Problem) -> float:
+    """The products of a quad of a vector with one row of bytes."""
+    dots = problem.dots
+    return (dots.instructions * PAIR if dots.in_pairs else FMA) * problem.pace
+
+
 def _integer_cycles(problem: Problem) -> float:
-    """A shift and a mask per part, one instruction (or three) per quad and row."""
+    """Decoded for every block of rows."""
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
-    steps = 2 * len(byte_parts(problem.format.element.width))
-    dot = 1.0 if "avx512_vnni" in problem.machine.features else 3.0
-    return QUADS * (passes * steps * STEP + problem.rows * dot * FMA)
+    return passes * problem.unpacking + QUADS * problem.rows * _dot_cycles(problem)
 
 
 def _digit_cycles(problem: Problem) -> float:
     """As for integers, with a row per digit; a sum of a group is put together from all of them."""
     tile = integer_tile(problem.machine, problem.rows, DIGITS)
     passes = -(-problem.rows // tile.rows)
-    steps = 2 * len(byte_parts(problem.format.element.width))
     periods = (problem.format.group or problem.columns) / PERIOD
-    scaling = DIGITS * JOINING / periods
-    decoding = QUADS * passes * steps * STEP * HIDDEN
-    return decoding + problem.rows * (QUADS * DIGITS * FMA + scaling)
+    scaling = DIGITS * JOINING / periods * problem.pace
+    decoding = passes * problem.unpacking * HIDDEN
+    return decoding + problem.rows * (QUADS * DIGITS * _dot_cycles(problem) + scaling)
 
 
 def _matrix_unit_cycles(problem: Problem) -> float:
     """Decoded once, a step of a row per cycle and tile; sums of groups are scaled one by one."""
-    steps = 2 * len(byte_parts(problem.format.element.width))
     periods = (problem.format.group or problem.columns) / PERIOD
-    products = QUADS * (steps * STEP + STORE) + problem.rows * QUADS / WORDS
+    products = problem.unpacking + QUADS * STORE + problem.rows * QUADS / WORDS
     return products + problem.rows * SCALING / periods
 
 
@@ -192,7 +215,7 @@ def _has_integer_form(problem: Problem) -> bool:
 def _has_digit_form(problem: Problem) -> bool:
     return (
         problem.activations == "f32"
-        and "avx512_vnni" in problem.machine.features
+        and ("avx512_vnni" in problem.machine.features or has_pairs(problem.machine))
         and _has_exact_sums(problem)
     )
 

@@ -15,6 +15,7 @@ number of their group: part is 65536 part[high] + 256 part[middle] + part[low], 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import f32, i32
@@ -22,16 +23,18 @@ from xdsl.ir import SSAValue
 
 from ....costmodel.hardware import Machine
 from ....dialects.quant import IntegerElement
-from ....dialects.quant.byte_fields import QUADS
-from ....dialects.quant.ops import DotOp, QuantizedLinearOp
+from ....dialects.quant.ops import QuantizedLinearOp
+from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS, IntegerRows, integer_rows
+from .dots import Dots, Sums, has_pairs
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
 from .panels import Panels, integer_tile, pack_panels
-from .quads import QuadDecoder
+from .quads import PeriodWords, QuadDecoder
 
+PeriodStep = Callable[[LoopBuilder, SSAValue, Values], Values]
 MOST_ROWS = 512  # whose sums of a tile are on the stack
 
 
@@ -47,24 +50,30 @@ def lower_digit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuil
 
 def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: int) -> None:
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, integer_tile(kernel.machine, op.rows, digits), "bytes")
+    dots = Dots(op.weight_format.element.width, has_pairs(kernel.machine))
+    tile = integer_tile(kernel.machine, op.rows, digits)
+    panels = pack_panels(op, kernel, tile, dots.order)
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels, digits)
     access = PanelAccess(panels, lanes, kernel.out)
-    product = IntegerProduct(access, rows, groups_per_pass(panels, kernel.machine))
+    product = IntegerProduct(access, rows, dots, groups_per_pass(panels, kernel.machine))
     over_tiles(b, panels, product.tile)
 
 
 def groups_per_pass(panels: Panels, machine: Machine) -> int | None:
-    """How many groups of a tile stay in the first-level cache while all blocks of rows pass by;
-    None where the whole tile does, or passes once."""
+    """How many groups of a tile stay in the first-level cache while all blocks of rows pass by.
+
+    None where sums stay in registers: where the whole tile does, or passes once. Sums of pairs need
+    the registers themselves.
+    """
     group, tile = panels.format.group, panels.tile
-    bits = panels.format.element.width * tile.panel
-    if group is None or not tile.rows < panels.rows <= MOST_ROWS:
+    if group is None or panels.rows > MOST_ROWS:
         return None
-    if panels.columns * bits // 8 <= machine.l1_bytes // 2:
+    room, bits = machine.l1_bytes // 2, panels.format.element.width * tile.panel
+    stays = panels.columns * bits // 8 <= room or tile.rows >= panels.rows
+    if stays and not has_pairs(machine):
         return None
-    return max(1, machine.l1_bytes // 2 // (group * bits // 8))
+    return max(1, room // (group * bits // 8))
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class IntegerProduct:
 
     access: PanelAccess
     x: IntegerRows
+    dots: Dots
     groups_per_pass: int | None = None
 
     @property
@@ -190,31 +200,64 @@ class IntegerTask:
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group."""
-        part = [self.lanes.constant(b, 0, i32)] * (self.digit_rows * self.vectors)
-        if count == 1:
-            part = self.period(b, first, part)
+        dots, size = self.product.dots, self.digit_rows * self.vectors
+        if dots.holds(count * QUADS):
+            sums = self.over_periods(b, first, count, self.quads, dots.zeros(b, self.lanes, size))
+            part = dots.totals(b, [None] * size, sums)
         else:
-            part = b.loop(
-                0, count, lambda b, p, *part: self.period(b, b.add(first, p), list(part)), part
-            )
+            zeros = [self.lanes.constant(b, 0, i32)] * size
+            part = self.over_periods(b, first, count, self.period, zeros)
         return self.scaled(b, g, part, total)
 
+    def over_periods(
+        self, b: LoopBuilder, first: SSAValue, count: int, step: PeriodStep, carried: Values
+    ) -> Values:
+        """step(b, period, carried) for `count` periods."""
+        if count == 1:
+            return step(b, first, carried)
+        return b.loop(
+            0, count, lambda b, p, *before: step(b, b.add(first, p), list(before)), carried
+        )
+
     def period(self, b: LoopBuilder, period: SSAValue, part: Values) -> Values:
-        """`part` and the products of a period, quad by quad."""
-        access, bits = self.product.access, self.element.width
-        decoders = [QuadDecoder(access, self.tile, period, v) for v in range(self.vectors)]
+        """`part` and the products of a period, in sums of as many quads as they hold."""
+        dots = self.product.dots
+        size = min(QUADS, dots.quads or QUADS)
+        decoders = self.decoders(period)
+        for start in range(0, QUADS, size):
+            quads = range(start, min(start + size, QUADS))
+            sums = self.quads(b, period, dots.nothing(len(part)), quads, decoders)
+            part = dots.totals(b, part, sums)
+        return part
+
+    def decoders(self, period: SSAValue) -> list[QuadDecoder]:
+        """One per vector."""
+        access = self.product.access
+        words = [PeriodWords(access, self.tile, period, v) for v in range(self.vectors)]
+        return [QuadDecoder(each, self.product.dots.order) for each in words]
+
+    def quads(
+        self,
+        b: LoopBuilder,
+        period: SSAValue,
+        sums: Sums,
+        quads: range = range(QUADS),
+        decoders: list[QuadDecoder] | None = None,
+    ) -> Values:
+        """`sums` and the products of some quads of a period."""
+        dots, decoders = self.product.dots, decoders or self.decoders(period)
+        found = list(sums)
         first = b.mul(period, b.index(QUADS))
-        places = [b.add(first, b.index(quad)) if quad else first for quad in range(QUADS)]
         # Quads outside, vectors inside: their chains of sums run side by side, also for one row.
-        for quad, place in enumerate(places):
-            codes = [decoder.quad(b, quad) for decoder in decoders]
+        for quad in quads:
+            place = b.add(first, b.index(quad)) if quad else first
+            codes = [dots.split(b, self.lanes, decoder.quad(b, quad)) for decoder in decoders]
             for row in range(self.digit_rows):
                 x = b.load(self.product.x.quads, [self.row(b, row), place])
                 spread = self.lanes.splat(b, x)
                 for vector, code in enumerate(codes):
-                    at = row * self.vectors + vector
-                    part[at] = b.insert(DotOp(part[at], code, spread, bits))
-        return part
+                    dots.add(b, found, row * self.vectors + vector, code, spread)
+        return [sum for sum in found if sum is not None]
 
     def scaled(self, b: LoopBuilder, g: SSAValue, part: Values, total: Values | None) -> Values:
         """total + scale * part, zero points and offsets taken off."""

@@ -17,16 +17,17 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import f32, i32
 from xdsl.ir import SSAValue
 
-from ....dialects.quant.byte_fields import QUADS
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
+from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import integer_rows
+from .dots import Dots
 from .integer_product import IntegerProduct, IntegerTask
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
 from .panels import matrix_unit_tile, pack_panels
-from .quads import QuadDecoder
+from .quads import PeriodWords, QuadDecoder
 
 BLOCK_PERIODS = 16  # a block of 512 x 32 bytes, half of a first-level cache
 
@@ -34,10 +35,11 @@ BLOCK_PERIODS = 16  # a block of 512 x 32 bytes, half of a first-level cache
 def lower_matrix_unit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
     source = kernel.stored(b, op.source)
-    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), "bytes")
+    dots = Dots(op.weight_format.element.width, in_pairs=False)
+    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), dots.order)
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
-    product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows)
+    product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows, dots)
     over_tiles(b, panels, product.tile)
 
 
@@ -144,10 +146,11 @@ class _Group:
         product = self.product
 
         def period(b: LoopBuilder, p: SSAValue) -> None:
-            decoders = [
-                QuadDecoder(product.access, self.tile, b.add(first, p), vector)
+            words = [
+                PeriodWords(product.access, self.tile, b.add(first, p), vector)
                 for vector in range(product.panels.tile.vectors)
             ]
+            decoders = [QuadDecoder(each, product.dots.order) for each in words]
             start = b.mul(p, b.index(QUADS))
             for quad in range(QUADS):
                 values = [decoder.quad(b, quad) for decoder in decoders]

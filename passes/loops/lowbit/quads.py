@@ -6,15 +6,22 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ....dialects.quant import byte_parts
+from ....dialects.quant import QuadPiece, byte_pieces, quad_pieces
 from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .panel_access import PanelAccess
 
+Pieces = tuple[tuple[QuadPiece, ...], ...]
+
+
+def pieces_of(width: int, order: str) -> Pieces:
+    """The pieces of all quads of a period in an order of `BitPackAttr`."""
+    return quad_pieces(width) if order == "quads" else byte_pieces(width)
+
 
 @dataclass
-class QuadDecoder:
-    """The quads of one period for one vector of lanes; every word is loaded once.
+class PeriodWords:
+    """The words of one period for one vector of lanes; each is loaded once.
 
     Cache lines are asked for `ahead` words before they are needed (0: left to the hardware).
     """
@@ -40,19 +47,55 @@ class QuadDecoder:
             self.words[number] = self.access.raw(b, self.access.panels.words, at, self.vector)
         return self.words[number]
 
+
+@dataclass
+class QuadDecoder:
+    """The quads of one period for one vector of lanes, one after the other.
+
+    A quad whose bits lie in several words of the order "quads" is joined as the words come, so that
+    none of them waits in a register for the last one. Those of "bytes" wait for all their quads.
+    """
+
+    words: PeriodWords
+    order: str
+    joined: dict[int, SSAValue] = field(default_factory=dict)
+    read: int = 0
+
+    @property
+    def pieces(self) -> Pieces:
+        """Where the quads lie."""
+        return pieces_of(self.words.access.panels.format.element.width, self.order)
+
     def quad(self, b: LoopBuilder, quad: int) -> SSAValue:
-        """The codes of elements 4 quad .. 4 quad + 3: per part a shift and a mask, joined."""
-        lanes, code = self.access.lanes, None
-        for part in byte_parts(self.access.panels.format.element.width):
-            number, shift = part.place(quad)
-            word, distance = self.word(b, number), shift - part.position
-            if distance > 0:
-                word = lanes.shift_right(b, word, distance)
-            else:
-                word = lanes.shift_left(b, word, -distance)
-            if part.width < 8:
-                mask = ((1 << part.width) - 1 << part.position) * 0x01010101
-                word = lanes.both(b, word, mask - (mask >> 31 << 32))
-            code = word if code is None else b.either(code, word)
-        assert code is not None
+        """The codes of elements 4 quad .. 4 quad + 3."""
+        first, *others = pieces = self.pieces[quad]
+        if self.order == "quads" and others:
+            while self.read <= pieces[-1].word:
+                self.join(b, self.read)
+                self.read += 1
+            return self.joined[quad]
+        code = self.piece(b, first)
+        for piece in others:
+            code = b.either(code, self.piece(b, piece))
         return code
+
+    def join(self, b: LoopBuilder, word: int) -> None:
+        """Add what a word holds of quads that lie in several."""
+        for quad, pieces in enumerate(self.pieces):
+            for piece in pieces if len(pieces) > 1 else ():
+                if piece.word == word:
+                    bits, before = self.piece(b, piece), self.joined.get(quad)
+                    self.joined[quad] = bits if before is None else b.either(before, bits)
+
+    def piece(self, b: LoopBuilder, piece: QuadPiece) -> SSAValue:
+        """Bits of four codes where the codes have them: a shift and a mask."""
+        lanes, word = self.words.access.lanes, self.words.word(b, piece.word)
+        if piece.width == 8:
+            return word
+        distance = piece.shift - piece.position
+        if distance > 0:
+            word = lanes.shift_right(b, word, distance)
+        else:
+            word = lanes.shift_left(b, word, -distance)
+        mask = ((1 << piece.width) - 1 << piece.position) * 0x01010101
+        return lanes.both(b, word, mask - (mask >> 31 << 32))

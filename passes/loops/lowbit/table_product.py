@@ -27,7 +27,7 @@ from .activations import float_source, tree_sum
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
 from .panels import Panels, TileShape, pack_panels
-from .quads import QuadDecoder
+from .quads import PeriodWords
 
 NIBBLES = 8  # of a word
 ENTRIES = 16  # of a table: the lanes of a register
@@ -162,7 +162,7 @@ class TableProduct:
         """Look up all nibbles of a period."""
         access, lanes = self.access, self.access.lanes
         *sums, total = carried
-        decoders = [QuadDecoder(access, tile, period, v, AHEAD) for v in range(VECTORS)]
+        words = [PeriodWords(access, tile, period, v, AHEAD) for v in range(VECTORS)]
         # Vectors innermost: a table is loaded once for all of them, and their sums are independent.
         # Sums by multiply-add, which gcc leaves where it is: it moves a chain of `+` behind all of
         # its lookups, which do not fit the registers.
@@ -170,9 +170,9 @@ class TableProduct:
         for word, (number, _) in enumerate(byte_words(self.panels.format.element.width)):
             for nibble in range(NIBBLES):
                 entries = lanes.load(b, self.tables, [row, period, word * NIBBLES + nibble, 0])
-                for v, decoder in enumerate(decoders):
+                for v, period_words in enumerate(words):
                     at = number * VECTORS + v
-                    code = lanes.shift_right(b, decoder.word(b, word), 4 * nibble)
+                    code = lanes.shift_right(b, period_words.word(b, word), 4 * nibble)
                     found = b.insert(LookupOp(code, [entries]))
                     sums[at] = lanes.fma(b, found, one, sums[at])
         return [*sums, b.add(total, b.load(self.sums, [row, period]))]

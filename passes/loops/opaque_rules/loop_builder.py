@@ -11,7 +11,7 @@ from typing import cast
 
 from xdsl.builder import Builder
 from xdsl.dialects import arith, memref, scf
-from xdsl.dialects.builtin import IndexType, IntegerAttr, MemRefType
+from xdsl.dialects.builtin import IndexType, IntegerAttr, MemRefType, UnitAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
@@ -106,16 +106,20 @@ class LoopBuilder(ScalarBuilder):
         carried: Sequence[SSAValue] = (),
         step: Bound = 1,
         shares: bool = False,
+        called: bool = False,
     ) -> list[SSAValue]:
         """for i in lower..upper: carried = body(b, i, *carried). What is carried after the last.
 
-        With `shares` the loops of the body may be parallel.
+        With `shares` the loops of the body may be parallel; with `called`, of a body that carries
+        nothing, it is a function that is not inlined.
         """
         block = Block(arg_types=[IndexType(), *(value.type for value in carried)])
         inner = self.inner(block, is_parallel=shares and self.is_parallel)
         inner.finish(scf.YieldOp(*(body(inner, *block.args) or ())))
         first, last, by = (self.index(value) for value in (lower, upper, step))
         op = self._builder.insert(scf.ForOp(first, last, by, carried, Region(block)))
+        if called:
+            op.attributes["tilecast.called"] = UnitAttr()
         return list(op.results)
 
     def parallel(

@@ -3,12 +3,12 @@
     parallel for blocks of tiles:                         (or one block after the other)
         for tiles t, blocks of channels c: inputs[., c, t] = B^T source[t, c] B
         for groups g of blocks of results:                (parallel then)
-            for u in (m + 2)^2:
+            for u in (m + 2)^2, and parts of the block:
                 products[u] = sum over c, l of inputs[u, c, ., l] * weight[g, u, c, l]
             for tiles t, blocks o of g:
                 out[t, o] = relu(A^T products[., t, o] A + bias + residual)
 
-Sums of all tiles of the block and all blocks of a group are in registers; weights are one stream.
+Sums of all tiles of a part and all blocks of a group are in registers; weights are one stream.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def share_tiles(loops: TileLoops, b: LoopBuilder) -> None:
     def some(b: LoopBuilder, thread: SSAValue) -> None:
         first = b.mul(thread, b.index(share))
         last = b.minimum(b.add(first, b.index(share)), b.index(loops.blocks))
-        b.loop(first, last, lambda b, k: block(b, thread, b.mul(k, b.index(loops.plan.rows))))
+        b.loop(first, last, lambda b, k: block(b, thread, b.mul(k, b.index(loops.plan.block))))
 
     b.parallel(0, loops.threads, some)
 
@@ -107,7 +107,7 @@ def share_channels(loops: TileLoops, b: LoopBuilder) -> None:
         b.loop(start, stop, lambda b, group: loops.group(b, zero, thread, first, group))
 
     def block(b: LoopBuilder, k: SSAValue) -> None:
-        first = b.mul(k, b.index(loops.plan.rows))
+        first = b.mul(k, b.index(loops.plan.block))
         b.parallel(0, inner, lambda b, c: inputs(b, first, c))
         b.parallel(0, loops.threads, lambda b, thread: results(b, first, thread))
 

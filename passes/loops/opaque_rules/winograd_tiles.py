@@ -41,7 +41,7 @@ class TileLoops:
         self.size = self.tile + WINDOW - 1
         self.counts = (conv.batch, *tile_counts(conv, self.tile))
         self.tiles = self.counts[0] * self.counts[1] * self.counts[2]
-        self.blocks = -(-self.tiles // plan.rows)
+        self.blocks = -(-self.tiles // plan.block)
         self.groups = conv.blocks // plan.columns
         self.element = element_of(op.result)
         self.type = VectorType(self.element, [conv.lanes])
@@ -54,9 +54,9 @@ class TileLoops:
             LoopBuilder(self.kernel.block, False, self.kernel.sizes), op.weight, shape, source
         )
         own = self.threads if plan.split == "tiles" else 1
-        inputs = [own, self.points, conv.channels // conv.lanes, plan.rows, conv.lanes]
+        inputs = [own, self.points, conv.channels // conv.lanes, plan.block, conv.lanes]
         self.inputs = self.kernel.scratch("inputs", inputs, self.element)
-        products = [self.threads, self.points, plan.rows, plan.columns, conv.lanes]
+        products = [self.threads, self.points, plan.block, plan.columns, conv.lanes]
         self.products = self.kernel.scratch("products", products, self.element)
 
     def vectors(self, b: LoopBuilder) -> Vectors:
@@ -69,9 +69,12 @@ class TileLoops:
         body: Callable[[LoopBuilder, SSAValue, list[SSAValue]], None],
     ) -> None:
         """body(t, position) for the tiles first + t of a block that exist."""
-        left = b.sub(b.index(self.tiles), first)
-        count = b.minimum(left, b.index(self.plan.rows))
+        count = self.count(b, first)
         b.loop(0, count, lambda b, t: body(b, t, unravel(b, b.add(first, t), self.counts)))
+
+    def count(self, b: LoopBuilder, first: SSAValue) -> SSAValue:
+        """Tiles of the block that starts with `first`."""
+        return b.minimum(b.sub(b.index(self.tiles), first), b.index(self.plan.block))
 
     def transform(
         self, b: LoopBuilder, own: SSAValue, t: SSAValue, tile: Position, c: SSAValue
@@ -113,7 +116,15 @@ class TileLoops:
         self, b: LoopBuilder, own: SSAValue, thread: SSAValue, first: SSAValue, group: SSAValue
     ) -> None:
         """The products of a block of tiles with a group of blocks of channels, and its results."""
-        b.loop(0, self.points, lambda b, u: self.multiply(b, own, thread, group, u))
+        parts: list[SSAValue | int] = [0, self.plan.rows, self.plan.rows]
+        if self.plan.parts > 1:
+            parts[1] = self.count(b, first)
+
+        def point(b: LoopBuilder, u: SSAValue) -> None:
+            lower, upper, step = parts
+            b.loop(lower, upper, lambda b, t: self.multiply(b, own, thread, group, u, t), (), step)
+
+        b.loop(0, self.points, point, called=True)
         columns = self.plan.columns
 
         def tile(b: LoopBuilder, t: SSAValue, at: Position) -> None:
@@ -122,9 +133,16 @@ class TileLoops:
         self.each_tile(b, first, tile)
 
     def multiply(
-        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, group: SSAValue, u: SSAValue
+        self,
+        b: LoopBuilder,
+        own: SSAValue,
+        thread: SSAValue,
+        group: SSAValue,
+        u: SSAValue,
+        first: SSAValue,
     ) -> None:
-        """products[thread, u] = the sums over all channels, in registers."""
+        """products[thread, u] = the sums over all channels, in registers, of the tiles of the block
+        from `first` on."""
         rows, columns, lanes = self.plan.rows, self.plan.columns, self.conv.lanes
         zero = b.index(0)
 
@@ -135,7 +153,7 @@ class TileLoops:
             ]
             result: list[SSAValue] = []
             for t in range(rows):
-                value = v.splat(b.load(self.inputs, [own, u, c, t, lane]))
+                value = v.splat(b.load(self.inputs, [own, u, c, b.add(first, b.index(t)), lane]))
                 result += [
                     v.multiply_add(value, factor, sums[t * columns + o])
                     for o, factor in enumerate(factors)
@@ -149,8 +167,8 @@ class TileLoops:
         start = [v.constant(0.0)] * (rows * columns)
         sums = b.loop(0, self.conv.channels // lanes, channels, start)
         for k, value in enumerate(sums):
-            at = [thread, u, b.index(k // columns), b.index(k % columns), zero]
-            v.store(value, self.products, at)
+            t = b.add(first, b.index(k // columns))
+            v.store(value, self.products, [thread, u, t, b.index(k % columns), zero])
 
     def result(
         self,

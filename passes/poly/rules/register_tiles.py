@@ -23,6 +23,7 @@ from .row_blocks import RowBlocks, row_blocks
 UNROLL_LIMIT = 8  # loops of at most this many vectors are unrolled, so that arrays become registers
 IN_BLOCK = -1  # the class of row tiles inside a block of rows
 TRANSPOSED_TILES = 4  # square tiles side by side that are transposed before the next rows are read
+TILE_START = 16  # rows that starting a tile costs, times registers: it is hidden by long steps
 POINTWISE_VECTORS = 4  # vectors per iteration where nothing is accumulated
 
 
@@ -51,8 +52,8 @@ def register_tile(
         vectors = min(columns, 4)
     elif rows == 1:
         vectors = min(ceil(columns / lanes), 8)  # enough chains to hide the latency of fma
-    elif rows < 7:
-        vectors = min(ceil(columns / lanes), 4)
+    elif rows < 7:  # one tile, so that the wide operand is read once
+        vectors = min(ceil(columns / lanes), 4 if 4 * (rows + 1) < registers else 2)
     else:
         vectors = min(ceil(columns / lanes), 2)
     choice = choice_of(machine)
@@ -245,17 +246,25 @@ def _shares_columns(plan: LoopPlan, main: str, rows: int, columns: int, tile: Re
 def _row_blocks(
     plan: LoopPlan, main: str, rows: int, tile: RegisterTile, columns: int, outside: Sequence[int]
 ) -> RowBlocks:
-    """Blocks whose rows of the narrow operand fill at most a third of the second-level cache,
-    shared by the threads if no loop of the classes `outside` is."""
+    """Blocks whose rows of the narrow operand fill at most a third of the second-level cache, or
+    what a panel leaves of it; shared by the threads if no loop of the classes `outside` is."""
     s, contraction = plan.statements[main], plan.contractions[main]
     row = plan.dim(main, rows)
     used = s.read_maps[contraction.narrow].used_dims()
     elements = prod(plan.extents[main][d] for d in used if d != row)
-    most = plan.machine.l2_bytes // 3 // (elements * element_bytes(s.sources[contraction.narrow]))
+    row_bytes = elements * element_bytes(s.sources[contraction.narrow])
+    width = tile.vectors * plan.lanes
+    panel_bytes = elements * width * element_bytes(s.sources[contraction.wide])
     is_shared = all(plan.extent(main, c) < plan.threads for c in outside)
-    panels = max(1, columns // (tile.vectors * plan.lanes))
-    height = plan.extent(main, rows)
-    return row_blocks(height, tile.rows, most, plan.threads if is_shared else 1, panels)
+    return row_blocks(
+        plan.extent(main, rows),
+        tile.rows,
+        plan.machine.l2_bytes // 3 // row_bytes,
+        plan.threads if is_shared else 1,
+        max(1, columns // width),
+        (plan.machine.l2_bytes - panel_bytes) // row_bytes,
+        TILE_START / plan.machine.vector_registers,
+    )
 
 
 def _around_block(plan: LoopPlan, main: str, classes: Sequence[int]) -> tuple[list[int], list[int]]:

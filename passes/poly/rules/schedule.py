@@ -31,7 +31,6 @@ from ..sets import box_extents
 from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import MASKED_VECTORS, block_keys, keys_per_granule, masked_sums
-from ..softmax.plain_maximum import use_plain_maximum
 from ..softmax.skip_masked_keys import skip_masked_keys
 from ..storage import element_bytes
 from .choice import RULES, RuleChoice, TunedMachine, choice_of, parse_recorded
@@ -160,7 +159,6 @@ def schedule_by_rules(
     IllegalScheduleError where they are illegal.
     """
     lanes = lanes_for(scop, machine)
-    use_plain_maximum(scop)
     blocked = [] if scop.parameters else block_keys(scop, machine, lanes)
     masked = [] if scop.parameters else masked_sums(scop, blocked)
     # halves of a symbolic extent are no box

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from ....costmodel.register_tile import RegisterTile
 from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
 from ..access_patterns import contraction_of, panel_width, reduction_dims, stride
@@ -24,7 +25,7 @@ from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 
 MOST_BLOCKS = 4
-LATENCY = 8  # accumulators that keep the multiply-add units busy
+CONSTANTS = 1  # registers of what follows the sum, such as the zero of relu, which gcc keeps
 IN_PART = -2  # the class of rows inside a thread's part
 LARGEST_WINDOW = 25  # windows that are walked by straight-line code where nothing is contracted
 
@@ -82,7 +83,7 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
         for name in run:
             band = plan.split(name, rows, part)
             plan.open[name].append(Loop(IN_PART, band))
-    tile = _choose_tile(plan, extents, blocks, order)
+    tile = _choose_tile(plan, extents, blocks, order, _vectors_of(plan, update, blocks))
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
@@ -154,8 +155,24 @@ def _outer_order(
     return [*blocks, *rows]
 
 
+def _vectors_of(plan: LoopPlan, update: str, blocks: Sequence[int]) -> RegisterTile:
+    """Whether the vectors that one block multiplies stay in the first-level cache."""
+    s, extents = plan.statements[update], plan.extents[update]
+    blocked = {plan.dim(update, c) for c in blocks}
+    held = [
+        prod(extents[d] for d in access.used_dims() if d not in blocked) * element_bytes(array)
+        for array, access in zip(s.sources[1:], s.read_maps[1:], strict=True)
+        if blocked & access.used_dims()
+    ]
+    return RegisterTile(plan.machine, is_streamed=sum(held) > plan.machine.l1_bytes // 2)
+
+
 def _choose_tile(
-    plan: LoopPlan, extents: Mapping[int, int], blocks: Sequence[int], order: Sequence[int]
+    plan: LoopPlan,
+    extents: Mapping[int, int],
+    blocks: Sequence[int],
+    order: Sequence[int],
+    registers: RegisterTile,
 ) -> WindowTile:
     """The tile of fewest cycles, by a count of multiply-adds, loads and latency, of the thread that
     takes longest.
@@ -176,31 +193,36 @@ def _choose_tile(
     best: WindowTile | None = None
     for sizes in product(*(range(1, limit + 1) for limit in limits)):
         is_whole = sizes[:spread][-1:] == tuple(whole[:spread][-1:])
-        registers = prod(sizes) + prod(sizes[spread:]) + 1
+        used = prod(sizes) + prod(sizes[spread:]) + 1 + CONSTANTS
         is_split = prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole
-        if prod(sizes) > 1 and (registers > most or is_split):
+        if prod(sizes) > 1 and (used > most or is_split):
             continue
         trips = {**extents, **{c: -(-extents[c] // n) for c, n in zip(classes, sizes, strict=True)}}
         shared = next((c for c in order if trips[c] >= plan.threads), None)
         at = classes.index(shared) if shared in classes else None
-        cost = _longest_cycles(whole, sizes, spread, plan.threads, at)
+        cost = _longest(registers, whole, sizes, spread, plan.threads, at)
         if best is None or cost < best.cost:
             best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
     assert best is not None  # one accumulator is taken, whether it fits or not
     return best
 
 
-def _longest_cycles(
-    extents: Sequence[int], sizes: Sequence[int], spread: int, threads: int, shared: int | None
+def _longest(
+    tile: RegisterTile,
+    extents: Sequence[int],
+    sizes: Sequence[int],
+    spread: int,
+    threads: int,
+    shared: int | None,
 ) -> float:
-    """Cycles of one term of all sums in the thread that takes longest; threads share the tiles
-    along dim `shared`, which the first ones have one more of and the last one the partial one."""
+    """Time of one term of all sums in the thread that takes longest; threads share the tiles along
+    dim `shared`, which the first ones have one more of and the last one the partial one."""
     if threads == 1 or shared is None:
-        return _total_cycles(extents, sizes, spread)
+        return _total(tile, extents, sizes, spread)
 
     def of(extent: int) -> float:
         part = [*extents[:shared], extent, *extents[shared + 1 :]]
-        return _total_cycles(part, sizes, spread)
+        return _total(tile, part, sizes, spread)
 
     size = sizes[shared]
     least, more = divmod(-(-extents[shared] // size), threads)
@@ -208,13 +230,13 @@ def _longest_cycles(
     return max(of(size) * (least + (more > 0)), of(size) * (least - 1) + of(rest))
 
 
-def _total_cycles(extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:
+def _total(tile: RegisterTile, extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:
     """Of one term of all sums, in full and partial tiles; the first `spread` dims are positions."""
     total = 0.0
     for parts in product(*(_parts(n, size) for n, size in zip(extents, sizes, strict=True))):
         tiles = prod(count for count, _ in parts)
         inside = [size for _, size in parts]
-        total += tiles * _cycles(prod(inside[spread:]), prod(inside[:spread]))
+        total += tiles * tile.term(prod(inside[spread:]), prod(inside[:spread]))
     return total
 
 
@@ -222,9 +244,3 @@ def _parts(extent: int, size: int) -> list[tuple[int, int]]:
     """(count, size) of the full tiles and of the partial one."""
     full, rest = divmod(extent, size)
     return [part for part in ((full, size), (1, rest)) if part[0] and part[1]]
-
-
-def _cycles(blocks: int, positions: int) -> float:
-    """Of one term of the sum: multiply-adds, or loads, or latency, and the loop around them."""
-    loads = blocks + positions / 2
-    return max(blocks * positions, loads, LATENCY) + loads / 8 + 1

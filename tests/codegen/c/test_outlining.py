@@ -45,3 +45,26 @@ def test_functions_of_whole_tiles_are_called(op: str, result: str, name: str, co
     is_outlined = "noinline" in text
     assert is_outlined == (count == 28)
     assert text.count(name + ("_outlined(" if is_outlined else "(")) == count + 1
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_the_body_of_a_loop_can_be_a_function_of_its_own(called: bool) -> None:
+    text = f"""
+func.func @f(%x: memref<8xf32>, %y: memref<8xf32>) attributes {{tilecast.roles = ["in", "out"]}} {{
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %first = memref.load %x[%c0] : memref<8xf32>
+  scf.for %i = %c0 to %c8 step %c1 {{
+    %v = memref.load %x[%i] : memref<8xf32>
+    %w = arith.mulf %v, %first : f32
+    memref.store %w, %y[%i] : memref<8xf32>
+  }} {"{tilecast.called}" if called else ""}
+  func.return
+}}
+"""
+    func = Parser(CompileContext(), text).parse_module().body.block.first_op
+    assert isinstance(func, FuncOp)
+    emitted = emit_unit([func], Machine("c99", "scalar"))
+    assert ("__attribute__((noinline)) void f_part_0(" in emitted) == called
+    assert ("f_part_0(i, " in emitted) == called

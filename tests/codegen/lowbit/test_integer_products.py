@@ -22,11 +22,13 @@ from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.kernel_interface import KernelInterface
 from xdsl.dialects.func import FuncOp
 
-from .test_quantized_linear import Case, kernel_of, lower
+from .test_quantized_linear import Case, kernel_of, lower, with_bytes
 
 PASSES = "u4_in_passes"  # more of a tile than a first-level cache holds, for several blocks of rows
 DIGITS = "u4_in_digits"
-NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES]
+LIMITS = [f"u{w}_at_its_limits" for w in (4, 7, 8)]
+BYTES = [f"u{w}_as_bytes" for w in (4, 7, 8)]  # where AVX-512 has an instruction for them
+NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES, *BYTES]
 
 
 def case_of(name: str) -> Case:
@@ -34,18 +36,26 @@ def case_of(name: str) -> Case:
         return Case("u4:g32", 4, 19, 100, bias=True, form="digits")
     if name == PASSES:
         return Case("u4:g128:znone", 7, 19, 700, bias=False, activations="int8", form="integers")
-    return Case(f"{name}:znone", 2, 19, 100, bias=False, activations="int8", form="integers")
+    if name in LIMITS:
+        return Case(f"{name[:2]}:g64:znone:sf32", 1, 19, 128, bias=False, form="digits")
+    format = f"{name.partition('_')[0]}:znone"
+    return Case(format, 2, 19, 100, bias=False, activations="int8", form="integers")
 
 
 @pytest.fixture(scope="module")
 def lowered(machine: Machine) -> dict[str, FuncOp]:
     """The loops of every format."""
-    ctx = CompileContext()
-    ctx.machine = machine
+    plain, with_instruction = CompileContext(), CompileContext()
+    plain.machine, with_instruction.machine = machine, with_bytes(machine)
     with pytest.MonkeyPatch.context() as patch:
         return {
-            name: lower(ctx, case_of(name), kernel_of(case_of(name), name), patch)
-            for name in [*NAMES, DIGITS]
+            name: lower(
+                with_instruction if name in BYTES else plain,
+                case_of(name),
+                kernel_of(case_of(name), name),
+                patch,
+            )
+            for name in [*NAMES, DIGITS, *LIMITS]
         }
 
 
@@ -69,6 +79,7 @@ def test_sums_equal_those_of_int64(
     assert isinstance(element, IntegerElement)
     x = rng.choice([-1.0, 1.0, 0.3], (case.rows, columns)).astype(np.float32)
     codes = rng.choice([0, element.codes - 1, element.codes // 2], (19, columns)).astype(np.uint8)
+    x[0], codes[0] = 1.0, element.codes - 1  # the largest sums
     ones = np.ones((19, format.groups(columns)), np.float32)
     scales = SCALE_TYPES[format.scale].encode(ones)
     quantized, steps = quantize_rows(x)
@@ -114,6 +125,23 @@ def test_digits_keep_what_f32_has_next_to_the_largest_of_a_group(
     found = run(lowered[DIGITS], library, call, [x, *weight])
     assert np.isnan(found[3]).all()
     assert (np.abs(found - reference)[:3] <= allowed[:3]).all()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_digits_of_minus_128_fit(
+    name: str, lowered: dict[str, FuncOp], library: ctypes.CDLL, call: Callable[..., None]
+) -> None:
+    """Both lower digits of 32640 are -128; together with the largest codes they make the largest
+    sums of pairs."""
+    case = case_of(name)
+    largest = 2 ** parse_format(case.format).element.width - 1
+    x = np.full((1, case.columns), 32640 / (127 * 65536), np.float32)
+    x[0, ::64] = 1.0  # of each group
+    codes = np.full((19, case.columns), largest, np.uint8)
+    found = run(
+        lowered[name], library, call, [x, codes.view(np.int8), np.ones((19, 2), np.float32)]
+    )
+    np.testing.assert_allclose(found, largest * x.astype(np.float64).sum(), rtol=2.0**-22)
 
 
 def test_a_model_with_rounded_activations_is_compiled() -> None:

@@ -11,6 +11,7 @@ from tilecast.codegen.c.elementary import elementary_function
 from tilecast.codegen.c.function import FunctionEmitter
 from tilecast.codegen.c.prelude import Prelude
 from tilecast.codegen.mathlib import FUNCTIONS, build_function
+from tilecast.codegen.mathlib.piecewise import PIECES
 from tilecast.costmodel.hardware import Machine
 from xdsl.dialects import arith, func, math
 from xdsl.dialects.builtin import FunctionType, VectorType, f32
@@ -149,6 +150,25 @@ def test_scalars_and_vectors_give_the_same_bits(name, element, library, machine,
         y = _run(library, call, _symbol(name, element, 1, lanes), arguments)
         results.append(np.where(np.isnan(y), DTYPES[element](np.nan), y).view(UINTS[element]))
     assert all(np.array_equal(results[0], other) for other in results[1:])
+
+
+@pytest.mark.parametrize("size", [8, 16])
+@pytest.mark.parametrize("name", sorted(PIECES))
+def test_pieces_meet_and_end_at_exactly_one(name, size, machine, build, call):
+    pieces, prelude = PIECES[name][size], Prelude(machine)
+    function = elementary_function(prelude, name, "f32", 1, table_size=size)
+    text = f"for (int i = 0; i < {COUNT}; ++i) out[i] = {function}(x[i]);"
+    head = "void k(const float *x, float *out)"
+    library = build(f"{prelude.text()}\n{head};\n{head}\n{{\n    {text}\n}}\n", machine)
+    ends = [np.float32(end) for k in range(size) for end in pieces.bounds(k)]
+    near = [np.nextafter(end, np.float32(side)) for end in ends for side in (0, np.inf)]
+    x = np.full(COUNT, np.float32(pieces.high))
+    x[: len(ends + near)] = ends + near
+    x[-4:] = [np.inf, -np.inf, 3e38, -10.0]
+    y = _run(library, call, "k", [x])
+    assert (_errors(_exact(name, [x]), y) <= 1).all()
+    saturated = np.abs(x) >= np.float32(pieces.high)
+    np.testing.assert_array_equal(y[saturated], np.sign(x[saturated]))
 
 
 @pytest.mark.parametrize(("name", "element"), CASES)

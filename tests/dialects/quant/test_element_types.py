@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -16,15 +18,19 @@ from tilecast.dialects.quant import (
     byte_parts,
     byte_words,
     pack_bytes,
+    pack_quads,
     pack_words,
     parse_format,
+    quad_pieces,
     unpack_bytes,
+    unpack_quads,
     unpack_words,
 )
 from tilecast.dialects.quant.element_table import element_named
 from tilecast.dialects.quant.ops import BitPackAttr
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
 
+Packer = Callable[[np.ndarray, int], np.ndarray]
 ML_DTYPES = {
     "e4m3": ml_dtypes.float8_e4m3fn,
     "e4m3ieee": ml_dtypes.float8_e4m3,
@@ -166,11 +172,13 @@ def test_dequantize_is_the_definition() -> None:
 
 
 @pytest.mark.parametrize("width", range(1, 9))
-def test_bytes_of_codes_are_unpacked(width: int) -> None:
+@pytest.mark.parametrize("layout", [(pack_bytes, unpack_bytes), (pack_quads, unpack_quads)])
+def test_bytes_of_codes_are_unpacked(layout: tuple[Packer, Packer], width: int) -> None:
+    pack, unpack = layout
     codes = np.random.default_rng(width).integers(0, 2**width, (3, 64), np.uint8)
-    words = pack_bytes(codes, width)
+    words = pack(codes, width)
     assert words.shape == (3, 2 * width)
-    np.testing.assert_array_equal(unpack_bytes(words, width), codes)
+    np.testing.assert_array_equal(unpack(words, width), codes)
 
 
 @pytest.mark.parametrize("width", range(1, 9))
@@ -179,3 +187,15 @@ def test_quads_need_the_words_of_a_period_front_to_back(width: int) -> None:
     assert list(dict.fromkeys(used)) == list(range(width))
     owners = byte_words(width)
     assert [byte_parts(width)[number].words[k] for number, k in owners] == list(range(width))
+    last = [pieces[-1].word for pieces in quad_pieces(width)]
+    assert last == sorted(last)
+    assert set(last) == set(range(width))
+
+
+@pytest.mark.parametrize("width", range(1, 9))
+def test_codes_lie_in_one_place_where_a_byte_has_room(width: int) -> None:
+    pieces = quad_pieces(width)
+    assert sum(len(each) == 1 for each in pieces) == width * (8 // width)
+    bits = {(p.word, p.shift + k) for each in pieces for p in each for k in range(p.width)}
+    assert bits == {(word, bit) for word in range(width) for bit in range(8)}
+    assert all(piece.position <= piece.shift for each in pieces for piece in each)

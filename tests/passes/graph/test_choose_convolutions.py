@@ -12,7 +12,12 @@ from tilecast.dialects.reference.graph import evaluate
 from tilecast.dialects.weights import WeightStore
 from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.choose_convolutions import ChooseConvolutionsPass, insert_winograd
-from tilecast.passes.graph.convolutions.cost import Convolution, name_of, predicted_cycles
+from tilecast.passes.graph.convolutions.cost import (
+    Convolution,
+    name_of,
+    predicted_cycles,
+    winograd_plan,
+)
 from xdsl.dialects.builtin import AffineMapAttr, FloatAttr, ModuleOp, TensorType, f32, f64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir.affine import AffineDimExpr, AffineMap
@@ -95,3 +100,25 @@ def test_large_tiles_pay_where_weights_are_used_often() -> None:
 def test_weights_that_come_from_memory_make_tiles_small() -> None:
     assert fastest(512, 7, is_cold=True) == name_of(2)
     assert fastest(1024, 2, is_cold=True) == "direct"
+
+
+def test_few_registers_take_a_block_of_tiles_in_parts_while_weights_are_near() -> None:
+    few = Machine("zen3", "avx2", (), 32, 16, 2)
+    plans = [
+        winograd_plan(Convolution(1, 64, 64 // lanes, 56, 56, lanes, 4, True), 4, machine, 2)
+        for machine, lanes in ((few, 8), (ZEN, 16))
+    ]
+    assert [plan.parts > 1 for plan in plans] == [True, False]
+    assert all(
+        plan.rows * plan.columns < m.vector_registers
+        for plan, m in zip(plans, (few, ZEN), strict=True)
+    )
+
+
+def test_multiply_adds_of_half_the_width_are_twice_as_many_in_the_same_time() -> None:
+    few = Machine("zen3", "avx2", (), 32, 16, 2)
+    wide, narrow = (
+        predicted_cycles(Convolution(1, 64, 64 // lanes, 56, 56, lanes, 4, True), machine, 2)
+        for machine, lanes in ((ZEN, 16), (few, 8))
+    )
+    assert wide["direct"] == pytest.approx(narrow["direct"])

@@ -311,6 +311,23 @@ def test_a_full_reduction_and_its_use_at_every_element_are_two_kernels_if_large(
         assert kernels(module) == expected
 
 
+@pytest.mark.parametrize(
+    ("rows", "length", "expected"),
+    [
+        (64, 1024, ["norm_relu"]),
+        (32, 1024, ["norm_relu"]),  # little work
+        (32, 4096, ["norm", "relu"]),  # the intermediate stays near a core
+        (32, 8192, ["norm_relu"]),
+        (8, 32768, ["norm", "relu"]),  # too few rows to share out
+    ],
+)
+def test_few_rows_share_a_kernel_where_their_intermediate_leaves_the_caches(
+    rows: int, length: int, expected: list[str]
+) -> None:
+    m = Main(tensor(rows, length))
+    assert kernels(fused(m.module(m.fn("relu", m.norm(m.inputs[0]))))) == expected
+
+
 def test_unit_dims_do_not_separate_an_epilogue_from_its_anchor() -> None:
     m = Main(tensor(4, 8), tensor(1, 4, 6))
     y = m.reshape(m.linear(m.inputs[0], 6), 1, 4, 6)

@@ -27,7 +27,7 @@ from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.limit_memory import LimitMemoryPass, MemoryLimit
 from tilecast.passes.graph.patches.arithmetic import operations
 from tilecast.passes.graph.patches.search import PatchSearch
-from tilecast.passes.graph.patches.steps import Program
+from tilecast.passes.graph.patches.steps import OwnArrays, Program, aligned
 from tilecast.passes.graph.recompute.plan import MemoryPlan
 from xdsl.dialects.builtin import FloatAttr, ModuleOp, TensorType, f32, f64
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -172,6 +172,48 @@ def check_all_stages(net: Network, most: int = 8, is_exact: bool = True) -> int:
 
 def test_every_stage_of_a_classifier_under_many_grids() -> None:
     assert check_all_stages(classifier(12), most=2) > 50
+
+
+def padded_copies(program: Program) -> list[OwnArrays]:
+    """Buffers of kernels that copy what the windows of their convolution lie on."""
+    found = []
+    for step in program.steps:
+        size = 0
+        for op in step.ops:
+            if isinstance(op, ConvOp):
+                extents, kernels = shape_of(op.result)[2:], shape_of(op.weight)[2:]
+                windows = zip(extents, op.stride, kernels, strict=True)
+                covered = [(n - 1) * stride.data + kernel for n, stride, kernel in windows]
+                size += 4 * int(np.prod([*shape_of(op.source)[:2], *covered]))
+        found.append(OwnArrays(aligned(size), 0))
+    return found
+
+
+def test_padded_copies_of_patches_are_counted() -> None:
+    net = Network([1, 4, 32, 16])
+    net.conv(8, 3, stride=2)
+    net.relu()
+    net.conv(8, 5)
+    net.conv(4, 3)
+    net.finish()
+    program = Program(net.main)
+    search = PatchSearch(Program(net.main, own_arrays=padded_copies(program)))
+    limit, checked = MemoryLimit(net.main, net.context()), 0
+    for first in range(len(program.steps)):
+        for end in search.ends(first):
+            stage = search.stage(first, end)
+            assert stage is not None
+            for extra, grid in stage.grids[::5]:
+                path = search.patched(stage, grid, extra)
+                cut = limit.attempt(MemoryPlan((path,))).main
+                copies = padded_copies(Program(cut))
+                found = Program(cut, own_arrays=copies).plan().lower_bound
+                live = search.program.live
+                others = [n for k, n in enumerate(live) if not first <= k < end]
+                # whole buffers are rounded to lines before they are divided
+                assert found <= max([path.peak, *others]) <= found + 64
+                checked += 1
+    assert checked > 10
 
 
 def test_patches_of_a_reduction_do_not_wait_for_each_other() -> None:

@@ -6,10 +6,12 @@ import pytest
 import tilecast.passes.loops.lower_opaque  # noqa: F401  (registers the rules)
 from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.quant import parse_format
+from tilecast.passes.loops.lowbit.dots import Dots
 from tilecast.passes.loops.lowbit.forms import Problem, choose_form, possible_forms
 
 PLAIN = Machine("x86-64-v4", "avx512", (), 64, 32)
 AVX512 = Machine("x86-64-v4", "avx512", ("avx512_vnni",), 64, 32)
+AVX2 = Machine("x86-64-v3", "avx2", (), 32, 16)
 
 
 def problem(
@@ -25,10 +27,29 @@ def problem(
 
 @pytest.mark.parametrize(
     ("bits", "rows", "form"),
-    [(1, 1, "tables"), (4, 1, "registers"), (8, 1, "registers"), (4, 64, "blocks")],
+    [(1, 1, "tables"), (4, 1, "digits"), (8, 1, "registers"), (4, 64, "blocks")],
 )
 def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None:
     assert choose_form(problem(bits, rows, machine=PLAIN)).name == form
+
+
+@pytest.mark.parametrize(
+    ("bits", "rows", "form"), [(1, 1, "digits"), (8, 1, "digits"), (4, 64, "blocks")]
+)
+def test_sums_of_pairs_make_digits_of_few_rows(bits: int, rows: int, form: str) -> None:
+    assert choose_form(problem(bits, rows, machine=AVX2)).name == form
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_sums_of_pairs_hold_what_they_are_given(bits: int) -> None:
+    dots = Dots(bits, in_pairs=True)
+    quads = dots.quads
+    assert quads is not None
+    assert dots.holds(quads)
+    assert not dots.holds(quads + 1)
+    widest = max(width for _, width in dots.limbs)
+    assert quads * 2 * 128 * (2**widest - 1) < 2**15
+    assert sum(width for _, width in dots.limbs) == bits
 
 
 @pytest.mark.parametrize(
@@ -49,8 +70,9 @@ def test_int8_activations_are_multiplied_as_integers() -> None:
 
 @pytest.mark.parametrize("rows", [1, 4, 16, 64, 256])
 @pytest.mark.parametrize("activations", ["f32", "int8"])
-def test_no_width_is_a_cliff(rows: int, activations: str) -> None:
-    found = [problem(bits, rows, activations) for bits in range(1, 9)]
+@pytest.mark.parametrize("machine", [AVX512, AVX2])
+def test_no_width_is_a_cliff(machine: Machine, rows: int, activations: str) -> None:
+    found = [problem(bits, rows, activations, machine=machine) for bits in range(1, 9)]
     times = [choose_form(p).time(p) for p in found]
     for before, here, after in zip(times, times[1:], times[2:], strict=False):
         assert here <= 1.3 * (before + after) / 2

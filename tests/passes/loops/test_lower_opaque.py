@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.graph.opaque import OPAQUE_OPS
+from tilecast.dialects.graph.recurrent import RecurrentOp
 from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.quant.ops import QuantizedLinearOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
@@ -209,7 +210,7 @@ def test_parallel_loops_compute_the_same(name: str) -> None:
 
 
 def test_every_opaque_op_has_a_rule() -> None:
-    assert set(RULES) == {*OPAQUE_OPS, QuantizedLinearOp, WinogradConvOp}
+    assert set(RULES) == {*OPAQUE_OPS, RecurrentOp, QuantizedLinearOp, WinogradConvOp}
 
 
 def test_an_opaque_op_is_alone_in_its_kernel() -> None:

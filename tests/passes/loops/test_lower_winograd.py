@@ -57,13 +57,16 @@ def test_loops_compute_the_convolution(tile: int, height: int, width: int, epilo
     check(kernel(tile, height, width, epilogue), threads=1)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("split", ["tiles", "channels"])
-def test_threads_share_tiles_or_channels(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_tiles_or_channels(
+    split: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tilecast.passes.loops.opaque_rules import winograd
 
     def plan(conv: Convolution, tile: int, machine: Machine, threads: int) -> object:
         found = winograd_plan(conv, tile, machine, threads)
-        return type(found)(tile, 2, 1, split, 0.0)  # type: ignore[arg-type]
+        return type(found)(tile, 2, 1, parts, split, 0.0)  # type: ignore[arg-type]
 
     monkeypatch.setattr(winograd, "winograd_plan", plan)
     monkeypatch.setattr(lower_opaque, "PARALLEL_ELEMENTS", 1)

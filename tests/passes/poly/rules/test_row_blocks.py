@@ -34,3 +34,14 @@ def test_columns_are_shared_where_all_rows_are_one_block():
 
 def test_of_sizes_known_at_run_time_tiles_stay_high():
     assert row_blocks(Extent(197, AffineExpr.symbol(0)), 14, 113, 2, panels=96).height == 14
+
+
+def test_a_block_for_each_thread_may_be_larger_than_others():
+    assert row_blocks(128, 6, 28, 2, panels=24).rows <= 28
+    assert row_blocks(128, 6, 28, 2, panels=24, whole=69) == RowBlocks(11, 6)
+    assert row_blocks(512, 6, 28, 2, panels=24, whole=69).rows <= 28
+
+
+def test_tiles_stay_high_where_starting_one_is_dear():
+    assert row_blocks(197, 6, 113, 2, panels=96).height == 5
+    assert row_blocks(197, 6, 113, 2, panels=96, start=1.0).height == 6

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tilecast.costmodel.register_tile import RegisterTile
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
 from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.rules.schedule import choose_schedule
-from tilecast.passes.poly.rules.window_tiles import _longest_cycles
+from tilecast.passes.poly.rules.window_tiles import _longest
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -135,7 +136,20 @@ def test_a_border_starts_no_threads(
     assert len(parallel_trips(lower_scop(scop))) == 1
 
 
-def test_tiles_suit_the_thread_that_takes_longest() -> None:
+def test_tiles_suit_the_thread_that_takes_longest(machines: dict[str, Any]) -> None:
     # 49 positions, 10 blocks: of 5 pairs of blocks one thread would have 3, the other 2
-    assert _longest_cycles((49, 10), (25, 1), 1, 2, 1) < _longest_cycles((49, 10), (13, 2), 1, 2, 1)
-    assert _longest_cycles((49, 10), (25, 1), 1, 1, 1) > _longest_cycles((49, 10), (13, 2), 1, 1, 1)
+    def longest(sizes: tuple[int, int], threads: int) -> float:
+        return _longest(RegisterTile(machines["avx512"]), (49, 10), sizes, 1, threads, 1)
+
+    assert longest((25, 1), 2) < longest((13, 2), 2)
+    assert longest((25, 1), 1) > longest((13, 2), 1)
+
+
+def test_a_broadcast_is_a_load_of_its_own_where_vectors_are_as_wide_as_a_load_port(
+    machines: dict[str, Any],
+) -> None:
+    narrow, wide = (RegisterTile(machines[name], overhead=0) for name in ("avx2", "avx512"))
+    assert narrow.term(1, 14) == 15 > wide.term(1, 14) == 14
+    assert narrow.term(2, 6) == wide.term(2, 6) == 12
+    streamed = RegisterTile(machines["avx2"], is_streamed=True, overhead=0)
+    assert streamed.term(4, 3) > streamed.term(2, 6) == 12  # more bytes for as many multiply-adds
