@@ -3,11 +3,13 @@
     states[0] = initial
     for s in steps:                       one parallel region
         parallel for p in panels of units:
-            sums = for each gate, the sum over k of states[s, 0, k] * weight[p, k]
-            states[s + 1, :, p] = what the cell makes of gates[t, p], sums and states[s, :, p]
+            for rows of the batch, a few at a time:
+                sums = for each gate, the sum over k of states[s, 0, k] * weight[p, k]
+                states[s + 1, :, p] = what the cell makes of gates[t, p], sums and states[s, :, p]
 
 A panel holds the gates of as many units as a vector has lanes, [k][gate][lane]: one stream of
-weights, which stays in the cache of the thread that always gets the same panels.
+weights, which stays in the cache of the thread that always gets the same panels. Rows that are
+summed at once share what is loaded of it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.graph import element_of, shape_of
 from ....dialects.graph.recurrent import GATES, RecurrentOp
+from ....dialects.sizes import Size
 from ...poly.storage import element_bytes
 from .kernel import OpaqueKernel
 from .loop_builder import LoopBuilder
@@ -31,6 +34,7 @@ Values = Sequence[SSAValue]
 Cell = Callable[[Vectors, Values, Values, Values], list[SSAValue]]
 """(inputs of the gates, sums over the hidden state, states) -> states after the step."""
 SUMS = 8  # independent sums hide the latency of multiply-adds
+MOST_ROWS = 4  # with more, code grows and loads hardly get fewer
 
 
 def lstm(v: Vectors, inputs: Values, sums: Values, states: Values) -> list[SSAValue]:
@@ -68,9 +72,18 @@ def panel_lanes(units: int, lanes: int) -> int:
     return lanes
 
 
-def chain_count(units: int, gates: int) -> int:
-    """Sums per gate that are added at the end: as many as keep the multiply-adds busy."""
-    return next(c for c in (8, 4, 2, 1) if units % c == 0 and (c // 2) * gates < SUMS)
+def chain_count(units: int, sums: int) -> int:
+    """How many parts each of `sums` has that are added at the end: as many as keep the
+    multiply-adds busy."""
+    return next(c for c in (8, 4, 2, 1) if units % c == 0 and (c // 2) * sums < SUMS)
+
+
+def row_count(batch: int, gates: int, registers: int) -> int:
+    """Rows that are summed at once: a sum per gate, an element in all lanes each, and a weight."""
+    if isinstance(batch, Size):
+        return 1
+    most = max(1, min(MOST_ROWS, (registers - 1) // (gates + 1)))
+    return -(-batch // -(-batch // most))
 
 
 @lowers(RecurrentOp)
@@ -82,6 +95,7 @@ def lower_recurrent(op: RecurrentOp, kernel: OpaqueKernel, b: LoopBuilder) -> No
     lanes = panel_lanes(units, kernel.machine.lanes(element_bytes(states)))
     type = VectorType(element, [lanes])
     panels = units // lanes
+    together = row_count(batch, count, kernel.machine.vector_registers)
     p, k, g, lane = (AffineExpr.dimension(d) for d in range(4))
     source = AffineMap(4, 0, (g * units + p * lanes + lane, k))
     weight = kernel.packed(b, op.weight, [panels, units, count, lanes], source)
@@ -99,41 +113,54 @@ def lower_recurrent(op: RecurrentOp, kernel: OpaqueKernel, b: LoopBuilder) -> No
         b.parallel(0, panels, lambda b, panel: each_row(b, s, time, panel))
 
     def each_row(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue) -> None:
-        b.nest([batch], lambda b, at: update(b, s, time, panel, at[0]))
+        whole, rest = divmod(batch, together)
 
-    def update(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue, row: SSAValue) -> None:
+        def tile(b: LoopBuilder, at: Values) -> None:
+            first = b.mul(at[0], b.index(together))
+            update(b, s, time, panel, [b.add(first, b.index(r)) for r in range(together)])
+
+        b.nest([whole], tile)
+        if rest:
+            last = range(batch - rest, batch)
+            update(b, s, time, panel, [b.index(row) for row in last])
+
+    def update(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue, rows: Values) -> None:
         v = Vectors(b, type, kernel.machine.has_fma)
         first = b.mul(panel, b.index(lanes))
-        inputs = [
-            v.load(gates, [time, row, b.add(b.index(gate * units), first)]) for gate in range(count)
-        ]
-        sums = products(b, s, panel, row)
-        if bias is not None:
-            sums[-1] = v.add(sums[-1], v.load(bias, [first]))
-        parts = range(len(op.initial))
-        before = [v.load(states, [s, b.index(k), row, first]) for k in parts]
+        places = [b.add(b.index(gate * units), first) for gate in range(count)]
         after = b.add(s, b.index(1))
-        for k, value in enumerate(cell(v, inputs, sums, before)):
-            v.store(value, states, [after, b.index(k), row, first])
+        for row, sums in zip(rows, products(b, s, panel, rows), strict=True):
+            inputs = [v.load(gates, [time, row, place]) for place in places]
+            if bias is not None:
+                sums[-1] = v.add(sums[-1], v.load(bias, [first]))
+            parts = range(len(op.initial))
+            before = [v.load(states, [s, b.index(k), row, first]) for k in parts]
+            for k, value in enumerate(cell(v, inputs, sums, before)):
+                v.store(value, states, [after, b.index(k), row, first])
 
-    def products(b: LoopBuilder, s: SSAValue, panel: SSAValue, row: SSAValue) -> list[SSAValue]:
-        """The sums over the hidden state before step `s`, one vector per gate."""
-        chains = chain_count(units, count)
-        zeros = [Vectors(b, type, False).constant(0.0)] * (count * chains)
+    def products(
+        b: LoopBuilder, s: SSAValue, panel: SSAValue, rows: Values
+    ) -> list[list[SSAValue]]:
+        """For each row the sums over its hidden state before step `s`, one vector per gate."""
+        each = count * len(rows)
+        chains = chain_count(units, each)
+        zeros = [Vectors(b, type, False).constant(0.0)] * (each * chains)
 
         def terms(b: LoopBuilder, k: SSAValue, *sums: SSAValue) -> list[SSAValue]:
             v = Vectors(b, type, kernel.machine.has_fma)
             result: list[SSAValue] = []
             for chain in range(chains):
                 at = b.add(k, b.index(chain))
-                state = v.splat(b.load(states, [s, 0, row, at]))
+                hidden = [v.splat(b.load(states, [s, 0, row, at])) for row in rows]
                 for gate in range(count):
                     factor = v.load(weight, [panel, at, b.index(gate), b.index(0)])
-                    result.append(v.multiply_add(state, factor, sums[len(result)]))
+                    for h in hidden:
+                        result.append(v.multiply_add(h, factor, sums[len(result)]))
             return result
 
         sums = b.loop(0, units, terms, zeros, step=chains)
         v = Vectors(b, type, kernel.machine.has_fma)
-        return [reduce(v.add, sums[gate::count]) for gate in range(count)]
+        totals = [reduce(v.add, sums[k::each]) for k in range(each)]
+        return [totals[row :: len(rows)] for row in range(len(rows))]
 
     b.loop(0, steps, step, shares=True)
