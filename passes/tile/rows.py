@@ -24,7 +24,7 @@ from .access import Access, memref_element
 from .scalar_body import NARROW, scalar_body
 
 NEUTRAL = {"add": 0.0, "max": -inf, "min": inf}
-COMBINE = {"add": arith.AddfOp, "max": arith.MaximumfOp, "min": arith.MinimumfOp}
+COMBINE = (arith.AddfOp, arith.MaximumfOp, arith.MaxnumfOp, arith.MinimumfOp)
 LEAST_COLUMNS = 8
 MOST_PER_LANE = 64  # numbers of a row in a lane's registers
 MOST_TILES = 160  # registers of tiles of whole rows that are alive at once, about
@@ -204,9 +204,8 @@ def _step(statement: StatementOp, extents: tuple[int, ...]) -> RowStep | None:
     value, first = end.operands[0], 0
     if statement.reduction is not None:
         combine = value.owner
-        kind = COMBINE.get(statement.reduction.data)
         narrow = memref_element(statement.target) in NARROW
-        if kind is None or not isinstance(combine, kind) or narrow:
+        if not isinstance(combine, COMBINE) or narrow:
             return None
         if block.args[0] not in combine.operands or len(list(block.args[0].uses)) != 1:
             return None

@@ -75,13 +75,8 @@ def least_of(model: nn.Module, x: Tensor, **options: Any) -> int:
     return int(re.findall(r"at least (\d+)", str(caught.value))[0])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "strided windows" else pytest.param(name, marks=pytest.mark.slow)
-        for name in CASES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_the_arena_of_the_package_keeps_the_budget(name: str) -> None:
     case = CASES[name]
     torch.manual_seed(0)

@@ -113,7 +113,7 @@ def lower_recurrent(op: RecurrentOp, kernel: OpaqueKernel, b: LoopBuilder) -> No
         b.parallel(0, panels, lambda b, panel: each_row(b, s, time, panel))
 
     def each_row(b: LoopBuilder, s: SSAValue, time: SSAValue, panel: SSAValue) -> None:
-        whole, rest = divmod(batch, together)
+        whole, rest = (batch, 0) if together == 1 else divmod(batch, together)
 
         def tile(b: LoopBuilder, at: Values) -> None:
             first = b.mul(at[0], b.index(together))
