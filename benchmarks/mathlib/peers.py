@@ -28,17 +28,14 @@ def peer_address(isa: str, peer: str, name: str, element: str, arity: int) -> in
     `peer` is "libmvec" (bound 4 ULP), "sleef_u10" (1 ULP, what torch calls) or "sleef_u35".
     """
     vector_math, torch_library = _libraries()
-    letter, lanes = VECTORS[isa]
-    suffix = "f" if element == "f32" else "d"
-    lanes //= 1 if element == "f32" else 2
+    (letter, lanes), is_single = VECTORS[isa], element == "f32"
+    lanes //= 1 if is_single else 2
     if peer == "libmvec":
-        library, symbol = (
-            vector_math,
-            f"_ZGV{letter}N{lanes}{'v' * arity}_{name}{suffix.strip('d')}",
-        )
+        ending = f"{name}{'f' if is_single else ''}"
+        library, symbol = vector_math, f"_ZGV{letter}N{lanes}{'v' * arity}_{ending}"
     else:
-        accuracy = peer.removeprefix("sleef_")
-        library, symbol = torch_library, f"Sleef_{name}{suffix}{lanes}_{accuracy}"
+        ending = f"{'f' if is_single else 'd'}{lanes}_{peer.removeprefix('sleef_')}"
+        library, symbol = torch_library, f"Sleef_{name}{ending}"
     if library is None:
         return None
     try:

@@ -45,12 +45,12 @@ def tested(folder: Path, trained: Sequence[Path], machine: str | None) -> ModelT
     ranked = {label: ranked_tasks(model, data) for label, model in models.items()}
     if again := measured_again(data):
         ranked[AGAIN] = again
-    every = [Fold(model, np.arange(len(data.seconds))) for model in models.values()]
+    rows = np.arange(len(data.seconds))
     offered = [str(choice) for choice in alternatives(2)]
     decided = {
-        label: outcomes(data, offered, [fold])
-        for label, fold in zip(models, every, strict=True)
-        if isinstance(fold.model, Uncertain)
+        label: outcomes(data, offered, [Fold(model, rows)])
+        for label, model in models.items()
+        if isinstance(model, Uncertain)
     }
     return ModelTest(ranked, decided, kinds_of(data), facts)
 

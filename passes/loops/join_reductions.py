@@ -32,32 +32,35 @@ KINDS: dict[type[Operation], str] = {
 """What combines a result with more of it, and the kind of reduction that does so across lanes."""
 
 
-def _reduced(op: Operation) -> vector.ReductionOp | None:
-    """The reduction whose result `op` combines with what came before; None where it is none."""
+Link = tuple[Operation, vector.ReductionOp]
+"""An op, and the reduction whose result it combines with what came before."""
+
+
+def _link(op: Operation) -> Link | None:
+    """`op` as a link; None where it combines no reduction, or one that others use too."""
     reduction = op.operands[1].owner
-    is_joined = (
+    if (
         isinstance(reduction, vector.ReductionOp)
         and reduction.acc is None
         and reduction.parent is op.parent
         and str(reduction.kind.data) == KINDS[type(op)]
         and reduction.dest.has_one_use()
-    )
-    return reduction if is_joined else None  # type: ignore[return-value]
+    ):
+        return op, reduction
+    return None
 
 
-def _chain(last: Operation) -> list[Operation]:
-    """The ops of one kind that end in `last`, first to last, each combining one more reduction."""
-    links: list[Operation] = []
+def _chain(last: Operation) -> list[Link]:
+    """The links of one kind that end in `last`, first to last, of vectors of one type."""
+    links: list[Link] = []
     op: Operation | None = last
     while op is not None and type(op) is type(last) and op.parent is last.parent:
-        reduction = _reduced(op)
-        if reduction is None or (links and not op.results[0].has_one_use()):
+        link = _link(op)
+        if link is None or (links and not op.results[0].has_one_use()):
             break
-        first = _reduced(links[0]) if links else reduction
-        assert first is not None
-        if reduction.vector.type != first.vector.type:
+        if links and link[1].vector.type != links[0][1].vector.type:
             break
-        links.insert(0, op)
+        links.insert(0, link)
         before = op.operands[0].owner
         op = before if isinstance(before, Operation) else None
     return links
@@ -90,16 +93,15 @@ def join_reductions(func: FuncOp) -> None:
         links = _chain(op)
         if len(links) < 2:
             continue
-        reductions = [r for link in links if (r := _reduced(link)) is not None]
-        total = _joined(op, [r.vector for r in reductions])
-        across = reductions[-1].clone()
+        total = _joined(op, [reduction.vector for _, reduction in links])
+        across = links[-1][1].clone()
         across.operands[0] = total
-        combined = _combine(op, links[0].operands[0], across.dest)
+        combined = _combine(op, links[0][0].operands[0], across.dest)
         Rewriter.replace_op(op, [across, combined])
-        for link, reduction in zip(reversed(links[:-1]), reversed(reductions[:-1]), strict=True):
-            Rewriter.erase_op(link)
+        for link, reduction in reversed(links):
+            if link is not op:
+                Rewriter.erase_op(link)
             Rewriter.erase_op(reduction)
-        Rewriter.erase_op(reductions[-1])
 
 
 @dataclass(frozen=True)

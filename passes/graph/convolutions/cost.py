@@ -14,7 +14,7 @@ from math import ceil
 from typing import Literal
 
 from ....costmodel.hardware import Machine
-from ....costmodel.register_tile import RegisterTile
+from ....costmodel.tile_cost import TileCost
 from ....dialects.winograd import POINTS, WINDOW
 
 DIRECT = "direct"
@@ -139,7 +139,7 @@ def _splits(
     size, (down, across) = tile + WINDOW - 1, tile_counts(conv, tile)
     groups, block = conv.blocks // columns, rows * parts
     count = ceil(conv.batch * down * across / block)
-    registers = RegisterTile(machine, is_streamed=True, overhead=0.5)
+    registers = TileCost(machine, is_streamed=True, overhead=0.5)
     term = registers.term(columns, rows) / machine.multiply_adds
     sums = size * size * conv.channels * parts * term  # of a group of blocks
     inner = conv.channels // conv.lanes

@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import VectorType
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 
+from ....costmodel.tile_cost import LATENCY
 from ....dialects.graph import element_of, shape_of
 from ....dialects.graph.recurrent import GATES, RecurrentOp
 from ....dialects.sizes import Size
@@ -33,7 +34,6 @@ from .vectors import Vectors
 Values = Sequence[SSAValue]
 Cell = Callable[[Vectors, Values, Values, Values], list[SSAValue]]
 """(inputs of the gates, sums over the hidden state, states) -> states after the step."""
-SUMS = 8  # independent sums hide the latency of multiply-adds
 MOST_ROWS = 4  # with more, code grows and loads hardly get fewer
 
 
@@ -75,7 +75,7 @@ def panel_lanes(units: int, lanes: int) -> int:
 def chain_count(units: int, sums: int) -> int:
     """How many parts each of `sums` has that are added at the end: as many as keep the
     multiply-adds busy."""
-    return next(c for c in (8, 4, 2, 1) if units % c == 0 and (c // 2) * sums < SUMS)
+    return next(c for c in (8, 4, 2, 1) if units % c == 0 and (c // 2) * sums < LATENCY)
 
 
 def row_count(batch: int, gates: int, registers: int) -> int:

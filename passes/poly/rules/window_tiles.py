@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from ....costmodel.register_tile import RegisterTile
+from ....costmodel.tile_cost import TileCost
 from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
 from ..access_patterns import contraction_of, panel_width, reduction_dims, stride
@@ -155,7 +155,7 @@ def _outer_order(
     return [*blocks, *rows]
 
 
-def _vectors_of(plan: LoopPlan, update: str, blocks: Sequence[int]) -> RegisterTile:
+def _vectors_of(plan: LoopPlan, update: str, blocks: Sequence[int]) -> TileCost:
     """Whether the vectors that one block multiplies stay in the first-level cache."""
     s, extents = plan.statements[update], plan.extents[update]
     blocked = {plan.dim(update, c) for c in blocks}
@@ -164,7 +164,7 @@ def _vectors_of(plan: LoopPlan, update: str, blocks: Sequence[int]) -> RegisterT
         for array, access in zip(s.sources[1:], s.read_maps[1:], strict=True)
         if blocked & access.used_dims()
     ]
-    return RegisterTile(plan.machine, is_streamed=sum(held) > plan.machine.l1_bytes // 2)
+    return TileCost(plan.machine, is_streamed=sum(held) > plan.machine.l1_bytes // 2)
 
 
 def _choose_tile(
@@ -172,7 +172,7 @@ def _choose_tile(
     extents: Mapping[int, int],
     blocks: Sequence[int],
     order: Sequence[int],
-    registers: RegisterTile,
+    registers: TileCost,
 ) -> WindowTile:
     """The tile of fewest cycles, by a count of multiply-adds, loads and latency, of the thread that
     takes longest.
@@ -208,7 +208,7 @@ def _choose_tile(
 
 
 def _longest(
-    tile: RegisterTile,
+    tile: TileCost,
     extents: Sequence[int],
     sizes: Sequence[int],
     spread: int,
@@ -230,7 +230,7 @@ def _longest(
     return max(of(size) * (least + (more > 0)), of(size) * (least - 1) + of(rest))
 
 
-def _total(tile: RegisterTile, extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:
+def _total(tile: TileCost, extents: Sequence[int], sizes: Sequence[int], spread: int) -> float:
     """Of one term of all sums, in full and partial tiles; the first `spread` dims are positions."""
     total = 0.0
     for parts in product(*(_parts(n, size) for n, size in zip(extents, sizes, strict=True))):

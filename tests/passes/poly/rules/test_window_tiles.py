@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tilecast.costmodel.register_tile import RegisterTile
+from tilecast.costmodel.tile_cost import TileCost
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
 from tilecast.passes.poly.emission.lower_scop import lower_scop
@@ -139,7 +139,7 @@ def test_a_border_starts_no_threads(
 def test_tiles_suit_the_thread_that_takes_longest(machines: dict[str, Any]) -> None:
     # 49 positions, 10 blocks: of 5 pairs of blocks one thread would have 3, the other 2
     def longest(sizes: tuple[int, int], threads: int) -> float:
-        return _longest(RegisterTile(machines["avx512"]), (49, 10), sizes, 1, threads, 1)
+        return _longest(TileCost(machines["avx512"]), (49, 10), sizes, 1, threads, 1)
 
     assert longest((25, 1), 2) < longest((13, 2), 2)
     assert longest((25, 1), 1) > longest((13, 2), 1)
@@ -148,8 +148,8 @@ def test_tiles_suit_the_thread_that_takes_longest(machines: dict[str, Any]) -> N
 def test_a_broadcast_is_a_load_of_its_own_where_vectors_are_as_wide_as_a_load_port(
     machines: dict[str, Any],
 ) -> None:
-    narrow, wide = (RegisterTile(machines[name], overhead=0) for name in ("avx2", "avx512"))
+    narrow, wide = (TileCost(machines[name], overhead=0) for name in ("avx2", "avx512"))
     assert narrow.term(1, 14) == 15 > wide.term(1, 14) == 14
     assert narrow.term(2, 6) == wide.term(2, 6) == 12
-    streamed = RegisterTile(machines["avx2"], is_streamed=True, overhead=0)
+    streamed = TileCost(machines["avx2"], is_streamed=True, overhead=0)
     assert streamed.term(4, 3) > streamed.term(2, 6) == 12  # more bytes for as many multiply-adds

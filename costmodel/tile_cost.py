@@ -18,7 +18,7 @@ MANY_REGISTERS = 32
 
 
 @dataclass(frozen=True)
-class RegisterTile:
+class TileCost:
     """Sums of `vectors` x `broadcasts`: of vectors that are loaded, and elements in all lanes.
 
     `is_streamed` says that the vectors come from the second-level cache; loops around the inner one
