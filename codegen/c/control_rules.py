@@ -13,7 +13,7 @@ from .expression import Expr
 from .function import FunctionEmitter
 from .parallel_regions import is_region
 from .registry import emits
-from .short_steps import PRAGMA, has_short_steps
+from .short_steps import unroll_pragma
 from .streaming_stores import FENCE, streams_alone
 
 # On scf.for whose body is to be a function that is not inlined: gcc 12 keeps constants of what is
@@ -46,9 +46,8 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
         emitter.directive("#ifdef _OPENMP")
         emitter.directive("#pragma omp parallel")
         emitter.directive("#endif")
-    if has_short_steps(op, emitter.prelude.machine):
-        for line in PRAGMA:
-            emitter.directive(line)
+    for line in unroll_pragma(op, emitter.prelude.machine):
+        emitter.directive(line)
     emitter.open(loop_header(emitter, index, bounds))
     values = captured(emitter, op) if CALLED_BODY in op.attributes else None
     if values is not None and not op.iter_args and are_distinct(values):

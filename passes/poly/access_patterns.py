@@ -113,6 +113,13 @@ def block_of(expr: AffineExpr) -> tuple[int, int] | None:
             return None
 
 
+def summed_dims(statement: StatementOp) -> list[int]:
+    """Dims along which iterations update the same element: all of `reduction_dims`, and those of
+    which the element has blocks."""
+    blocked = {block[0] for e in statement.write.data.results if (block := block_of(e))}
+    return sorted({*reduction_dims(statement), *blocked})
+
+
 def reduced_block(statement: StatementOp, dim: int) -> int | None:
     """The number of iterations of `dim` reduced into one element: 0 for all, c where the written
     element depends on `dim floordiv c`; None where every iteration has an element of its own."""
@@ -165,6 +172,21 @@ def _factors(statement: StatementOp) -> list[int]:
         else:
             return []
     return found if len(set(found)) == len(found) > 1 else []
+
+
+def lane_dim(statement: StatementOp, extents: Sequence[int], lanes: int) -> int | None:
+    """The dim of a reduction that is one vector: last index of what it writes, and contiguous or
+    absent in what it reads; None where there is none."""
+    if statement.reduction is None or lanes == 1 or not statement.write.data.results:
+        return None
+    lane = plain_dim(statement.write.data.results[-1])
+    if lane is None or extents[lane] != lanes or not summed_dims(statement):
+        return None
+    steps = [
+        stride(array, access, lane)
+        for array, access in zip(statement.sources, statement.read_maps, strict=True)
+    ]
+    return lane if all(step in (0, 1) for step in steps) and 1 in steps[1:] else None
 
 
 def contraction_of(statement: StatementOp) -> Contraction | None:

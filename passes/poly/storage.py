@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import FixedBitwidthType, MemRefType
 from xdsl.ir import SSAValue
 
 from ...dialects.poly import ArrayOp, ScopOp, StatementOp, has_dynamic_shape
-from ...dialects.schedule import Band, Node
+from ...dialects.schedule import Band, Node, bands_of
 from .dependences.dependences import Dependences, array_names
 from .emission.tree_to_isl import common_path, prefix_map
 from .sets import access_map, domain_set, isl, values_of
@@ -113,20 +113,21 @@ def _corner(low: Any, high: Any) -> tuple[int, Any] | None:
     return min(found, key=lambda corner: corner[0], default=None)
 
 
-def _padded(shape: tuple[int, ...], array: SSAValue, limit: int) -> tuple[int, ...]:
+def _padded(shape: tuple[int, ...], array: SSAValue, limit: int, lanes: int) -> tuple[int, ...]:
     """`shape` with rows of whole cache lines, so that vectors of different rows do not overlap;
-    `shape` itself where that takes more than `limit` bytes."""
-    if not shape or shape[-1] == 1:
+    `shape` itself where rows are whole vectors of `lanes` already (0: no vectors), or where that
+    takes more than `limit` bytes."""
+    if not shape or shape[-1] == 1 or (lanes and shape[-1] % lanes == 0):
         return shape
     line = max(1, LINE_BYTES // element_bytes(array))
     padded = (*shape[:-1], -(-shape[-1] // line) * line)
     return padded if prod(padded) * element_bytes(array) <= limit else shape
 
 
-def _whole(array: SSAValue, shape: tuple[int, ...]) -> Place:
+def _whole(array: SSAValue, shape: tuple[int, ...], lanes: int) -> Place:
     """The place of an array that no loop body can hold."""
     if not has_dynamic_shape(array) and prod(shape) * element_bytes(array) <= SHARED_BYTES:
-        return Place(KERNEL, (), _padded(shape, array, SHARED_BYTES), ())
+        return Place(KERNEL, (), _padded(shape, array, SHARED_BYTES, lanes), ())
     return Place(None, (), shape, ())
 
 
@@ -140,7 +141,8 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
     """The innermost loop body that can hold `array`, and its tile there."""
     assert isinstance(array.type, MemRefType)
     full = array.type.get_shape()
-    whole = _whole(array, full)
+    lanes = max((band.lanes for band in bands_of(tree)), default=0)
+    whole = _whole(array, full, lanes)
     if is_indirect(array):
         return whole
     accesses = _accesses(scop, array)
@@ -154,7 +156,7 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
         if _stays_inside(accesses, path, flow):
             tile = _tile(accesses, path, len(full))
             if tile is not None and prod(tile[0]) * element_bytes(array) <= LOCAL_BYTES:
-                shape = _padded(tile[0], array, LOCAL_BYTES)
+                shape = _padded(tile[0], array, LOCAL_BYTES, lanes)
                 return Place(path[-1].axis, tuple(path), shape, tile[1])
         path = path[:-1]
     return whole

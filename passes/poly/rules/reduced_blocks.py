@@ -120,6 +120,20 @@ def _has_blocks(plan: LoopPlan, name: str, blocks: ReducedBlocks) -> bool:
 
 def fuse_blocks(plan: LoopPlan, run: Sequence[str], blocks: ReducedBlocks) -> list[list[str]]:
     """Fuse the loops over blocks, and close them: the statements before, inside and after."""
+    parts, shared = open_blocks(plan, run, blocks)
+    inside = next(part for part in parts if plan.band(part[0], shared) is not None)
+    for name in inside:
+        order = [shared, *(loop.cls for loop in plan.open[name] if loop.cls != shared)]
+        plan.reorder(name, order)
+    plan.fuse(inside, shared)
+    return parts
+
+
+def open_blocks(
+    plan: LoopPlan, run: Sequence[str], blocks: ReducedBlocks
+) -> tuple[list[list[str]], int]:
+    """Split the loops over elements into blocks: the statements before, inside and after, and the
+    class of the open loop over blocks that those inside have."""
     inside = [name for name in run if _has_blocks(plan, name, blocks)]
     first, last = run.index(inside[0]), run.index(inside[-1]) + 1
     shared = min(blocks.classes)
@@ -135,8 +149,5 @@ def fuse_blocks(plan: LoopPlan, run: Sequence[str], blocks: ReducedBlocks) -> li
             Loop(shared, loop.band) if loop.cls in blocks.classes else loop
             for loop in plan.open[name]
         ]
-        order = [shared, *(loop.cls for loop in plan.open[name] if loop.cls != shared)]
-        plan.reorder(name, order)
-    plan.fuse(inside, shared)
     parts = [list(run[:first]), inside, list(run[last:])]
-    return [part for part in parts if part]
+    return [part for part in parts if part], shared

@@ -20,8 +20,8 @@ from xdsl.dialects.builtin import (
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
-from ....dialects.schedule import Step
-from ..access_patterns import contraction_of, reduced_block, stride, vector_dim
+from ....dialects.schedule import Rewrite, Step
+from ..access_patterns import contraction_of, lane_dim, reduced_block, stride, vector_dim
 from ..array_shapes import check_accesses_are_inside
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
@@ -40,7 +40,7 @@ from .pair_products import pair_products
 from .register_tiles import is_for_matrix_unit, register_tile
 from .rfactor import UNROLL, rfactor
 from .tile_and_fuse import tile_and_fuse
-from .window_tiles import lane_dim
+from .window_passes import cut_into_passes
 
 MANY_ROWS = 8  # that a core works on at the same time
 
@@ -170,7 +170,10 @@ def schedule_by_rules(
     if given is None:
         whole = not blocked and not masked and not scop.parameters
         can_cut = whole and lanes > 1 and choice_of(machine).pack
-        rewrites = block_long_reductions(scop, machine, lanes) if can_cut else []
+        rewrites: list[Rewrite] = []
+        if can_cut:
+            rewrites += block_long_reductions(scop, machine, lanes)
+            rewrites += cut_into_passes(scop, machine, lanes)
         rewritten, _ = apply_schedule(scop, rewrites)
         given = [*rewrites, *tile_and_fuse(rewritten, machine, threads, lanes)]
     rewritten, tree = apply_schedule(scop, given)

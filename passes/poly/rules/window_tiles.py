@@ -6,6 +6,8 @@ after:  for tiles of y, x and o: accumulators of rows x columns x blocks stay in
         sum runs, one vector load per block and one broadcast per position
 
 Tiles cover positions of the image as well as blocks, so that small images fill the registers too.
+Where sums go in passes (`window_passes`), all positions of some rows walk through a pass, whose
+vectors stay in the first-level cache, before the next one starts.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ from itertools import product
 from math import prod
 
 from ....costmodel.tile_cost import TileCost
-from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
-from ..access_patterns import contraction_of, panel_width, reduction_dims, stride
+from ..access_patterns import contraction_of, lane_dim, summed_dims
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
+from .reduced_blocks import open_blocks, reduced_blocks
+from .window_passes import USUAL_BLOCKS, block_width
 
 MOST_BLOCKS = 4
 CONSTANTS = 1  # registers of what follows the sum, such as the zero of relu, which gcc keeps
-IN_PART = -2  # the class of rows inside a thread's part
+IN_PART = -2  # the class of rows inside a thread's part, or of what goes through passes together
+SUMS_SHARE = 8  # of the second-level cache: sums that go through passes together
 LARGEST_WINDOW = 25  # windows that are walked by straight-line code where nothing is contracted
 
 
@@ -38,24 +42,12 @@ class WindowTile:
     cost: float
 
 
-def lane_dim(statement: StatementOp, extents: Sequence[int], lanes: int) -> int | None:
-    """The dim of a reduction that is one vector: last index of what it writes, and contiguous or
-    absent in what it reads; None where there is none."""
-    if statement.reduction is None or lanes == 1 or not statement.write.data.results:
-        return None
-    lane = plain_dim(statement.write.data.results[-1])
-    if lane is None or extents[lane] != lanes or not reduction_dims(statement):
-        return None
-    steps = [
-        stride(array, access, lane)
-        for array, access in zip(statement.sources, statement.read_maps, strict=True)
-    ]
-    return lane if all(step in (0, 1) for step in steps) and 1 in steps[1:] else None
-
-
 def window_update(plan: LoopPlan, run: Sequence[str]) -> str | None:
-    """The only reduction of `run`, if its vectors are `lane_dim`s and all of `run` share them."""
+    """The only reduction of `run` (but for one that adds up its passes), if its vectors are
+    `lane_dim`s and all of `run` share them."""
     found = [n for n in run if plan.statements[n].reduction is not None]
+    sums = [plan.statements[n].target for n in found]
+    found = [n for n in found if not any(a in sums for a in plan.statements[n].sources[1:])]
     if len(found) != 1:
         return None
     (name,) = found
@@ -73,17 +65,21 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     lanes = plan.class_of[update, lane]
     shared = [c for c in plan.shared(run) if c != lanes]
     blocks = _block_classes(plan, update, shared)
-    order = _outer_order(plan, update, blocks, [c for c in shared if c not in blocks])
+    positions = [c for c in shared if c not in blocks]
+    passes = reduced_blocks(plan, run)
+    order = [*blocks, *positions] if passes else _outer_order(plan, update, blocks, positions)
     extents = {c: plan.extent(update, c) for c in order}
-    part = None if blocks else _part_of_rows(plan, update, order)
-    if part is not None:
-        *others, rows, columns = order
-        extents |= {rows: plan.threads, IN_PART: part}
-        order = [rows, *others, IN_PART, columns]
-        for name in run:
-            band = plan.split(name, rows, part)
-            plan.open[name].append(Loop(IN_PART, band))
-    tile = _choose_tile(plan, extents, blocks, order, _vectors_of(plan, update, blocks))
+    near = min(2, len(positions)) if passes else 0  # loops inside of a pass
+    if passes:
+        rows = _rows_in_passes(plan, extents, order[-near:])
+        _split_loop(plan, run, order, extents, len(order) - near, rows)
+    elif not blocks and (part := _part_of_rows(plan, update, order)) is not None:
+        _split_loop(plan, run, order, extents, len(order) - 2, part)
+        order.insert(0, order.pop(-3))
+    vectors = TileCost(plan.machine) if passes else _vectors_of(plan, update, blocks)
+    tile = _choose_tile(plan, extents, blocks, order, vectors)
+    parts, turn = open_blocks(plan, run, passes) if passes else ([], None)
+    around, inside = order[: len(order) - near], order[len(order) - near :]
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
@@ -92,10 +88,42 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
                 inner.append(plan.split(name, cls, size))
                 plan.step(Unroll(inner[-1]))
         inner.append(plan.close(name, lanes))
-        plan.reorder(name, [*order, *first], [*last, *inner])
+        turns = [loop.cls for loop in plan.open[name] if loop.cls == turn]
+        plan.reorder(name, [*around, *turns, *inside, *first], [*last, *inner])
         plan.step(Vectorize(inner[-1], plan.lanes))
-    for cls in order:
+    for cls in around:
         plan.fuse(run, cls)
+    for part in parts:
+        for cls in [loop.cls for loop in plan.open[part[0]] if loop.cls in (turn, *inside)]:
+            plan.fuse(part, cls)
+
+
+def _split_loop(
+    plan: LoopPlan,
+    run: Sequence[str],
+    order: list[int],
+    extents: dict[int, int],
+    at: int,
+    size: int,
+) -> None:
+    """Split loop `at` of `order` into parts of `size` iterations, where it has more."""
+    cls = order[at]
+    if size >= extents[cls]:
+        return
+    for name in run:
+        within = plan.split(name, cls, size)
+        plan.open[name].append(Loop(IN_PART, within))
+    order.insert(at + 1, IN_PART)
+    extents |= {cls: -(-extents[cls] // size), IN_PART: size}
+
+
+def _rows_in_passes(plan: LoopPlan, extents: Mapping[int, int], positions: Sequence[int]) -> int:
+    """Iterations of the first of `positions` that go through the passes together: their sums stay
+    in the second-level cache."""
+    rows, *columns = positions
+    sums = prod(extents[c] for c in columns) * plan.machine.vector_bytes * USUAL_BLOCKS
+    most = max(1, plan.machine.l2_bytes // SUMS_SHARE // sums)
+    return -(-extents[rows] // -(-extents[rows] // most))
 
 
 def _part_of_rows(plan: LoopPlan, update: str, order: Sequence[int]) -> int | None:
@@ -123,7 +151,7 @@ def _split_sums(plan: LoopPlan, update: str) -> tuple[list[int], list[str]]:
     """The loops of the sum that come first (blocks of channels, around the window) and last:
     channels of one block; small windows, unrolled."""
     s, extents = plan.statements[update], plan.extents[update]
-    dims = reduction_dims(s)
+    dims = summed_dims(s)
     if contraction_of(s) is None:
         if prod(extents[d] for d in dims) > LARGEST_WINDOW:
             return [], []
@@ -133,10 +161,10 @@ def _split_sums(plan: LoopPlan, update: str) -> tuple[list[int], list[str]]:
         return [], bands
     outer, inner = [], []
     for d in dims:
-        widths = [w for a in s.read_maps[1:] if (w := panel_width(a, d)) is not None]
-        if widths and extents[d] > min(widths):
+        width = block_width(s, d)
+        if width is not None and extents[d] > width:
             outer.append(plan.class_of[update, d])
-            inner.append(plan.split(update, outer[-1], min(widths)))
+            inner.append(plan.split(update, outer[-1], width))
     return outer, inner
 
 
