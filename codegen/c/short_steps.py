@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from xdsl.dialects import memref, scf, vector
 from xdsl.dialects.builtin import VectorType
-from xdsl.ir import BlockArgument, SSAValue
+from xdsl.ir import OpResult, SSAValue
 
 from ...costmodel.hardware import Machine
 from ...dialects.constants import integer_of
@@ -74,6 +74,6 @@ def reads_again(loop: scf.ForOp) -> bool:
 
 def depends_on(value: SSAValue, counter: SSAValue) -> bool:
     """Whether `value` is computed from `counter`."""
-    if value is counter or isinstance(value, BlockArgument):
+    if not isinstance(value, OpResult):
         return value is counter
-    return any(depends_on(operand, counter) for operand in value.owner.operands)
+    return any(depends_on(operand, counter) for operand in value.op.operands)

@@ -19,6 +19,7 @@ from ....dialects.winograd import POINTS, WINDOW
 
 DIRECT = "direct"
 Split = Literal["tiles", "channels"]
+Outermost = Literal["groups", "points"]
 
 # Cycles of multiply-adds follow from the machine's vectors; bytes are what a core reads per cycle,
 # all cores reading.
@@ -30,6 +31,7 @@ INPUT_STEPS = {2: 32, 4: 144}  # vector operations of a tile, counted with share
 RESULT_STEPS = {2: 24, 4: 130}
 REGION = 6000  # of a parallel region
 MOST_BLOCKS = 4
+MOST_PASSES = 8  # of each thread over the weights, points outermost
 PARTS_GAIN = 0.03  # that several parts have to have, the estimate being no more exact
 
 
@@ -62,7 +64,9 @@ class Plan:
 
     Sums of `rows` tiles x `columns` blocks of channels are in registers, `parts` times one after
     the other while their weights are in the cache. Threads share the tiles, each transforming its
-    own, or, where there are few, the channels of the results.
+    own, or, where there are few, the channels of the results. With `groups` of blocks outermost,
+    the inputs of a block of tiles stay in the second-level cache; with the `points` of the
+    transform outermost, those of one point do, and many more tiles share the weights.
     """
 
     tile: int
@@ -70,6 +74,7 @@ class Plan:
     columns: int
     parts: int
     split: Split
+    outermost: Outermost
     cycles: float
 
     @property
@@ -80,7 +85,7 @@ class Plan:
     def __str__(self) -> str:
         times = f"{self.parts} times " if self.parts > 1 else ""
         sums = f"{times}{self.rows} tiles x {self.columns} blocks"
-        return f"{name_of(self.tile)}, {sums}, threads share {self.split}"
+        return f"{name_of(self.tile)}, {sums}, {self.outermost} first, threads share {self.split}"
 
 
 def name_of(tile: int) -> str:
@@ -121,36 +126,59 @@ def predicted_cycles(conv: Convolution, machine: Machine, threads: int) -> dict[
 def _plans(conv: Convolution, tile: int, machine: Machine, threads: int) -> Iterator[Plan]:
     down, across = tile_counts(conv, tile)
     tiles, held = conv.batch * down * across, _input_bytes(conv, tile)
+    near, slice_bytes = machine.l2_bytes // 2, conv.channels * conv.element_bytes
     for columns in range(1, min(MOST_BLOCKS, conv.blocks) + 1):
         if conv.blocks % columns:
             continue
         for rows in range(1, min(tiles, (machine.vector_registers - 1) // columns - 1) + 1):
-            fitting = max(1, machine.l2_bytes // 2 // held // rows)
-            if rows == 1 or rows * held <= machine.l2_bytes // 2:
+            fitting = max(1, near // held // rows)
+            if rows == 1 or rows * held <= near:
                 for parts in range(1, min(fitting, ceil(tiles / rows)) + 1):
-                    yield from _splits(conv, (tile, rows, columns, parts), machine, threads)
+                    yield from _splits(
+                        conv, (tile, rows, columns, parts), machine, threads, "groups"
+                    )
+            fitting = near // slice_bytes // rows
+            counts = {ceil(tiles / rows / k) for k in range(1, MOST_PASSES * threads + 1)}
+            for parts in sorted(n for n in counts if 1 < n <= fitting):
+                yield from _splits(conv, (tile, rows, columns, parts), machine, threads, "points")
 
 
 def _splits(
-    conv: Convolution, loops: tuple[int, int, int, int], machine: Machine, threads: int
+    conv: Convolution,
+    loops: tuple[int, int, int, int],
+    machine: Machine,
+    threads: int,
+    outermost: Outermost,
 ) -> Iterator[Plan]:
     """With tiles and with channels shared by threads."""
     tile, rows, columns, parts = loops
     size, (down, across) = tile + WINDOW - 1, tile_counts(conv, tile)
     groups, block = conv.blocks // columns, rows * parts
     count = ceil(conv.batch * down * across / block)
-    registers = TileCost(machine, is_streamed=True, overhead=0.5)
-    term = registers.term(columns, rows) / machine.multiply_adds
-    sums = size * size * conv.channels * parts * term  # of a group of blocks
+    first, others = (  # parts of a block: the first one reads the weights
+        TileCost(machine, is_streamed, overhead=0.5).term(columns, rows) / machine.multiply_adds
+        for is_streamed in (True, False)
+    )
+    terms = first + (parts - 1) * others
+    sums = size * size * conv.channels * terms  # of a group of blocks
     inner = conv.channels // conv.lanes
     steps = inner * INPUT_STEPS[tile] + conv.blocks * RESULT_STEPS[tile]
     transforms = block * TRANSFORM * steps / machine.multiply_adds
-    own = ceil(count / threads)
+
+    def moved(groups: int) -> float:
+        """Inputs that are read and products that are written and read, points outermost."""
+        lines = conv.channels + 2 * groups * columns * conv.lanes
+        found = block * size * size * lines * conv.element_bytes
+        return found / L3_BYTES if outermost == "points" else 0.0
+
+    own, shared = ceil(count / threads), ceil(groups / threads)
     products = max(sums * groups * own, _weight_cycles(conv, size, own, 1, threads))
-    yield Plan(*loops, "tiles", products + own * transforms + REGION)
-    products = sums * ceil(groups / threads) * count
-    products = max(products, _weight_cycles(conv, size, count, threads, threads))
-    yield Plan(*loops, "channels", products + count * (transforms / threads + 2 * REGION))
+    rest = own * (transforms + moved(groups)) + REGION
+    yield Plan(*loops, "tiles", outermost, products + rest)
+    weights = _weight_cycles(conv, size, count, threads, threads)
+    products = max(sums * shared * count, weights)
+    rest = count * (transforms / threads + moved(shared) + 2 * REGION)
+    yield Plan(*loops, "channels", outermost, products + rest)
 
 
 def _input_bytes(conv: Convolution, tile: int) -> int:

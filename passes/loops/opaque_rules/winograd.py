@@ -9,6 +9,8 @@
                 out[t, o] = relu(A^T products[., t, o] A + bias + residual)
 
 Sums of all tiles of a part and all blocks of a group are in registers; weights are one stream.
+Where the weights are what is read most, the loop over u is outermost: the inputs of one u stay near
+for more tiles, products of all groups are kept, and results follow in a loop of their own.
 """
 
 from __future__ import annotations
@@ -81,7 +83,8 @@ def share_tiles(loops: TileLoops, b: LoopBuilder) -> None:
         loops.each_tile(
             b, first, lambda b, t, tile: each_of(b, inner, loops.transform, thread, t, tile)
         )
-        b.loop(0, loops.groups, lambda b, group: loops.group(b, thread, thread, first, group))
+        every = b.index(0), b.index(loops.groups)
+        loops.some_groups(b, thread, thread, first, every)
 
     def some(b: LoopBuilder, thread: SSAValue) -> None:
         first = b.mul(thread, b.index(share))
@@ -103,8 +106,7 @@ def share_channels(loops: TileLoops, b: LoopBuilder) -> None:
     def results(b: LoopBuilder, first: SSAValue, thread: SSAValue) -> None:
         start = b.mul(thread, b.index(share))
         stop = b.minimum(b.add(start, b.index(share)), b.index(loops.groups))
-        zero = b.index(0)
-        b.loop(start, stop, lambda b, group: loops.group(b, zero, thread, first, group))
+        loops.some_groups(b, b.index(0), thread, first, (start, stop))
 
     def block(b: LoopBuilder, k: SSAValue) -> None:
         first = b.mul(k, b.index(loops.plan.block))

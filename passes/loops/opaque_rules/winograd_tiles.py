@@ -56,7 +56,9 @@ class TileLoops:
         own = self.threads if plan.split == "tiles" else 1
         inputs = [own, self.points, conv.channels // conv.lanes, plan.block, conv.lanes]
         self.inputs = self.kernel.scratch("inputs", inputs, self.element)
-        products = [self.threads, self.points, plan.block, plan.columns, conv.lanes]
+        held = self.groups if plan.outermost == "points" else self.threads
+        places = self.threads if plan.outermost == "points" and plan.split == "tiles" else 1
+        products = [places * held, self.points, plan.block, plan.columns, conv.lanes]
         self.products = self.kernel.scratch("products", products, self.element)
 
     def vectors(self, b: LoopBuilder) -> Vectors:
@@ -112,23 +114,57 @@ class TileLoops:
             b, (y, x), lambda b: finish(b, lambda i, j: source(b, b.index(i), b.index(j))), partial
         )
 
-    def group(
-        self, b: LoopBuilder, own: SSAValue, thread: SSAValue, first: SSAValue, group: SSAValue
+    def some_groups(
+        self,
+        b: LoopBuilder,
+        own: SSAValue,
+        thread: SSAValue,
+        first: SSAValue,
+        groups: tuple[SSAValue, SSAValue],
     ) -> None:
-        """The products of a block of tiles with a group of blocks of channels, and its results."""
-        parts: list[SSAValue | int] = [0, self.plan.rows, self.plan.rows]
+        """The products of a block of tiles with groups of blocks of channels, and their results."""
+        start, stop = groups
+
+        def place(b: LoopBuilder, group: SSAValue) -> SSAValue:
+            if self.plan.outermost == "groups":
+                return thread
+            if self.plan.split == "channels":
+                return group
+            return b.add(b.mul(own, b.index(self.groups)), group)
+
+        def point(b: LoopBuilder, group: SSAValue, u: SSAValue) -> None:
+            self.parts(b, first, lambda b, t: self.multiply(b, own, place(b, group), group, u, t))
+
+        def points(b: LoopBuilder, group: SSAValue) -> None:
+            b.loop(0, self.points, lambda b, u: point(b, group, u), called=True)
+            self.results(b, place(b, group), first, group)
+
+        if self.plan.outermost == "groups":
+            b.loop(start, stop, points)
+            return
+
+        def every(b: LoopBuilder, u: SSAValue) -> None:
+            b.loop(start, stop, lambda b, group: point(b, group, u), called=True)
+
+        b.loop(0, self.points, every)
+        b.loop(start, stop, lambda b, group: self.results(b, place(b, group), first, group))
+
+    def parts(
+        self, b: LoopBuilder, first: SSAValue, body: Callable[[LoopBuilder, SSAValue], None]
+    ) -> None:
+        """body(t) for the first tile of each part of a block."""
+        bounds: list[SSAValue | int] = [0, self.plan.rows, self.plan.rows]
         if self.plan.parts > 1:
-            parts[1] = self.count(b, first)
+            bounds[1] = self.count(b, first)
+        lower, upper, step = bounds
+        b.loop(lower, upper, body, (), step)
 
-        def point(b: LoopBuilder, u: SSAValue) -> None:
-            lower, upper, step = parts
-            b.loop(lower, upper, lambda b, t: self.multiply(b, own, thread, group, u, t), (), step)
-
-        b.loop(0, self.points, point, called=True)
+    def results(self, b: LoopBuilder, place: SSAValue, first: SSAValue, group: SSAValue) -> None:
+        """The results of a block of tiles and a group of blocks, from its products at `place`."""
         columns = self.plan.columns
 
         def tile(b: LoopBuilder, t: SSAValue, at: Position) -> None:
-            each_of(b, columns, lambda b, o: self.result(b, thread, t, at, group, o))
+            each_of(b, columns, lambda b, o: self.result(b, place, t, at, group, o))
 
         self.each_tile(b, first, tile)
 

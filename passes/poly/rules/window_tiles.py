@@ -78,7 +78,7 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
         order.insert(0, order.pop(-3))
     vectors = TileCost(plan.machine) if passes else _vectors_of(plan, update, blocks)
     tile = _choose_tile(plan, extents, blocks, order, vectors)
-    parts, turn = open_blocks(plan, run, passes) if passes else ([], None)
+    groups, turn = open_blocks(plan, run, passes) if passes else ([], None)
     around, inside = order[: len(order) - near], order[len(order) - near :]
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
@@ -93,9 +93,9 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
         plan.step(Vectorize(inner[-1], plan.lanes))
     for cls in around:
         plan.fuse(run, cls)
-    for part in parts:
-        for cls in [loop.cls for loop in plan.open[part[0]] if loop.cls in (turn, *inside)]:
-            plan.fuse(part, cls)
+    for group in groups:
+        for cls in [loop.cls for loop in plan.open[group[0]] if loop.cls in (turn, *inside)]:
+            plan.fuse(group, cls)
 
 
 def _split_loop(

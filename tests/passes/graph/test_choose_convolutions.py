@@ -115,6 +115,13 @@ def test_few_registers_take_a_block_of_tiles_in_parts_while_weights_are_near() -
     )
 
 
+def test_points_come_first_where_weights_are_read_more_than_inputs() -> None:
+    few = Machine("zen3", "avx2", (), 32, 16, 2, l2_bytes=512 * 1024)
+    plan = winograd_plan(Convolution(1, 256, 32, 14, 14, 8, 4, True), 4, few, 2)
+    assert plan.outermost == "points"
+    assert plan.block >= 16  # tiles of the image: weights are read once
+
+
 def test_multiply_adds_of_half_the_width_are_twice_as_many_in_the_same_time() -> None:
     few = Machine("zen3", "avx2", (), 32, 16, 2)
     wide, narrow = (

@@ -10,7 +10,7 @@ from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loops import run_kernel
-from tilecast.passes.graph.convolutions.cost import Convolution, Split, winograd_plan
+from tilecast.passes.graph.convolutions.cost import Convolution, Outermost, Split, winograd_plan
 from tilecast.passes.loops import lower_opaque
 from xdsl.dialects.builtin import TensorType, f32
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -61,14 +61,16 @@ def test_loops_compute_the_convolution(tile: int, height: int, width: int, epilo
 
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("split", ["tiles", "channels"])
+@pytest.mark.parametrize("outermost", ["groups", "points"])
 def test_threads_share_tiles_or_channels(
-    split: Split, parts: int, monkeypatch: pytest.MonkeyPatch
+    outermost: Outermost, split: Split, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tilecast.passes.loops.opaque_rules import winograd
 
     def plan(conv: Convolution, tile: int, machine: Machine, threads: int) -> object:
         found = winograd_plan(conv, tile, machine, threads)
-        return replace(found, rows=2, columns=1, parts=parts, split=split, cycles=0.0)
+        loops = {"rows": 2, "columns": 1, "parts": parts}
+        return replace(found, **loops, split=split, outermost=outermost, cycles=0.0)
 
     monkeypatch.setattr(winograd, "winograd_plan", plan)
     monkeypatch.setattr(lower_opaque, "PARALLEL_ELEMENTS", 1)
