@@ -44,6 +44,9 @@ def _step(update: StatementOp, machine: Machine, lanes: int) -> Rewrite | None:
     extents, contraction = box_extents(update.domain.data), contraction_of(update)
     if extents is None or contraction is None or lane_dim(update, extents, lanes) is None:
         return None
+    rows = prod(extents[d] for d in contraction.rows)
+    if rows <= machine.vector_registers // USUAL_BLOCKS:  # one tile reads its vectors once
+        return None
     summed = reduction_dims(update)
     in_blocks = [(d, w) for d in summed if (w := block_width(update, d)) and extents[d] > w]
     if not in_blocks:

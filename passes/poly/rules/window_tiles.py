@@ -70,7 +70,7 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     order = [*blocks, *positions] if passes else _outer_order(plan, update, blocks, positions)
     extents = {c: plan.extent(update, c) for c in order}
     near = min(2, len(positions)) if passes else 0  # loops inside of a pass
-    if passes:
+    if near:
         rows = _rows_in_passes(plan, extents, order[-near:])
         _split_loop(plan, run, order, extents, len(order) - near, rows)
     elif not blocks and (part := _part_of_rows(plan, update, order)) is not None:
