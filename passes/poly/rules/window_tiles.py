@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import ceil, prod
 
 from ....costmodel.tile_cost import TileCost
 from ....dialects.schedule import Unroll, Vectorize
@@ -67,12 +67,16 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     blocks = _block_classes(plan, update, shared)
     positions = [c for c in shared if c not in blocks]
     passes = reduced_blocks(plan, run)
-    order = [*blocks, *positions] if passes else _outer_order(plan, update, blocks, positions)
+    order = _outer_order(plan, update, blocks, positions)
     extents = {c: plan.extent(update, c) for c in order}
     near = min(2, len(positions)) if passes else 0  # loops inside of a pass
     if near:
-        rows = _rows_in_passes(plan, extents, order[-near:])
+        sharing = plan.threads if order[0] in positions else 1
+        order = [*blocks, *positions]
+        rows = _rows_in_passes(plan, extents, order[-near:], sharing)
         _split_loop(plan, run, order, extents, len(order) - near, rows)
+        if sharing > 1 and IN_PART in order:
+            order.insert(0, order.pop(order.index(IN_PART) - 1))
     elif not blocks and (part := _part_of_rows(plan, update, order)) is not None:
         _split_loop(plan, run, order, extents, len(order) - 2, part)
         order.insert(0, order.pop(-3))
@@ -117,13 +121,16 @@ def _split_loop(
     extents |= {cls: -(-extents[cls] // size), IN_PART: size}
 
 
-def _rows_in_passes(plan: LoopPlan, extents: Mapping[int, int], positions: Sequence[int]) -> int:
+def _rows_in_passes(
+    plan: LoopPlan, extents: Mapping[int, int], positions: Sequence[int], sharing: int
+) -> int:
     """Iterations of the first of `positions` that go through the passes together: their sums stay
-    in the second-level cache."""
+    in the second-level cache, and `sharing` threads have as many parts each."""
     rows, *columns = positions
     sums = prod(extents[c] for c in columns) * plan.machine.vector_bytes * USUAL_BLOCKS
     most = max(1, plan.machine.l2_bytes // SUMS_SHARE // sums)
-    return -(-extents[rows] // -(-extents[rows] // most))
+    parts = ceil(ceil(extents[rows] / most) / sharing) * sharing
+    return ceil(extents[rows] / parts)
 
 
 def _part_of_rows(plan: LoopPlan, update: str, order: Sequence[int]) -> int | None:
