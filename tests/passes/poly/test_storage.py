@@ -89,7 +89,10 @@ def test_a_value_read_by_another_iteration_is_kept_for_all(scop_text: Any, check
     check(scop, step)
 
 
-def test_a_register_tile_is_local_to_its_tile(scop_text: Any, check: Any) -> None:
+@pytest.mark.parametrize(("columns", "row"), [(4, 4), (3, 16)])  # whole vectors, or cache lines
+def test_a_register_tile_is_local_to_its_tile(
+    scop_text: Any, check: Any, columns: int, row: int
+) -> None:
     s = scop_text(a="in 5x3xf32", b="in 3x9xf32", d="out 5x9xf32", c="local 5x9xf32")
     s.statement("5 x 9", "c[i0, i1]", "", "zero")
     s.statement("5 x 9 x 3", "c[i0, i1]", "c[i0, i1]; a[i0, i2]; b[i2, i1]", "multiply_add", "add")
@@ -97,7 +100,10 @@ def test_a_register_tile_is_local_to_its_tile(scop_text: Any, check: Any) -> Non
     scop = s.scop()
     steps: list[Step] = []
     for n in ("S0", "S1", "S2"):
-        steps += [Split(f"{n}.i0", 2, f"{n}m", f"{n}r"), Split(f"{n}.i1", 4, f"{n}n", f"{n}l")]
+        steps += [
+            Split(f"{n}.i0", 2, f"{n}m", f"{n}r"),
+            Split(f"{n}.i1", columns, f"{n}n", f"{n}l"),
+        ]
     steps += [
         Reorder(("S0m", "S0n", "S0r", "S0l")),
         Reorder(("S1m", "S1n", "S1.i2", "S1r", "S1l")),
@@ -107,7 +113,7 @@ def test_a_register_tile_is_local_to_its_tile(scop_text: Any, check: Any) -> Non
         *(step for n in ("S0", "S1", "S2") for step in (Unroll(f"{n}r"), Vectorize(f"{n}l", 4))),
     ]
     place = places(scop, *steps)["c"]
-    assert (place.axis, place.shape) == ("n", (2, 16))
+    assert (place.axis, place.shape) == ("n", (2, row))
     check(scop, *steps)
 
 
