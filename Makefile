@@ -30,10 +30,10 @@ demo: $(READY) ## compile MiniLM, verify it, save it to build/minilm, compare sp
 	$(RUN) -m examples.demo_minilm
 
 test: $(READY) ## run the tests (under ten minutes on two cores)
-	$(RUN) -m pytest -m "not slow" -n $(WORKERS) -q
+	$(RUN) -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q
 
 test-slow: $(READY) ## run the long tests too: exhaustive numerics, large models
-	$(RUN) -m pytest -m slow -n $(WORKERS) -q
+	$(RUN) -m pytest -m slow -n $(WORKERS) --dist worksteal -q
 
 lint: $(READY) build/typing/tilecast ## check format, lint rules and types
 	$(VENV)/bin/ruff format --check .

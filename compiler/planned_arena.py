@@ -1,8 +1,8 @@
 """The arena that a module in the middle of the pipeline will get, found by lowering a copy of it.
 
 What kernels keep besides their operands (padded copies, workspaces, packed weights) is known when
-they are loops. Passes that choose between programs by their memory ask here, so that what they see
-is what `plan-memory` will find.
+they are loops, of which scheduled scops are only declared. Passes that choose between programs by
+their memory ask here, so that what they see is what `plan-memory` will find.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from .pipeline import Stage, apply_pass
 
 KERNELS_EXIST = "fuse"  # the stage after which the program is launches
 PLANNING = "program"
+# A kernel's loops are not read here, and on a CPU they need no arrays that its schedule does not.
+DECLARED = {"lower-scop": "declare-kernels"}
 
 
 class ArenaPlanner:
@@ -35,7 +37,9 @@ class ArenaPlanner:
         fused, end = names.index(KERNELS_EXIST) + 1, names.index(PLANNING)
         before = [name for stage in stages[:fused] for name in stage.passes]
         self.to_launches = before[before.index(asking) + 1 :]
-        self.to_loops = [name for stage in stages[fused:end] for name in stage.passes]
+        declared = {} if ctx.machine.is_gpu else DECLARED
+        names = [name for stage in stages[fused:end] for name in stage.passes]
+        self.to_loops = [declared.get(name, name) for name in names]
         self.known: dict[str, KernelInterface] = {}
 
     def __call__(self, module: ModuleOp) -> ProgramPlan:

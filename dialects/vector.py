@@ -7,6 +7,7 @@ All vectors are one-dimensional. Syntax is the generic form of MLIR.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from xdsl.dialects.builtin import IndexType, IntAttr, IntegerType, MemRefType, VectorType
 from xdsl.ir import Attribute, Dialect, SSAValue
@@ -26,6 +27,13 @@ from xdsl.utils.exceptions import VerifyException
 from .vector_arith import VECTOR_FORMS
 
 
+@lru_cache(maxsize=256)  # kernels are full of a few types, which xDSL checks when they are made
+def vector_of(element: Attribute, lanes: int) -> VectorType[Attribute]:
+    """vector<lanes x element>."""
+    return VectorType(element, [lanes])
+
+
+@lru_cache(maxsize=16)
 def mask_type(lanes: int) -> VectorType[IntegerType]:
     """vector<lanes x i1>."""
     return VectorType(IntegerType(1), [lanes])

@@ -40,6 +40,7 @@ PASSES: dict[str, str] = {
     "apply-rewrites": "poly.apply_rewrites:ApplyRewritesPass",
     "autoschedule": "poly.autoschedule.autoschedule:AutoschedulePass",
     "lower-scop": "poly.emission.lower_scop:LowerScopPass",
+    "declare-kernels": "poly.emission.declare_kernels:DeclareKernelsPass",
     "inline-parts": "tile.inline_parts:InlinePartsPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops

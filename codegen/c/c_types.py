@@ -8,6 +8,7 @@ computes with them.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import ml_dtypes
@@ -62,6 +63,7 @@ _FLOAT_NAMES: dict[type[Attribute], str] = {
 }
 
 
+@lru_cache(maxsize=64)  # xDSL prints types slowly
 def element_name(type: Attribute) -> str:
     """f32, i8, index, ...: the key of the tables above; LoweringError for any other type."""
     if type.__class__ in _FLOAT_NAMES:

@@ -43,9 +43,7 @@ def _key(op: Operation) -> Hashable:
     return (
         type(op),
         tuple(op.operands),
-        tuple(sorted((k, str(v)) for k, v in op.properties.items()))
-        if not hasattr(op, "value") or len(op.properties) != 1
-        else op.properties["value"],
+        tuple(sorted(op.properties.items())),  # by name: no two are equal
         tuple(op.result_types),
     )
 

@@ -92,9 +92,12 @@ def _offset(op: Operation) -> int | None:
     return total
 
 
-def _accesses(buffer: SSAValue, offset: int) -> list[Operation]:
-    """Every access to the slot of `buffer` at `offset`."""
-    return [u.operation for u in buffer.uses if _offset(u.operation) == offset]
+def _accesses(buffer: SSAValue) -> dict[int | None, list[Operation]]:
+    """Every access to `buffer`, by offset."""
+    found: dict[int | None, list[Operation]] = {}
+    for use in buffer.uses:
+        found.setdefault(_offset(use.operation), []).append(use.operation)
+    return found
 
 
 def _needs_select(accesses: list[Operation]) -> bool:
@@ -202,9 +205,9 @@ class _Promotion:
     def __post_init__(self) -> None:
         self._live: set[SSAValue] = set()
         self.exact = {
-            (buffer, offset): _needs_select(_accesses(buffer, offset))
-            for buffer, slots in self.buffers.items()
-            for offset in slots
+            (buffer, offset): _needs_select(accesses)
+            for buffer in self.buffers
+            for offset, accesses in _accesses(buffer).items()
         }
 
     def _select(self, mask: SSAValue, value: SSAValue, other: SSAValue, at: Operation) -> SSAValue:

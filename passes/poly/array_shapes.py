@@ -11,7 +11,7 @@ from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 from xdsl.rewriter import Rewriter
 
 from ...dialects.errors import IllegalScheduleError
-from ...dialects.poly import ScopOp, extents_of, has_dynamic_shape
+from ...dialects.poly import ScopOp, arrays_of, extents_of, has_dynamic_shape
 from .sets import Extent, access_map, box_text, declared, domain_set, expr_text, isl
 
 UNBOUNDED = 2**31 - 1
@@ -66,6 +66,8 @@ def check_accesses_are_inside(scop: ScopOp) -> None:
 
     Rewrites that take a bound for an extent would do so.
     """
+    if not any(has_dynamic_shape(array) for array in arrays_of(scop)):
+        return
     context = isl.Set("{ : }" if scop.context is None else scop.context.data)
     for s in scop.statements:
         name = s.sym_name.data

@@ -6,7 +6,9 @@ after:  t : 13 x 32, local to the body of jo, indexed relative to the tile
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -53,6 +55,8 @@ def _accesses(scop: ScopOp, array: SSAValue) -> list[tuple[StatementOp, Any, boo
     name = array_names(scop)[array]
     found = []
     for s in scop.statements:
+        if array not in (s.target, *s.sources):
+            continue
         label = s.sym_name.data
         domain = domain_set(s.domain.data, label)
         if s.target is array:
@@ -64,9 +68,10 @@ def _accesses(scop: ScopOp, array: SSAValue) -> list[tuple[StatementOp, Any, boo
 
 
 def _stays_inside(
-    accesses: list[tuple[StatementOp, Any, bool]], path: list[Band], flow: Any
+    accesses: list[tuple[StatementOp, Any, bool]], path: list[Band], flow: Callable[[], Any]
 ) -> bool:
-    """Whether every value of the array is read in the iteration of `path` that wrote it."""
+    """Whether every value of the array is read in the iteration of `path` that wrote it. `flow`,
+    which is expensive, is asked where elements are accessed in several iterations."""
     for writer, wrote, is_write in accesses:
         if not is_write:
             continue
@@ -74,11 +79,13 @@ def _stays_inside(
         for reader, read, reads in accesses:
             if reads:
                 continue
-            pairs = isl.UnionMap(wrote.apply_range(read.reverse())).intersect(flow)
+            pairs = wrote.apply_range(read.reverse())
             after = prefix_map(reader.sym_name.data, reader.rank, path)
-            same = isl.UnionMap(before.apply_range(after.reverse()))
+            same = before.apply_range(after.reverse())
             if not pairs.is_subset(same):
-                return False
+                values = isl.UnionMap(pairs).intersect(flow())
+                if not values.is_subset(isl.UnionMap(same)):
+                    return False
     return True
 
 
@@ -124,9 +131,16 @@ def _padded(shape: tuple[int, ...], array: SSAValue, limit: int, lanes: int) -> 
     return padded if prod(padded) * element_bytes(array) <= limit else shape
 
 
+def fits_kernel(array: SSAValue) -> bool:
+    """Whether `array` as a whole can live on the stack of the calling thread."""
+    assert isinstance(array.type, MemRefType)
+    whole = prod(array.type.get_shape()) * element_bytes(array)
+    return not has_dynamic_shape(array) and whole <= SHARED_BYTES
+
+
 def _whole(array: SSAValue, shape: tuple[int, ...], lanes: int) -> Place:
     """The place of an array that no loop body can hold."""
-    if not has_dynamic_shape(array) and prod(shape) * element_bytes(array) <= SHARED_BYTES:
+    if fits_kernel(array):
         return Place(KERNEL, (), _padded(shape, array, SHARED_BYTES, lanes), ())
     return Place(None, (), shape, ())
 
@@ -151,7 +165,7 @@ def place_array(scop: ScopOp, array: SSAValue, tree: Node, dependences: Dependen
         if band.kind == "vector":
             path = path[:k]
             break
-    flow = dependences.values.through(array_names(scop)[array])
+    flow = partial(dependences.values.through, array_names(scop)[array])
     while path:
         if _stays_inside(accesses, path, flow):
             tile = _tile(accesses, path, len(full))

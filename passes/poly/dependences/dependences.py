@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from xdsl.dialects import memref
 from xdsl.ir import SSAValue
 
 from ....dialects.poly import ScopOp, StatementOp, arrays_of
+from ....dialects.schedule import Node
 from ..sets import (
     IslMap,
     UnionMap,
@@ -24,6 +25,7 @@ from ..sets import (
     union_set,
 )
 from .covered_pairs import without_covered_pairs
+from .original_order import OriginalOrder
 from .updates import Updates, exact_update, updates_of
 from .value_flow import ValueFlow, memory_between, pairs_between
 
@@ -43,6 +45,7 @@ class Dependences:
     output: UnionMap
     reduction: UnionMap
     values: ValueFlow
+    kept_by: set[Node] = field(default_factory=set, compare=False)  # loop trees found legal
 
     @property
     def flow(self) -> UnionMap:
@@ -151,7 +154,7 @@ def accesses_of(
     return union_map(reads), union_map(writes)
 
 
-MOST_KNOWN = 16
+MOST_KNOWN = 256  # more than the kernels of one program
 _known: OrderedDict[Hashable, Dependences] = OrderedDict()
 
 
@@ -201,14 +204,14 @@ def _compute(scop: ScopOp) -> Dependences:
     """
     schedule = original_schedule(scop).intersect_domain(domains_of(scop))
     reads, writes = accesses_of(scop)
-    before = schedule.lex_lt_union_map(schedule)
-    every = memory_between(reads, writes, schedule, before)
-    anti = memory_between(writes, reads, schedule, before)
-    output = memory_between(writes, writes, schedule, before)
+    order = OriginalOrder.of(scop)
+    every = memory_between(reads, writes, order)
+    anti = memory_between(writes, reads, order)
+    output = memory_between(writes, writes, order)
     pairs = every.union(anti).union(output)
     reduction = isl.UnionMap("{ }")
     for updates in updates_of(scop):
-        relaxed = _pairs_of_updates(scop, updates, writes, pairs, (schedule, before))
+        relaxed = _pairs_of_updates(scop, updates, writes, pairs, order)
         reduction = reduction.union(relaxed)
     return Dependences(every, anti, output, reduction, ValueFlow(reads, writes, schedule))
 
@@ -218,10 +221,9 @@ def _pairs_of_updates(
     updates: Updates,
     writes: UnionMap,
     pairs: UnionMap,
-    order: tuple[UnionMap, UnionMap],
+    order: OriginalOrder,
 ) -> UnionMap:
-    """The part of `pairs` between instances of `updates` that may change places; `order` is the
-    original schedule and its pairs."""
+    """The part of `pairs` between instances of `updates` that may change places."""
     members = [scop.statement(name) for name in updates.accumulators]
     instances = union_set([domain_set(s.domain.data, s.sym_name.data) for s in members])
     writer = writes.intersect_domain(instances)
@@ -229,8 +231,8 @@ def _pairs_of_updates(
     if any(_reads_target_otherwise(s, updates.accumulators[s.sym_name.data]) for s in members):
         operands, _ = accesses_of(scop, without=updates.accumulators)
         operands = operands.intersect_domain(instances)
-        relaxed = relaxed.subtract(memory_between(operands, writer, *order))
-        relaxed = relaxed.subtract(memory_between(writer, operands, *order))
+        relaxed = relaxed.subtract(memory_between(operands, writer, order))
+        relaxed = relaxed.subtract(memory_between(writer, operands, order))
     return relaxed
 
 

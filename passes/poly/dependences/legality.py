@@ -114,10 +114,13 @@ def check_schedule_is_legal(tree: Node, dependences: Dependences, ranks: Mapping
     """Raise BrokenDependenceError where `tree` reverses a dependence, or a parallel or vector loop
     carries one. `ranks` are the statements' numbers of dims.
 
-    For many trees use a LegalityChecker. `tree` may be a part of the scop's tree, `dependences`
-    then those between its statements.
+    A tree is checked once: it is chosen first, and lowered later. For many trees use a
+    LegalityChecker. `tree` may be a part of the scop's tree, `dependences` then those between its
+    statements.
     """
-    OrderChecker(dependences, ranks, is_used_once=True).check(tree)
+    if tree not in dependences.kept_by:
+        OrderChecker(dependences, ranks, is_used_once=True).check(tree)
+        dependences.kept_by.add(tree)
 
 
 def check_places(tree: Node, scop: ScopOp) -> None:

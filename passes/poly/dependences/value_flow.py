@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from ..sets import UnionMap, ends_of, isl, maps_of, union_map
+from .original_order import OriginalOrder
 
 
 def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionMap:
@@ -18,17 +19,12 @@ def flow_between(sink: UnionMap, source: UnionMap, schedule: UnionMap) -> UnionM
     try:
         return info.set_schedule_map(schedule).compute_flow().get_must_dependence()
     except isl.Error:  # isl 0.27 stumbles over some unions of conditions; more pairs are sound
-        return memory_between(sink, source, schedule)
+        return source.apply_range(sink.reverse()).intersect(schedule.lex_lt_union_map(schedule))
 
 
-def memory_between(
-    sink: UnionMap, source: UnionMap, schedule: UnionMap, before: UnionMap | None = None
-) -> UnionMap:
-    """Memory-based: every earlier access to the same element. `before` are all pairs of instances
-    in the order of `schedule`, which is expensive, for callers that ask more than once."""
-    if before is None:
-        before = schedule.lex_lt_union_map(schedule)
-    return source.apply_range(sink.reverse()).intersect(before)
+def memory_between(sink: UnionMap, source: UnionMap, order: OriginalOrder) -> UnionMap:
+    """Memory-based: every earlier access to the same element."""
+    return order.forward(source.apply_range(sink.reverse()))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue
 
 from ....dialects.errors import IllegalScheduleError
-from ....dialects.vector import GatherOp, ReverseOp, ScatterOp
+from ....dialects.vector import GatherOp, ReverseOp, ScatterOp, vector_of
 from ..affine_maps import row_major_strides
 from ..array_shapes import element_type
 from .index_expr import IndexBuilder
@@ -107,13 +107,13 @@ class ElementAccess:
         element = element_type(array)
         if self._is_contiguous(access):
             indices = self.index.place(array, [e.uniform_part() for e in access])
-            type = VectorType(element, [self.lanes])
+            type = vector_of(element, self.lanes)
             if self.mask is None:
                 return self.index.add(vector.LoadOp(array, indices, type))
             zeros = self.zeros(element)
             return self.index.add(vector.MaskedLoadOp(array, indices, self.mask, zeros))
         if self._is_backward(access):
-            type = VectorType(element, [self.lanes])
+            type = vector_of(element, self.lanes)
             forward = vector.LoadOp(array, self._last_lane(array, access), type)
             return self.index.add(ReverseOp(self.index.add(forward)))
         indices, offsets = self._offsets(array, access)
@@ -172,7 +172,7 @@ class ElementAccess:
         uniform_rows = not any(isinstance(i.type, VectorType) for i in outer)
         if known is not None and known.lane_stride == 1 and uniform_rows:
             at = [*outer, self.index.materialize(known.uniform_part())]
-            type = VectorType(element, [self.lanes])
+            type = vector_of(element, self.lanes)
             if self.mask is None:
                 return self.index.add(vector.LoadOp(array, at, type))
             return self.index.add(vector.MaskedLoadOp(array, at, self.mask, self.zeros(element)))
@@ -222,7 +222,7 @@ class ElementAccess:
         if neighbours is None:
             return self.index.add(memref.LoadOp.get(array, [origin]))
         if self.mask is None:
-            type = VectorType(element, [self.lanes])
+            type = vector_of(element, self.lanes)
             return self.index.add(vector.LoadOp(array, [origin], type))
         zeros = self.zeros(element)
         return self.index.add(vector.MaskedLoadOp(array, [origin], self.mask, zeros))

@@ -17,7 +17,7 @@ from xdsl.irdl import IRDLOperation
 
 from ....dialects.pairs import DotAddOp, DotOp
 from ....dialects.poly import IndexOp, ParamOp, StatementOp, YieldOp
-from ....dialects.vector import FnmaOp
+from ....dialects.vector import FnmaOp, vector_of
 from ....dialects.vector_arith import VECTOR_FORMS, SelectOp
 from ..access_patterns import combining_op
 from ..array_shapes import element_type
@@ -59,7 +59,7 @@ class StatementEmitter(ElementAccess):
         types, form, properties = list(op.result_types), type(op), dict(op.properties)
         if any(isinstance(o.type, VectorType) for o in operands):
             operands = [self.widen(o) for o in operands]
-            types = [VectorType(t, [self.lanes]) for t in types]
+            types = [vector_of(t, self.lanes) for t in types]
             form = VECTOR_FORMS.get(form, form)
             assert issubclass(form, IRDLOperation)
             known = form.get_irdl_definition().properties

@@ -15,7 +15,7 @@ from xdsl.dialects.vector import BroadcastOp, CreateMaskOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from ....dialects.errors import IllegalScheduleError, LoweringError
-from ....dialects.vector import ConstantMaskOp, StepOp, mask_type
+from ....dialects.vector import ConstantMaskOp, StepOp, mask_type, vector_of
 from ....dialects.vector_arith import CmpiOp
 from .linear import Atom, Linear
 from .loop_ast import Call, Expr
@@ -89,8 +89,10 @@ class IndexBuilder:
 
     def splat(self, value: SSAValue) -> SSAValue:
         """`value` in every lane."""
-        type = VectorType(value.type, [self.lanes])
-        return self.once(("splat", value, self.lanes), lambda: BroadcastOp(value, type))
+        return self.once(
+            ("splat", value, self.lanes),
+            lambda: BroadcastOp(value, vector_of(value.type, self.lanes)),
+        )
 
     def vector(self, expr: Linear) -> SSAValue:
         """The value of `expr` in every lane, as a vector of index."""

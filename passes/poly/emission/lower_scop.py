@@ -75,7 +75,28 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
     with span("isl AST"):
         ast = AstMaker(scop, places).make(tree, domains, ranks)
 
-    scratch = [a for a, p in places.items() if p.axis is None]
+    func, arrays = declare_kernel(scop, [a for a, p in places.items() if p.axis is None])
+    block = func.body.block
+    sizes = block.args[: len(block.args) - len(arrays)]
+    bands = {b.axis: b for b in bands_of(tree)}
+    emitter = LoopEmitter(block, bands, places, arrays, fma, lambda b: greatest_value(b, domains))
+    emitter.env = size_atoms(scop, sizes)
+    arithmetic = SizeArithmetic(block, sizes)
+    for array, new in arrays.items():
+        if has_dynamic_shape(array):
+            emitter.strides[new] = arithmetic.strides(array)
+    with span("statements"):
+        emitter.allocate(KERNEL)
+        emitter.emit(ast)
+    block.add_op(ReturnOp())
+    return func
+
+
+def declare_kernel(
+    scop: ScopOp, scratch: Sequence[SSAValue]
+) -> tuple[FuncOp, dict[SSAValue, SSAValue]]:
+    """The function that `scop` becomes, without its body, and its arguments by array. `scratch` are
+    the temporaries that its callers provide."""
     args = list(scop.body.block.args)
     sizes = size_types(scop)
     types = [*sizes, *(loops_type(a) for a in (*args, *scratch))]
@@ -87,17 +108,6 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
     for array, new in zip((*args, *scratch), block.args[len(sizes) :], strict=True):
         new.name_hint = array.name_hint
         arrays[array] = new
-    bands = {b.axis: b for b in bands_of(tree)}
-    emitter = LoopEmitter(block, bands, places, arrays, fma, lambda b: greatest_value(b, domains))
-    emitter.env = size_atoms(scop, block.args[: len(sizes)])
-    arithmetic = SizeArithmetic(block, block.args[: len(sizes)])
-    for array in (*args, *scratch):
-        if has_dynamic_shape(array):
-            emitter.strides[arrays[array]] = arithmetic.strides(array)
-    with span("statements"):
-        emitter.allocate(KERNEL)
-        emitter.emit(ast)
-    block.add_op(ReturnOp())
     func.attributes["tilecast.roles"] = ArrayAttr(
         [
             *(StringAttr("size") for _ in sizes),
@@ -119,7 +129,7 @@ def _lower(scop: ScopOp, fma: bool, dependences: Dependences | None, gpu: bool) 
                 for p in (*(UnitAttr() for _ in sizes), *packs, *(UnitAttr() for _ in scratch))
             ]
         )
-    return func
+    return func, arrays
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def test_an_interrupt_keeps_what_was_measured(cache: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Contest, "record", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tilecast.compile(MODEL, (X,), threads=1, tune=8)
+        tilecast.compile(MODEL, (X,), threads=1, tune=4)
     with Database(cache / RECORDS) as database:
         assert len(database.records()) == 2
 
