@@ -105,15 +105,18 @@ class BlockProduct:
         weights: SSAValue,
     ) -> None:
         """weights[k, lanes] of some periods, one vector after the other: what all its numbers are
-        decoded with then stays in registers."""
+        decoded with then stays in registers. The next block is asked for, as the hardware does not
+        see it coming while this one is multiplied."""
         panels, lanes = self.panels, self.access.lanes
         width, size = panels.format.element.width, min(panels.format.group or PERIOD, PERIOD)
+        ahead = BLOCK_PERIODS * width
 
         def period(b: LoopBuilder, p: SSAValue, vector: int) -> None:
             number, start = b.add(first, p), b.mul(p, b.index(PERIOD))
             word = b.mul(number, b.index(width)) if width > 1 else number
             lane = self.access.first_lane(vector)
-            decoder = PeriodDecoder(self.decoder, tables, panels.words, (tile, word, lane))
+            place = tile, word, lane
+            decoder = PeriodDecoder(self.decoder, tables, panels.words, place, ahead)
             for k0 in range(0, PERIOD, size):
                 group = self.group_of(b, first if scales_sums(self.panels.format) else number, k0)
                 finish = self.finisher(b, decoder, tile, group, vector)

@@ -22,6 +22,7 @@ from ....costmodel.hardware import Machine
 from ....dialects.quant import BitField, FloatElement, IntegerElement, WeightFormat, bit_fields
 from ....dialects.quant.bit_fields import EXACT, WORD
 from ....dialects.quant.ops import FieldOp, LookupOp
+from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .lanes import Lanes
 from .panel_access import PanelAccess
@@ -123,13 +124,15 @@ class PeriodDecoder:
     """Decodes one period of one lane group, loading and shifting each word once.
 
     `biases` are, by exponent, what is taken off fields in their place with their center, which is
-    then a zero point.
+    then a zero point. Cache lines are asked for `ahead` words before they are needed (0: left to
+    the hardware).
     """
 
     decoder: Decoder
     tables: list[SSAValue]
     array: SSAValue
     position: tuple[SSAValue, SSAValue, int]  # tile, first word, first lane
+    ahead: int = 0
     biases: dict[int, SSAValue] = field(default_factory=dict)
     words: dict[tuple[int, int], SSAValue] = field(default_factory=dict)
 
@@ -142,6 +145,9 @@ class PeriodDecoder:
             else:
                 tile, first, lane = self.position
                 row = b.add(first, b.index(number)) if number else first
+                if self.ahead:
+                    later = b.add(row, b.index(self.ahead))
+                    b.append(PrefetchOp(self.array, [tile, later, b.index(lane)]))
                 value = lanes.load(b, self.array, [tile, row, lane])
             self.words[number, shift] = value
         return self.words[number, shift]
