@@ -44,7 +44,7 @@ def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue],
 
 @dataclass(frozen=True)
 class FloatRows:
-    """Activations in f32: `x`, and where there are zero points the `sums` of periods' `parts`."""
+    """Activations in f32: `x`, and where zero points meet them the `sums` of periods' `parts`."""
 
     x: SSAValue
     sums: SSAValue | None
@@ -52,7 +52,12 @@ class FloatRows:
 
 
 def arranged(
-    b: LoopBuilder, kernel: OpaqueKernel, source: SSAValue, panels: Panels, decoder: Decoder
+    b: LoopBuilder,
+    kernel: OpaqueKernel,
+    source: SSAValue,
+    panels: Panels,
+    decoder: Decoder,
+    with_sums: bool,
 ) -> FloatRows:
     """x[block, k, row], divided by the power of two that fields in their place are too large by.
 
@@ -64,7 +69,7 @@ def arranged(
     x = kernel.scratch("x", [count, panels.periods * PERIOD, height], f32)
     size = min(panels.format.group or PERIOD, PERIOD)
     parts, sums = PERIOD // size, None
-    if panels.zeros is not None:
+    if with_sums:
         sums = kernel.scratch("sums", [count, panels.periods, parts, height], f32)
 
     def row(b: LoopBuilder, row: SSAValue) -> None:

@@ -22,15 +22,17 @@ from ....costmodel.hardware import Machine
 from ....dialects.quant import BitField, FloatElement, IntegerElement, WeightFormat, bit_fields
 from ....dialects.quant.bit_fields import EXACT, WORD
 from ....dialects.quant.ops import FieldOp, LookupOp
+from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .lanes import Lanes
 from .panel_access import PanelAccess
 
 Method = Literal["table", "in place", "arithmetic", "gather"]
 # Registers that hold levels. One permutation costs what and-or and subtract do, so that integers
-# use it only where a single register is enough; floats have arithmetic instead of four. A gather of
+# use it only where a single register is enough; floats have arithmetic instead of four, and of two
+# on AVX2, where choosing between permutations takes longer (3.5 instead of 2.5 cycles). A gather of
 # 16 numbers takes longer than 8 permutations of two registers and what chooses among their results.
-MOST_TABLES = {"scalar": 0, "neon": 0, "avx2": 2, "avx512": 2}
+MOST_TABLES = {"scalar": 0, "neon": 0, "avx2": 1, "avx512": 2}
 MOST_CODEBOOK_TABLES = {"scalar": 0, "neon": 0, "avx2": 2, "avx512": 16}
 MOST_INTEGER_TABLES = {"scalar": 0, "neon": 0, "avx2": 0, "avx512": 1}
 
@@ -90,6 +92,15 @@ class Decoder:
         element, is_code = self.format.element, self.method == "in place"
         return float(element.step) if isinstance(element, IntegerElement) and is_code else 1.0
 
+    def biases(self, b: LoopBuilder, zero: SSAValue) -> dict[int, SSAValue]:
+        """2^23 + zero * 2^exponent, exact for a zero point that is a code, by exponent."""
+        first = self.lanes.constant(b, 2.0**EXACT, f32)
+        exponents = sorted({place.exponent for place in self.fields})
+        return {
+            exponent: self.lanes.fma(b, zero, self.lanes.constant(b, 2.0**exponent, f32), first)
+            for exponent in exponents
+        }
+
     def load_tables(self, b: LoopBuilder) -> list[SSAValue]:
         """The levels in registers. A table shorter than a register repeats."""
         if self.method != "table":
@@ -110,12 +121,19 @@ class Decoder:
 
 @dataclass
 class PeriodDecoder:
-    """Decodes one period of one lane group, loading and shifting each word once."""
+    """Decodes one period of one lane group, loading and shifting each word once.
+
+    `biases` are, by exponent, what is taken off fields in their place with their center, which is
+    then a zero point. Cache lines are asked for `ahead` words before they are needed (0: left to
+    the hardware).
+    """
 
     decoder: Decoder
     tables: list[SSAValue]
     array: SSAValue
     position: tuple[SSAValue, SSAValue, int]  # tile, first word, first lane
+    ahead: int = 0
+    biases: dict[int, SSAValue] = field(default_factory=dict)
     words: dict[tuple[int, int], SSAValue] = field(default_factory=dict)
 
     def word(self, b: LoopBuilder, number: int, shift: int = 0) -> SSAValue:
@@ -127,6 +145,9 @@ class PeriodDecoder:
             else:
                 tile, first, lane = self.position
                 row = b.add(first, b.index(number)) if number else first
+                if self.ahead:
+                    later = b.add(row, b.index(self.ahead))
+                    b.append(PrefetchOp(self.array, [tile, later, b.index(lane)]))
                 value = lanes.load(b, self.array, [tile, row, lane])
             self.words[number, shift] = value
         return self.words[number, shift]
@@ -166,6 +187,8 @@ class PeriodDecoder:
         place, lanes = self.decoder.fields[element], self.decoder.lanes
         word = self.low(b, element) if place.straddles else self.word(b, place.word, place.window)
         value = b.insert(FieldOp(word, place.width, place.exponent))
+        if place.exponent in self.biases:
+            return b.sub(value, self.biases[place.exponent])
         bias = self.decoder.center_code * 2**place.exponent
         if bias.is_integer():
             return b.sub(value, lanes.constant(b, 2.0**EXACT + bias, f32))
@@ -201,19 +224,29 @@ def group_rest(
     b: LoopBuilder, access: PanelAccess, decoder: Decoder, tile: SSAValue, group: SSAValue
 ) -> list[SSAValue]:
     """(center - zero point) / unit of a group by vector; none where the format has no zeros."""
-    panels, lanes = access.panels, access.lanes
-    if panels.zeros is None:
+    if access.panels.zeros is None:
         return []
-    element, values = panels.format.element, []
-    for vector in range(panels.tile.vectors):
-        value, center = access.zero(b, tile, group, vector), decoder.center
-        if panels.format.zero == "int":
-            assert isinstance(element, IntegerElement)
-            value = lanes.convert(b, value)
-            center = (center - element.offset) / element.step
-            unit = decoder.unit / element.step
-        else:
-            unit = decoder.unit
-        value = b.sub(lanes.constant(b, center, f32), value)
-        values.append(value if unit == 1 else b.mul(value, lanes.constant(b, 1 / unit, f32)))
-    return values
+    vectors = range(access.panels.tile.vectors)
+    return [vector_rest(b, access, decoder, tile, group, vector) for vector in vectors]
+
+
+def vector_rest(
+    b: LoopBuilder,
+    access: PanelAccess,
+    decoder: Decoder,
+    tile: SSAValue,
+    group: SSAValue,
+    vector: int,
+) -> SSAValue:
+    """(center - zero point) / unit of a group of one vector."""
+    panels, lanes, element = access.panels, access.lanes, access.panels.format.element
+    value, center = access.zero(b, tile, group, vector), decoder.center
+    if panels.format.zero == "int":
+        assert isinstance(element, IntegerElement)
+        value = lanes.convert(b, value)
+        center = (center - element.offset) / element.step
+        unit = decoder.unit / element.step
+    else:
+        unit = decoder.unit
+    value = b.sub(lanes.constant(b, center, f32), value)
+    return value if unit == 1 else b.mul(value, lanes.constant(b, 1 / unit, f32))

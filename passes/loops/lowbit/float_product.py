@@ -30,11 +30,16 @@ def lower_float_product(
     b: LoopBuilder,
     shape: TileShape,
     product: Callable[[PanelAccess, Decoder, FloatRows], TileProduct],
+    zeros_meet_sums: bool,
 ) -> None:
-    """The activations in the order they are read in, then one tile of outputs after the other."""
+    """The activations in the order they are read in, then one tile of outputs after the other.
+
+    `zeros_meet_sums` says that zero points are taken off by sums of activations.
+    """
     source = float_source(op, kernel, b)
     panels = pack_panels(op, kernel, shape, "bits")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
-    x = arranged(b, kernel, source, panels, decoder)
+    with_sums = zeros_meet_sums and panels.zeros is not None
+    x = arranged(b, kernel, source, panels, decoder, with_sums)
     over_tiles(b, panels, product(PanelAccess(panels, lanes, kernel.out), decoder, x).tile)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
+from ....costmodel.tile_cost import MANY_REGISTERS
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.ops import QuantizedLinearOp
@@ -19,7 +20,7 @@ from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
-from .block_product import lower_block_product
+from .block_product import lower_block_product, scales_sums
 from .dots import Dots, has_pairs
 from .integer_product import lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
@@ -37,6 +38,8 @@ FMA, STEP, STORE, PAIR = 1.0, 0.45, 1.0, 0.72
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
 HIDDEN = 0.6  # of steps of decoding between products of bytes, which other units do meanwhile
 WAITING = 1.08  # multiply-adds that wait for a block's numbers
+SPILLED = 3.2  # multiply-adds of sums that constants of decoding leave no registers for
+TOTALS = 3.5  # of a period: sums of 32 bits that those of 16 bits leave no registers for
 JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
@@ -70,7 +73,7 @@ class Problem:
         for codebooks, where what two registers have is chosen among all pairs of registers."""
         element = self.format.element
         if isinstance(element, IntegerElement):
-            return 2.0 if self.machine.isa == "avx512" else 4.0  # where and-or is two, of memory
+            return 2.0 if self.machine.isa == "avx512" else 3.0  # where and-or is two
         pairs = (1 << element.width) / self.lanes / 2
         is_long = not isinstance(element, FloatElement) and pairs > 1
         return 1 + pairs + 2 * (pairs - 1) if is_long else 3.0
@@ -79,6 +82,11 @@ class Problem:
     def lanes(self) -> int:
         """Outputs of a vector."""
         return self.machine.lanes(4)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether constants, sums of a tile and what is multiplied do not all fit the registers."""
+        return self.lanes > 1 and self.machine.vector_registers < MANY_REGISTERS
 
     @property
     def dots(self) -> Dots:
@@ -136,16 +144,21 @@ def _register_cycles(problem: Problem) -> float:
     """Every block of rows decodes the weight again."""
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
-    busy = SHARED if problem.rows > 1 else 1.0
-    cycles = PERIOD * (passes * problem.decoding * STEP + problem.rows * FMA * busy)
+    busy, decoding = SHARED if problem.rows > 1 else 1.0, problem.decoding
+    if problem.is_crowded and isinstance(problem.format.element, IntegerElement):
+        busy = SPILLED if tile.rows > 2 else busy
+        decoding += 1  # whose constants come from memory
+    cycles = PERIOD * (passes * decoding * STEP + problem.rows * FMA * busy)
     return cycles * problem.pace
 
 
 def _block_cycles(problem: Problem) -> float:
-    """Decoded and stored once; a tile of few rows does not keep the multiply-adds busy."""
+    """Decoded and stored once, scaled where sums are not; a tile of few rows does not keep the
+    multiply-adds busy."""
     tile = block_tile(problem.machine, problem.rows)
     idle = max(WAITING, 8 / (tile.rows * tile.vectors))
-    decoding = problem.decoding * STEP + FMA + STORE
+    scaling = 0.0 if scales_sums(problem.format) else FMA
+    decoding = problem.decoding * STEP + scaling + STORE
     return PERIOD * (decoding + problem.rows * FMA * idle) * problem.pace
 
 
@@ -180,8 +193,13 @@ def _cutting(problem: Problem) -> float:
 
 def _dot_cycles(problem: Problem) -> float:
     """The products of a quad of a vector with one row of bytes."""
-    dots = problem.dots
-    return (dots.instructions * PAIR if dots.in_pairs else FMA) * problem.pace
+    dots, group = problem.dots, problem.format.group or problem.columns
+    if dots.quads is None:
+        return FMA * problem.pace
+    cycles = dots.instructions * PAIR
+    if problem.is_crowded and not dots.holds(group // 4):
+        cycles += TOTALS * len(dots.limbs) / QUADS
+    return cycles * problem.pace
 
 
 def _integer_cycles(problem: Problem) -> float:

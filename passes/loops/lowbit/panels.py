@@ -26,7 +26,7 @@ Tile = tuple[int, int]
 # (most rows of activations, lane groups) of a register tile, by registers of the machine
 REGISTER_TILES = {1: ((4, 1),), 16: ((1, 4), (4, 2)), 32: ((6, 4),)}
 # The same where weights are read from a block that was decoded before
-BLOCK_TILES = {1: ((4, 1),), 16: ((6, 2),), 32: ((14, 2),)}
+BLOCK_TILES = {1: ((4, 1),), 16: ((4, 2), (4, 3)), 32: ((14, 2),)}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from .panels import Panels, register_tile
 def lower_register_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Every tile by a Product."""
     shape = register_tile(kernel.machine, op.rows)
-    lower_float_product(op, kernel, b, shape, Product)
+    lower_float_product(op, kernel, b, shape, Product, zeros_meet_sums=True)
 
 
 @dataclass(frozen=True)

@@ -228,3 +228,17 @@ def test_kernels_of_some_formats(
         assert list(run_all(batch, each, build, call, monkeypatch, "-O1")) == []
     assert "digits" in forms or machine.isa in ("scalar", "neon")
     assert forms >= {"registers", "blocks", "integers"}
+
+
+def test_blocks_in_one_group_are_scaled_once(
+    machine: Machine,
+    build: Callable[..., ctypes.CDLL],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Groups of one block, of two, of all; a ragged last one; zero points that are no integers."""
+    formats = ["u3:g128", "u6:g256", "bipolar2", "nf4:g128", "u4:g128:zf16"]
+    if machine.isa == "neon":  # whose vectors cost gcc half a minute on another CPU
+        formats = formats[:1]
+    batch = [Case(f, 7, 29, 300, bias=k % 2 == 0, form="blocks") for k, f in enumerate(formats)]
+    assert list(run_all(batch, machine, build, call, monkeypatch, "-O1")) == []
