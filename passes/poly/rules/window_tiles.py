@@ -18,8 +18,9 @@ from itertools import product
 from math import ceil, prod
 
 from ....costmodel.tile_cost import TileCost
+from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
-from ..access_patterns import contraction_of, lane_dim, summed_dims
+from ..access_patterns import block_of, contraction_of, lane_dim, summed_dims
 from ..affine_maps import plain_dim
 from ..storage import element_bytes
 from .choice import choice_of
@@ -46,8 +47,8 @@ def window_update(plan: LoopPlan, run: Sequence[str]) -> str | None:
     """The only reduction of `run` (but for one that adds up its passes), if its vectors are
     `lane_dim`s and all of `run` share them."""
     found = [n for n in run if plan.statements[n].reduction is not None]
-    sums = [plan.statements[n].target for n in found]
-    found = [n for n in found if not any(a in sums for a in plan.statements[n].sources[1:])]
+    parts = [plan.statements[n].target for n in found if _goes_in_passes(plan.statements[n])]
+    found = [n for n in found if not any(a in parts for a in plan.statements[n].sources[1:])]
     if len(found) != 1:
         return None
     (name,) = found
@@ -55,6 +56,11 @@ def window_update(plan: LoopPlan, run: Sequence[str]) -> str | None:
     if lane is None or not all(plan.is_parallel(n, plan.class_of[name, lane]) for n in run):
         return None
     return name
+
+
+def _goes_in_passes(statement: StatementOp) -> bool:
+    """Whether a reduction has one sum for each block of its iterations."""
+    return any(block_of(e) is not None for e in statement.write.data.results)
 
 
 def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
@@ -67,23 +73,10 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     blocks = _block_classes(plan, update, shared)
     positions = [c for c in shared if c not in blocks]
     passes = reduced_blocks(plan, run)
-    order = _outer_order(plan, update, blocks, positions)
-    extents = {c: plan.extent(update, c) for c in order}
-    near = min(2, len(positions)) if passes else 0  # loops inside of a pass
-    if near:
-        sharing = plan.threads if order[0] in positions else 1
-        order = [*blocks, *positions]
-        rows = _rows_in_passes(plan, extents, order[-near:], sharing)
-        _split_loop(plan, run, order, extents, len(order) - near, rows)
-        if sharing > 1 and IN_PART in order:
-            order.insert(0, order.pop(order.index(IN_PART) - 1))
-    elif not blocks and (part := _part_of_rows(plan, update, order)) is not None:
-        _split_loop(plan, run, order, extents, len(order) - 2, part)
-        order.insert(0, order.pop(-3))
+    around, inside, extents = _loops_around(plan, run, update, blocks, positions)
     vectors = TileCost(plan.machine) if passes else _vectors_of(plan, update, blocks)
-    tile = _choose_tile(plan, extents, blocks, order, vectors)
+    tile = _choose_tile(plan, extents, blocks, [*around, *inside], vectors)
     groups, turn = open_blocks(plan, run, passes) if passes else ([], None)
-    around, inside = order[: len(order) - near], order[len(order) - near :]
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
@@ -102,23 +95,42 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
             plan.fuse(group, cls)
 
 
-def _split_loop(
+def _loops_around(
     plan: LoopPlan,
     run: Sequence[str],
-    order: list[int],
-    extents: dict[int, int],
-    at: int,
-    size: int,
-) -> None:
-    """Split loop `at` of `order` into parts of `size` iterations, where it has more."""
-    cls = order[at]
-    if size >= extents[cls]:
-        return
+    update: str,
+    blocks: Sequence[int],
+    positions: Sequence[int],
+) -> tuple[list[int], list[int], dict[int, int]]:
+    """Classes of the loops around tiles, outermost first: all but what a pass goes through, and
+    that; and their extents. Rows that threads share or that go through passes together are split.
+    """
+    order = _outer_order(plan, update, blocks, positions)
+    extents = {c: plan.extent(update, c) for c in order}
+    if _goes_in_passes(plan.statements[update]) and positions:
+        rows_first, near = order[0] in positions, list(positions[-2:])
+        rows = _rows_in_passes(plan, extents, near, plan.threads if rows_first else 1)
+        around = [*blocks, *positions[:-2]]
+        if rows < extents[near[0]]:
+            around.insert(0 if rows_first else len(around), near[0])
+            near[0] = _split_rows(plan, run, extents, near[0], rows)
+        return around, near, extents
+    part = None if blocks else _part_of_rows(plan, update, order)
+    if part is not None:
+        *others, rows, columns = order
+        order = [rows, *others, _split_rows(plan, run, extents, rows, part), columns]
+    return order, [], extents
+
+
+def _split_rows(
+    plan: LoopPlan, run: Sequence[str], extents: dict[int, int], rows: int, size: int
+) -> int:
+    """Split the loops of class `rows` into parts of `size` iterations, whose class is returned."""
     for name in run:
-        within = plan.split(name, cls, size)
+        within = plan.split(name, rows, size)
         plan.open[name].append(Loop(IN_PART, within))
-    order.insert(at + 1, IN_PART)
-    extents |= {cls: -(-extents[cls] // size), IN_PART: size}
+    extents |= {rows: ceil(extents[rows] / size), IN_PART: size}
+    return IN_PART
 
 
 def _rows_in_passes(
