@@ -28,8 +28,9 @@ class OriginalOrder:
         return OriginalOrder(dict(zip(names, scop.positions, strict=True)))
 
     def forward(self, pairs: UnionMap) -> UnionMap:
-        """Those of `pairs` whose source runs before their sink."""
-        return union_map([kept for one in maps_of(pairs) if (kept := self._forward(one))])
+        """Those of `pairs` whose source runs before their sink; no pair of statements without."""
+        kept = [self._forward(one) for one in maps_of(pairs)]
+        return union_map([one for one in kept if one is not None and not one.is_empty()])
 
     def _forward(self, pairs: IslMap) -> IslMap | None:
         source, sink = ends_of(pairs)

@@ -32,3 +32,5 @@ def test_pairs_whose_source_runs_first_are_kept(scop_text: Any, places: Any) -> 
     forward = OriginalOrder.of(scop).forward(pairs)
     assert forward.is_equal(schedule.lex_lt_union_map(schedule))
     assert not forward.is_empty()
+    backward = OriginalOrder.of(scop).forward(schedule.lex_gt_union_map(schedule))
+    assert backward.n_map() == 0  # nobody asks how far apart no pairs are
