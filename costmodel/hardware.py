@@ -8,6 +8,7 @@ from typing import Literal
 Isa = Literal["scalar", "neon", "avx2", "avx512"]
 
 UNIT_BYTES = 32  # of a multiply-add unit, and of a load
+MANY_REGISTERS = 32  # of vectors
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Machine:
         """Loads of vectors that take as long as to read one element into all lanes, which takes one
         load of `UNIT_BYTES`."""
         return min(1.0, UNIT_BYTES / max(1, self.vector_bytes))
+
+    @property
+    def has_few_registers(self) -> bool:
+        """Whether a tile that fits the vector registers is so small that the loads, constants and
+        counting beside its multiply-adds show: of 16, not of 32."""
+        return self.vector_registers < MANY_REGISTERS
 
     @property
     def has_pair_products(self) -> bool:

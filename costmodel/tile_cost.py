@@ -14,7 +14,6 @@ LATENCY = 8  # independent sums that keep the multiply-add units busy
 # Of one vector from the second-level cache in a long stream: 13 bytes per cycle (Zen 3, measured
 # with tiles of 2 to 4 vectors). Whole tiles of 32 registers have more multiply-adds than that.
 STREAM = 5.0
-MANY_REGISTERS = 32
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class TileCost:
     def term(self, vectors: int, broadcasts: int) -> float:
         """Of one term of all sums."""
         loads = vectors + broadcasts * self.machine.broadcast_loads
-        is_slow = self.is_streamed and self.machine.vector_registers < MANY_REGISTERS
+        is_slow = self.is_streamed and self.machine.has_few_registers
         stream = STREAM * vectors if is_slow else 0.0
         busy = max(vectors * broadcasts, loads, LATENCY, stream)
         return busy + self.overhead * (loads / 8 + 1)

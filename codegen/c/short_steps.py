@@ -20,7 +20,6 @@ from ...dialects.constants import integer_of
 
 STEPS = 4  # per iteration after unrolling
 FEW_STEPS = 8  # of a whole loop
-FEW_REGISTERS = 16  # tiles that fill more are so large that three instructions more do not count
 
 
 def unroll_pragma(loop: scf.ForOp, machine: Machine) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ def has_short_steps(loop: scf.ForOp, machine: Machine) -> bool:
     With 16 registers, 12 FMAs of a step take 6 cycles, 23 instructions 4 cycles of a core that is
     alone and 8 of one that two threads share: the three that count are 13% of these.
     """
-    if machine.isa == "scalar" or machine.vector_registers > FEW_REGISTERS:
+    if machine.isa == "scalar" or not machine.has_few_registers:
         return False
     sums = loop.body.block.args[1:]
     if len(sums) < 2 or not all(isinstance(s.type, VectorType) for s in sums):

@@ -17,7 +17,6 @@ from functools import partial
 from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
-from ....costmodel.tile_cost import MANY_REGISTERS
 from ....dialects.quant import PERIOD, WeightFormat
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
@@ -179,7 +178,7 @@ class BlockProduct:
         """Steps of the loop over K that are written out. Where 12 sums, three weights and an
         activation fill 16 registers, gcc spills sums of straight code, but not of a loop that it
         unrolls itself (`codegen/c/short_steps.py`)."""
-        is_full = self.decoder.machine.vector_registers < MANY_REGISTERS
+        is_full = self.decoder.machine.has_few_registers
         return 1 if is_full and self.access.lanes.count > 1 else UNROLLED
 
     def multiply(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
-from ....costmodel.tile_cost import MANY_REGISTERS
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.ops import QuantizedLinearOp
@@ -86,7 +85,7 @@ class Problem:
     @property
     def is_crowded(self) -> bool:
         """Whether constants, sums of a tile and what is multiplied do not all fit the registers."""
-        return self.lanes > 1 and self.machine.vector_registers < MANY_REGISTERS
+        return self.lanes > 1 and self.machine.has_few_registers
 
     @property
     def dots(self) -> Dots:

@@ -132,8 +132,14 @@ class TileLoops:
                 return group
             return b.add(b.mul(own, b.index(self.groups)), group)
 
+        rows = self.plan.rows
+        tiles = rows if self.plan.parts == 1 else self.count(b, first)
+
         def point(b: LoopBuilder, group: SSAValue, u: SSAValue) -> None:
-            self.parts(b, first, lambda b, t: self.multiply(b, own, place(b, group), group, u, t))
+            def part(b: LoopBuilder, t: SSAValue) -> None:
+                self.multiply(b, own, place(b, group), group, u, t)
+
+            b.loop(0, tiles, part, step=rows)
 
         def points(b: LoopBuilder, group: SSAValue) -> None:
             b.loop(0, self.points, lambda b, u: point(b, group, u), called=True)
@@ -148,16 +154,6 @@ class TileLoops:
 
         b.loop(0, self.points, every)
         b.loop(start, stop, lambda b, group: self.results(b, place(b, group), first, group))
-
-    def parts(
-        self, b: LoopBuilder, first: SSAValue, body: Callable[[LoopBuilder, SSAValue], None]
-    ) -> None:
-        """body(t) for the first tile of each part of a block."""
-        bounds: list[SSAValue | int] = [0, self.plan.rows, self.plan.rows]
-        if self.plan.parts > 1:
-            bounds[1] = self.count(b, first)
-        lower, upper, step = bounds
-        b.loop(lower, upper, body, (), step)
 
     def results(self, b: LoopBuilder, place: SSAValue, first: SSAValue, group: SSAValue) -> None:
         """The results of a block of tiles and a group of blocks, from its products at `place`."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from math import ceil, prod
 
 from ....costmodel.hardware import Machine
-from ....costmodel.tile_cost import MANY_REGISTERS
 from ....dialects.poly import ScopOp, StatementOp
 from ....dialects.schedule import Rewrite, SplitReduction
 from ..access_patterns import contraction_of, lane_dim, panel_width, reduction_dims
@@ -34,7 +33,7 @@ def block_width(update: StatementOp, dim: int) -> int | None:
 
 def cut_into_passes(scop: ScopOp, machine: Machine, lanes: int) -> list[Rewrite]:
     """The steps for every sum of `scop` whose vectors leave the first-level cache."""
-    if machine.vector_registers >= MANY_REGISTERS or choice_of(machine).cut == "never":
+    if not machine.has_few_registers or choice_of(machine).cut == "never":
         return []
     found = (_step(s, machine, lanes) for s in scop.statements)
     return [step for step in found if step is not None]

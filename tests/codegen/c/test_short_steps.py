@@ -31,7 +31,7 @@ func.func @f(%x: memref<64x8xf32>, %y: memref<8xf32>) {
 """
 FMA = "vector.fma %w, %v, %b : vector<8xf32>"
 
-# a window of 7 columns that moves by WINDOW, two positions at PLACES
+# 7 iterations around TRIPS, of which each reads the elements FIRST and SECOND
 WINDOWS = """
 func.func @f(%x: memref<9x9x8xf32>, %y: memref<8xf32>) {
   %zero = arith.constant 0 : index

@@ -15,25 +15,22 @@ from tilecast.passes.poly.rules.window_passes import cut_into_passes
 from xdsl.dialects.builtin import ModuleOp
 
 STEPS = "stride = [#builtin.int<1>, #builtin.int<1>], dilation = [#builtin.int<1>, #builtin.int<1>]"
-CASES = {  # images, windows and results of 24 channels, of which a pass takes 8 or 16
-    "windows": ("1x3x5x7xf32", "2x3x3x3x8x8xf32", "1x2x3x5x8xf32"),
-    "points": ("1x3x4x6xf32", "4x3x1x1x8x8xf32", "1x4x4x6x8xf32"),
-    "one row": ("1x3x1x13xf32", "3x3x1x1x8x8xf32", "1x3x1x13x8xf32"),
-    "two images": ("2x3x3x4xf32", "2x3x1x1x8x8xf32", "2x2x3x4x8xf32"),
+CASES = {  # (images, height, width, blocks of results, side of the window) of 24 channels
+    "windows": (1, 5, 7, 2, 3),
+    "points": (1, 4, 6, 4, 1),
+    "one row": (1, 1, 13, 3, 1),
+    "two images": (2, 3, 4, 2, 1),
 }
 
 
 def convolution(case: str, kernel_text: Any, kernel: Any) -> Any:
-    """relu of a convolution on blocks of 8 channels, and what follows in the same loops."""
-    image, window, result = CASES[case]
-    source = image.replace("xf32", "x8xf32")
-    batch, channels, height, width = (int(n) for n in image.removesuffix("xf32").split("x"))
-    outputs, _, down, across, lanes, _ = (int(n) for n in window.removesuffix("xf32").split("x"))
-    weight = f"{outputs}x{down}x{across}x{channels * lanes}x{lanes}xf32"
-    t = kernel_text(x=source, w=weight)
-    plain = f"{batch}x{channels * lanes}x{height}x{width}xf32"
+    """relu of a convolution on blocks of 8 channels, of which a pass takes one or two."""
+    images, height, width, blocks, side = CASES[case]
+    t = kernel_text(x=f"{images}x3x{height}x{width}x8xf32", w=f"{blocks}x{side}x{side}x24x8xf32")
     blocked = "(d0, d1, d2, d3) -> (d0, d1 floordiv 8, d2, d3, d1 mod 8)"
-    view = t.op("view", "%x", plain, f"map = affine_map<{blocked}>")
+    view = t.op("view", "%x", f"{images}x24x{height}x{width}xf32", f"map = affine_map<{blocked}>")
+    border = side - 1
+    result = f"{images}x{blocks}x{height - border}x{width - border}x8xf32"
     summed = t.op("blocked_conv", f"{view} %w", result, STEPS)
     return kernel(t.returns(t.op("pointwise", summed, result, 'fn = "relu"')))
 
