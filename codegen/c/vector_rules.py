@@ -6,9 +6,10 @@ from xdsl.dialects import vector
 from xdsl.dialects.builtin import IndexType, VectorType
 from xdsl.ir import Operation
 
+from ...dialects.constants import splat_value
 from ...dialects.errors import LoweringError
 from ...dialects.vector import ConstantMaskOp, StepOp
-from .constants import splat, splat_value
+from .constants import splat
 from .expression import UNARY, Expr, call, cast
 from .function import FunctionEmitter
 from .lanes import pack, unpack
