@@ -54,6 +54,7 @@ PIPELINE: tuple[Stage, ...] = (
         (
             "lower-scop",
             "lower-opaque",
+            "split-buffers",
             "promote-buffers",
             "eliminate-common-subexpressions",
             "join-reductions",

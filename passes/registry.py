@@ -44,6 +44,7 @@ PASSES: dict[str, str] = {
     "inline-parts": "tile.inline_parts:InlinePartsPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
+    "split-buffers": "loops.split_buffers:SplitBuffersPass",
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
