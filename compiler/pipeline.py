@@ -57,6 +57,7 @@ PIPELINE: tuple[Stage, ...] = (
             "split-buffers",
             "promote-buffers",
             "eliminate-common-subexpressions",
+            "logistic-divisors",
             "join-reductions",
             "round-neighbours",
             "exchange-gathers",

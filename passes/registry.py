@@ -51,6 +51,7 @@ PASSES: dict[str, str] = {
     ),
     "join-reductions": "loops.join_reductions:JoinReductionsPass",
     "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
+    "logistic-divisors": "loops.logistic_divisors:LogisticDivisorsPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",

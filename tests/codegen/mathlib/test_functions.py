@@ -101,6 +101,8 @@ def _arguments(name: str, element: str) -> list[np.ndarray]:
 def _exact(name: str, arguments: list[np.ndarray]) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # signalling NaN
         wide = [torch.from_numpy(a.astype(np.float64)) for a in arguments]
+    if name == "logistic_divisor":
+        return (1.0 + torch.exp(-wide[0])).numpy()
     return getattr(torch, {"powf": "pow"}.get(name, name))(*wide).numpy()
 
 
@@ -138,6 +140,7 @@ def test_error_is_within_the_bound(name, element, library, machine, call):
         worst = error.argmax()
         # In f64 the reference has an error of its own.
         bound = accuracy if element == "f32" else accuracy + 1.0
+        bound += 0.5 if name == "logistic_divisor" else 0.0  # a power and a sum, each rounded
         inputs = [a[worst] for a in arguments]
         assert error[worst] <= bound, f"{name}({inputs}) = {y[worst]!r}: {error[worst]} ulp"
 
