@@ -82,8 +82,13 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     tile = _choose_tile(plan, extents, blocks, [*around, *inside], vectors, terms)
     apart = slow_epilogue(plan, run, update)
     groups, turn = open_blocks(plan, run, passes) if passes else ([], None)
-    if apart and not passes:
-        around, inside, groups = _row_apart(plan, run, apart, around, extents, tile)
+    if apart and not passes:  # the innermost loop is one for each of two groups
+        *outer, innermost = around
+        if any(_trips(extents, tile, c) >= plan.threads for c in outer):
+            around, inside = outer, [innermost]
+            groups = [[name for name in run if name not in apart], apart]
+        else:
+            apart = []
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
@@ -103,21 +108,9 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
             plan.fuse(group, cls)
 
 
-def _row_apart(
-    plan: LoopPlan,
-    run: Sequence[str],
-    apart: list[str],
-    order: list[int],
-    extents: Mapping[int, int],
-    tile: WindowTile,
-) -> tuple[list[int], list[int], list[list[str]]]:
-    """Classes of the loops around all of `run`, and of the innermost one of `order`, which the
-    statements `apart` have for themselves, and these groups. One group where threads share that."""
-    sizes = dict(tile.sizes)
-    if all(ceil(extents[c] / sizes.get(c, 1)) < plan.threads for c in order[:-1]):
-        apart.clear()
-        return order, [], []
-    return order[:-1], order[-1:], [[name for name in run if name not in apart], apart]
+def _trips(extents: Mapping[int, int], tile: WindowTile, cls: int) -> int:
+    """Iterations of the loop of class `cls` around the tiles."""
+    return ceil(extents[cls] / dict(tile.sizes).get(cls, 1))
 
 
 def _loops_around(
