@@ -7,8 +7,9 @@ after:  xp[k / KC, m, k mod KC] = x[m, k] ; wp[n / NR, k, n mod NR] = w[k, n]
 (Goto & van de Geijn 2008.) KC depends on the shape alone, so that results do not depend on threads.
 
 Where only the columns of `w` do not stay, because its rows lie so far apart that few sets of the
-cache are used, `w` alone is copied to panels. With 16 registers a tile reads a line of it every 6
-cycles; products of 768 and 1536 cubed took 1.3 and 1.6 times as long.
+cache are used, or where its rows are no whole vectors, so that many of these lie in two lines, `w`
+alone is copied to panels. With 16 registers a tile reads two vectors every 6 cycles; products of
+768 and 769 cubed took 1.3 times as long, those of 1021 and 1536 cubed 1.6 times.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .register_tiles import register_tile
 DEPTH = 384  # terms per block: a panel of the wide operand then stays near the first-level cache
 ALIAS_BYTES = 4096  # rows this far apart (or a multiple) share the sets of a first-level cache
 PANEL_SHARE = 4  # of the second-level cache: panels of whole columns that are larger are cut
+OPERAND_SHARE = 2  # of the second-level cache: wide operands that are smaller are not copied
 LINE_BYTES, WAYS = 64, 8  # of a line, lines per set of a second-level cache
 TILES_PER_COPY = 4  # register tiles that read a panel, at least, where it is copied
 
@@ -82,9 +84,12 @@ def _steps(
     if position is not None and extents[depth] >= 2 * about and cut_here:
         size = _block_size(extents[depth], lanes, about)
         return [*pack_wide, Pack(name, narrow, position, size), SplitReduction(name, depth, size)]
+    step_bytes = _stride_bytes(update, wide, depth)
+    is_far = extents[depth] * step_bytes * OPERAND_SHARE > machine.l2_bytes
     is_read_often = machine.has_few_registers and rows >= TILES_PER_COPY * tile.rows
-    crowds = share_sets(extents[depth], _stride_bytes(update, wide, depth), machine.l2_bytes)
-    return pack_wide if is_read_often and crowds else []
+    crosses_lines = step_bytes % machine.vector_bytes != 0
+    crowds = share_sets(extents[depth], step_bytes, machine.l2_bytes)
+    return pack_wide if is_far and is_read_often and (crosses_lines or crowds) else []
 
 
 def share_sets(count: int, step_bytes: int, cache_bytes: int) -> bool:

@@ -59,17 +59,20 @@ def test_short_reductions_and_few_rows_stay_whole(
     assert "split_reduction" not in scop.schedule.data
 
 
-def test_columns_that_share_cache_sets_are_copied(build: Any, machines: dict[str, Any]) -> None:
-    """Rows of 32 columns lie 2 lines apart: of 8 sets, 4 hold 32 lines of 64."""
-    few = replace(machines["avx2"], l2_bytes=8 * 8 * 64)
+def test_columns_out_of_line_or_in_few_cache_sets_are_copied(
+    build: Any, machines: dict[str, Any]
+) -> None:
+    """Rows of 32 columns lie 2 lines apart: of 4 sets, 2 hold 16 lines of 20."""
+    few = replace(machines["avx2"], l2_bytes=4 * 8 * 64)
     for machine, rows, columns, is_copied in [
-        (few, 48, 32, True),
+        (few, 24, 32, True),
         (few, 12, 32, False),  # too few tiles read it
-        (few, 48, 33, False),  # rows begin at all sets
-        (replace(few, l2_bytes=2 * few.l2_bytes), 48, 32, False),
-        (replace(few, vector_registers=32), 48, 32, False),
+        (few, 24, 40, False),  # rows begin at all sets
+        (few, 24, 33, True),  # and some vectors lie in two lines
+        (replace(few, l2_bytes=8 * few.l2_bytes), 24, 33, False),  # near
+        (replace(few, vector_registers=32), 24, 32, False),
     ]:
-        kernel = build("matmul", rows, 60, columns)
+        kernel = build("matmul", rows, 20, columns)
         scop = kernel.scop()
         choose_schedule(scop, machine, 2, SHARED)
         assert ("pack(" in scop.schedule.data) == is_copied
