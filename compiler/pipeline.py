@@ -54,8 +54,10 @@ PIPELINE: tuple[Stage, ...] = (
         (
             "lower-scop",
             "lower-opaque",
+            "split-buffers",
             "promote-buffers",
             "eliminate-common-subexpressions",
+            "logistic-divisors",
             "join-reductions",
             "round-neighbours",
             "exchange-gathers",

@@ -20,6 +20,7 @@ from xdsl.dialects.vector import Vector
 from ..costmodel.hardware import Machine
 from ..dialects.affine import Affine
 from ..dialects.graph import Graph
+from ..dialects.logistic import Logistic
 from ..dialects.matrix import Matrix
 from ..dialects.memory import Memory
 from ..dialects.pairs import Pair
@@ -51,6 +52,7 @@ DIALECTS = (
     Scf,
     Vector,
     VectorExtension,
+    Logistic,
     Graph,
     Poly,
     Quant,

@@ -44,12 +44,14 @@ PASSES: dict[str, str] = {
     "inline-parts": "tile.inline_parts:InlinePartsPass",
     "lower-opaque": "loops.lower_opaque:LowerOpaquePass",
     # loops -> loops
+    "split-buffers": "loops.split_buffers:SplitBuffersPass",
     "promote-buffers": "loops.promote_buffers:PromoteBuffersPass",
     "eliminate-common-subexpressions": (
         "loops.eliminate_common_subexpressions:EliminateCommonSubexpressionsPass"
     ),
     "join-reductions": "loops.join_reductions:JoinReductionsPass",
     "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
+    "logistic-divisors": "loops.logistic_divisors:LogisticDivisorsPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",

@@ -28,16 +28,17 @@ from .unit import MACHINES, Variant, build_library, build_loops, loop
 INPUTS = 1 << 32
 CHUNK = 1 << 18
 LEVELS: tuple[Accuracy, ...] = (1, 4)
+OF_POWER = {"logistic_divisor": "1.0 + y[k]", "sigmoid": "1.0 / (1.0 + y[k])"}  # y: e^-x
 LOADED = {"avx512": ("_mm512", "__m512d", "e", 8), "avx2": ("_mm256", "__m256d", "d", 4)}
 
 
 def reference_text(name: str, isa: str) -> str:
-    """C text of `reference`; sigmoid is 1 / (1 + e^-x), whose e^-x fits in f64."""
+    """C text of `reference`; what is computed from e^-x is, as that fits in f64."""
     prefix, vector, letter, lanes = LOADED[isa]
-    callee = f"_ZGV{letter}N{lanes}v_{'exp' if name == 'sigmoid' else name}"
+    callee = f"_ZGV{letter}N{lanes}v_{'exp' if name in OF_POWER else name}"
     read, after = f"{prefix}_loadu_pd(x + k)", ""
-    if name == "sigmoid":
-        after = "for (int64_t k = 0; k < n; ++k) { y[k] = 1.0 / (1.0 + y[k]); }"
+    if name in OF_POWER:
+        after = f"for (int64_t k = 0; k < n; ++k) {{ y[k] = {OF_POWER[name]}; }}"
         read = f"{prefix}_sub_pd({prefix}_setzero_pd(), {read})"
     return (
         f"{vector} {callee}({vector});\n"

@@ -1,4 +1,4 @@
-"""exp, exp2, expm1, sinh, cosh and sigmoid.
+"""exp, exp2, expm1, sinh, cosh, sigmoid and 1 + e^-x.
 
 Reduction: x = n ln2 + r with n a whole number and |r| <= ln2 / 2; e^r by a polynomial, times 2^n.
 x - n ln2 in two parts is exact but for the last rounding, since each product is inside of an fma;
@@ -122,6 +122,19 @@ def cosh(f: Formula, x: SSAValue) -> SSAValue:
 def sinh(f: Formula, x: SSAValue) -> SSAValue:
     """Near zero q is 1, so that only sinh r is left."""
     return f.with_sign_of(_hyperbolic(f, x, is_odd=True), x)
+
+
+def logistic_divisor(f: Formula, x: SSAValue) -> SSAValue:
+    """1 + e^-x = 1 + s (2 e^r), where e^-x = 2^n e^r and s = 2^(n - 1), so that only the last step
+    can overflow. Past 20 (40) it rounds to one. e^r is rounded as in exp, and the sum once more."""
+    clamped = f.clamp(x, f.pick(-89.0, -710.0), f.pick(20.0, 40.0))
+    exponent = f.negate(clamped)
+    below_bias = int(f.pick(126, 1022))  # 2^(n - 1) has the exponent bits n + below_bias
+    n, shifted = f.multiples(exponent, LOG2_E, below_bias)
+    r = f.subtract_multiple(exponent, n, ln2(f))
+    power = f.fma(f.add(r, r), f.program("exp", r), f.number(2.0))
+    s = named(f.as_float(f.shift_left(f.as_bits(shifted), f.mantissa_bits)), "s")
+    return f.fma(power, s, f.number(1.0))
 
 
 def sigmoid(f: Formula, x: SSAValue) -> SSAValue:

@@ -158,10 +158,12 @@ class Formula:
         """a rounded to a whole number, where |a| is below 2^(mantissa_bits - 1)."""
         return named(self.sub(self.add(a, self.rounder), self.rounder), "n")
 
-    def multiples(self, a: SSAValue, per_unit: float) -> tuple[SSAValue, SSAValue]:
-        """(n, a float whose low bits are n) with n the whole number nearest to a * per_unit."""
-        shifted = named(self.fma(a, self.number(per_unit), self.rounder), "shifted")
-        return named(self.sub(shifted, self.rounder), "n"), shifted
+    def multiples(self, a: SSAValue, per_unit: float, offset: int = 0) -> tuple[SSAValue, SSAValue]:
+        """(n, a float whose low bits are n + offset) with n the whole number nearest to
+        a * per_unit."""
+        rounder = self.number(1.5 * 2.0**self.mantissa_bits + offset)
+        shifted = named(self.fma(a, self.number(per_unit), rounder), "shifted")
+        return named(self.sub(shifted, rounder), "n"), shifted
 
     def subtract_multiple(self, a: SSAValue, n: SSAValue, parts: Sequence[float]) -> SSAValue:
         """a - n * (the sum of `parts`, largest first)."""

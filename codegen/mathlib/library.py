@@ -37,6 +37,7 @@ FUNCTIONS: dict[str, Function] = {
     "log10": Function(logarithms.log10),
     "log1p": Function(logarithms.log1p),
     "log2": Function(logarithms.log2),
+    "logistic_divisor": Function(exponentials.logistic_divisor),
     "powf": Function(powers.power, 2, ("f32",)),
     "sigmoid": Function(exponentials.sigmoid),
     "sin": Function(trigonometric.sin),

@@ -27,6 +27,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .. import pairs, vector_arith
 from ..errors import LoweringError
+from ..logistic import DivisorOp
 from ..quant.ops import AddPairsOp, DotOp, FieldOp, HalfOp, LookupOp, PairDotOp
 from ..vector import FnmaOp
 from .number_types import FLOATS, integer_dtype
@@ -173,6 +174,9 @@ for _op, _function in (
     (math.TanhOp, np.tanh),
 ):
     _elementwise(_op, _in_float64(_function))
+
+
+_elementwise(DivisorOp, _in_float64(lambda x: 1.0 + np.exp(-x)))
 
 
 def _truncating(a: Any, b: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import VectorType
@@ -15,6 +16,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 
 from ....dialects.graph import element_of
 from ....dialects.graph.winograd import WinogradConvOp
+from ....dialects.vector import PrefetchOp
 from ....dialects.winograd import WINDOW, transforms
 from ...graph.convolutions.cost import Convolution, Plan, tile_counts
 from .kernel import OpaqueKernel, unravel
@@ -23,6 +25,8 @@ from .loop_builder import LoopBuilder
 from .vectors import Vectors
 
 Position = Sequence[SSAValue]
+T = TypeVar("T")
+PAGE, LINE = 4096, 64  # bytes
 
 
 @dataclass
@@ -47,9 +51,11 @@ class TileLoops:
         self.type = VectorType(self.element, [conv.lanes])
         self.low = [w.data for w in op.border_low]
         self.points = self.size**2
-        g, u, c, o, lane = (AffineExpr.dimension(d) for d in range(5))
+        outer = self.in_order(self.groups, self.points)
+        g, u = self.in_order(*(AffineExpr.dimension(d) for d in range(2)))
+        c, o, lane = (AffineExpr.dimension(d) for d in range(2, 5))
         source = AffineMap(5, 0, (g * plan.columns + o, u, c, lane))
-        shape = [self.groups, self.points, conv.channels, plan.columns, conv.lanes]
+        shape = [*outer, conv.channels, plan.columns, conv.lanes]
         self.weight = self.kernel.packed(
             LoopBuilder(self.kernel.block, False, self.kernel.sizes), op.weight, shape, source
         )
@@ -60,6 +66,10 @@ class TileLoops:
         places = self.threads if plan.outermost == "points" and plan.split == "tiles" else 1
         products = [places * held, self.points, plan.block, plan.columns, conv.lanes]
         self.products = self.kernel.scratch("products", products, self.element)
+
+    def in_order(self, group: T, point: T) -> tuple[T, T]:
+        """What belongs to groups of blocks and to points, outermost first."""
+        return (group, point) if self.plan.outermost == "groups" else (point, group)
 
     def vectors(self, b: LoopBuilder) -> Vectors:
         return Vectors(b, self.type, self.kernel.machine.has_fma)
@@ -176,12 +186,12 @@ class TileLoops:
         """products[thread, u] = the sums over all channels, in registers, of the tiles of the block
         from `first` on."""
         rows, columns, lanes = self.plan.rows, self.plan.columns, self.conv.lanes
-        zero = b.index(0)
+        zero, at = b.index(0), self.in_order(group, u)
 
         def term(b: LoopBuilder, c: SSAValue, lane: SSAValue, sums: Position) -> list[SSAValue]:
             v, channel = self.vectors(b), b.add(b.mul(c, b.index(lanes)), lane)
             factors = [
-                v.load(self.weight, [group, u, channel, b.index(o), zero]) for o in range(columns)
+                v.load(self.weight, [*at, channel, b.index(o), zero]) for o in range(columns)
             ]
             result: list[SSAValue] = []
             for t in range(rows):
@@ -193,6 +203,8 @@ class TileLoops:
             return result
 
         def channels(b: LoopBuilder, c: SSAValue, *sums: SSAValue) -> list[SSAValue]:
+            if self.kernel.machine.has_few_registers:
+                self.ask_for_weights(b, at, b.mul(c, b.index(lanes)))
             return b.loop(0, lanes, lambda b, lane, *s: term(b, c, lane, s), sums)
 
         v = self.vectors(b)
@@ -201,6 +213,21 @@ class TileLoops:
         for k, value in enumerate(sums):
             t = b.add(first, b.index(k // columns))
             v.store(value, self.products, [thread, u, t, b.index(k % columns), zero])
+
+    def ask_for_weights(self, b: LoopBuilder, at: Position, channel: SSAValue) -> None:
+        """Prefetch as many weights as `lanes` channels have, a page behind those of `channel`.
+
+        They are one stream of the whole kernel, from memory, which hardware follows to the end of a
+        page: without this a core of few registers, which multiplies as fast as it reads, waits at
+        the start of each for a fifth of its time. Tiles of many registers use a weight longer.
+        """
+        step = self.conv.lanes * self.conv.element_bytes
+        later = b.add(channel, b.index(PAGE // (self.plan.columns * step)))
+        for byte in range(0, self.conv.lanes * self.plan.columns * step, LINE):
+            row, rest = divmod(byte, self.plan.columns * step)
+            block, lane = divmod(rest, step)
+            place = [b.add(later, b.index(row)), b.index(block), b.index(lane)]
+            b.append(PrefetchOp(self.weight, [*at, *place]))
 
     def result(
         self,

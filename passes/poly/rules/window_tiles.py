@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
-from ....costmodel.tile_cost import TileCost
+from ....costmodel.hardware import Machine
+from ....costmodel.tile_cost import LATENCY, TileCost
 from ....dialects.poly import StatementOp
 from ....dialects.schedule import Unroll, Vectorize
 from ..access_patterns import block_of, contraction_of, lane_dim, summed_dims
@@ -26,12 +27,14 @@ from ..storage import element_bytes
 from .choice import choice_of
 from .loop_plan import Loop, LoopPlan
 from .reduced_blocks import open_blocks, reduced_blocks
+from .slow_epilogues import slow_epilogue
 from .window_passes import USUAL_BLOCKS, block_width
 
 MOST_BLOCKS = 4
 CONSTANTS = 1  # registers of what follows the sum, such as the zero of relu, which gcc keeps
 IN_PART = -2  # the class of rows inside a thread's part, or of what goes through passes together
 SUMS_SHARE = 8  # of the second-level cache: sums that go through passes together
+AHEAD = 72  # multiply-adds that wait for others in a core (Zen 3: a window of 3x3, LATENCY times)
 LARGEST_WINDOW = 25  # windows that are walked by straight-line code where nothing is contracted
 
 
@@ -75,15 +78,25 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     passes = reduced_blocks(plan, run)
     around, inside, extents = _loops_around(plan, run, update, blocks, positions)
     vectors = TileCost(plan.machine) if passes else _vectors_of(plan, update, blocks)
-    tile = _choose_tile(plan, extents, blocks, [*around, *inside], vectors)
+    terms = prod(plan.extents[update][d] for d in summed_dims(s))
+    tile = _choose_tile(plan, extents, blocks, [*around, *inside], vectors, terms)
+    apart = slow_epilogue(plan, run, update)
     groups, turn = open_blocks(plan, run, passes) if passes else ([], None)
+    if apart and not passes:  # the innermost loop is one for each of two groups
+        *outer, innermost = around
+        if any(_trips(extents, tile, c) >= plan.threads for c in outer):
+            around, inside = outer, [innermost]
+            groups = [[name for name in run if name not in apart], apart]
+        else:
+            apart = []
     for name in run:
         first, last = _split_sums(plan, name) if name == update else ([], [])
         inner = []
         for cls, size in tile.sizes:
-            if size > 1:
+            if size > 1 and not (name in apart and cls in inside):
                 inner.append(plan.split(name, cls, size))
-                plan.step(Unroll(inner[-1]))
+                if name not in apart:
+                    plan.step(Unroll(inner[-1]))
         inner.append(plan.close(name, lanes))
         turns = [loop.cls for loop in plan.open[name] if loop.cls == turn]
         plan.reorder(name, [*around, *turns, *inside, *first], [*last, *inner])
@@ -93,6 +106,11 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     for group in groups:
         for cls in [loop.cls for loop in plan.open[group[0]] if loop.cls in (turn, *inside)]:
             plan.fuse(group, cls)
+
+
+def _trips(extents: Mapping[int, int], tile: WindowTile, cls: int) -> int:
+    """Iterations of the loop of class `cls` around the tiles."""
+    return ceil(extents[cls] / dict(tile.sizes).get(cls, 1))
 
 
 def _loops_around(
@@ -220,18 +238,21 @@ def _choose_tile(
     blocks: Sequence[int],
     order: Sequence[int],
     registers: TileCost,
+    terms: int,
 ) -> WindowTile:
     """The tile of fewest cycles, by a count of multiply-adds, loads and latency, of the thread that
     takes longest.
 
     It spans the innermost blocks, and rows of positions; several rows only where they are whole.
+    Every sum has `terms`.
     """
     # blocks innermost: a broadcast is used up before the next one
     rows = [c for c in order if c not in blocks][-2:]
     classes = [*rows, *blocks[-1:]]
     whole = [extents[c] for c in classes]
-    # windows of neighbours share loads, which need registers too, and all their weights
-    most = plan.machine.vector_registers // (1 if blocks else 3)
+    most = plan.machine.vector_registers
+    if not blocks:
+        most = _positions_of_windows(plan.machine, terms)
     most_blocks = choice_of(plan.machine).window_blocks or MOST_BLOCKS
     limits = [
         min(n, most_blocks if c in blocks else most) for c, n in zip(classes, whole, strict=True)
@@ -240,7 +261,7 @@ def _choose_tile(
     best: WindowTile | None = None
     for sizes in product(*(range(1, limit + 1) for limit in limits)):
         is_whole = sizes[:spread][-1:] == tuple(whole[:spread][-1:])
-        used = prod(sizes) + prod(sizes[spread:]) + 1 + CONSTANTS
+        used = prod(sizes) + (prod(sizes[spread:]) + 1 + CONSTANTS if blocks else 0)
         is_split = prod(sizes[: max(spread - 1, 0)]) > 1 and not is_whole
         if prod(sizes) > 1 and (used > most or is_split):
             continue
@@ -252,6 +273,18 @@ def _choose_tile(
             best = WindowTile(tuple(zip(classes, sizes, strict=True)), cost)
     assert best is not None  # one accumulator is taken, whether it fits or not
     return best
+
+
+def _positions_of_windows(machine: Machine, terms: int) -> int:
+    """How many sums over windows of `terms` are a tile: neighbours share loads, for which there
+    have to be registers.
+
+    Many registers hold all weights too. Few hold one, and so many sums pay only for windows that
+    are longer than what a core looks ahead, who else starts the next tiles meanwhile.
+    """
+    if machine.has_few_registers and terms * LATENCY > AHEAD:
+        return (machine.vector_registers - 1 - CONSTANTS) // 2
+    return max(1, machine.vector_registers // 3 - 2 - CONSTANTS)
 
 
 def _longest(

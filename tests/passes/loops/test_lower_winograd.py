@@ -10,6 +10,7 @@ from tilecast.costmodel.hardware import Machine
 from tilecast.dialects.graph.winograd import WinogradConvOp
 from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.dialects.reference.loops import run_kernel
+from tilecast.dialects.vector import PrefetchOp
 from tilecast.passes.graph.convolutions.cost import Convolution, Outermost, Split, winograd_plan
 from tilecast.passes.loops import lower_opaque
 from xdsl.dialects.builtin import TensorType, f32
@@ -75,3 +76,15 @@ def test_threads_share_tiles_or_channels(
     monkeypatch.setattr(winograd, "winograd_plan", plan)
     monkeypatch.setattr(lower_opaque, "PARALLEL_ELEMENTS", 1)
     check(kernel(2, 5, 4, epilogue=False), threads=3)
+
+
+@pytest.mark.parametrize(("registers", "few"), [(16, True), (32, False)])
+def test_weights_are_asked_for_where_registers_are_few(registers: int, few: bool) -> None:
+    func = kernel(2, 5, 4, epilogue=False)
+    op = lower_opaque.opaque_op(func)
+    assert op is not None
+    machine = replace(MACHINE, vector_registers=registers)
+    loops = lower_opaque.lower_opaque(func, op, machine, 1)
+    asked = sum(isinstance(inner, PrefetchOp) for inner in loops.walk())
+    plan = winograd_plan(Convolution(2, 8, 2, 5, 4, LANES, 4, True), 2, machine, 1)
+    assert asked == (plan.columns * LANES * 4 * LANES // 64 if few else 0)

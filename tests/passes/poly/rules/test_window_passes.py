@@ -13,6 +13,7 @@ from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.rules.window_passes import cut_into_passes
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.math import ExpOp
 
 STEPS = "stride = [#builtin.int<1>, #builtin.int<1>], dilation = [#builtin.int<1>, #builtin.int<1>]"
 CASES = {  # (images, height, width, blocks of results, side of the window) of 24 channels
@@ -23,8 +24,8 @@ CASES = {  # (images, height, width, blocks of results, side of the window) of 2
 }
 
 
-def convolution(case: str, kernel_text: Any, kernel: Any) -> Any:
-    """relu of a convolution on blocks of 8 channels, of which a pass takes one or two."""
+def convolution(case: str, kernel_text: Any, kernel: Any, fn: str = "relu") -> Any:
+    """`fn` of a convolution on blocks of 8 channels, of which a pass takes one or two."""
     images, height, width, blocks, side = CASES[case]
     t = kernel_text(x=f"{images}x3x{height}x{width}x8xf32", w=f"{blocks}x{side}x{side}x24x8xf32")
     blocked = "(d0, d1, d2, d3) -> (d0, d1 floordiv 8, d2, d3, d1 mod 8)"
@@ -32,7 +33,8 @@ def convolution(case: str, kernel_text: Any, kernel: Any) -> Any:
     border = side - 1
     result = f"{images}x{blocks}x{height - border}x{width - border}x8xf32"
     summed = t.op("blocked_conv", f"{view} %w", result, STEPS)
-    return kernel(t.returns(t.op("pointwise", summed, result, 'fn = "relu"')))
+    text = t.returns(t.op("pointwise", summed, result, f'fn = "{fn}"'))
+    return kernel(text, exact=fn == "relu")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -49,6 +51,20 @@ def test_passes_compute_the_convolution(
     module = ModuleOp([lower_scop(scop)])
     PromoteBuffersPass().apply(CompileContext(), module)
     made.check_loops(module.body.block.first_op)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_functions_after_all_passes_are_not_unrolled(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any], case: str
+) -> None:
+    made = convolution(case, kernel_text, kernel, "silu")
+    scop = made.scop()
+    choose_schedule(scop, replace(machines["avx2"], l1_bytes=2 << 10), 1)
+    assert "split_reduction(S1" in str(scop)
+    loops = lower_scop(scop)
+    functions = [op.parent for op in loops.walk() if isinstance(op, ExpOp)]
+    assert len(functions) == len(set(functions))
+    made.check_loops(loops)
 
 
 def test_vectors_that_stay_near_or_are_read_once_need_no_passes(

@@ -9,14 +9,18 @@ import pytest
 from tilecast.costmodel.tile_cost import TileCost
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
+from tilecast.passes.loops.split_buffers import SplitBuffersPass
 from tilecast.passes.poly.emission.lower_scop import lower_scop
 from tilecast.passes.poly.rules.schedule import choose_schedule
 from tilecast.passes.poly.rules.window_tiles import _longest
+from xdsl.dialects import vector
 from xdsl.dialects.arith import ConstantOp
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.dialects.math import ExpOp
+from xdsl.dialects.memref import AllocaOp
 from xdsl.dialects.scf import ForOp, ParallelOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 
 def parallel_trips(func: FuncOp) -> list[int]:
@@ -105,6 +109,53 @@ def test_rows_that_threads_can_not_share_evenly_stay_together(
     choose_schedule(scop, machines["avx2"], 2)
     assert parallel_trips(lower_scop(scop)) == [4]
     case.check_lowered(scop)
+
+
+def blocks_of_functions(func: FuncOp) -> list[list[Operation]]:
+    """The exponentials of `func` by the block that they stand in."""
+    found: dict[Block | None, list[Operation]] = {}
+    for op in func.walk():
+        if isinstance(op, ExpOp):
+            found.setdefault(op.parent, []).append(op)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_functions_have_a_loop_of_their_own_where_registers_are_few(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any], threads: int
+) -> None:
+    t = kernel_text(x="1x32x6x13xf32", w="4x1x1x32x8xf32")
+    sums = t.op("blocked_conv", "%x %w", "1x4x6x13x8xf32", STEPS)
+    case = kernel(t.returns(t.op("pointwise", sums, "1x4x6x13x8xf32", 'fn = "silu"')), exact=False)
+    for machine, is_apart in ((machines["avx2"], True), (machines["avx512"], False)):
+        scop = case.scop()
+        choose_schedule(scop, machine, threads)
+        func = lower_scop(scop)
+        alone = [len(ops) == 1 for ops in blocks_of_functions(func)]
+        assert all(alone) if is_apart else not any(alone)
+        SplitBuffersPass().apply(CompileContext(), ModuleOp([func]))
+        case.check_loops(func)
+
+
+def test_sums_that_a_function_reads_later_are_in_registers(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    t = kernel_text(x="1x4x8x18x8xf32", w="4x5x5x8xf32")
+    sums = t.op("blocked_depthwise", "%x %w", "1x4x4x14x8xf32", STEPS)
+    case = kernel(t.returns(t.op("pointwise", sums, "1x4x4x14x8xf32", 'fn = "silu"')), exact=False)
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 1)
+    module = ModuleOp([lower_scop(scop)])
+    for passed in (SplitBuffersPass(), PromoteBuffersPass()):
+        passed.apply(CompileContext(), module)
+    local = [op for op in module.walk() if isinstance(op, AllocaOp)]
+    (row,) = local
+    accesses = [use.operation for use in row.memref.uses]
+    (tile,) = {op.parent for op in accesses if isinstance(op, vector.StoreOp)}
+    # a window of 25 is longer than a core looks ahead: sums fill half of 16 registers
+    assert sum(isinstance(op, vector.StoreOp) for op in accesses) == 7
+    assert not any(op.parent is tile for op in accesses if isinstance(op, vector.LoadOp))
+    case.check_loops(module.body.block.first_op)
 
 
 def padded_convolution(kernel: Any, kernel_text: Any, rows: int, columns: int) -> Any:
