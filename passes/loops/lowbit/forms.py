@@ -37,7 +37,7 @@ FMA, STEP, STORE, PAIR = 1.0, 0.45, 1.0, 0.72
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
 HIDDEN = 0.6  # of steps of decoding between products of bytes, which other units do meanwhile
 WAITING = 1.08  # multiply-adds that wait for a block's numbers
-SPILLED = 3.2  # multiply-adds of sums that constants of decoding leave no registers for
+CHAINS = 8  # sums that keep the multiply-adds busy
 TOTALS = 3.5  # of a period: sums of 32 bits that those of 16 bits leave no registers for
 JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
@@ -143,19 +143,18 @@ def _register_cycles(problem: Problem) -> float:
     """Every block of rows decodes the weight again."""
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
-    busy, decoding = SHARED if problem.rows > 1 else 1.0, problem.decoding
-    if problem.is_crowded and isinstance(problem.format.element, IntegerElement):
-        busy = SPILLED if tile.rows > 2 else busy
-        decoding += 1  # whose constants come from memory
-    cycles = PERIOD * (passes * decoding * STEP + problem.rows * FMA * busy)
-    return cycles * problem.pace
+    busy = SHARED if problem.rows > 1 else 1.0
+    cycles = passes * problem.decoding * STEP + problem.rows * FMA * busy
+    if problem.is_crowded:  # decoding runs beside sums too few to keep the multiply-adds busy
+        cycles = max(cycles, problem.rows * FMA * CHAINS / (tile.rows * tile.vectors))
+    return PERIOD * cycles * problem.pace
 
 
 def _block_cycles(problem: Problem) -> float:
     """Decoded and stored once, scaled where sums are not; a tile of few rows does not keep the
     multiply-adds busy."""
     tile = block_tile(problem.machine, problem.rows)
-    idle = max(WAITING, 8 / (tile.rows * tile.vectors))
+    idle = max(WAITING, CHAINS / (tile.rows * tile.vectors))
     scaling = 0.0 if scales_sums(problem.format) else FMA
     decoding = problem.decoding * STEP + scaling + STORE
     return PERIOD * (decoding + problem.rows * FMA * idle) * problem.pace

@@ -35,7 +35,13 @@ def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None
 
 @pytest.mark.parametrize(
     ("bits", "rows", "form"),
-    [(1, 1, "digits"), (4, 2, "digits"), (8, 2, "registers"), (4, 4, "blocks"), (4, 64, "blocks")],
+    [
+        (1, 1, "digits"),
+        (4, 2, "digits"),
+        (8, 2, "registers"),
+        (4, 4, "registers"),
+        (4, 64, "blocks"),
+    ],
 )
 def test_sums_of_pairs_make_digits_of_few_rows_and_bits(bits: int, rows: int, form: str) -> None:
     assert choose_form(problem(bits, rows, machine=AVX2)).name == form
