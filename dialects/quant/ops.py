@@ -93,8 +93,8 @@ class QuantizedLinearOp(OpaqueOp):
 
     `scales` and `zeros` are [N, groups] in the types of `format`, which are integers where they
     hold the bits of narrow floats. `levels` has one value per code; integer elements need none.
-    With `activations` "int8" or "fp8", rows of the source are rounded to 8-bit integers or floats
-    times a scale first (`dialects.quant.activations`).
+    With `activations` "int8", "int16" or "fp8", rows of the source are rounded to integers or 8-bit
+    floats times a scale first (`dialects.quant.activations`).
     """
 
     name = "quant.linear"

@@ -2,6 +2,7 @@
 
 f32:     x[block, k, row] = source[block * rows + row, k] / 2^exponent(k), 0 behind the end
 int8:    quads[row, q] = four integers as the bytes of an i32, sums[row, group], steps[row]
+int16:   the same in two rows of bytes, the high ones first
 digits:  the same of f32, as integers of 24 bits in three rows of bytes, with steps[row, group]
 """
 
@@ -17,7 +18,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD
-from ....dialects.quant.activations import LARGEST, TINY
+from ....dialects.quant.activations import LARGEST_INT16, MOST, TINY
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
 from ....dialects.quant.quad_fields import QUADS
 from ....dialects.vector import GatherOp
@@ -31,7 +32,7 @@ from .panels import Panels
 CHAINS = 4  # independent maxima, so that none waits for the one before
 LINE = 16  # i32 of a cache line
 DIGITS = 3  # bytes that hold what f32 has, next to the largest number of a group
-LARGEST_DIGITS = 127.0 * 65536  # the highest digit stays below 128 when the lower ones round up
+LARGEST_DIGITS = LARGEST_INT16 * 256
 
 
 def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue], None]) -> None:
@@ -156,16 +157,16 @@ def tree_sum(b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
 
 
 def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> SSAValue:
-    """The activations for products in f32; where they are int8, what the integers stand for."""
+    """The activations for products in f32; where they are rounded, what the integers stand for."""
     source = kernel.stored(b, op.source)
     if op.activations.data == "f32":
         return source
     rows, columns = shape_of(op.source)
     lanes = Lanes(kernel.machine.lanes(4), kernel.machine.has_fma)
-    rounded = kernel.scratch("rounded", [rows, columns], f32)
+    rounded, most = kernel.scratch("rounded", [rows, columns], f32), MOST[op.activations.data]
 
     def row(b: LoopBuilder, row: SSAValue) -> None:
-        factor, step = scale_of(b, lanes, source, row, b.index(0), columns, LARGEST)
+        factor, step = scale_of(b, lanes, source, row, b.index(0), columns, most)
 
         def element(b: LoopBuilder, wide: Lanes, column: SSAValue) -> None:
             value = wide.load(b, source, [row, column])
@@ -225,13 +226,18 @@ class IntegerRows:
     """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`.
 
     With several `digits`, the highest first, a row of activations is as many rows of `quads` and
-    `sums`, and every group has a step of its own.
+    `sums`; of three, which are an f32, every group has a step of its own.
     """
 
     quads: SSAValue
     sums: SSAValue
     steps: SSAValue
     digits: int = 1
+
+    @property
+    def by_group(self) -> bool:
+        """Whether groups have steps, and not rows."""
+        return self.digits == DIGITS
 
     def step(self, b: LoopBuilder, row: SSAValue, group: SSAValue | None = None) -> SSAValue:
         """The worth of one in a row, or in a group of it."""
@@ -246,7 +252,8 @@ def integer_rows(
     lanes = Lanes(min(QUADS, wide.count), wide.has_fma)
     # an odd number of cache lines, so that rows do not share cache sets
     stride = (-(-panels.periods * QUADS // LINE) | 1) * LINE
-    groups, by_group = panels.format.groups(panels.columns), digits > 1
+    groups, by_group = panels.format.groups(panels.columns), digits == DIGITS
+    most = MOST["int16" if digits > 1 else "int8"]
     found = IntegerRows(
         kernel.scratch("quads", [panels.rows * digits, stride], i32),
         kernel.scratch("sums", [panels.rows * digits, groups], i32),
@@ -260,7 +267,7 @@ def integer_rows(
     def row(b: LoopBuilder, row: SSAValue) -> None:
         factor = None
         if not by_group:
-            factor, step = scale_of(b, wide, source, row, b.index(0), panels.columns, LARGEST)
+            factor, step = scale_of(b, wide, source, row, b.index(0), panels.columns, most)
             b.store(step, found.steps, [row])
 
         def group(b: LoopBuilder, g: SSAValue, count: int, is_ragged: bool) -> None:

@@ -14,6 +14,7 @@ from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
+from ....dialects.quant.activations import LARGEST, MOST
 from ....dialects.quant.ops import QuantizedLinearOp
 from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
@@ -21,7 +22,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .block_product import lower_block_product, scales_sums
 from .dots import Dots, has_pairs
-from .integer_product import lower_digit_product, lower_integer_product
+from .integer_product import BYTES, lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
 from .quads import pieces_of
@@ -42,7 +43,7 @@ TOTALS = 3.5  # of a period: sums of 32 bits that those of 16 bits leave no regi
 JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
-BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
+CORE_BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
 LONGEST_EXACT = 2**31 - 1
 LONG = 16  # lanes of registers of 512 bits
 BLOCK_ROWS = 2048  # sums of a block of rows are on the stack
@@ -107,13 +108,13 @@ class Problem:
     def memory(self) -> float:
         """Cycles in which the weights of a period of a vector come from memory."""
         bits = self.format.bits(self.outputs, self.columns)
-        return PERIOD * self.lanes * bits / 8 / BYTES
+        return PERIOD * self.lanes * bits / 8 / CORE_BYTES
 
     @property
     def longest_sum(self) -> int:
         """The largest integer that the sum of a group can be."""
-        group = self.format.group or self.columns
-        return 2 * group * 127 * (1 << self.format.element.width)
+        group, most = self.format.group or self.columns, MOST.get(self.activations, LARGEST)
+        return 2 * group * int(most) * (1 << self.format.element.width)
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,10 @@ def _dot_cycles(problem: Problem) -> float:
 
 def _integer_cycles(problem: Problem) -> float:
     """Decoded for every block of rows."""
-    tile = register_tile(problem.machine, problem.rows)
+    digits = BYTES[problem.activations]
+    tile = integer_tile(problem.machine, problem.rows, digits)
     passes = -(-problem.rows // tile.rows)
-    return passes * problem.unpacking + QUADS * problem.rows * _dot_cycles(problem)
+    return passes * problem.unpacking + QUADS * problem.rows * digits * _dot_cycles(problem)
 
 
 def _digit_cycles(problem: Problem) -> float:
@@ -225,7 +227,7 @@ def _matrix_unit_cycles(problem: Problem) -> float:
 
 
 def _has_integer_form(problem: Problem) -> bool:
-    return problem.activations == "int8" and _has_exact_sums(problem)
+    return problem.activations in BYTES and _has_exact_sums(problem)
 
 
 def _has_digit_form(problem: Problem) -> bool:
@@ -246,7 +248,8 @@ def _has_exact_sums(problem: Problem) -> bool:
 
 def _has_matrix_unit_form(problem: Problem) -> bool:
     return (
-        has_matrix_unit(problem.machine, "int8")
+        problem.activations == "int8"
+        and has_matrix_unit(problem.machine, "int8")
         and LEAST_ROWS <= problem.rows <= BLOCK_ROWS
         and (problem.format.group or PERIOD * 2) % (WORDS * 4) == 0
         and _has_integer_form(problem)

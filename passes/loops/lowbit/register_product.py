@@ -21,6 +21,7 @@ from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import FloatRows
+from .apart import apart, is_crowded
 from .decode import Decoder, PeriodDecoder, group_rest
 from .float_product import lower_float_product
 from .lanes import Lanes
@@ -109,26 +110,12 @@ class BlockTask:
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group of whole periods."""
-        part = self.apart(b, first, count) if self.is_crowded else self.products(b, first, count)
+        if is_crowded(self.product.decoder.machine, self.lanes):
+            size = self.rows * self.vectors
+            part = apart(b, self.lanes, f32, size, first, lambda b, p: self.products(b, p, count))
+        else:
+            part = self.products(b, first, count)
         return self.scaled(b, g, part, total)
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether sums of a group fill the registers."""
-        return self.lanes.count > 1 and self.product.decoder.machine.has_few_registers
-
-    def apart(self, b: LoopBuilder, first: SSAValue, count: int) -> Values:
-        """`products` as a function of its own, where gcc keeps their sums in registers: around it
-        totals and constants of groups take those of a loop without calls."""
-        lanes, size = self.lanes, self.rows * self.vectors
-        part = b.local([size * lanes.count], f32)
-
-        def body(b: LoopBuilder, first: SSAValue) -> None:
-            for at, value in enumerate(self.products(b, first, count)):
-                lanes.store(b, value, part, [at * lanes.count], None)
-
-        b.loop(first, b.add(first, b.index(1)), body, called=True)
-        return [lanes.load(b, part, [at * lanes.count]) for at in range(size)]
 
     def products(self, b: LoopBuilder, first: SSAValue, count: int) -> Values:
         """Products of whole periods. With few registers, whose code gcc would not fit them for as

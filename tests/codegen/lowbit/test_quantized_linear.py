@@ -232,6 +232,8 @@ def test_kernels_of_some_formats(
         formats += ["i3:g64:zf16", "e3m2:mx", "u8"]
     for each in dict.fromkeys([machine, with_bytes(machine)]):
         batch = with_forms([Case(f, 3, 37, 45, bias=True) for f in formats], each)
+        integers = [case for case in batch if case.form == "integers"]
+        batch += [replace(case, activations="int16") for case in integers]
         forms = {case.form for case in batch}
         assert list(run_all(batch, each, build, call, monkeypatch, "-O1")) == []
     assert "digits" in forms or machine.isa in ("scalar", "neon")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tilecast.passes.loops.lower_opaque  # noqa: F401  (registers the rules)
 from tilecast.costmodel.hardware import Machine
@@ -71,8 +73,16 @@ def test_floats_are_not_multiplied_in_digits() -> None:
     assert "digits" not in [form.name for form in possible_forms(floats)]
 
 
-def test_int8_activations_are_multiplied_as_integers() -> None:
-    assert choose_form(problem(7, 16, "int8")).name == "integers"
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_rounded_activations_are_multiplied_as_integers(activations: str) -> None:
+    assert choose_form(problem(4, 16, activations)).name == "integers"
+    assert choose_form(problem(4, 16, activations, machine=AVX2)).name == "integers"
+
+
+def test_words_whose_sums_do_not_fit_are_floats() -> None:
+    long = Problem(parse_format("u8:g512"), "int16", 16, 4096, 4096, AVX2)
+    assert "integers" not in [form.name for form in possible_forms(long)]
+    assert "integers" in [form.name for form in possible_forms(replace(long, activations="int8"))]
 
 
 @pytest.mark.parametrize("rows", [1, 4, 16, 64, 256])
