@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects import arith, vector
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr
 from xdsl.ir import SSAValue
 
 
@@ -13,3 +13,20 @@ def integer_of(value: SSAValue) -> int | None:
         return None
     attribute = value.owner.value
     return int(attribute.value.data) if isinstance(attribute, IntegerAttr) else None
+
+
+def splat_value(value: SSAValue) -> float | int | None:
+    """The number that every lane of `value` (or the scalar) is, if a constant says so."""
+    owner = value.owner
+    if isinstance(owner, vector.BroadcastOp):
+        return splat_value(owner.source)
+    if not isinstance(owner, arith.ConstantOp):
+        return None
+    attribute = owner.value
+    if isinstance(attribute, (FloatAttr, IntegerAttr)):
+        return attribute.value.data
+    if isinstance(attribute, DenseIntOrFPElementsAttr) and attribute.is_splat():
+        number = attribute.get_values()[0]
+        assert isinstance(number, (int, float))
+        return number
+    return None

@@ -1,15 +1,15 @@
-"""Rules of `arith.constant`, and the value that a constant or splat is known to have."""
+"""Rules of `arith.constant`."""
 
 from __future__ import annotations
 
-from xdsl.dialects import arith, vector
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     FloatAttr,
     IntegerAttr,
     VectorType,
 )
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation
 
 from ...dialects.errors import LoweringError
 from .c_types import NARROW_FLOATS, scalar_literal
@@ -18,23 +18,6 @@ from .function import FunctionEmitter
 from .prelude import Prelude
 from .registry import emits
 from .vector_types import VectorShape
-
-
-def splat_value(value: SSAValue) -> float | int | None:
-    """The number that every lane of `value` (or the scalar) is, if a constant says so."""
-    owner = value.owner
-    if isinstance(owner, vector.BroadcastOp):
-        return splat_value(owner.source)
-    if not isinstance(owner, arith.ConstantOp):
-        return None
-    attribute = owner.value
-    if isinstance(attribute, (FloatAttr, IntegerAttr)):
-        return attribute.value.data
-    if isinstance(attribute, DenseIntOrFPElementsAttr) and attribute.is_splat():
-        number = attribute.get_values()[0]
-        assert isinstance(number, (int, float))
-        return number
-    return None
 
 
 def splat(shape: VectorShape, prelude: Prelude, scalar: Expr) -> Expr:

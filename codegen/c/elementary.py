@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import StringAttr
 from ...costmodel.hardware import Machine
 from ..mathlib import Accuracy, Program, build_function
 from .function import FunctionEmitter
-from .outlining import CALLED, INLINED
+from .outlining import INLINED, opaque
 from .prelude import Prelude
 
 
@@ -44,6 +44,6 @@ def elementary_function(
         name += f"_{zlib.crc32(repr(sorted(programs.items())).encode()):08x}"
     if outlined:
         name = f"{name}_outlined"
-    head = CALLED if outlined else INLINED
+    head = opaque(prelude) if outlined else INLINED
     func.sym_name = StringAttr(name)
     return prelude.define(name, lambda: FunctionEmitter(func, prelude).emit(head))

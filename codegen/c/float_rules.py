@@ -12,8 +12,9 @@ import math
 from xdsl.dialects import arith
 from xdsl.ir import Operation
 
+from ...dialects.constants import splat_value
 from .c_types import C_TYPES, element_name
-from .constants import splat, splat_value
+from .constants import splat
 from .expression import Expr, binary, call, ternary, unary
 from .prelude import Prelude
 from .registry import elementwise, simd

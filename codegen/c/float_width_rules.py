@@ -16,7 +16,7 @@ from xdsl.utils.type import get_element_type_or_self
 
 from .c_types import C_TYPES, NARROW_FLOATS, element_name
 from .expression import Expr, call, cast, integer
-from .outlining import CALLED, INLINED, is_outlined
+from .outlining import INLINED, is_outlined, opaque
 from .prelude import Prelude
 from .registry import elementwise, simd
 from .vector_types import VectorShape
@@ -180,7 +180,7 @@ def float_width_simd(
 def define_round_bf16(prelude: Prelude, wide: VectorShape, *, outlined: bool = False) -> str:
     """The function that rounds vectors of f32 to bf16."""
     name = f"tc_{wide.name}_to_bf16{'_outlined' if outlined else ''}"
-    fields: dict[str, Any] = {"head": CALLED if outlined else INLINED}
+    fields: dict[str, Any] = {"head": opaque(prelude) if outlined else INLINED}
     fields |= {"name": name, "b": wide.bits, "h": wide.bits // 2, "p": wide.prefix}
     fields["keep"] = _KEEP_NAN[wide.isa].format(**fields)
     fields["shrink"] = _SHRINK[wide.isa].format(**fields)

@@ -12,9 +12,9 @@ from xdsl.dialects import arith
 from xdsl.ir import Operation
 from xdsl.utils.type import get_element_type_or_self
 
+from ...dialects.constants import splat_value
 from . import expression
 from .c_types import BYTES, C_TYPES, element_name, unsigned_type
-from .constants import splat_value
 from .expression import Expr, binary, call, cast, integer, ternary, unary
 from .prelude import Prelude
 from .registry import elementwise, simd

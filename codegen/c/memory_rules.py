@@ -9,12 +9,12 @@ from xdsl.dialects import memref, vector
 from xdsl.dialects.builtin import MemRefType
 from xdsl.ir import Operation, SSAValue
 
+from ...dialects.constants import splat_value
 from ...dialects.errors import LoweringError
 from ...dialects.memory import ApartOp
 from ...dialects.vector import PrefetchOp
 from .c_types import element_name, row_major_strides, storage_type
 from .compare_rules import blend
-from .constants import splat_value
 from .expression import Expr, add, binary, call, cast, integer, multiply
 from .function import FunctionEmitter
 from .lanes import pack, unpack

@@ -14,11 +14,11 @@ from xdsl.dialects import arith, func, memref, scf
 from xdsl.dialects.builtin import MemRefType, StringAttr, SymbolRefAttr
 from xdsl.ir import Block, Operation, SSAValue
 
+from ...dialects.constants import splat_value
 from ...dialects.errors import LoweringError
 from ...dialects.pairs import WordsOp
 from ...dialects.sizes import Size
 from .c_types import BYTES, element_name, storage_type
-from .constants import splat_value
 from .scope import Scope
 
 INDENT = "    "

@@ -6,12 +6,14 @@ from xdsl.dialects import vector
 from xdsl.dialects.builtin import IndexType, VectorType
 from xdsl.ir import Operation
 
+from ...dialects.constants import splat_value
 from ...dialects.errors import LoweringError
 from ...dialects.vector import ConstantMaskOp, StepOp
-from .constants import splat, splat_value
+from .constants import splat
 from .expression import UNARY, Expr, call, cast
 from .function import FunctionEmitter
 from .lanes import pack, unpack
+from .late_constants import late_constant
 from .prelude import Prelude
 from .registry import emits
 from .vector_types import VectorShape
@@ -26,7 +28,12 @@ def emit_broadcast(emitter: FunctionEmitter, op: Operation) -> None:
     shape = emitter.prelude.shape(op.vector.type)
     scalar = emitter.expr(op.source)
     # An i64 literal is a macro call, INT64_C(0): ask the IR, not the text.
-    literal = splat_value(op.source) is not None
+    number = splat_value(op.source)
+    late = late_constant(emitter.prelude, op, number, shape) if number else None
+    if late is not None:
+        emitter.bind(op.vector, splat(shape, emitter.prelude, late))
+        return
+    literal = number is not None
     literal |= scalar.is_atom and scalar.text[0] in "-0123456789"
     if isinstance(op.source.type, IndexType) and scalar.value is None:
         scalar = cast("int32_t", scalar)

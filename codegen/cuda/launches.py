@@ -19,10 +19,10 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.traits import is_side_effect_free
 
+from ...dialects.constants import splat_value
 from ...dialects.errors import LoweringError
 from ...dialects.tile.launch import LaunchOp
 from ...dialects.tile.ops import ProgramOp
-from ..c.constants import splat_value
 from ..c.function import argument_roles
 
 UNIT = "tilecast.unit"

@@ -9,6 +9,9 @@ after:  vector.store %v, %x[%i]        (uses of %a read %v; so do gathers after 
 
 before: vector.store %v, %x[%i] ; vector.store %w, %x[%i]
 after:  vector.store %w, %x[%i]
+
+before: %y = arith.mulf %x, 1.0
+after:  uses of %y read %x
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import memref, vector
+from xdsl.dialects import arith, memref, vector
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
@@ -25,7 +28,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import IsolatedFromAbove, is_side_effect_free
 
-from ...dialects.constants import integer_of
+from ...dialects.constants import integer_of, splat_value
 from ...dialects.tile.launch import LaunchOp
 from ...dialects.vector import GatherOp, ScatterOp
 
@@ -94,6 +97,15 @@ def _stored_value(op: Operation) -> SSAValue:
     raise AssertionError(op.name)
 
 
+def _times_one(op: Operation) -> SSAValue | None:
+    """The other factor of a product with one."""
+    if isinstance(op, arith.MulfOp):
+        for factor, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
+            if splat_value(factor) == 1:
+                return other
+    return None
+
+
 Stores = dict[Operation, set[SSAValue]]
 
 
@@ -152,6 +164,11 @@ def _run(
             known = pure
         else:
             unread = {}
+            continue
+        factor = _times_one(op)
+        if factor is not None:
+            op.results[0].replace_all_uses_with(factor)
+            Rewriter.erase_op(op)
             continue
         key = _key(op)
         earlier = known.get(key)

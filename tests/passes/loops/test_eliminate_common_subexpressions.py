@@ -45,6 +45,18 @@ def shared(body: str, name: str) -> int:
     return sum(op.name == name for op in after.walk())
 
 
+def test_a_product_with_one_is_its_other_factor() -> None:
+    body = """
+      %one = arith.constant 1.0 : f32
+      %two = arith.constant 2.0 : f32
+      %a = memref.load %x[%c1] : memref<8xf32>
+      %b = arith.mulf %a, %one : f32
+      %c = arith.mulf %one, %b : f32
+      %d = arith.mulf %c, %two : f32
+      memref.store %d, %y[%c0] : memref<8xf32>"""
+    assert shared(body, "arith.mulf") == 1
+
+
 def test_equal_arithmetic_is_done_once() -> None:
     assert (
         shared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,3 +57,21 @@ def test_short_reductions_and_few_rows_stay_whole(
     scop = build(builder, *shape).scop()
     choose_schedule(scop, machines["avx512"], 1, SHARED)
     assert "split_reduction" not in scop.schedule.data
+
+
+def test_columns_that_share_cache_sets_are_copied(build: Any, machines: dict[str, Any]) -> None:
+    """Rows of 32 columns lie 2 lines apart: of 8 sets, 4 hold 32 lines of 64."""
+    few = replace(machines["avx2"], l2_bytes=8 * 8 * 64)
+    for machine, rows, columns, is_copied in [
+        (few, 48, 32, True),
+        (few, 12, 32, False),  # too few tiles read it
+        (few, 48, 33, False),  # rows begin at all sets
+        (replace(few, l2_bytes=2 * few.l2_bytes), 48, 32, False),
+        (replace(few, vector_registers=32), 48, 32, False),
+    ]:
+        kernel = build("matmul", rows, 60, columns)
+        scop = kernel.scop()
+        choose_schedule(scop, machine, 2, SHARED)
+        assert ("pack(" in scop.schedule.data) == is_copied
+        assert "split_reduction" not in scop.schedule.data
+        kernel.check_lowered(scop)
