@@ -258,6 +258,17 @@ def test_sums_that_fill_the_registers_have_a_function_of_their_own(
     assert counts == [(1, rows * vectors * elements), (0, 0)]
 
 
+@pytest.mark.parametrize(("rows", "calls"), [(1, 0), (4, 1), (16, 0)])
+def test_integer_sums_have_one_where_they_fill_the_registers_of_few_blocks(
+    rows: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case("u4:g64", rows, 48, 128, bias=False, activations="int16", form="integers")
+    ctx = CompileContext()
+    ctx.machine = resolve_target("x86-64-v3")
+    lowered = lower(ctx, case, kernel_of(case, "k"), monkeypatch)
+    assert sum("tilecast.called" in op.attributes for op in lowered.walk()) == calls
+
+
 def test_blocks_in_one_group_are_scaled_once(
     machine: Machine,
     build: Callable[..., ctypes.CDLL],
