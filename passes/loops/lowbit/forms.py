@@ -144,8 +144,11 @@ def _register_cycles(problem: Problem) -> float:
     """Every block of rows decodes the weight again."""
     tile = register_tile(problem.machine, problem.rows)
     passes = -(-problem.rows // tile.rows)
-    busy = SHARED if problem.rows > 1 else 1.0
-    cycles = passes * problem.decoding * STEP + problem.rows * FMA * busy
+    busy, decoding = SHARED if problem.rows > 1 else 1.0, problem.decoding
+    if problem.is_crowded and isinstance(problem.format.element, IntegerElement):
+        busy = min(busy, WAITING)
+        decoding += 1  # whose constants come from memory
+    cycles = passes * decoding * STEP + problem.rows * FMA * busy
     if problem.is_crowded:  # decoding runs beside sums too few to keep the multiply-adds busy
         cycles = max(cycles, problem.rows * FMA * CHAINS / (tile.rows * tile.vectors))
     return PERIOD * cycles * problem.pace
