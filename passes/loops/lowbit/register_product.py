@@ -118,8 +118,8 @@ class BlockTask:
         return self.scaled(b, g, part, total)
 
     def products(self, b: LoopBuilder, first: SSAValue, count: int) -> Values:
-        """Products of whole periods. With few registers, whose code gcc would not fit them for as
-        many elements, a loop goes over words and not over periods."""
+        """Products of whole periods. Where registers are few the loop goes over whole words: gcc
+        spills sums of the code of 32 elements."""
         decoder = self.product.decoder
         size = decoder.repeat if decoder.machine.has_few_registers else PERIOD
         steps = PERIOD // size
