@@ -73,8 +73,9 @@ OPTIONS: tuple[OptionSpec, ...] = (
         "activations",
         "str",
         "f32",
-        "of products with quantized weights: f32, or rounded row by row: int8, fp8 (sm_89, sm_90)",
-        ("f32", "int8", "fp8"),
+        "of products with quantized weights: f32, or rounded row by row: int8, int16 (CPUs), "
+        "fp8 (sm_89, sm_90)",
+        ("f32", "int8", "int16", "fp8"),
     ),
     OptionSpec(
         "precision",

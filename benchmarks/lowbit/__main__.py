@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..machine import command_of
-from .cells import ACTIVATIONS, FAMILIES, ROWS, SHAPES, Cell, cells_of
+from .cells import ACTIVATIONS, FAMILIES, KINDS, ROWS, SHAPES, Cell, cells_of
 from .measure import Plan, build_all, measure_block
 from .peers import INSTALLED, PEERS
 from .report import Results, format_report, plot
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--family", nargs="+", choices=sorted(FAMILIES), default=list(FAMILIES))
-    parser.add_argument("--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS))
+    parser.add_argument("--activations", nargs="+", choices=KINDS, default=list(ACTIVATIONS))
     parser.add_argument("--rows", nargs="+", type=int, default=list(ROWS))
     parser.add_argument("--shape", nargs="+", type=parse_shape, default=list(SHAPES))
     parser.add_argument("--formats", default="", help="only formats that contain this")

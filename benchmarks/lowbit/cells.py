@@ -19,6 +19,7 @@ FAMILIES = {
     "others": ["ternary:g128", "nf4:g64", "bfp4:g32", "u4:g32"],
 }
 ACTIVATIONS = ("f32", "int8")
+KINDS = (*ACTIVATIONS, "int16")  # the last one only where it is asked for
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Rules of `quant.field`, `quant.lookup` and `quant.half`; `dot_rules` has `quant.dot`."""
+"""Rules of `quant.field`, `field_number`, `lookup` and `half`; `dot_rules` has `quant.dot`."""
 
 from __future__ import annotations
 
 from xdsl.ir import Operation
 
-from ...dialects.quant.ops import FieldOp, HalfOp, LookupOp
+from ...dialects.quant.ops import FieldNumberOp, FieldOp, HalfOp, LookupOp
 from ..c.c_types import float_literal
 from ..c.constants import splat
 from ..c.expression import Expr, binary, call, cast, integer
@@ -77,6 +77,53 @@ def field_simd(
         bits = call(f"{shape.prefix}_or_{shape.whole}", masked, magic)
     target = prelude.shape(op.results[0].type)
     return call(f"{target.prefix}_cast{shape.whole}_ps", bits)
+
+
+@elementwise(FieldNumberOp)
+def field_number_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """Mask, convert, subtract."""
+    assert isinstance(op, FieldNumberOp)
+    value = cast("float", binary(args[0], "&", integer(op.mask)))
+    center = op.center.value.data
+    return binary(value, "-", float_literal(center, "f32")) if center else value
+
+
+@simd(FieldNumberOp)
+def field_number_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """As inline assembly on AVX2: gcc 12 loads the masks of all fields, and their centers, before
+    the loop around them, and spills sums that have no registers then."""
+    assert isinstance(op, FieldNumberOp)
+    if shape.bits != 256 or shape.isa != "avx2":
+        return None
+    mask, center, vector = op.mask, op.center.value.data, prelude.shape(op.results[0].type).c_type
+    name = f"tc_field_{op.width.data}_{op.shift.data}"
+    constants, steps, operands = f"mask[8] = {{{_repeated(str(mask), 8)}}}", "", ""
+    if center:
+        literal = float_literal(center, "f32").text
+        name += f"_from_{f'{center:g}'.replace('.', '_').replace('+', '')}"
+        constants += f";\n    static const float center[8] = {{{_repeated(literal, 8)}}}"
+        steps = "\\n\\tvsubps %3, %0, %0"
+        operands = f', "m"(*(const {vector} *)center)'
+
+    def text() -> str:
+        return f"""\
+static inline {vector} {name}({shape.c_type} word)
+{{
+    static const int32_t {constants};
+    {vector} result;
+    __asm__("vpand %2, %1, %0\\n\\tvcvtdq2ps %0, %0{steps}" : "=x"(result)
+            : "x"(word), "m"(*(const {shape.c_type} *)mask){operands});
+    return result;
+}}
+"""
+
+    return call(prelude.define(name, text), *args)
+
+
+def _repeated(text: str, count: int) -> str:
+    return ", ".join([text] * count)
 
 
 @emits(LookupOp)

@@ -13,8 +13,15 @@ FP8_WEIGHTS = "integers of 1 to 4 bits, eXmY with X <= 4 and Y <= 3, e4m3, e5m2"
 
 
 def check_activations(program: ExportedProgram, machine: Machine) -> None:
-    """OptionError for fp8 activations where the target or a weight's format has no fp8 product."""
-    if activations_of(program) != "fp8":
+    """OptionError for int16 activations on GPUs, and for fp8 activations where the target or a
+    weight's format has no fp8 product."""
+    activations = activations_of(program)
+    if activations == "int16" and machine.is_gpu:
+        raise OptionError(
+            "activations='int16' are products of bytes on CPUs: expected a CPU as target, found "
+            f"{machine.name!r}; choose activations='int8' or 'f32'"
+        )
+    if activations != "fp8":
         return
     from ...dialects.tile.atoms import E4M3  # brings in isl, which cached models skip
     from ...passes.tile.quantized_plan import forms

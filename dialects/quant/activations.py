@@ -1,6 +1,7 @@
 """Activations of products with quantized weights: as they are, or rounded row by row.
 
 int8: q = round(x * (127 / a)) with a the largest magnitude of the row, x becomes q * (a / 127).
+int16: the same with 32512 for 127, so that both bytes of q have a sign (q = 256 high + low).
 fp8: the same with 448 for 127 and q of e4m3; what is no finite number makes its row NaN.
 Computed in f32 by everyone, so that all agree on every q.
 """
@@ -13,17 +14,19 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-ACTIVATIONS = ("f32", "int8", "fp8")
+ACTIVATIONS = ("f32", "int8", "int16", "fp8")
 LARGEST = 127.0
+LARGEST_INT16 = 127.0 * 256  # the high byte stays below 128 when the low one rounds up
 LARGEST_E4M3 = 448.0
+MOST = {"int8": LARGEST, "int16": LARGEST_INT16, "fp8": LARGEST_E4M3}
 TINY = 2.0**-100  # a row without larger numbers counts as zeros: 127 / a would overflow
 
 
 def quantize_rows(
     source: npt.NDArray[Any], activations: str = "int8"
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
-    """(q [M, K] of int8 or float8_e4m3fn, scales [M, 1]) of activations [M, K]."""
-    most = LARGEST_E4M3 if activations == "fp8" else LARGEST
+    """(q [M, K] of int8, int16 or float8_e4m3fn, scales [M, 1]) of activations [M, K]."""
+    most = MOST[activations]
     values = source.astype(np.float32)
     largest = np.abs(values).max(axis=1, keepdims=True, initial=np.float32(0))
     with np.errstate(all="ignore"):
@@ -32,7 +35,8 @@ def quantize_rows(
     if activations == "fp8":
         return to_e4m3(product), scales
     rounded = np.rint(product)
-    return np.where(np.isfinite(rounded), rounded, 0).astype(np.int8), scales
+    dtype = np.int16 if activations == "int16" else np.int8
+    return np.where(np.isfinite(rounded), rounded, 0).astype(dtype), scales
 
 
 def to_e4m3(values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:

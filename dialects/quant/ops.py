@@ -1,7 +1,7 @@
 """`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
 
-`quant.linear` belongs to the graph level; `quant.field`, `lookup`, `dot`, `pair_dot`, `add_pairs`
-and `half` to loops, on scalars or one-dimensional vectors.
+`quant.linear` belongs to the graph level; `quant.field`, `field_number`, `lookup`, `dot`,
+`pair_dot`, `add_pairs` and `half` to loops, on scalars or one-dimensional vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import Float32Type, IntAttr, StringAttr, TensorType, VectorType
+from xdsl.dialects.builtin import (
+    Float32Type,
+    FloatAttr,
+    IntAttr,
+    StringAttr,
+    TensorType,
+    VectorType,
+    f32,
+)
 from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -85,8 +93,8 @@ class QuantizedLinearOp(OpaqueOp):
 
     `scales` and `zeros` are [N, groups] in the types of `format`, which are integers where they
     hold the bits of narrow floats. `levels` has one value per code; integer elements need none.
-    With `activations` "int8" or "fp8", rows of the source are rounded to 8-bit integers or floats
-    times a scale first (`dialects.quant.activations`).
+    With `activations` "int8", "int16" or "fp8", rows of the source are rounded to integers or 8-bit
+    floats times a scale first (`dialects.quant.activations`).
     """
 
     name = "quant.linear"
@@ -212,14 +220,58 @@ class FieldOp(IRDLOperation):
     @property
     def mask(self) -> int:
         """The bits of the field."""
-        return int(((1 << self.width.data) - 1) << self.shift.data)
+        return _field_mask(self)
 
     def verify_(self) -> None:
-        if self.width.data < 1 or self.shift.data < 0 or self.shift.data + self.width.data > EXACT:
-            raise VerifyException(
-                f"{self.name}: {self.width.data} bits from bit {self.shift.data} on do not lie in "
-                f"bits 0 .. {EXACT - 1}"
-            )
+        _check_field(self)
+
+
+@irdl_op_definition
+class FieldNumberOp(IRDLOperation):
+    """The bits shift .. shift + width - 1 of an i32, left in their place, less `center`, as f32.
+
+    result = float(word & (2^width - 1) << shift) - center. The field ends at bit 23 at the latest,
+    so that the conversion is exact.
+    """
+
+    name = "quant.field_number"
+    width = prop_def(IntAttr)
+    shift = prop_def(IntAttr)
+    center = prop_def(FloatAttr)
+    word = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, word: SSAValue, width: int, shift: int, center: float) -> None:
+        super().__init__(
+            operands=[word],
+            properties={
+                "width": IntAttr(width),
+                "shift": IntAttr(shift),
+                "center": FloatAttr(center, f32),
+            },
+            result_types=[_float_like(word.type)],
+        )
+
+    @property
+    def mask(self) -> int:
+        """The bits of the field."""
+        return _field_mask(self)
+
+    def verify_(self) -> None:
+        _check_field(self)
+
+
+def _field_mask(op: FieldOp | FieldNumberOp) -> int:
+    return int(((1 << op.width.data) - 1) << op.shift.data)
+
+
+def _check_field(op: FieldOp | FieldNumberOp) -> None:
+    width, shift = op.width.data, op.shift.data
+    if width < 1 or shift < 0 or shift + width > EXACT:
+        raise VerifyException(
+            f"{op.name}: {width} bits from bit {shift} on do not lie in bits 0 .. {EXACT - 1}"
+        )
 
 
 @irdl_op_definition
@@ -352,6 +404,15 @@ def _float_like(type: Attribute) -> Attribute:
 
 Quant = Dialect(
     "quant",
-    [QuantizedLinearOp, FieldOp, LookupOp, DotOp, PairDotOp, AddPairsOp, HalfOp],
+    [
+        QuantizedLinearOp,
+        FieldOp,
+        FieldNumberOp,
+        LookupOp,
+        DotOp,
+        PairDotOp,
+        AddPairsOp,
+        HalfOp,
+    ],
     [BitPackAttr],
 )

@@ -28,7 +28,7 @@ from xdsl.utils.type import get_element_type_or_self
 from .. import pairs, vector_arith
 from ..errors import LoweringError
 from ..logistic import DivisorOp
-from ..quant.ops import AddPairsOp, DotOp, FieldOp, HalfOp, LookupOp, PairDotOp
+from ..quant.ops import AddPairsOp, DotOp, FieldNumberOp, FieldOp, HalfOp, LookupOp, PairDotOp
 from ..vector import FnmaOp
 from .number_types import FLOATS, integer_dtype
 
@@ -328,6 +328,12 @@ def _reduce(op: vector.ReductionOp, value: Array, *acc: Any) -> Any:
 @means(FieldOp)
 def _field(op: FieldOp, word: Any) -> Any:
     return np.bitwise_and(word, np.int32(op.mask)).astype(np.float32) + np.float32(2.0**23)
+
+
+@means(FieldNumberOp)
+def _field_number(op: FieldNumberOp, word: Any) -> Any:
+    center = np.float32(op.center.value.data)
+    return np.bitwise_and(word, np.int32(op.mask)).astype(np.float32) - center
 
 
 @means(LookupOp)

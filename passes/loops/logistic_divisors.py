@@ -12,32 +12,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import arith, math, vector
-from xdsl.dialects.builtin import FloatAttr, ModuleOp
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from ...dialects.constants import splat_value
 from ...dialects.logistic import DivisorOp
 from ..context import CompileContext
 from .eliminate_common_subexpressions import erase_unused
-
-
-def _is_one(value: SSAValue) -> bool:
-    if isinstance(value.owner, vector.BroadcastOp):
-        value = value.owner.source
-    if not isinstance(value.owner, arith.ConstantOp):
-        return False
-    number = value.owner.value
-    return isinstance(number, FloatAttr) and number.value.data == 1.0
 
 
 def _divisor(op: arith.AddfOp) -> DivisorOp | None:
     """What `op` computes, if it is that."""
     for one, power in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
         exponential = power.owner
-        if not isinstance(exponential, math.ExpOp) or not _is_one(one):
+        if not isinstance(exponential, math.ExpOp) or splat_value(one) != 1:
             continue
         if isinstance(exponential.operand.owner, arith.NegfOp) and power.has_one_use():
             return DivisorOp(exponential.operand.owner.operand, exponential.fastmath)

@@ -189,7 +189,7 @@ def row_of(plan: LinearPlan) -> tuple[int, ...]:
 
 def plans(op: QuantizedLinearOp, stages: int = STAGES) -> Iterator[LinearPlan]:
     """All that fit, a tile to each block; none where no tile program computes `op` as written."""
-    if element_of(op.source) not in (F32, F16, BF16):
+    if element_of(op.source) not in (F32, F16, BF16) or op.activations.data == "int16":
         return
     activation, format = memory_of(op), op.weight_format
     found = forms(format, activation)

@@ -2,6 +2,7 @@
 
 f32:     x[block, k, row] = source[block * rows + row, k] / 2^exponent(k), 0 behind the end
 int8:    quads[row, q] = four integers as the bytes of an i32, sums[row, group], steps[row]
+int16:   the same in two rows of bytes, the high ones first
 digits:  the same of f32, as integers of 24 bits in three rows of bytes, with steps[row, group]
 """
 
@@ -17,7 +18,7 @@ from xdsl.ir import SSAValue
 
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD
-from ....dialects.quant.activations import LARGEST, TINY
+from ....dialects.quant.activations import LARGEST_INT16, MOST, TINY
 from ....dialects.quant.ops import DotOp, QuantizedLinearOp
 from ....dialects.quant.quad_fields import QUADS
 from ....dialects.vector import GatherOp
@@ -31,7 +32,7 @@ from .panels import Panels
 CHAINS = 4  # independent maxima, so that none waits for the one before
 LINE = 16  # i32 of a cache line
 DIGITS = 3  # bytes that hold what f32 has, next to the largest number of a group
-LARGEST_DIGITS = 127.0 * 65536  # the highest digit stays below 128 when the lower ones round up
+LARGEST_DIGITS = LARGEST_INT16 * 256
 
 
 def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue], None]) -> None:
@@ -44,11 +45,10 @@ def over_rows(b: LoopBuilder, rows: int, body: Callable[[LoopBuilder, SSAValue],
 
 @dataclass(frozen=True)
 class FloatRows:
-    """Activations in f32: `x`, and where zero points meet them the `sums` of periods' `parts`."""
+    """Activations in f32: `x`, and where zero points meet them their `sums` by group."""
 
     x: SSAValue
     sums: SSAValue | None
-    parts: int
 
 
 def arranged(
@@ -61,46 +61,91 @@ def arranged(
 ) -> FloatRows:
     """x[block, k, row], divided by the power of two that fields in their place are too large by.
 
-    sums[block, period, part, row] are those of activations: a period has as many parts as groups.
+    sums[block, group, row] are those of activations.
     """
     height = panels.tile.rows
     blocks, rest = panels.blocks
     count = blocks + (rest > 0)
     x = kernel.scratch("x", [count, panels.periods * PERIOD, height], f32)
-    size = min(panels.format.group or PERIOD, PERIOD)
-    parts, sums = PERIOD // size, None
-    if with_sums:
-        sums = kernel.scratch("sums", [count, panels.periods, parts, height], f32)
+    groups = panels.format.groups(panels.columns)
+    sums = kernel.scratch("sums", [count, groups, height], f32) if with_sums else None
+    found = FloatRows(x, sums)
 
     def row(b: LoopBuilder, row: SSAValue) -> None:
         block = b.div(row, b.index(height))
         place = b.sub(row, b.mul(block, b.index(height)))
-
-        def period(b: LoopBuilder, period: SSAValue, stop: int = PERIOD) -> None:
-            first = b.mul(period, b.index(PERIOD))
-            zero = b.constant(0.0, f32)
-            columns = [b.add(first, b.index(k)) for k in range(PERIOD)]
-            values = [
-                b.load(source, [row, column]) if k < stop else zero
-                for k, column in enumerate(columns)
-            ]
-            for k, (column, value) in enumerate(zip(columns, values, strict=True)):
-                exponent = decoder.exponent(k) if k < stop else 0
-                if exponent:
-                    value = b.mul(value, b.constant(2.0**-exponent, f32))
-                b.store(value, x, [block, column, place])
-            if sums is not None:
-                for part in range(parts):
-                    total = tree_sum(b, values[part * size : (part + 1) * size])
-                    b.store(total, sums, [block, period, b.index(part), place])
-
-        whole = panels.columns // PERIOD
-        b.loop(0, whole, period)
-        if panels.columns % PERIOD:
-            period(b, b.index(whole), panels.columns % PERIOD)
+        Arranging(panels, decoder, source, found, row, block, place).write(b)
 
     over_rows(b, panels.rows, row)
-    return FloatRows(x, sums, parts)
+    return found
+
+
+@dataclass(frozen=True)
+class Arranging:
+    """Writes one row of activations, the `place`-th of a block, and its sums."""
+
+    panels: Panels
+    decoder: Decoder
+    source: SSAValue
+    found: FloatRows
+    row: SSAValue
+    block: SSAValue
+    place: SSAValue
+
+    def write(self, b: LoopBuilder) -> None:
+        """Group after group where their sums are asked for, or period after period."""
+        panels = self.panels
+        whole, left = divmod(panels.columns, PERIOD)
+        if self.found.sums is None or panels.format.has_short_groups:
+            b.loop(0, whole, lambda b, p: self.period_and_sums(b, p, PERIOD))
+            if left:
+                self.period_and_sums(b, b.index(whole), left)
+            return
+        length = panels.group_periods
+        full, more = divmod(whole, length)
+        b.loop(0, full, lambda b, g: self.group(b, g, length))
+        if more or left:
+            self.group(b, b.index(full), more, left)
+
+    def period(self, b: LoopBuilder, period: SSAValue, stop: int) -> list[SSAValue]:
+        """Write a period; its activations, of which `stop` exist."""
+        first, zero = b.mul(period, b.index(PERIOD)), b.constant(0.0, f32)
+        columns = [b.add(first, b.index(k)) for k in range(PERIOD)]
+        values = [b.load(self.source, [self.row, column]) for column in columns[:stop]]
+        padded = values + [zero] * (PERIOD - stop)
+        for k, (column, value) in enumerate(zip(columns, padded, strict=True)):
+            exponent = self.decoder.exponent(k) if k < stop else 0
+            if exponent:
+                value = b.mul(value, b.constant(2.0**-exponent, f32))
+            b.store(value, self.found.x, [self.block, column, self.place])
+        return values
+
+    def period_and_sums(self, b: LoopBuilder, period: SSAValue, stop: int) -> None:
+        """A period and the sums of its groups, if they are asked for."""
+        values = self.period(b, period, stop)
+        if self.found.sums is None:
+            return
+        size = self.panels.format.group or PERIOD
+        first = b.mul(period, b.index(PERIOD // size))
+        for k, start in enumerate(range(0, stop, size)):
+            total, place = tree_sum(b, values[start : start + size]), b.add(first, b.index(k))
+            b.store(total, self.found.sums, [self.block, place, self.place])
+
+    def group(self, b: LoopBuilder, g: SSAValue, count: int, left: int = 0) -> None:
+        """A group of `count` whole periods, and of `left` activations more."""
+        start = b.mul(g, b.index(self.panels.group_periods))
+
+        def step(
+            b: LoopBuilder, p: SSAValue, before: SSAValue, stop: int = PERIOD
+        ) -> list[SSAValue]:
+            values = self.period(b, b.add(start, p), stop)
+            return [b.add(before, tree_sum(b, values))]
+
+        assert self.found.sums is not None
+        total = b.loop(0, count, step, [b.constant(0.0, f32)])
+        if left:
+            total = step(b, b.index(count), total[0], stop=left)
+        b.store(total[0], self.found.sums, [self.block, g, self.place])
 
 
 def tree_sum(b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
@@ -112,16 +157,16 @@ def tree_sum(b: LoopBuilder, values: list[SSAValue]) -> SSAValue:
 
 
 def float_source(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> SSAValue:
-    """The activations for products in f32; where they are int8, what the integers stand for."""
+    """The activations for products in f32; where they are rounded, what the integers stand for."""
     source = kernel.stored(b, op.source)
     if op.activations.data == "f32":
         return source
     rows, columns = shape_of(op.source)
     lanes = Lanes(kernel.machine.lanes(4), kernel.machine.has_fma)
-    rounded = kernel.scratch("rounded", [rows, columns], f32)
+    rounded, most = kernel.scratch("rounded", [rows, columns], f32), MOST[op.activations.data]
 
     def row(b: LoopBuilder, row: SSAValue) -> None:
-        factor, step = scale_of(b, lanes, source, row, b.index(0), columns, LARGEST)
+        factor, step = scale_of(b, lanes, source, row, b.index(0), columns, most)
 
         def element(b: LoopBuilder, wide: Lanes, column: SSAValue) -> None:
             value = wide.load(b, source, [row, column])
@@ -181,13 +226,18 @@ class IntegerRows:
     """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`.
 
     With several `digits`, the highest first, a row of activations is as many rows of `quads` and
-    `sums`, and every group has a step of its own.
+    `sums`; of three, which are an f32, every group has a step of its own.
     """
 
     quads: SSAValue
     sums: SSAValue
     steps: SSAValue
     digits: int = 1
+
+    @property
+    def by_group(self) -> bool:
+        """Whether groups have steps, and not rows."""
+        return self.digits == DIGITS
 
     def step(self, b: LoopBuilder, row: SSAValue, group: SSAValue | None = None) -> SSAValue:
         """The worth of one in a row, or in a group of it."""
@@ -202,7 +252,8 @@ def integer_rows(
     lanes = Lanes(min(QUADS, wide.count), wide.has_fma)
     # an odd number of cache lines, so that rows do not share cache sets
     stride = (-(-panels.periods * QUADS // LINE) | 1) * LINE
-    groups, by_group = panels.format.groups(panels.columns), digits > 1
+    groups, by_group = panels.format.groups(panels.columns), digits == DIGITS
+    most = MOST["int16" if digits > 1 else "int8"]
     found = IntegerRows(
         kernel.scratch("quads", [panels.rows * digits, stride], i32),
         kernel.scratch("sums", [panels.rows * digits, groups], i32),
@@ -216,7 +267,7 @@ def integer_rows(
     def row(b: LoopBuilder, row: SSAValue) -> None:
         factor = None
         if not by_group:
-            factor, step = scale_of(b, wide, source, row, b.index(0), panels.columns, LARGEST)
+            factor, step = scale_of(b, wide, source, row, b.index(0), panels.columns, most)
             b.store(step, found.steps, [row])
 
         def group(b: LoopBuilder, g: SSAValue, count: int, is_ragged: bool) -> None:

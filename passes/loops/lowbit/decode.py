@@ -2,7 +2,8 @@
 
 table       shift, permute: levels that fit a few registers, integers of few bits among them
 in place    and-or, subtract: the field of an integer becomes the mantissa of 2^23 where it lies,
-            so its value comes out times 2^exponent, by which activations are divided beforehand
+            so its value comes out times 2^exponent, by which activations are divided beforehand;
+            where and-or is no instruction: and, convert, and subtract the center if it is not 0
 arithmetic  shift, shift, and, multiply: the exponent and mantissa of a float go where f32 has them
 gather      levels in memory: large codebooks
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import gcd
 from typing import Literal
 
 import numpy as np
@@ -21,7 +23,7 @@ from xdsl.ir import SSAValue
 from ....costmodel.hardware import Machine
 from ....dialects.quant import BitField, FloatElement, IntegerElement, WeightFormat, bit_fields
 from ....dialects.quant.bit_fields import EXACT, WORD
-from ....dialects.quant.ops import FieldOp, LookupOp
+from ....dialects.quant.ops import FieldNumberOp, FieldOp, LookupOp
 from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .lanes import Lanes
@@ -62,6 +64,12 @@ class Decoder:
         return "table" if self.registers <= MOST_CODEBOOK_TABLES[isa] else "gather"
 
     @property
+    def converts(self) -> bool:
+        """Whether fields in their place are converted: `or` may run where multiply-adds do, which
+        conversions leave to them (Zen 3), and a field counts from 0 without a subtraction."""
+        return self.machine.isa in ("avx2", "scalar")
+
+    @property
     def center(self) -> float:
         """What decoded levels are counted from: near typical zero points, which are taken off by
         the sum of the group's activations, so that what is taken off is small."""
@@ -82,6 +90,11 @@ class Decoder:
         """The places of a period's elements."""
         return bit_fields(self.format.element.width)
 
+    @property
+    def repeat(self) -> int:
+        """After how many elements, in whole words, places are the same again."""
+        return WORD // gcd(WORD, self.format.element.width)
+
     def exponent(self, element: int) -> int:
         """Decoded numbers of this element of a period are 2^exponent times the true ones."""
         return self.fields[element].exponent if self.method == "in place" else 0
@@ -93,13 +106,13 @@ class Decoder:
         return float(element.step) if isinstance(element, IntegerElement) and is_code else 1.0
 
     def biases(self, b: LoopBuilder, zero: SSAValue) -> dict[int, SSAValue]:
-        """2^23 + zero * 2^exponent, exact for a zero point that is a code, by exponent."""
-        first = self.lanes.constant(b, 2.0**EXACT, f32)
+        """What a field in its place is for a zero point that is a code, exactly, by exponent."""
         exponents = sorted({place.exponent for place in self.fields})
-        return {
-            exponent: self.lanes.fma(b, zero, self.lanes.constant(b, 2.0**exponent, f32), first)
-            for exponent in exponents
-        }
+        factors = {e: self.lanes.constant(b, 2.0**e, f32) for e in exponents}
+        if self.converts:
+            return {e: b.mul(zero, factor) for e, factor in factors.items()}
+        first = self.lanes.constant(b, 2.0**EXACT, f32)
+        return {e: self.lanes.fma(b, zero, factor, first) for e, factor in factors.items()}
 
     def load_tables(self, b: LoopBuilder) -> list[SSAValue]:
         """The levels in registers. A table shorter than a register repeats."""
@@ -183,17 +196,22 @@ class PeriodDecoder:
                 return decoder.lanes.gather(b, decoder.levels, self.code(b, element))
 
     def in_place(self, b: LoopBuilder, element: int) -> SSAValue:
-        """2^23 and a whole center are taken off together, which is exact; others in two steps."""
-        place, lanes = self.decoder.fields[element], self.decoder.lanes
+        """A converted field, or one in 2^23, less its center or zero point: 2^23 and a whole center
+        are taken off together, which is exact; others in two steps."""
+        decoder, place, lanes = self.decoder, self.decoder.fields[element], self.decoder.lanes
         word = self.low(b, element) if place.straddles else self.word(b, place.word, place.window)
+        bias, center = self.biases.get(place.exponent), decoder.center_code * 2**place.exponent
+        if decoder.converts:
+            taken = center if bias is None else 0.0
+            value = b.insert(FieldNumberOp(word, place.width, place.exponent, taken))
+            return value if bias is None else b.sub(value, bias)
         value = b.insert(FieldOp(word, place.width, place.exponent))
-        if place.exponent in self.biases:
-            return b.sub(value, self.biases[place.exponent])
-        bias = self.decoder.center_code * 2**place.exponent
-        if bias.is_integer():
-            return b.sub(value, lanes.constant(b, 2.0**EXACT + bias, f32))
+        if bias is not None:
+            return b.sub(value, bias)
+        if center.is_integer():
+            return b.sub(value, lanes.constant(b, 2.0**EXACT + center, f32))
         value = b.sub(value, lanes.constant(b, 2.0**EXACT, f32))
-        return b.sub(value, lanes.constant(b, bias, f32))
+        return b.sub(value, lanes.constant(b, center, f32))
 
     def float_number(self, b: LoopBuilder, element: int) -> SSAValue:
         """The field to the top, the sign stays there, the rest goes where f32 has it.

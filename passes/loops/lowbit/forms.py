@@ -14,6 +14,7 @@ from ....costmodel.hardware import Machine
 from ....costmodel.matrix_unit import LEAST_ROWS, WORDS, has_matrix_unit
 from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
+from ....dialects.quant.activations import LARGEST, MOST
 from ....dialects.quant.ops import QuantizedLinearOp
 from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
@@ -21,7 +22,7 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .block_product import lower_block_product, scales_sums
 from .dots import Dots, has_pairs
-from .integer_product import lower_digit_product, lower_integer_product
+from .integer_product import BYTES, lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
 from .quads import pieces_of
@@ -37,12 +38,12 @@ FMA, STEP, STORE, PAIR = 1.0, 0.45, 1.0, 0.72
 SCALING = 5.0  # a sum of products of integers is taken from memory, scaled, and added to another
 HIDDEN = 0.6  # of steps of decoding between products of bytes, which other units do meanwhile
 WAITING = 1.08  # multiply-adds that wait for a block's numbers
-SPILLED = 3.2  # multiply-adds of sums that constants of decoding leave no registers for
+CHAINS = 8  # sums that keep the multiply-adds busy
 TOTALS = 3.5  # of a period: sums of 32 bits that those of 16 bits leave no registers for
 JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
-BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
+CORE_BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
 LONGEST_EXACT = 2**31 - 1
 LONG = 16  # lanes of registers of 512 bits
 BLOCK_ROWS = 2048  # sums of a block of rows are on the stack
@@ -107,13 +108,13 @@ class Problem:
     def memory(self) -> float:
         """Cycles in which the weights of a period of a vector come from memory."""
         bits = self.format.bits(self.outputs, self.columns)
-        return PERIOD * self.lanes * bits / 8 / BYTES
+        return PERIOD * self.lanes * bits / 8 / CORE_BYTES
 
     @property
     def longest_sum(self) -> int:
         """The largest integer that the sum of a group can be."""
-        group = self.format.group or self.columns
-        return 2 * group * 127 * (1 << self.format.element.width)
+        group, most = self.format.group or self.columns, MOST.get(self.activations, LARGEST)
+        return 2 * group * int(most) * (1 << self.format.element.width)
 
 
 @dataclass(frozen=True)
@@ -145,17 +146,19 @@ def _register_cycles(problem: Problem) -> float:
     passes = -(-problem.rows // tile.rows)
     busy, decoding = SHARED if problem.rows > 1 else 1.0, problem.decoding
     if problem.is_crowded and isinstance(problem.format.element, IntegerElement):
-        busy = SPILLED if tile.rows > 2 else busy
+        busy = min(busy, WAITING)
         decoding += 1  # whose constants come from memory
-    cycles = PERIOD * (passes * decoding * STEP + problem.rows * FMA * busy)
-    return cycles * problem.pace
+    cycles = passes * decoding * STEP + problem.rows * FMA * busy
+    if problem.is_crowded:  # decoding runs beside sums too few to keep the multiply-adds busy
+        cycles = max(cycles, problem.rows * FMA * CHAINS / (tile.rows * tile.vectors))
+    return PERIOD * cycles * problem.pace
 
 
 def _block_cycles(problem: Problem) -> float:
     """Decoded and stored once, scaled where sums are not; a tile of few rows does not keep the
     multiply-adds busy."""
     tile = block_tile(problem.machine, problem.rows)
-    idle = max(WAITING, 8 / (tile.rows * tile.vectors))
+    idle = max(WAITING, CHAINS / (tile.rows * tile.vectors))
     scaling = 0.0 if scales_sums(problem.format) else FMA
     decoding = problem.decoding * STEP + scaling + STORE
     return PERIOD * (decoding + problem.rows * FMA * idle) * problem.pace
@@ -203,9 +206,10 @@ def _dot_cycles(problem: Problem) -> float:
 
 def _integer_cycles(problem: Problem) -> float:
     """Decoded for every block of rows."""
-    tile = register_tile(problem.machine, problem.rows)
+    digits = BYTES[problem.activations]
+    tile = integer_tile(problem.machine, problem.rows, digits)
     passes = -(-problem.rows // tile.rows)
-    return passes * problem.unpacking + QUADS * problem.rows * _dot_cycles(problem)
+    return passes * problem.unpacking + QUADS * problem.rows * digits * _dot_cycles(problem)
 
 
 def _digit_cycles(problem: Problem) -> float:
@@ -226,7 +230,7 @@ def _matrix_unit_cycles(problem: Problem) -> float:
 
 
 def _has_integer_form(problem: Problem) -> bool:
-    return problem.activations == "int8" and _has_exact_sums(problem)
+    return problem.activations in BYTES and _has_exact_sums(problem)
 
 
 def _has_digit_form(problem: Problem) -> bool:
@@ -247,7 +251,8 @@ def _has_exact_sums(problem: Problem) -> bool:
 
 def _has_matrix_unit_form(problem: Problem) -> bool:
     return (
-        has_matrix_unit(problem.machine, "int8")
+        problem.activations == "int8"
+        and has_matrix_unit(problem.machine, "int8")
         and LEAST_ROWS <= problem.rows <= BLOCK_ROWS
         and (problem.format.group or PERIOD * 2) % (WORDS * 4) == 0
         and _has_integer_form(problem)

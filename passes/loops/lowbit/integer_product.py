@@ -1,4 +1,4 @@
-"""Products of integer codes and int8 activations: four multiply-adds per lane and instruction.
+"""Products of integer codes and rounded activations: four multiply-adds per lane and instruction.
 
     parallel for tile: for some groups: for block: for group:
         part[row, lanes] = sum over quads of dot(codes[quad, lanes], x[row, quad])      (exact)
@@ -7,8 +7,9 @@
 
 Codes are unsigned, so offsets and zero points meet the sum of the group's activations.
 
-Activations in f32 are three such rows, one per digit of 8 bits, as wide as f32 next to the largest
-number of their group: part is 65536 part[high] + 256 part[middle] + part[low], and
+Activations in int16 are two such rows, whose sums are one: part is 256 part[high] + part[low].
+Those in f32 are three, one per digit of 8 bits, as wide as f32 next to the largest number of their
+group: part is 65536 part[high] + 256 part[middle] + part[low], and
 
         total[row, lanes] += scale[group, lanes] * steps[row, group] * (part - zero * sums)
 """
@@ -28,6 +29,7 @@ from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS, IntegerRows, integer_rows
+from .apart import apart, is_crowded
 from .dots import Dots, Sums, has_pairs
 from .lanes import Lanes
 from .panel_access import PanelAccess, Values, over_tiles
@@ -36,11 +38,15 @@ from .quads import PeriodWords, QuadDecoder
 
 PeriodStep = Callable[[LoopBuilder, SSAValue, Values], Values]
 MOST_ROWS = 512  # whose sums of a tile are on the stack
+BYTES = {"int8": 1, "int16": 2}  # of an activation
+# Of rows, in whose loop gcc 12 spills sums: 4 rows of u4 in int16 take 88 cycles instead of 64, one
+# of u8 in int8 37 instead of 29. In that of more blocks it does not, and calls cost 3 to 8%.
+FEW_BLOCKS = 2
 
 
 def lower_integer_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
     """Round the activations, then one tile of outputs after the other."""
-    _lower(op, kernel, b, digits=1)
+    _lower(op, kernel, b, BYTES[op.activations.data])
 
 
 def lower_digit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder) -> None:
@@ -56,7 +62,14 @@ def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: 
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels, digits)
     access = PanelAccess(panels, lanes, kernel.out)
-    product = IntegerProduct(access, rows, dots, groups_per_pass(panels, kernel.machine))
+    passes = groups_per_pass(panels, kernel.machine)
+    sums = tile.rows * digits * tile.vectors * len(dots.limbs)
+    is_apart = (
+        is_crowded(kernel.machine, lanes)
+        and sums >= kernel.machine.vector_registers // 2
+        and panels.rows <= FEW_BLOCKS * tile.rows
+    )
+    product = IntegerProduct(access, rows, dots, passes, is_apart)
     over_tiles(b, panels, product.tile)
 
 
@@ -80,13 +93,15 @@ def groups_per_pass(panels: Panels, machine: Machine) -> int | None:
 class IntegerProduct:
     """Writes the loops over the blocks of rows of one tile.
 
-    With `groups_per_pass` the blocks pass by so many groups at a time, and sums wait in an array.
+    With `groups_per_pass` the blocks pass by so many groups at a time, and sums wait in an array;
+    with `is_apart` products of a group are a function of their own.
     """
 
     access: PanelAccess
     x: IntegerRows
     dots: Dots
     groups_per_pass: int | None = None
+    is_apart: bool = False
 
     @property
     def panels(self) -> Panels:
@@ -152,7 +167,7 @@ class IntegerProduct:
     def store(self, b: LoopBuilder, task: IntegerTask, total: Values) -> None:
         """The outputs, which are sums times the steps of rows where groups have none."""
         lanes, rows, vectors, row0 = self.access.lanes, task.rows, task.vectors, task.row0
-        for row in range(rows if self.x.digits == 1 else 0):
+        for row in range(0 if self.x.by_group else rows):
             step = lanes.splat(b, self.x.step(b, b.add(row0, b.index(row))))
             for at in range(row * vectors, (row + 1) * vectors):
                 total[at] = b.mul(total[at], step)
@@ -200,14 +215,21 @@ class IntegerTask:
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group."""
+        if self.product.is_apart:
+            size = self.digit_rows * self.vectors
+            part = apart(b, self.lanes, i32, size, first, lambda b, p: self.products(b, p, count))
+        else:
+            part = self.products(b, first, count)
+        return self.scaled(b, g, part, total)
+
+    def products(self, b: LoopBuilder, first: SSAValue, count: int) -> Values:
+        """Products of whole periods."""
         dots, size = self.product.dots, self.digit_rows * self.vectors
         if dots.holds(count * QUADS):
             sums = self.over_periods(b, first, count, self.quads, dots.zeros(b, self.lanes, size))
-            part = dots.totals(b, [None] * size, sums)
-        else:
-            zeros = [self.lanes.constant(b, 0, i32)] * size
-            part = self.over_periods(b, first, count, self.period, zeros)
-        return self.scaled(b, g, part, total)
+            return dots.totals(b, [None] * size, sums)
+        zeros = [self.lanes.constant(b, 0, i32)] * size
+        return self.over_periods(b, first, count, self.period, zeros)
 
     def over_periods(
         self, b: LoopBuilder, first: SSAValue, count: int, step: PeriodStep, carried: Values
@@ -264,7 +286,7 @@ class IntegerTask:
         access, lanes, x = self.product.access, self.lanes, self.product.x
         sums = [b.load(x.sums, [self.row(b, row), g]) for row in range(self.digit_rows)]
         steps = []
-        if x.digits > 1:
+        if x.by_group:
             rows = [b.add(self.row0, b.index(row)) for row in range(self.rows)]
             steps = [lanes.splat(b, x.step(b, row, g)) for row in rows]
         base = lanes.constant(b, 256.0, f32)
@@ -273,11 +295,15 @@ class IntegerTask:
             scale = access.scale(b, self.tile, g, vector, 1.0)
             has_zero = self.product.panels.zeros is not None
             scales.append((scale, access.zero(b, self.tile, g, vector) if has_zero else None))
-        result = []
+        result, digits = [], x.digits
+        if not x.by_group and digits > 1:
+            part, digits = self.joined(b, lanes, part, self.vectors), 1
+            if self.element.offset or self.product.panels.zeros is not None:
+                sums = self.joined(b, Lanes(1, False), sums, 1)
         for at in range(self.rows * self.vectors):
             row, vector = divmod(at, self.vectors)
             scale, zero = scales[vector]
-            high, *lower = range(row * x.digits, (row + 1) * x.digits)
+            high, *lower = range(row * digits, (row + 1) * digits)
             value = self.value(b, part[high * self.vectors + vector], sums[high], zero)
             for digit in lower:
                 next = self.value(b, part[digit * self.vectors + vector], sums[digit], zero)
@@ -289,6 +315,17 @@ class IntegerTask:
             else:
                 result.append(lanes.fma(b, value, scale, total[at]))
         return result
+
+    def joined(self, b: LoopBuilder, lanes: Lanes, values: Values, size: int) -> Values:
+        """The integers of `lanes` whose digits are the rows of `values`, `size` to a row."""
+        digits, found = self.product.x.digits, []
+        for at in range(self.rows * size):
+            row, column = divmod(at, size)
+            high, *lower = values[row * digits * size + column : (row + 1) * digits * size : size]
+            for value in lower:
+                high = b.add(lanes.shift_left(b, high, 8), value)
+            found.append(high)
+        return found
 
     def value(
         self, b: LoopBuilder, part: SSAValue, sum: SSAValue, zero: SSAValue | None

@@ -16,10 +16,12 @@ from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from ....dialects.quant import PERIOD
+from ....dialects.quant.bit_fields import WORD
 from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import FloatRows
+from .apart import apart, is_crowded
 from .decode import Decoder, PeriodDecoder, group_rest
 from .float_product import lower_float_product
 from .lanes import Lanes
@@ -108,55 +110,48 @@ class BlockTask:
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group of whole periods."""
+        if is_crowded(self.product.decoder.machine, self.lanes):
+            size = self.rows * self.vectors
+            part = apart(b, self.lanes, f32, size, first, lambda b, p: self.products(b, p, count))
+        else:
+            part = self.products(b, first, count)
+        return self.scaled(b, g, part, total)
+
+    def products(self, b: LoopBuilder, first: SSAValue, count: int) -> Values:
+        """Products of whole periods. Where registers are few the loop goes over whole words: gcc
+        spills sums of the code of 32 elements."""
+        decoder = self.product.decoder
+        size = decoder.repeat if decoder.machine.has_few_registers else PERIOD
+        steps = PERIOD // size
+        start = b.mul(first, b.index(steps)) if steps > 1 else first
         zeros = self.product.zeros(b, self.rows * self.vectors)
-        sums = self.first_sums(b)
-        if count == 1:
-            part = self.elements(b, first, range(PERIOD), zeros)
-            return self.scaled(b, g, part, self.sums(b, first, 0, sums), total)
 
-        def step(b: LoopBuilder, p: SSAValue, *carried: SSAValue) -> Values:
-            period = b.add(first, p)
-            part = self.elements(b, period, range(PERIOD), list(carried[: len(zeros)]))
-            return part + self.sums(b, period, 0, list(carried[len(zeros) :]))
+        def step(b: LoopBuilder, s: SSAValue, *part: SSAValue) -> Values:
+            return self.elements(b, b.add(start, s), size, range(size), list(part))
 
-        carried = b.loop(0, count, step, zeros + sums)
-        return self.scaled(b, g, carried[: len(zeros)], carried[len(zeros) :], total)
+        if count * steps == 1:
+            return self.elements(b, start, size, range(size), zeros)
+        return b.loop(0, count * steps, step, zeros)
 
     def short_groups(self, b: LoopBuilder, period: SSAValue, stop: int, total: Values) -> Values:
         """The groups of a period that has several, of which `stop` elements exist."""
         group = self.product.panels.format.group
         assert group is not None
         per_period = PERIOD // group
-        decoders = self.decoders(b, period)
+        decoders = self.decoders(b, period, PERIOD)
         for k in range(-(-stop // group)):
             g = b.add(b.mul(period, b.index(per_period)), b.index(k))
             elements = range(k * group, (k + 1) * group)
-            part = self.elements(b, period, elements, self.product.zeros(b, len(total)), decoders)
-            sums = self.sums(b, period, k, self.first_sums(b))
-            total = self.scaled(b, g, part, sums, total)
+            zeros = self.product.zeros(b, len(total))
+            part = self.elements(b, period, PERIOD, elements, zeros, decoders)
+            total = self.scaled(b, g, part, total)
         return total
 
-    def first_sums(self, b: LoopBuilder) -> Values:
-        """Sums of activations before the first period; none where there are no zero points."""
-        if self.product.x.sums is None:
-            return []
-        return [b.constant(0.0, f32)] * self.rows
-
-    def sums(self, b: LoopBuilder, period: SSAValue, part: int, before: Values) -> Values:
-        """`before` and the sums of a part of a period."""
-        if self.product.x.sums is None:
-            return []
-        at = [self.block, period, b.index(part)]
-        return [
-            b.add(total, b.load(self.product.x.sums, [*at, b.index(row)]))
-            for row, total in enumerate(before)
-        ]
-
-    def decoders(self, b: LoopBuilder, period: SSAValue) -> list[PeriodDecoder]:
-        """One per lane group."""
+    def decoders(self, b: LoopBuilder, step: SSAValue, size: int) -> list[PeriodDecoder]:
+        """One per lane group, of the `step`-th `size` elements."""
         product = self.product
-        width = product.decoder.format.element.width
-        first = b.mul(period, b.index(width)) if width > 1 else period
+        words = size * product.decoder.format.element.width // WORD
+        first = b.mul(step, b.index(words)) if words > 1 else step
         return [
             PeriodDecoder(
                 product.decoder,
@@ -170,14 +165,16 @@ class BlockTask:
     def elements(
         self,
         b: LoopBuilder,
-        period: SSAValue,
+        step: SSAValue,
+        size: int,
         elements: range,
         part: Values,
         decoders: list[PeriodDecoder] | None = None,
     ) -> Values:
-        """`part` plus the products of some elements of a period, row by row, lane groups within."""
-        decoders, part = decoders or self.decoders(b, period), list(part)
-        first = b.mul(period, b.index(PERIOD))
+        """`part` plus the products of some of the `step`-th `size` elements, row by row, lane
+        groups within."""
+        decoders, part = decoders or self.decoders(b, step, size), list(part)
+        first = b.mul(step, b.index(size))
         for k in elements:
             weights = [decoder.number(b, k) for decoder in decoders]
             column = b.add(first, b.index(k))
@@ -189,13 +186,14 @@ class BlockTask:
                     part[at] = self.lanes.fma(b, spread, weight, part[at])
         return part
 
-    def scaled(
-        self, b: LoopBuilder, group: SSAValue, part: Values, sums: Values, total: Values | None
-    ) -> Values:
+    def scaled(self, b: LoopBuilder, group: SSAValue, part: Values, total: Values | None) -> Values:
         """total + scale * (part + (center - zero) * sums of activations)."""
-        access, decoder = self.product.access, self.product.decoder
+        access, decoder, sums = self.product.access, self.product.decoder, self.product.x.sums
         rest = group_rest(b, access, decoder, self.tile, group)
-        spread = [self.lanes.splat(b, value) for value in sums]
+        spread: Values = []
+        if sums is not None:
+            loads = [b.load(sums, [self.block, group, b.index(row)]) for row in range(self.rows)]
+            spread = [self.lanes.splat(b, value) for value in loads]
         result = list(part)
         for vector in range(self.vectors):
             scale = access.scale(b, self.tile, group, vector, decoder.unit)

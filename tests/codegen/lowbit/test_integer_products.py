@@ -14,6 +14,7 @@ import torch
 from tilecast.codegen.c import emit_unit
 from tilecast.compiler.verify.kernels import packed_argument, random_argument
 from tilecast.costmodel.hardware import Machine
+from tilecast.dialects.errors import OptionError
 from tilecast.dialects.quant import IntegerElement, parse_format
 from tilecast.dialects.quant.activations import quantize_rows
 from tilecast.dialects.quant.scale_types import SCALE_TYPES
@@ -28,7 +29,8 @@ PASSES = "u4_in_passes"  # more of a tile than a first-level cache holds, for se
 DIGITS = "u4_in_digits"
 LIMITS = [f"u{w}_at_its_limits" for w in (4, 7, 8)]
 BYTES = [f"u{w}_as_bytes" for w in (4, 7, 8)]  # where AVX-512 has an instruction for them
-NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES, *BYTES]
+WORDS = [f"{element}_by_words" for element in ("u4", "u8", "i5", "bipolar3")]  # activations
+NAMES = [*(f"u{w}" for w in range(1, 9)), "i5", "bipolar3", "ternary", PASSES, *BYTES, *WORDS]
 
 
 def case_of(name: str) -> Case:
@@ -38,8 +40,8 @@ def case_of(name: str) -> Case:
         return Case("u4:g128:znone", 7, 19, 700, bias=False, activations="int8", form="integers")
     if name in LIMITS:
         return Case(f"{name[:2]}:g64:znone:sf32", 1, 19, 128, bias=False, form="digits")
-    format = f"{name.partition('_')[0]}:znone"
-    return Case(format, 2, 19, 100, bias=False, activations="int8", form="integers")
+    format, activations = f"{name.partition('_')[0]}:znone", "int16" if name in WORDS else "int8"
+    return Case(format, 2, 19, 100, bias=False, activations=activations, form="integers")
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +84,10 @@ def test_sums_equal_those_of_int64(
     x[0], codes[0] = 1.0, element.codes - 1  # the largest sums
     ones = np.ones((19, format.groups(columns)), np.float32)
     scales = SCALE_TYPES[format.scale].encode(ones)
-    quantized, steps = quantize_rows(x)
+    quantized, steps = quantize_rows(x, case.activations)
     levels = element.levels.astype(np.int64)[codes]
     exact = quantized.astype(np.int64) @ levels.T
-    assert np.abs(exact).max() < 2**24  # exact in f32 too
+    assert np.abs(exact).max() < 2 ** (31 if name in WORDS else 24)  # exact in f32 too
 
     found = run(lowered[name], library, call, [x, codes.view(np.int8), scales])
     np.testing.assert_array_equal(found, exact.astype(np.float32) * steps)
@@ -144,14 +146,24 @@ def test_digits_of_minus_128_fit(
     np.testing.assert_allclose(found, largest * x.astype(np.float64).sum(), rtol=2.0**-22)
 
 
-def test_a_model_with_rounded_activations_is_compiled() -> None:
+@pytest.mark.parametrize(("activations", "most"), [("int8", 0.03), ("int16", 0.01)])
+def test_a_model_with_rounded_activations_is_compiled(activations: str, most: float) -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(70, 48), torch.nn.ReLU(), torch.nn.Linear(48, 10))
     x = torch.randn(5, 70)
-    fast = tilecast.compile(model.eval(), (x,), weights="i8:g32", activations="int8", cache=False)
+    fast = tilecast.compile(
+        model.eval(), (x,), weights="i8:g32", activations=activations, cache=False
+    )
     ir = fast.artifact.ir
-    assert any('activations = "int8"' in text for text in ir.values())
+    assert any(f'activations = "{activations}"' in text for text in ir.values())
     assert all(row.passed for row in fast.verify().results)
     exact = model(x)
     error = (fast(x) - exact).norm() / exact.norm()
-    assert 0 < error < 0.03
+    assert 0 < error < most
+
+
+def test_gpus_have_no_products_of_words() -> None:
+    model, x = torch.nn.Linear(64, 32), torch.randn(2, 64)
+    options = {"weights": "u4:g32", "activations": "int16", "target": "sm_90", "cache": False}
+    with pytest.raises(OptionError, match="expected a CPU as target, found 'sm_90'"):
+        tilecast.compile(model, (x,), **options)

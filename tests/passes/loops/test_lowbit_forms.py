@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tilecast.passes.loops.lower_opaque  # noqa: F401  (registers the rules)
 from tilecast.costmodel.hardware import Machine
@@ -35,7 +37,13 @@ def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None
 
 @pytest.mark.parametrize(
     ("bits", "rows", "form"),
-    [(1, 1, "digits"), (4, 2, "digits"), (8, 2, "registers"), (4, 4, "blocks"), (4, 64, "blocks")],
+    [
+        (1, 1, "digits"),
+        (4, 2, "digits"),
+        (8, 2, "registers"),
+        (4, 4, "registers"),
+        (4, 64, "blocks"),
+    ],
 )
 def test_sums_of_pairs_make_digits_of_few_rows_and_bits(bits: int, rows: int, form: str) -> None:
     assert choose_form(problem(bits, rows, machine=AVX2)).name == form
@@ -65,8 +73,16 @@ def test_floats_are_not_multiplied_in_digits() -> None:
     assert "digits" not in [form.name for form in possible_forms(floats)]
 
 
-def test_int8_activations_are_multiplied_as_integers() -> None:
-    assert choose_form(problem(7, 16, "int8")).name == "integers"
+@pytest.mark.parametrize("activations", ["int8", "int16"])
+def test_rounded_activations_are_multiplied_as_integers(activations: str) -> None:
+    assert choose_form(problem(4, 16, activations)).name == "integers"
+    assert choose_form(problem(4, 16, activations, machine=AVX2)).name == "integers"
+
+
+def test_words_whose_sums_do_not_fit_are_floats() -> None:
+    long = Problem(parse_format("u8:g512"), "int16", 16, 4096, 4096, AVX2)
+    assert "integers" not in [form.name for form in possible_forms(long)]
+    assert "integers" in [form.name for form in possible_forms(replace(long, activations="int8"))]
 
 
 @pytest.mark.parametrize("rows", [1, 4, 16, 64, 256])
