@@ -83,9 +83,9 @@ def tile_windows(plan: LoopPlan, run: Sequence[str], update: str) -> None:
     apart = slow_epilogue(plan, run, update)
     groups, turn = open_blocks(plan, run, passes) if passes else ([], None)
     if apart and not passes:  # the innermost loop is one for each of two groups
-        *outer, innermost = around
+        outer, innermost = around[:-1], around[-1:]
         if any(_trips(extents, tile, c) >= plan.threads for c in outer):
-            around, inside = outer, [innermost]
+            around, inside = outer, innermost
             groups = [[name for name in run if name not in apart], apart]
         else:
             apart = []

@@ -158,6 +158,18 @@ def test_sums_that_a_function_reads_later_are_in_registers(
     case.check_loops(module.body.block.first_op)
 
 
+def test_a_function_behind_the_sums_of_one_block_and_position(
+    kernel: Any, kernel_text: Any, machines: dict[str, Any]
+) -> None:
+    """No loop is left around the tile, as in squeeze and excite."""
+    t = kernel_text(x="1x16x1x1xf32", w="1x1x1x16x8xf32")
+    sums = t.op("blocked_conv", "%x %w", "1x1x1x1x8xf32", STEPS)
+    case = kernel(t.returns(t.op("pointwise", sums, "1x1x1x1x8xf32", 'fn = "silu"')), exact=False)
+    scop = case.scop()
+    choose_schedule(scop, machines["avx2"], 2)
+    case.check_lowered(scop)
+
+
 def padded_convolution(kernel: Any, kernel_text: Any, rows: int, columns: int) -> Any:
     """A sum over channels with a border around it."""
     t = kernel_text(x=f"1x16x{rows}x{columns}xf32", w="4x1x1x16x8xf32")
