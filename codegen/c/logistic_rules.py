@@ -9,8 +9,7 @@ from ...dialects.logistic import DivisorOp
 from .c_types import element_name
 from .elementary import elementary_function
 from .expression import Expr, call
-from .math_rules import accuracy_of
-from .outlining import is_outlined
+from .math_rules import accuracy_of, own_function
 from .prelude import Prelude
 from .registry import elementwise, simd
 from .vector_types import VectorShape
@@ -32,7 +31,4 @@ def divisor_simd(
     prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
 ) -> Expr | None:
     """Of a register."""
-    function = elementary_function(
-        *(prelude, FUNCTION, shape.element, shape.lanes, accuracy_of(op)), outlined=is_outlined(op)
-    )
-    return None if function is None else call(function, *args)
+    return own_function(prelude, FUNCTION, op, shape, args)

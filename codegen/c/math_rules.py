@@ -99,8 +99,15 @@ def elementary_simd(
     if type(op) in _ROUNDING:
         mode = Expr(f"{_ROUNDING[type(op)]} | _MM_FROUND_NO_EXC")
         return shape.intrinsic("roundscale" if shape.isa == "avx512" else "round", *args, mode)
+    return own_function(prelude, op.name, op, shape, args)
+
+
+def own_function(
+    prelude: Prelude, function: str, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """`function` of mathlib as accurate as `op` asks for; None where there is none."""
     own = elementary_function(
-        *(prelude, op.name, shape.element, shape.lanes, accuracy_of(op)), outlined=is_outlined(op)
+        *(prelude, function, shape.element, shape.lanes, accuracy_of(op)), outlined=is_outlined(op)
     )
     return None if own is None else call(own, *args)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
 from typing import Any
 
@@ -195,83 +196,55 @@ class QuantizedLinearOp(OpaqueOp):
         super().verify_()
 
 
-@irdl_op_definition
-class FieldOp(IRDLOperation):
-    """2^23 plus the bits shift .. shift + width - 1 of an i32, left in their place, as f32.
+class BitFieldOp(IRDLOperation, ABC):
+    """The bits shift .. shift + width - 1 of an i32, left in their place, as f32.
 
-    result = 2^23 + float(word & (2^width - 1) << shift). The field ends at bit 23 at the latest:
-    it is the mantissa of the result, which takes no conversion.
+    They end at bit 23 at the latest, so that this is exact.
     """
+
+    width = prop_def(IntAttr)
+    shift = prop_def(IntAttr)
+    word = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, word: SSAValue, width: int, shift: int, **others: Attribute) -> None:
+        super().__init__(
+            operands=[word],
+            properties={"width": IntAttr(width), "shift": IntAttr(shift), **others},
+            result_types=[_float_like(word.type)],
+        )
+
+    @property
+    def mask(self) -> int:
+        """The bits of the field."""
+        return int(((1 << self.width.data) - 1) << self.shift.data)
+
+    def verify_(self) -> None:
+        width, shift = self.width.data, self.shift.data
+        if width < 1 or shift < 0 or shift + width > EXACT:
+            raise VerifyException(
+                f"{self.name}: {width} bits from bit {shift} on do not lie in bits 0 .. {EXACT - 1}"
+            )
+
+
+@irdl_op_definition
+class FieldOp(BitFieldOp):
+    """result = 2^23 + float(word & (2^width - 1) << shift): the field is the mantissa of the
+    result, which takes no conversion."""
 
     name = "quant.field"
-    width = prop_def(IntAttr)
-    shift = prop_def(IntAttr)
-    word = operand_def()
-    result = result_def()
-    traits = traits_def(Pure())
-
-    def __init__(self, word: SSAValue, width: int, shift: int) -> None:
-        super().__init__(
-            operands=[word],
-            properties={"width": IntAttr(width), "shift": IntAttr(shift)},
-            result_types=[_float_like(word.type)],
-        )
-
-    @property
-    def mask(self) -> int:
-        """The bits of the field."""
-        return _field_mask(self)
-
-    def verify_(self) -> None:
-        _check_field(self)
 
 
 @irdl_op_definition
-class FieldNumberOp(IRDLOperation):
-    """The bits shift .. shift + width - 1 of an i32, left in their place, less `center`, as f32.
-
-    result = float(word & (2^width - 1) << shift) - center. The field ends at bit 23 at the latest,
-    so that the conversion is exact.
-    """
+class FieldNumberOp(BitFieldOp):
+    """result = float(word & (2^width - 1) << shift) - center, by conversion."""
 
     name = "quant.field_number"
-    width = prop_def(IntAttr)
-    shift = prop_def(IntAttr)
     center = prop_def(FloatAttr)
-    word = operand_def()
-    result = result_def()
-    traits = traits_def(Pure())
 
     def __init__(self, word: SSAValue, width: int, shift: int, center: float) -> None:
-        super().__init__(
-            operands=[word],
-            properties={
-                "width": IntAttr(width),
-                "shift": IntAttr(shift),
-                "center": FloatAttr(center, f32),
-            },
-            result_types=[_float_like(word.type)],
-        )
-
-    @property
-    def mask(self) -> int:
-        """The bits of the field."""
-        return _field_mask(self)
-
-    def verify_(self) -> None:
-        _check_field(self)
-
-
-def _field_mask(op: FieldOp | FieldNumberOp) -> int:
-    return int(((1 << op.width.data) - 1) << op.shift.data)
-
-
-def _check_field(op: FieldOp | FieldNumberOp) -> None:
-    width, shift = op.width.data, op.shift.data
-    if width < 1 or shift < 0 or shift + width > EXACT:
-        raise VerifyException(
-            f"{op.name}: {width} bits from bit {shift} on do not lie in bits 0 .. {EXACT - 1}"
-        )
+        super().__init__(word, width, shift, center=FloatAttr(center, f32))
 
 
 @irdl_op_definition

@@ -28,27 +28,10 @@ from xdsl.rewriter import Rewriter
 
 from ...dialects.constants import integer_of
 from ...dialects.vector_arith import SelectOp
+from .buffer_accesses import ACCESSES, buffer_of, value_type, width_of
 from .dead_lanes import dead_lanes_are_unseen, live_lanes
 
 Slot = tuple[SSAValue, int]  # (buffer, element offset)
-ACCESSES = (
-    memref.LoadOp,
-    memref.StoreOp,
-    vector.LoadOp,
-    vector.StoreOp,
-    vector.MaskedLoadOp,
-    vector.MaskedStoreOp,
-)
-
-
-def _buffer(op: Operation) -> SSAValue:
-    """The memref that an access op reads or writes."""
-    match op:
-        case memref.LoadOp() | memref.StoreOp():
-            return op.memref
-        case vector.LoadOp() | vector.StoreOp() | vector.MaskedLoadOp() | vector.MaskedStoreOp():
-            return op.base
-    raise AssertionError(op.name)
 
 
 def _indices(op: Operation) -> list[SSAValue]:
@@ -56,32 +39,9 @@ def _indices(op: Operation) -> list[SSAValue]:
     return list(op.indices)
 
 
-def _value_type(op: Operation) -> Attribute:
-    match op:
-        case memref.LoadOp() | vector.LoadOp() | vector.MaskedLoadOp():
-            return op.results[0].type
-        case memref.StoreOp():
-            return op.value.type
-        case vector.StoreOp():
-            return op.vector.type
-        case vector.MaskedStoreOp():
-            return op.value_to_store.type
-    raise AssertionError(op.name)
-
-
-def _width(op: Operation) -> int:
-    """How many elements an access touches at most."""
-    type = _value_type(op)
-    if isinstance(op, vector.MaskedLoadOp | vector.MaskedStoreOp):
-        live = live_lanes(op.mask)
-        if live is not None:
-            return live
-    return type.get_shape()[0] if isinstance(type, VectorType) else 1
-
-
 def _offset(op: Operation) -> int | None:
     """The constant row-major offset of an access; None where an index is not constant."""
-    type = _buffer(op).type
+    type = buffer_of(op).type
     assert isinstance(type, MemRefType)
     total = 0
     for index, extent in zip(_indices(op), type.get_shape(), strict=True):
@@ -133,14 +93,14 @@ def _slots(alloca: memref.AllocaOp) -> dict[int, Attribute] | None:
     widths: dict[int, int] = {}
     for use in alloca.memref.uses:
         op = use.operation
-        if not isinstance(op, ACCESSES) or _buffer(op) is not alloca.memref:
+        if not isinstance(op, ACCESSES) or buffer_of(op) is not alloca.memref:
             return None
         offset = _offset(op)
         if offset is None or _crosses_parallel(op, alloca):
             return None
-        if slots.setdefault(offset, _value_type(op)) != _value_type(op):
+        if slots.setdefault(offset, value_type(op)) != value_type(op):
             return None
-        widths[offset] = max(widths.get(offset, 0), _width(op))
+        widths[offset] = max(widths.get(offset, 0), width_of(op))
     end = 0
     for offset in sorted(slots):
         if offset < end:
@@ -158,11 +118,11 @@ class _Promotion:
 
     def slot(self, op: Operation) -> Slot | None:
         """The slot an op accesses, if it is one of a promoted buffer."""
-        if not isinstance(op, ACCESSES) or _buffer(op) not in self.buffers:
+        if not isinstance(op, ACCESSES) or buffer_of(op) not in self.buffers:
             return None
         offset = _offset(op)
         assert offset is not None
-        return _buffer(op), offset
+        return buffer_of(op), offset
 
     def current(self, slot: Slot, before: Operation) -> SSAValue:
         """The value in a slot; zero where nothing was stored yet."""

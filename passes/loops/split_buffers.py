@@ -15,54 +15,21 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects import arith, memref, scf, vector
 from xdsl.dialects.builtin import IndexType, IntegerAttr, MemRefType, ModuleOp, VectorType
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.constants import integer_of
 from ..context import CompileContext
+from .buffer_accesses import buffer_of, value_type, width_of
+from .places import LinearIndex
 
 Access = memref.LoadOp | memref.StoreOp | vector.LoadOp | vector.StoreOp
 ACCESSES = (memref.LoadOp, memref.StoreOp, vector.LoadOp, vector.StoreOp)
 STORES = (memref.StoreOp, vector.StoreOp)
 
 
-@dataclass(frozen=True)
-class Form:
-    """A sum of values, each times a number, and of a number."""
-
-    terms: frozenset[tuple[SSAValue, int]]
-    constant: int
-
-
-Key = tuple[Form, ...]
+Key = tuple[LinearIndex, ...]
 """Where an access begins: a form per dim."""
-
-
-def form_of(index: SSAValue) -> Form:
-    """`index`, by the ops that compute it from constants and from what is no such op."""
-    constant = integer_of(index)
-    if constant is not None:
-        return Form(frozenset(), constant)
-    match index.owner:
-        case arith.AddiOp(lhs=lhs, rhs=rhs):
-            return _sum(form_of(lhs), form_of(rhs))
-        case arith.MuliOp(lhs=lhs, rhs=rhs) if (factor := integer_of(rhs)) is not None:
-            form = form_of(lhs)
-            terms = frozenset((value, n * factor) for value, n in form.terms if n * factor)
-            return Form(terms, form.constant * factor)
-    return Form(frozenset([(index, 1)]), 0)
-
-
-def _sum(a: Form, b: Form) -> Form:
-    total = dict(a.terms)
-    for value, n in b.terms:
-        total[value] = total.get(value, 0) + n
-    return Form(frozenset((v, n) for v, n in total.items() if n), a.constant + b.constant)
-
-
-def _buffer(op: Access) -> SSAValue:
-    return op.memref if isinstance(op, memref.LoadOp | memref.StoreOp) else op.base
 
 
 def _stored(op: Access) -> SSAValue | None:
@@ -72,16 +39,6 @@ def _stored(op: Access) -> SSAValue | None:
         case vector.StoreOp():
             return op.vector
     return None
-
-
-def _value_type(op: Access) -> Attribute:
-    stored = _stored(op)
-    return op.results[0].type if stored is None else stored.type
-
-
-def _width(op: Access) -> int:
-    type = _value_type(op)
-    return type.get_shape()[0] if isinstance(type, VectorType) else 1
 
 
 def _are_apart(a: Key, b: Key, width: int) -> bool:
@@ -117,7 +74,7 @@ def _elements(block: Block, accesses: Sequence[Access]) -> list[list[Access]] | 
     not the same throughout, or first accessed only if a loop has iterations."""
     found: dict[Key, list[Access]] = {}
     for op in accesses:
-        key = tuple(form_of(i) for i in op.indices)
+        key = tuple(LinearIndex.of(i) for i in op.indices)
         if not all(_is_known(value, block) for form in key for value, _ in form.terms):
             return None
         if key not in found and op.parent is not block:
@@ -125,8 +82,8 @@ def _elements(block: Block, accesses: Sequence[Access]) -> list[list[Access]] | 
         if not _is_in_loops(op, block):
             return None
         found.setdefault(key, []).append(op)
-    types = {_value_type(op) for op in accesses}
-    keys, width = list(found), _width(accesses[0])
+    types = {value_type(op) for op in accesses}
+    keys, width = list(found), width_of(accesses[0])
     apart = all(_are_apart(a, b, width) for n, a in enumerate(keys) for b in keys[:n])
     return list(found.values()) if apart and len(types) == 1 else None
 
@@ -150,10 +107,10 @@ def _is_updated(block: Block, accesses: Sequence[Access]) -> bool:
 def _give_buffer(block: Block, accesses: Sequence[Access]) -> None:
     """Let `accesses` to one element of an array, first one first, use a buffer of their own."""
     first, last = accesses[0], block.last_op
-    array, indices = _buffer(first), tuple(first.indices)
+    array, indices = buffer_of(first), tuple(first.indices)
     assert isinstance(array.type, MemRefType)
     assert last is not None
-    own = memref.AllocaOp.get(array.type.element_type, shape=[_width(first)])
+    own = memref.AllocaOp.get(array.type.element_type, shape=[width_of(first)])
     start = arith.ConstantOp(IntegerAttr(0, IndexType()))
     place = [start.result]
     block.insert_ops_before([own, start], first)
@@ -171,7 +128,7 @@ def _give_buffer(block: Block, accesses: Sequence[Access]) -> None:
 
 def _load(like: Access, array: SSAValue, indices: Sequence[SSAValue]) -> Operation:
     """What `like` loads or stores, from elsewhere."""
-    type = _value_type(like)
+    type = value_type(like)
     if isinstance(type, VectorType):
         return vector.LoadOp(array, indices, type)
     return memref.LoadOp.get(array, indices)
@@ -192,7 +149,7 @@ def _blocks(block: Block) -> Iterator[Block]:
 def split_buffer(alloca: memref.AllocaOp) -> None:
     """Give elements of one array buffers, in the outermost blocks where that can be done."""
     users = {use.operation for use in alloca.memref.uses}
-    if not all(isinstance(op, ACCESSES) and _buffer(op) is alloca.memref for op in users):
+    if not all(isinstance(op, ACCESSES) and buffer_of(op) is alloca.memref for op in users):
         return
     block = alloca.parent_block()
     assert block is not None

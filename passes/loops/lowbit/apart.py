@@ -20,9 +20,9 @@ from .lanes import Lanes
 Values = list[SSAValue]
 
 
-def is_crowded(machine: Machine, lanes: Lanes) -> bool:
-    """Whether sums of a tile fill the vector registers."""
-    return lanes.count > 1 and machine.has_few_registers
+def is_crowded(machine: Machine, lanes: int) -> bool:
+    """Whether constants, sums of a tile and what is multiplied do not all fit the registers."""
+    return lanes > 1 and machine.has_few_registers
 
 
 def apart(

@@ -22,6 +22,7 @@ from ....dialects.quant.ops import QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import FloatRows
+from .apart import is_crowded
 from .decode import Decoder, PeriodDecoder, vector_rest
 from .float_product import lower_float_product
 from .panel_access import PanelAccess, Values
@@ -178,8 +179,7 @@ class BlockProduct:
         """Steps of the loop over K that are written out. Where 12 sums, three weights and an
         activation fill 16 registers, gcc spills sums of straight code, but not of a loop that it
         unrolls itself (`codegen/c/short_steps.py`)."""
-        is_full = self.decoder.machine.has_few_registers
-        return 1 if is_full and self.access.lanes.count > 1 else UNROLLED
+        return 1 if is_crowded(self.decoder.machine, self.access.lanes.count) else UNROLLED
 
     def multiply(
         self,

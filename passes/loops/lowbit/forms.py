@@ -20,6 +20,7 @@ from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
+from .apart import is_crowded
 from .block_product import lower_block_product, scales_sums
 from .dots import Dots, has_pairs
 from .integer_product import BYTES, lower_digit_product, lower_integer_product
@@ -85,8 +86,8 @@ class Problem:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether constants, sums of a tile and what is multiplied do not all fit the registers."""
-        return self.lanes > 1 and self.machine.has_few_registers
+        """Whether sums and constants of its tile do not all fit the registers."""
+        return is_crowded(self.machine, self.lanes)
 
     @property
     def dots(self) -> Dots:

@@ -65,7 +65,7 @@ def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: 
     passes = groups_per_pass(panels, kernel.machine)
     sums = tile.rows * digits * tile.vectors * len(dots.limbs)
     is_apart = (
-        is_crowded(kernel.machine, lanes)
+        is_crowded(kernel.machine, lanes.count)
         and sums >= kernel.machine.vector_registers // 2
         and panels.rows <= FEW_BLOCKS * tile.rows
     )

@@ -110,7 +110,7 @@ class BlockTask:
         self, b: LoopBuilder, g: SSAValue, first: SSAValue, count: int, total: Values | None
     ) -> Values:
         """`total` and a group of whole periods."""
-        if is_crowded(self.product.decoder.machine, self.lanes):
+        if is_crowded(self.product.decoder.machine, self.lanes.count):
             size = self.rows * self.vectors
             part = apart(b, self.lanes, f32, size, first, lambda b, p: self.products(b, p, count))
         else:

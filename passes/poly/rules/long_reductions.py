@@ -25,7 +25,7 @@ from ....dialects.schedule import Pack, Rewrite, SplitReduction
 from ..access_patterns import Contraction, contraction_of, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..sets import box_extents
-from ..storage import element_bytes
+from ..storage import LINE_BYTES, element_bytes
 from .choice import choice_of
 from .register_tiles import register_tile
 
@@ -33,7 +33,7 @@ DEPTH = 384  # terms per block: a panel of the wide operand then stays near the 
 ALIAS_BYTES = 4096  # rows this far apart (or a multiple) share the sets of a first-level cache
 PANEL_SHARE = 4  # of the second-level cache: panels of whole columns that are larger are cut
 OPERAND_SHARE = 2  # of the second-level cache: wide operands that are smaller are not copied
-LINE_BYTES, WAYS = 64, 8  # of a line, lines per set of a second-level cache
+WAYS = 8  # lines per set of a second-level cache
 TILES_PER_COPY = 4  # register tiles that read a panel, at least, where it is copied
 
 

@@ -120,13 +120,18 @@ def blocks_of_functions(func: FuncOp) -> list[list[Operation]]:
     return list(found.values())
 
 
+def silu_behind(kernel: Any, t: Any, op: str, result: str) -> Any:
+    """silu of the sums of `op` over x and w."""
+    sums = t.op(op, "%x %w", result, STEPS)
+    return kernel(t.returns(t.op("pointwise", sums, result, 'fn = "silu"')), exact=False)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_functions_have_a_loop_of_their_own_where_registers_are_few(
     kernel: Any, kernel_text: Any, machines: dict[str, Any], threads: int
 ) -> None:
     t = kernel_text(x="1x32x6x13xf32", w="4x1x1x32x8xf32")
-    sums = t.op("blocked_conv", "%x %w", "1x4x6x13x8xf32", STEPS)
-    case = kernel(t.returns(t.op("pointwise", sums, "1x4x6x13x8xf32", 'fn = "silu"')), exact=False)
+    case = silu_behind(kernel, t, "blocked_conv", "1x4x6x13x8xf32")
     for machine, is_apart in ((machines["avx2"], True), (machines["avx512"], False)):
         scop = case.scop()
         choose_schedule(scop, machine, threads)
@@ -141,8 +146,7 @@ def test_sums_that_a_function_reads_later_are_in_registers(
     kernel: Any, kernel_text: Any, machines: dict[str, Any]
 ) -> None:
     t = kernel_text(x="1x4x8x18x8xf32", w="4x5x5x8xf32")
-    sums = t.op("blocked_depthwise", "%x %w", "1x4x4x14x8xf32", STEPS)
-    case = kernel(t.returns(t.op("pointwise", sums, "1x4x4x14x8xf32", 'fn = "silu"')), exact=False)
+    case = silu_behind(kernel, t, "blocked_depthwise", "1x4x4x14x8xf32")
     scop = case.scop()
     choose_schedule(scop, machines["avx2"], 1)
     module = ModuleOp([lower_scop(scop)])
@@ -163,8 +167,7 @@ def test_a_function_behind_the_sums_of_one_block_and_position(
 ) -> None:
     """No loop is left around the tile, as in squeeze and excite."""
     t = kernel_text(x="1x16x1x1xf32", w="1x1x1x16x8xf32")
-    sums = t.op("blocked_conv", "%x %w", "1x1x1x1x8xf32", STEPS)
-    case = kernel(t.returns(t.op("pointwise", sums, "1x1x1x1x8xf32", 'fn = "silu"')), exact=False)
+    case = silu_behind(kernel, t, "blocked_conv", "1x1x1x1x8xf32")
     scop = case.scop()
     choose_schedule(scop, machines["avx2"], 2)
     case.check_lowered(scop)
