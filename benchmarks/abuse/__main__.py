@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..fuzz.log import current_commit
 from ..machine import result_head
 from .crowd import compile_in_a_crowd
 from .full_disk import on_small_disks, with_small_files
@@ -38,7 +40,7 @@ class Amounts:
 
 
 def run_part(part: str, folder: Path, amounts: Amounts) -> tuple[dict[str, Any], bool]:
-    """(what was done and found, whether all is well)."""
+    """(what was done and found, whether all is well), of a part other than sanitizers."""
     folder.mkdir()
     if part in (SAVING, COMPILING):
         kill = kill_saves if part == SAVING else kill_compiles
@@ -50,8 +52,6 @@ def run_part(part: str, folder: Path, amounts: Amounts) -> tuple[dict[str, Any],
         return found, crowd == (amounts.processes, 1, 1)
     if part == "full disks":
         return full_disks(folder)
-    if part == "sanitizers":
-        return sanitized(folder)
     with cache_in(folder / "cache"):
         models = [compiled(seed) for seed in (0, 1)]
     if part == "calls":
@@ -76,21 +76,29 @@ def full_disks(folder: Path) -> tuple[dict[str, Any], bool]:
     return found, not any(wrong for _, wrong in disks.values())
 
 
-def sanitized(folder: Path) -> tuple[dict[str, Any], bool]:
-    """The models of the zoo and of the benchmarks, each under every sanitizer."""
-    found: dict[str, Any] = {"models": len(NAMES), "unclean": {}}
+def sanitized(folder: Path, done: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """What is found so far, after each model of the zoo and of the benchmarks that is not `done`
+    (model -> commit and unclean checks); every model is run under every sanitizer."""
+    folder.mkdir()
+    found = {name: done[name] for name in NAMES if name in done}
     for name in NAMES:
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            wrong = unclean(name, Path(place))
-        print(f"{name}: {wrong or 'clean'}", file=sys.stderr, flush=True)
-        if wrong:
-            found["unclean"][name] = wrong
-    return found, not found["unclean"]
+        if name not in done:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                wrong = unclean(name, Path(place))
+            print(f"{name}: {wrong or 'clean'}", file=sys.stderr, flush=True)
+            found[name] = {"commit": current_commit(), "unclean": wrong}
+        yield found, not any(model["unclean"] for model in found.values())
 
 
-def added(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
-    """The trials of two runs together."""
-    return found if before is None else {key: before[key] + found[key] for key in found}
+def part_results(
+    part: str, folder: Path, amounts: Amounts, before: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """(what was done and found so far with what `before` has, whether all is well)."""
+    if part == "sanitizers":
+        yield from sanitized(folder, before)
+        return
+    found, fine = run_part(part, folder, amounts)
+    yield ({key: before[key] + found[key] for key in found} if before else found), fine
 
 
 @click.command()
@@ -98,7 +106,7 @@ def added(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any
 @click.option("--processes", default=20, show_default=True)
 @click.option("--calls", default=1_000_000, show_default=True)
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Default: all.")
-@click.option("--add", is_flag=True, help="Other seeds than the file's trials, and added to them.")
+@click.option("--add", is_flag=True, help="Go on where the file ends: other seeds, models.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Other parts in it stay.")
 def main(
     trials: int, processes: int, calls: int, parts: tuple[str, ...], add: bool, path: Path | None
@@ -107,17 +115,16 @@ def main(
     result = json.loads(path.read_text()) if path is not None and path.exists() else {}
     all_fine = True
     for part in parts or PARTS:
-        before = result.get(part) if add and part in (SAVING, COMPILING) else None
-        seed = 0 if before is None else before["trials"]
+        goes_on = add and part in (SAVING, COMPILING, "sanitizers")
+        before = result.get(part, {}) if goes_on else {}
+        amounts = Amounts(trials, processes, calls, before.get("trials", 0))
         with tempfile.TemporaryDirectory(prefix="tilecast-abuse-") as name:
-            amounts = Amounts(trials, processes, calls, seed)
-            found, fine = run_part(part, Path(name) / "here", amounts)
-        all_fine &= fine
-        result[part] = added(before, found)
-        print(f"{part}: {json.dumps(found)}", flush=True)
-        if path is not None:
-            document = result | result_head("benchmarks.abuse")
-            path.write_text(json.dumps(document, indent=1) + "\n")
+            for found, fine in part_results(part, Path(name) / "here", amounts, before):
+                result[part], all_fine = found, all_fine and fine
+                if path is not None:
+                    document = result | result_head("benchmarks.abuse")
+                    path.write_text(json.dumps(document, indent=1) + "\n")
+        print(f"{part}: {json.dumps(result[part])}", flush=True)
     sys.exit(not all_fine)
 
 
