@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .footprints import DEPTH, Footprints, Loops, strides
+from .footprints import DEPTH, Footprints, Loops, broken, strides
 from .nests import KINDS, Array, StatementFacts
 
 UNROLL, VECTOR = KINDS.index("unroll"), KINDS.index("vector")
@@ -56,6 +56,8 @@ def innermost_body(facts: StatementFacts, loops: Loops, touched: Footprints) -> 
         np.maximum(body - 1, 0),
     )
     along = moved[rows, lane_loop]
+    apart = broken(facts.accesses, loops.steps[rows, lane_loop], lanes)
+    along = np.where((lanes > 1)[:, None] & apart, np.maximum(along, 2.0), along)
     registers = np.where(along == 0, elements, np.ceil(elements / lanes[:, None]))
     step = moved[rows, np.maximum(body - 1, 0)]
     # What the innermost loop does not move stays in registers, but for gathers: C compilers do not

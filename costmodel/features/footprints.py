@@ -16,6 +16,7 @@ from .nests import KINDS, Access, Array, StatementNest, Term
 
 DEPTH = 12  # loops that are told apart; of deeper nests the outermost ones count as one
 LINE_BYTES = 64
+PAGE_BYTES = 4096
 WAY_BYTES = 4096  # addresses that far apart share a set of the first cache
 MOVES = 1.0001
 VECTOR, STRIP = KINDS.index("vector"), KINDS.index("for")
@@ -30,6 +31,7 @@ class Loops:
     lanes: npt.NDArray[np.int64]
     axes: npt.NDArray[np.int64]
     free: Array
+    largest: Array
 
     @property
     def outer(self) -> Array:
@@ -48,7 +50,7 @@ class Loops:
 def stacked(nests: Sequence[StatementNest]) -> Loops:
     """The loops of `nests`, which are of one statement."""
     count, rank = len(nests), nests[0].free.shape[1]
-    trips = np.ones((count, DEPTH))
+    trips, largest = np.ones((count, DEPTH)), np.ones((count, DEPTH))
     kinds, lanes = np.zeros((count, DEPTH), np.int64), np.zeros((count, DEPTH), np.int64)
     axes = np.full((count, DEPTH), -1, np.int64)
     free = np.empty((count, DEPTH + 1, rank))
@@ -57,13 +59,13 @@ def stacked(nests: Sequence[StatementNest]) -> Loops:
         depth = len(nest.trips) - extra
         trips[b, :depth] = nest.trips[extra:]
         kinds[b, :depth], lanes[b, :depth] = nest.kinds[extra:], nest.lanes[extra:]
-        axes[b, :depth] = nest.axes[extra:]
+        axes[b, :depth], largest[b, :depth] = nest.axes[extra:], nest.largest[extra:]
         free[b, : depth + 1] = nest.free[extra:]
         free[b, depth + 1 :] = nest.free[-1]
         if extra:
             trips[b, 0] *= nest.trips[:extra].prod()
             free[b, 0] = nest.free[0]
-    return in_strips(Loops(trips, kinds, lanes, axes, free))
+    return in_strips(Loops(trips, kinds, lanes, axes, free, largest))
 
 
 def in_strips(loops: Loops) -> Loops:
@@ -83,8 +85,11 @@ def in_strips(loops: Loops) -> Loops:
         loops.lanes.copy(),
         loops.axes.copy(),
         loops.free.copy(),
+        loops.largest.copy(),
     )
-    arrays: tuple[npt.NDArray[Any], ...] = (found.trips, found.kinds, found.lanes, found.axes)
+    arrays: tuple[npt.NDArray[Any], ...] = (
+        *(found.trips, found.kinds, found.lanes, found.axes, found.largest),
+    )
     for array in arrays:
         array[some] = np.take_along_axis(array[some], source[:, :DEPTH], axis=1)
     count = np.ceil(loops.trips[some, at] / loops.lanes[some, at] - 1e-9)
@@ -101,17 +106,19 @@ def in_strips(loops: Loops) -> Loops:
 @dataclass(frozen=True, eq=False)
 class Footprints:
     """Elements, cache lines as bytes, and rows of memory that each access touches, B x K x A;
-    `sets` are the places of the first cache, of each way, that these lines can be in."""
+    `sets` are the places of the first cache, of each way, that these lines can be in; `pages` are
+    those that translations are kept of."""
 
     elements: Array
     line_bytes: Array
     rows: Array
     sets: Array
+    pages: Array
 
 
 def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
     """What one pass through the inside of each place touches."""
-    elements, lines, rows, sets = [], [], [], []
+    elements, lines, rows, sets, pages = [], [], [], [], []
     for access in accesses:
         extents = [
             _extent(terms, free, n) for terms, n in zip(access.indices, access.shape, strict=True)
@@ -122,7 +129,8 @@ def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
         row = extents[-1] if extents else np.ones(free.shape[:2])
         per_row = np.minimum(row, np.ceil(row * access.element_bytes / LINE_BYTES))
         elements.append(count)
-        lines.append(count / row * per_row * LINE_BYTES)
+        lines.append(blocks(access, extents, LINE_BYTES, count) * LINE_BYTES)
+        pages.append(blocks(access, extents, PAGE_BYTES, count))
         rows.append(count / row)
         # Rows that begin a multiple of `apart` from each other: few sets where it is a large power
         # of two.
@@ -131,7 +139,20 @@ def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
             apart = np.where(extent > 1, np.gcd(apart, stride * access.element_bytes), apart)
         starts = WAY_BYTES / np.maximum(apart, 1)
         sets.append(np.minimum(starts * np.ceil(per_row), WAY_BYTES // LINE_BYTES))
-    return Footprints(*(np.stack(found, axis=2) for found in (elements, lines, rows, sets)))
+    return Footprints(*(np.stack(found, axis=2) for found in (elements, lines, rows, sets, pages)))
+
+
+def blocks(access: Access, extents: Sequence[Array], size: int, elements: Array) -> Array:
+    """How many aligned blocks of `size` bytes a box of an array lies in. Rows that leave no block
+    between them untouched are one piece."""
+    span = np.full(elements.shape, float(access.element_bytes))
+    pieces = np.ones(elements.shape)
+    for extent, stride in reversed(list(zip(extents, access.strides, strict=True))):
+        apart = float(stride * access.element_bytes)
+        joined = (pieces == 1) & (apart - span < size)
+        span = np.where(joined, span + (extent - 1) * apart, span)
+        pieces = np.where(joined, pieces, pieces * extent)
+    return np.minimum(elements, pieces * np.ceil(span / size))
 
 
 def _extent(terms: Sequence[Term], free: Array, size: int) -> Array:
@@ -151,6 +172,22 @@ def _extent(terms: Sequence[Term], free: Array, size: int) -> Array:
             else abs(term.factor) * (values - 1)
         )
     return np.clip(total, 1.0, max(size, 1))
+
+
+def broken(accesses: Sequence[Access], steps: Array, lanes: Array) -> npt.NDArray[np.bool_]:
+    """B x A: whether `lanes` neighbours, each of which moves the dims by `steps`, are neither one
+    element nor a row of them, because an index goes on every few lanes only, or begins again."""
+    found = np.zeros((len(steps), len(accesses)), bool)
+    for k, access in enumerate(accesses):
+        terms = [t for index in access.indices for t in index]
+        for term in terms:
+            moved = np.abs(steps @ np.asarray(term.coefficients, dtype=np.float64))
+            reach = moved * lanes
+            if term.divisor > 1:
+                found[:, k] |= (moved % term.divisor > 0) & (reach > term.divisor)
+            elif term.modulus:
+                found[:, k] |= (moved % term.modulus > 0) & (reach > term.modulus)
+    return found
 
 
 def strides(accesses: Sequence[Access], steps: Array) -> Array:

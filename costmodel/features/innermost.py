@@ -18,8 +18,14 @@ THROUGH_MEMORY = 9.0  # more where a sum is stored and loaded again
 WINDOW = 256.0  # instructions among which a core finds one that can begin
 MOST_VECTORS = 4  # accumulators of a sum over lanes
 COMPILER_BYTES = (16, 32)  # vectors that the C compiler uses on its own
+BRANCH = (
+    4.0  # cycles of a choice between two numbers in scalar code, on data that nobody can foresee
+)
+MASKED = 28.0  # cycles until what was stored under a mask can be loaded
+MASKS = 4.0  # vectors with a mask for each that is missing: these miss a quarter of their lanes
+GATHER = 1.0  # times that of loading a whole vector for each lane that lies elsewhere
 SHORT = 0.5  # of the time that loading a whole vector takes
-STORE = 2.0  # times that of loading it
+STORE = 1.5  # times that of loading it
 
 
 def describe_body(
@@ -42,6 +48,7 @@ def describe_body(
     is_box = float(np.prod(facts.extents)) == facts.instances
     may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
     may &= (along <= 1).all(axis=1) & (not touches_own_array(facts)) & is_box
+    may &= ~around.is_watched & (found.unrolled == 1)
     # Of a sum that is alone in its innermost loop, the loop around it.
     outside = found.moved[rows, np.maximum(body - 2, 0)]
     beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
@@ -54,6 +61,8 @@ def describe_body(
     # Of vectors that take two units, twice as many short ones begin in a cycle.
     units = np.where(is_short, 2.0, hardware.units)
     work = sum(WEIGHTS.get(n, 1.0) * c for n, c in facts.operations.items())
+    choices = 0 if facts.is_reduction else facts.operations.get("compare", 0)
+    branches = np.where(lanes == 1, BRANCH * choices, 0.0)
     # Sums over lanes have several accumulators.
     parts = np.clip(np.floor(trips / 2), 1.0, MOST_VECTORS)
     across = (along[:, 0] == 0) & (found.lanes > 1)
@@ -69,16 +78,20 @@ def describe_body(
     waits = latency * units / (accumulators * overlap) / (max(work, 0.5) / 2)
     chain = np.where(is_chain, np.maximum(1.0, waits), 1.0)
     chain = np.maximum(chain, LATENCY * units * recurrence)
+    waits = MASKED * units / registers[:, 0] / (max(work, 0.5) / 2)
+    chain += overlapped_rows(facts, found) * np.maximum(waits - chain, 0.0)
     used = np.maximum(found.use, 0.05)
     clock = hardware.clock(facts.element, size)
     columns["seconds_arithmetic"] = (
         facts.instances * max(work, 0.5) * chain / (2 * lanes * used * units * clock)
-    )
+    ) + facts.instances * branches / clock
     entered = facts.instances / np.maximum(found.unrolled * found.vectors * found.lanes * used, 1.0)
     loads = found.loads.sum(axis=1)
     # A number for all lanes is a short load; stores take longer, beside the loads.
     short = (along == 0) | is_short[:, None]
-    moved = np.where(short, SHORT, 1.0) * found.loads
+    # What is gathered is loaded lane by lane, whatever the length of the vector.
+    gathered = (along > 1) & (found.lanes > 1)[:, None]
+    moved = np.where(gathered, GATHER, np.where(short, SHORT, 1.0)) * found.loads
     loaded = moved[:, 1:].sum(axis=1) + facts.is_reduction * moved[:, 0]
     whole = full * size / hardware.speeds.bandwidth("l1", 1).read
     busy = np.maximum(loaded, STORE * moved[:, 0])
@@ -140,6 +153,15 @@ def _unusual(
     columns["far"] = (along * sizes >= LINE_BYTES).sum(axis=1) * share
     collide = [(moved > 0) & (moved * sizes % WAY_BYTES == 0) for moved in (along, step)]
     columns["aliased"] = (collide[0] | collide[1]).sum(axis=1) * share
+
+
+def overlapped_rows(facts: StatementFacts, body: Body) -> Array:
+    """B: the share of vectors of a sum whose mask reaches into the next ones: these wait until they
+    are stored."""
+    next_to = (body.step[:, 0] > 0) & (body.step[:, 0] < body.lanes) & (body.lanes > 1)
+    share = np.clip(MASKS * (1.0 - body.use), 0.0, 1.0)
+    found: Array = np.where(next_to & facts.is_reduction, share, 0.0)
+    return found
 
 
 def recurrences(facts: StatementFacts, step: Array, unrolled: Array) -> Array:

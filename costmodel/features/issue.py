@@ -11,7 +11,8 @@ from .hardware import Hardware
 from .nests import Array, StatementFacts
 
 WIDTH = 4.0  # instructions per cycle
-ENTRY = 4.0  # cycles lost where a loop ends and the next one begins
+ENTRY = 2.0  # cycles lost where a loop ends and the next one begins
+IDLE = 4.0  # cycles of an iteration in which a statement has nothing to do
 HORIZONTAL = 4.0  # cycles to sum the lanes of a register
 FORWARDED = 12.0  # cycles until what was stored can be loaded, longer where a mask was in between
 WEIGHTS = {"div": 12.0, "special": 20.0}  # in multiplications
@@ -49,7 +50,8 @@ def describe_issue(
     trips = np.maximum(loops.trips[rows, np.maximum(body.place - 1, 0)], 1.0)
     entries = np.where(body.place > 0, entered / trips, 0.0)
     sums = np.where(across & ~is_kept, HORIZONTAL * body.registers[:, 0], 0.0)
-    columns["seconds_entries"] = (entries * each + entered * sums + empty(facts, loops)) / clock
+    columns["seconds_entries"] = (entries * each + entered * sums) / clock
+    columns["seconds_idle"] = empty(facts, loops) / clock
     columns["through_memory"] = through_memory.astype(np.float64)
     columns["log_instructions"] = np.log1p(instructions)
     columns["log_split_loads"] = np.log1p(split_loads(facts, body))
@@ -66,7 +68,7 @@ def empty(facts: StatementFacts, loops: Loops) -> Array:
     """Cycles for iterations in which a statement has nothing to do, beyond those of the box around
     its instances: loops that it shares with others, or that skip values, ask before each one."""
     idle = loops.outer[:, -1] - float(np.prod(facts.extents))
-    found: Array = ENTRY * np.maximum(idle, 0.0)
+    found: Array = IDLE * np.maximum(idle, 0.0)
     return found
 
 

@@ -66,6 +66,8 @@ def describe_memory(
         columns[f"log_traffic_{cache}"] = np.log1p(traffic)
         columns[f"depth_{cache}"] = place.astype(np.float64)
         columns[f"fill_{cache}"] = np.minimum(working_set[rows, body] / sizes[cache], 16.0)
+    pages = touched.pages[rows, np.maximum(body - 1, 0)].sum(axis=1)
+    columns["log_pages"] = np.log1p(pages)
     around_body = working_set[rows, np.maximum(body - 1, 0)]
     columns["pass_l1"] = np.minimum(around_body / sizes["l1"], 16.0)
     two = working_set[rows, np.maximum(body - 2, 0)]

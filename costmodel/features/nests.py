@@ -62,7 +62,8 @@ class StatementNest:
 
     `trips` are iterations per iteration of the loops outside, `kinds` numbers in `KINDS`, `axes`
     numbers of loops, equal for loops that statements share. `free[k, d]` is the number of values of
-    dim d inside one iteration of the first k loops.
+    dim d inside one iteration of the first k loops, on average; `largest[k]` is how much more than
+    that the k-th loop's longest iteration has: 1 but where a tile is cut off.
     """
 
     facts: StatementFacts
@@ -71,6 +72,7 @@ class StatementNest:
     lanes: npt.NDArray[np.int64]
     axes: npt.NDArray[np.int64]
     free: Array
+    largest: Array
 
 
 @dataclass(frozen=True, eq=False)

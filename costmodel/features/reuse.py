@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .nests import KINDS, Array, ScheduledProgram, StatementFacts, StatementNest
 
 PARALLEL = KINDS.index("parallel")
+MOVES = 1.001  # iterations above which a loop is one
 Depths = tuple[int, ...]  # per array of a statement, in ascending order of their numbers
 
 
@@ -50,7 +51,7 @@ def surroundings(program: ScheduledProgram) -> list[Around]:
     """What is around each nest of a program."""
     total = float(sum(array_bytes(program).values()))
     regions = [parallel_axis(nest) for nest in program.nests]
-    inner = [nest.axes.tobytes() for nest in program.nests]
+    inner = [nest.axes.tobytes() for nest in program.nests if iterates(nest)]
     before: dict[int, list[list[int]]] = {}
     found = []
     for nest, region in zip(program.nests, regions, strict=True):
@@ -62,7 +63,7 @@ def surroundings(program: ScheduledProgram) -> list[Around]:
         for a in arrays:
             before.setdefault(a, []).append(axes)
         sharers = regions.count(region) if region >= 0 else 1
-        mates = inner.count(nest.axes.tobytes())
+        mates = max(1, inner.count(nest.axes.tobytes()))
         watched = len(axes) > 0 and is_watched(nest, program.nests)
         found.append(Around(shared, total, sharers, mates, watched))
     return found
@@ -71,8 +72,18 @@ def surroundings(program: ScheduledProgram) -> list[Around]:
 def is_watched(nest: StatementNest, nests: Sequence[StatementNest]) -> bool:
     """Whether another statement in the innermost loop of `nest` touches the array it writes."""
     innermost, written = nest.axes[-1], nest.facts.accesses[0].array
-    inside = (n for n in nests if n is not nest and innermost in n.axes)
+    inside = (
+        n
+        for n in nests
+        if n is not nest and innermost in n.axes and iterates(n, n.axes.tolist().index(innermost))
+    )
     return any(a.array == written for n in inside for a in n.facts.accesses)
+
+
+def iterates(nest: StatementNest, loop: int = -1) -> bool:
+    """Whether a statement has more than one instance in a loop around it. Code for one that has not
+    stands before or behind the loop."""
+    return len(nest.trips) == 0 or bool(nest.trips[loop] > MOVES)
 
 
 def array_bytes(program: ScheduledProgram) -> dict[int, int]:

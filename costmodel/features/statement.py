@@ -19,8 +19,27 @@ from .nests import KINDS, OPERATIONS, Array, StatementFacts, StatementNest
 from .reuse import Surroundings
 
 PARALLEL = KINDS.index("parallel")
-OF_THREADS = ("seconds_arithmetic", "seconds_l1", "seconds_issue", "seconds_entries")
+OF_THREADS = (
+    "seconds_arithmetic",
+    "seconds_l1",
+    "seconds_issue",
+    "seconds_entries",
+    "seconds_idle",
+)
 CACHES = ("seconds_conflicts", *(f"seconds_{level}" for _, level in SERVED))
+# How far the time of each resource goes by its estimate, and what share of it is seen even where
+# another one takes longer.
+WEIGHTS = {
+    "seconds_arithmetic": 1.0,
+    "seconds_l1": 1.2,
+    "seconds_issue": 1.2,
+    "seconds_conflicts": 0.2,
+    "seconds_l2": 0.3,
+    "seconds_l3": 0.6,
+    "seconds_memory": 1.5,
+}
+HIDDEN = {"seconds_issue": 0.05, "seconds_conflicts": 0.1, "seconds_l2": 0.1, "seconds_l3": 0.05}
+REGION = 1.8  # times what an empty region takes: threads also wait for the slowest, and for data
 TIMES = (*OF_THREADS, *CACHES, "seconds_regions")
 STATEMENT_NAMES = (
     *TIMES,
@@ -32,7 +51,7 @@ STATEMENT_NAMES = (
     *("register_pressure", "chain", "mates", "recurrence", "through_memory"),
     *("contiguous", "broadcast", "strided", "write_stride", "log_operations_per_load"),
     *("compiler_may_vectorize", "compiler_lanes", "compiler_outer", "watched", "log_overrun"),
-    *("log_gathers", "far", "aliased", "collides"),
+    *("log_gathers", "far", "aliased", "collides", "log_pages"),
     *("log_instructions", "log_split_loads", "log_streams", "unroll_use"),
     *("has_parallel", "log_parallel_trips", "parallel_balance", "log_regions", "parallel_depth"),
     *(f"log_traffic_{cache}" for cache, _ in SERVED),
@@ -58,10 +77,11 @@ def statement_features(
     body = describe_body(columns, facts, loops, touched, around, hardware)
     sharing = _parallel(columns, loops, around, threads, hardware)
     describe_memory(columns, facts, loops, touched, around, body, sharing, hardware, threads)
-    issued = columns["seconds_issue"] + columns["seconds_entries"]
-    busy = [columns["seconds_arithmetic"], columns["seconds_l1"], issued]
-    served = [columns[name] for name in CACHES]
-    columns["seconds"] = np.max([*busy, *served], axis=0) + columns["seconds_regions"]
+    issued = columns["seconds_issue"] + columns["seconds_entries"] + columns["seconds_idle"]
+    busy = {**{n: columns[n] for n in WEIGHTS}, "seconds_issue": issued}
+    longest = np.max([w * busy[n] for n, w in WEIGHTS.items()], axis=0)
+    hidden = sum(w * busy[n] for n, w in HIDDEN.items())
+    columns["seconds"] = longest + hidden + columns["seconds_regions"]
     return np.stack([columns[name] for name in STATEMENT_NAMES], axis=1)
 
 
@@ -89,13 +109,15 @@ def _parallel(
     some = is_parallel.any(axis=1)
     first = np.argmax(is_parallel, axis=1)
     trips = np.where(some, loops.trips[rows, first], 1.0)
-    sharing = np.where(some, trips / np.ceil(np.ceil(trips) / threads - 1e-9), 1.0)
+    # The thread that has most: its iterations are whole ones, as the last of all may not be.
+    most = np.ceil(np.ceil(trips) / threads - 1e-9) * loops.largest[rows, first]
+    sharing = np.where(some, trips / np.minimum(most, trips), 1.0)
     sharing = np.clip(sharing, 1.0, threads)
-    regions = np.where(some, loops.outer[rows, first], 0.0)
+    regions = np.where(is_parallel, loops.outer[:, :-1], 0.0).sum(axis=1)
     for name in OF_THREADS:
         columns[name] /= sharing
     # A region is one for all statements in it.
-    seconds = regions * hardware.speeds.region_seconds(threads) / around.sharers
+    seconds = regions * REGION * hardware.speeds.region_seconds(threads) / around.sharers
     columns["seconds_regions"] = seconds
     columns["has_parallel"] = some.astype(np.float64)
     columns["log_parallel_trips"] = np.log1p(trips)

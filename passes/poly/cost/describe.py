@@ -44,7 +44,9 @@ def nest_of(
     facts: StatementFacts, path: Sequence[Band], numbers: Mapping[str, int]
 ) -> StatementNest:
     """The loops `path` around one statement."""
-    trips, free = counted(tuple(dict(band.exprs)[facts.name] for band in path), facts.extents)
+    trips, free, largest = counted(
+        tuple(dict(band.exprs)[facts.name] for band in path), facts.extents
+    )
     return StatementNest(
         facts,
         trips,
@@ -52,6 +54,7 @@ def nest_of(
         np.array([b.lanes for b in path], np.int64),
         np.array([numbers[b.axis] for b in path], np.int64),
         free,
+        largest,
     )
 
 

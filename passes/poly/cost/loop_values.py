@@ -80,8 +80,9 @@ def evaluate(node: ast.expr, values: dict[int, Any]) -> Any:
 
 
 @lru_cache(maxsize=16384)
-def prefixes(texts: tuple[str, ...], dim: int, extent: int) -> float:
-    """How many different tuples of `texts`, over one dim, there are for 0 <= dim < extent."""
+def prefixes(texts: tuple[str, ...], dim: int, extent: int) -> tuple[float, float]:
+    """(how many different tuples of `texts`, over one dim, there are for 0 <= dim < extent; for how
+    many values the most frequent one is there, over their mean)."""
     count = min(extent, LONGEST)
     key: Values = np.zeros(count, np.int64)
     for text in texts:
@@ -89,7 +90,8 @@ def prefixes(texts: tuple[str, ...], dim: int, extent: int) -> float:
         pairs = key * (int(value.max()) - int(value.min()) + 1) + (value - value.min())
         key = np.unique(pairs, return_inverse=True)[1]
     different = float(key.max()) + 1
-    return different * extent / count if different > 1 and count < extent else different
+    largest = float(np.bincount(key).max()) * different / count
+    return different * extent / count if different > 1 and count < extent else different, largest
 
 
 @lru_cache(maxsize=16384)
@@ -112,10 +114,10 @@ def slopes(text: str, extents: tuple[int, ...]) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=65536)
-def counted(texts: tuple[str, ...], extents: tuple[int, ...]) -> tuple[Array, Array]:
-    """(trips[k], free[k, d]) of loops with the values `texts`, outermost first."""
+def counted(texts: tuple[str, ...], extents: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """(trips[k], free[k, d], largest[k]) of loops with the values `texts`, outermost first."""
     depth, rank = len(texts), len(extents)
-    trips = np.ones(depth)
+    trips, largest = np.ones(depth), np.ones(depth)
     free = np.ones((depth + 1, rank))
     free[0] = extents
     alone: dict[int, tuple[str, ...]] = {}
@@ -126,7 +128,8 @@ def counted(texts: tuple[str, ...], extents: tuple[int, ...]) -> tuple[Array, Ar
         if len(used) == 1 and used[0] not in mixed:
             [d] = used
             alone[d] = (*alone.get(d, ()), text)
-            free[k + 1, d] = extents[d] / prefixes(alone[d], d, extents[d])
+            count, largest[k] = prefixes(alone[d], d, extents[d])
+            free[k + 1, d] = extents[d] / count
             trips[k] = free[k, d] / free[k + 1, d]
         elif used:
             reach = np.asarray(slopes(text, extents)) * (free[k] - 1)
@@ -143,4 +146,5 @@ def counted(texts: tuple[str, ...], extents: tuple[int, ...]) -> tuple[Array, Ar
             mixed.update(used)
     trips.setflags(write=False)
     free.setflags(write=False)
-    return trips, free
+    largest.setflags(write=False)
+    return trips, free, largest

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tilecast.costmodel.features.footprints import stacked
+from tilecast.costmodel.features.footprints import broken, footprints, stacked
 from tilecast.costmodel.features.hardware import Hardware
 from tilecast.costmodel.features.nests import (
     KINDS,
@@ -38,7 +40,7 @@ def nest(written: int, read: int, axes: tuple[int, ...], columns: int, kind=FOR)
     kinds, lanes = np.array([kind, FOR]), np.ones(2, np.int64)
     free = np.array([[64.0, columns], [1.0, columns], [1.0, 1.0]])
     trips = np.array([64.0, columns])
-    return StatementNest(facts, trips, kinds, lanes, np.array(axes), free)
+    return StatementNest(facts, trips, kinds, lanes, np.array(axes), free, np.ones(2))
 
 
 def column(program: ScheduledProgram, name: str) -> list[float]:
@@ -56,6 +58,7 @@ def test_long_vector_loops_are_loops_over_vectors():
         np.array([1, 8]),
         whole.axes,
         whole.free,
+        whole.largest,
     )
     found = stacked([vectors, whole])
     assert found.trips[:, :3].tolist() == [[64, 4, 7.5], [64, 30, 1]]
@@ -101,9 +104,7 @@ def test_a_sum_that_another_statement_touches_in_its_loop_goes_through_memory():
         "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64))
     )
     reduction = nest(0, 1, (0, 1), 64)
-    reduction = StatementNest(
-        facts, reduction.trips, reduction.kinds, reduction.lanes, reduction.axes, reduction.free
-    )
+    reduction = replace(reduction, facts=facts)
     reader, other = nest(2, 0, (0, 1), 64), nest(3, 2, (0, 1), 64)
     seconds = [
         column(ScheduledProgram((reduction, beside), 1), "seconds_arithmetic")[0]
@@ -119,7 +120,7 @@ def test_rows_a_page_apart_cost_more_than_others_where_they_are_read_again():
         rows = nest(1, 0, (0, 1), columns)
         free = np.array([[64.0, columns], [64.0, 1.0], [1.0, 1.0]])
         trips = np.array([columns, 64.0])
-        return StatementNest(rows.facts, trips, rows.kinds, rows.lanes, rows.axes, free)
+        return replace(rows, trips=trips, free=free)
 
     conflicts = [
         column(ScheduledProgram((by_columns(n),), 1), "seconds_conflicts")[0] for n in (1024, 1040)
@@ -129,8 +130,59 @@ def test_rows_a_page_apart_cost_more_than_others_where_they_are_read_again():
 
 def test_loops_that_skip_values_cost_what_they_run_through():
     full = nest(1, 0, (0, 1), 8)
-    skipping = StatementNest(
-        full.facts, np.array([6400.0, 8.0]), full.kinds, full.lanes, full.axes, full.free
+    skipping = replace(full, trips=np.array([6400.0, 8.0]))
+    idle = [column(ScheduledProgram((n,), 1), "seconds_idle")[0] for n in (full, skipping)]
+    assert idle[1] > 0 == idle[0]
+
+
+def test_a_statement_with_one_instance_in_a_loop_stands_beside_it():
+    """s[i] = 0 before s[i] += a[i, j] in one loop over i and j: the sum stays in a register."""
+    row = Access(0, True, False, 4, (64,), ((Term((1, 0)),),), (1,), (0,))
+    facts = StatementFacts(
+        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64))
     )
-    entries = [column(ScheduledProgram((n,), 1), "seconds_entries")[0] for n in (full, skipping)]
-    assert entries[1] > 50 * entries[0]
+    reduction = replace(nest(0, 1, (0, 1), 64), facts=facts)
+    every = nest(0, 2, (0, 1), 64)
+    once = replace(every, trips=np.array([64.0, 1.0]))
+    watched = [
+        column(ScheduledProgram((reduction, beside), 1), "watched")[0] for beside in (once, every)
+    ]
+    assert watched == [0.0, 1.0]
+
+
+def test_regions_in_a_parallel_loop_are_entered_in_each_iteration():
+    inner = nest(0, 1, (0, 1), 64, kind=PARALLEL)
+    both = replace(inner, kinds=np.array([PARALLEL, PARALLEL]))
+    regions = [column(ScheduledProgram((n,), 2), "seconds_regions")[0] for n in (inner, both)]
+    assert np.isclose(regions[1], 65 * regions[0])
+
+
+def test_a_thread_with_the_longest_iterations_is_waited_for():
+    """Two threads, four tiles of 20 rows and a last one of 4 rows or four of 16."""
+    even = nest(0, 1, (0, 1), 64, kind=PARALLEL)
+    free = np.array([[64.0, 64.0], [16.0, 64.0], [16.0, 1.0]])
+    even = replace(even, trips=np.array([4.0, 1024.0]), free=free)
+    uneven = replace(even, largest=np.array([1.25, 1.0]))
+    balance = [column(ScheduledProgram((n,), 2), "parallel_balance")[0] for n in (even, uneven)]
+    assert balance == [1.0, 0.8]
+
+
+def test_short_rows_share_lines():
+    """64 rows of 4 floats are 16 lines where they follow each other, 64 where they do not."""
+    sizes = [64.0, 4.0]
+    free = np.array([[sizes]])
+    found = []
+    for stride in (4, 1024):
+        indices = ((Term((1, 0)),), (Term((0, 1)),))
+        array = Access(0, False, False, 4, (64, stride), indices, (stride, 1), (0, 0))
+        found.append(footprints((array,), free).line_bytes[0, 0, 0] / 64)
+    assert found == [16.0, 64.0]
+
+
+def test_lanes_of_a_quotient_alone_are_gathered():
+    """a[j / 2] repeats each element; a[j / 16, j mod 16] is a row of 16."""
+    repeated = Access(0, False, False, 4, (32,), ((Term((1,), 2),),), (1,), (0,))
+    packed_terms = ((Term((1,), 16),), (Term((1,), 1, 16),))
+    packed = Access(1, False, False, 4, (4, 16), packed_terms, (16, 1), (0, 0))
+    found = broken((repeated, packed), np.array([[1.0]]), np.array([16.0]))
+    assert found.tolist() == [[True, False]]

@@ -29,7 +29,8 @@ def program(depth: int) -> ScheduledProgram:
     for loops in (depth, depth + 1):
         numbers = np.arange(loops)
         free = np.ones((loops + 1, 2))
-        nests.append(StatementNest(FACTS, 2.0 + numbers, 0 * numbers, 0 * numbers, numbers, free))
+        trips, largest = 2.0 + numbers, np.ones(loops)
+        nests.append(StatementNest(FACTS, trips, 0 * numbers, 0 * numbers, numbers, free, largest))
     return ScheduledProgram(tuple(nests), 1)
 
 

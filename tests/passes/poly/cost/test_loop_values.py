@@ -37,31 +37,31 @@ def test_tiles_of_tiles_are_counted_exactly(extent, inner, outer):
         f"({whole}) - {outer}*floor(({whole})/{outer})",
         f"(i0) - {inner}*floor((i0)/{inner})",
     )
-    trips, free = counted(texts, (extent,))
+    trips, free, _ = counted(texts, (extent,))
     assert np.cumprod(trips) == pytest.approx(enumerated(texts, (extent,)))
     assert free[:, 0] == pytest.approx(extent / np.concatenate([[1], np.cumprod(trips)]))
 
 
 def test_loops_over_different_dims_do_not_disturb_each_other():
     texts = ("floor((i1)/4)", "i0", "(i1) - 4*floor((i1)/4)")
-    trips, free = counted(texts, (5, 12))
+    trips, free, _ = counted(texts, (5, 12))
     assert trips.tolist() == [3, 5, 4]
     assert free.tolist() == [[5, 12], [5, 4], [1, 4], [1, 1]]
 
 
 def test_a_skewed_loop_runs_through_the_inner_dim():
-    trips, _ = counted(("i0", "i0 + i1"), (6, 9))
+    trips, *_ = counted(("i0", "i0 + i1"), (6, 9))
     assert trips.tolist() == [6, 9]
 
 
 def test_a_wavefront_is_as_long_as_both_dims():
-    trips, _ = counted(("i0 + i1", "i1"), (6, 9))
+    trips, *_ = counted(("i0 + i1", "i1"), (6, 9))
     assert trips[0] == 14
     assert trips.prod() == pytest.approx(54, rel=0.5)
 
 
 def test_factors_stand_before_dims_without_a_sign():
-    trips, free = counted(("floor((2 + 2i1)/32)", "2 + 2i1", "-3i0"), (5, 64))
+    trips, free, _ = counted(("floor((2 + 2i1)/32)", "2 + 2i1", "-3i0"), (5, 64))
     assert trips.tolist() == [5, 12.8, 5]
     assert free[-1].tolist() == [1, 1]
 
@@ -81,3 +81,8 @@ def test_the_size_of_a_box_is_exact_and_that_of_a_triangle_close():
     extents, instances = domain_size("{ [i0, i1] : 0 <= i0 <= i1 < 100 }")
     assert extents == (100, 100)
     assert instances == pytest.approx(5050, rel=0.15)
+
+
+def test_the_last_of_several_tiles_is_cut_off():
+    """128 rows in tiles of 39: three whole ones and 11 rows, 32 on average."""
+    assert counted(("floor(i0/39)", "i0"), (128,))[2].tolist() == [39 / 32, 1.0]
