@@ -145,13 +145,18 @@ def footprints(accesses: Sequence[Access], free: Array) -> Footprints:
 def blocks(access: Access, extents: Sequence[Array], size: int, elements: Array) -> Array:
     """How many aligned blocks of `size` bytes a box of an array lies in. Rows that leave no block
     between them untouched are one piece."""
-    span = np.full(elements.shape, float(access.element_bytes))
-    pieces = np.ones(elements.shape)
+    span: Array = np.full((1, 1), float(access.element_bytes))
+    pieces: Array = np.ones((1, 1))
     for extent, stride in reversed(list(zip(extents, access.strides, strict=True))):
         apart = float(stride * access.element_bytes)
-        joined = (pieces == 1) & (apart - span < size)
-        span = np.where(joined, span + (extent - 1) * apart, span)
-        pieces = np.where(joined, pieces, pieces * extent)
+        joined = (pieces == 1) & (span > apart - size)
+        if joined.all():
+            span = span + (extent - 1) * apart
+        elif not joined.any():
+            pieces = pieces * extent
+        else:
+            span = span + joined * (extent - 1) * apart
+            pieces = np.where(joined, pieces, pieces * extent)
     return np.minimum(elements, pieces * np.ceil(span / size))
 
 
