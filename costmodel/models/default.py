@@ -1,7 +1,7 @@
 """The model that a compilation asks: none, the one that ships, or one in a folder.
 
 None is the default: on kernels of held-out families the shipped model gains on average and loses
-in one decision of five (docs/costmodel.md), and whole models of unseen families came out within 3%
+in one decision of ten (docs/costmodel.md), and whole models of unseen families came out within 3%
 of the rules, either way, while compiling them took up to twice as long.
 """
 

@@ -149,6 +149,9 @@ def test_chosen_kernels_equal_eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("tilecast.compiler.lowering.target_speeds", measured)
     monkeypatch.setattr("tilecast.compiler.lowering.chosen_model", lambda name: name and Members())
+    # The roofline sees a gain that is close to the margin.
+    monkeypatch.setattr("tilecast.costmodel.decision.MARGIN", MARGIN / 2)
+    monkeypatch.setattr("tilecast.passes.graph.grouping_search.climb.MOST_KEPT", 1 - MARGIN / 2)
     model, inputs = Blocks().eval(), (torch.randn(1, 128, 64, 64),)
     fast = tilecast.compile(model, inputs, fusion="model", cache=False)  # verified, too
     assert any(d["chosen"] != d["candidates"][0][0] for d in fast.artifact.decisions)
