@@ -35,6 +35,7 @@ PIPELINE: tuple[Stage, ...] = (
         "simplify",
         (
             "canonicalize",
+            "recognize-attention",
             "fold-constants",
             "fold-batch-norm",
             "quantize-weights",

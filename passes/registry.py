@@ -12,6 +12,7 @@ from .added import added_pass
 PASSES: dict[str, str] = {
     # graph -> graph
     "canonicalize": "graph.canonicalize:CanonicalizePass",
+    "recognize-attention": "graph.recognize_attention:RecognizeAttentionPass",
     "fold-constants": "graph.fold_constants:FoldConstantsPass",
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
