@@ -5,17 +5,18 @@ before: %s = graph.matmul %q, (graph.view %k by (.., d, j) -> (.., j, d))
         %o = graph.matmul %p, %v
 after:  %o = graph.attention %q, %k, %v, %mask, scale c
 
-A scale and one mask, added or as -inf where something holds, may lie between in this order; all of
-them are read by nothing else. Rows that keep no key stay NaN, as of any softmax.
+A scale and masks that are added, or -inf where something holds, may lie between in this order; all
+of them are read by nothing else. Rows that keep no key stay NaN, as of any softmax.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, f32, f64, i1
+from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, f32, f64
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineDimExpr, AffineMap
 from xdsl.passes import ModulePass
@@ -35,6 +36,7 @@ from ...dialects.graph import (
     SoftmaxOp,
     ViewOp,
     WeightOp,
+    broadcast_shapes,
     element_of,
     shape_of,
     tensor_of,
@@ -49,12 +51,17 @@ MINUS_INFINITY = float("-inf")
 
 @dataclass(frozen=True)
 class Scores:
-    """scale * product + mask; where `mask` is i1, -inf where it is `hidden`."""
+    """scale * product + added masks, or -inf where an i1 mask is `hidden`, else where it is not."""
 
     product: MatmulOp
     scale: float = 1.0
-    mask: SSAValue | None = None
-    hidden: bool = False
+    added: tuple[SSAValue, ...] = ()
+    shown: SSAValue | None = None
+    hidden: SSAValue | None = None
+
+    @property
+    def is_masked(self) -> bool:
+        return bool(self.added or self.shown or self.hidden)
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,7 @@ class RecognizeAttention(RewritePattern):
         query, key, value = (
             at.reshape(x, [*batch, *shape_of(x)[-2:]]) for x in (query, key, value)
         )
-        mask = scores.mask
-        if mask is not None and scores.hidden:
-            mask = at.insert(PointwiseOp("not", [mask], tensor_of(i1, shape_of(mask))))
-        if mask is not None:
-            mask = at.view(mask, broadcast_map(shape_of(mask), shape), shape)
+        mask = at.mask(scores, shape)
         type = tensor_of(element_of(op.result), [*shape[:-1], shape_of(value)[-1]])
         new = AttentionOp(query, key, value, mask, scores.scale, False, type, nan_if_hidden=True)
         copy_location(op, new)
@@ -127,6 +130,19 @@ class _Inserter:
             return source
         return self.insert(ReshapeOp(source, tensor_of(element_of(source), shape)))
 
+    def mask(self, scores: Scores, shape: Sequence[int]) -> SSAValue | None:
+        """The mask of attention whose scores have `shape`."""
+        mask = scores.shown
+        if scores.hidden is not None:
+            mask = self.pointwise("not", scores.hidden)
+        elif scores.added:
+            mask = functools.reduce(lambda a, b: self.pointwise("add", a, b), scores.added)
+        return mask and self.view(mask, broadcast_map(shape_of(mask), shape), shape)
+
+    def pointwise(self, fn: str, *operands: SSAValue) -> SSAValue:
+        shape = broadcast_shapes(list(map(shape_of, operands)))
+        return self.insert(PointwiseOp(fn, operands, tensor_of(element_of(operands[0]), shape)))
+
 
 def scores_of(value: SSAValue) -> Scores | None:
     """What `value`, which nothing else reads, computes from a product; None for anything else."""
@@ -135,12 +151,12 @@ def scores_of(value: SSAValue) -> Scores | None:
         return Scores(op)
     if isinstance(op, ReshapeOp):
         inner = scores_of(op.source) if _keeps_rows(op) else None
-        return None if inner is None or inner.mask is not None else inner
+        return None if inner is None or inner.is_masked else inner
     if not isinstance(op, PointwiseOp) or op.fn.data not in ("mul", "div", "add", "where"):
         return None
     for k, source in enumerate(op.operands_):
         inner = scores_of(source) if source.type == value.type else None
-        if inner is not None and inner.mask is None:
+        if inner is not None:
             return _changed(op, inner, k)
     return None
 
@@ -148,6 +164,11 @@ def scores_of(value: SSAValue) -> Scores | None:
 def _changed(op: PointwiseOp, inner: Scores, k: int) -> Scores | None:
     """`inner`, which is operand `k`, after `op`."""
     operands = list(op.operands_)
+    if op.fn.data == "add":
+        can_add = inner.shown is None and inner.hidden is None
+        return replace(inner, added=(*inner.added, operands[1 - k])) if can_add else None
+    if inner.is_masked:
+        return None
     match op.fn.data:
         case "mul" | "div":
             number = _number(operands[1 - k])
@@ -155,10 +176,10 @@ def _changed(op: PointwiseOp, inner: Scores, k: int) -> Scores | None:
                 return None
             factor = number if op.fn.data == "mul" else 1 / number
             return replace(inner, scale=inner.scale * factor)
-        case "add":
-            return replace(inner, mask=operands[1 - k])
-        case "where" if k > 0 and _number(operands[3 - k]) == MINUS_INFINITY:
-            return replace(inner, mask=operands[0], hidden=k == 2)
+        case "where" if _number(operands[3 - k]) == MINUS_INFINITY:
+            if k == 1:
+                return replace(inner, shown=operands[0])
+            return replace(inner, hidden=operands[0])
     return None
 
 

@@ -62,6 +62,12 @@ def test_scales_and_masks_become_those_of_attention() -> None:
         (lambda _, q, k, v, m: (product(q, k) / 2 + m).softmax(-1) @ v, (Q, K, V, BIAS), 0.5, True),
         (lambda _, q, k, v, m: (m + product(q, k)).softmax(-1) @ v, (Q, K, V, BIAS), 1, True),
         (
+            lambda _, q, k, v, m: (product(q, k) + m[:1] + m * 2).softmax(-1) @ v,
+            (Q, K, V, BIAS),
+            1,
+            True,
+        ),
+        (
             lambda _, q, k, v, m: product(q, k).masked_fill(m, LOW).softmax(-1) @ v,
             (Q, K, V, HIDDEN),
             1,
@@ -120,7 +126,7 @@ def test_rows_without_keys_stay_nan() -> None:
         lambda _, q, k, v, m: product(q, k).softmax(-2) @ v,
         lambda _, q, k, v, m: product(q, k).log_softmax(-1) @ v,
         lambda _, q, k, v, m: ((product(q, k) + m) / 2).softmax(-1) @ v,
-        lambda _, q, k, v, m: (product(q, k) + m + m * 2).softmax(-1) @ v,
+        lambda _, q, k, v, m: (product(q, k).masked_fill(m > 0, LOW) + m).softmax(-1) @ v,
         lambda _, q, k, v, m: (2 / product(q, k)).softmax(-1) @ v,
         lambda _, q, k, v, m: (product(q, k) * m).softmax(-1) @ v,
         lambda _, q, k, v, m: product(q, k).masked_fill(m > 0, -1.0).softmax(-1) @ v,
