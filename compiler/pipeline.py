@@ -62,6 +62,7 @@ PIPELINE: tuple[Stage, ...] = (
             "join-reductions",
             "round-neighbours",
             "exchange-gathers",
+            "shuffle-gathers",
             "matrix-products",
             "stream-stores",
         ),

@@ -54,6 +54,7 @@ PASSES: dict[str, str] = {
     "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
     "logistic-divisors": "loops.logistic_divisors:LogisticDivisorsPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
+    "shuffle-gathers": "loops.shuffle_gathers:ShuffleGathersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",

@@ -98,6 +98,13 @@ def _cases() -> list[Case]:
     cases += [c for c in _all("vfnma", fnma, F, 3) if c.lanes]
     reverse = '"vector.reverse"({0}) : ({t}) -> {t}'
     cases += [c for c in _all("reverse", reverse, (*F, *I, "i1"), 1) if c.lanes]
+    for element in (*F, *I, "i1"):
+        for lanes in LANES[element]:
+            for name, step, count in (("near", 0.5, 1), ("both", 2, 2), ("far", -1, 2)):
+                picks = [int(k * step) % (2 * lanes) for k in range(lanes)]
+                text = f"vector.shuffle {{0}}, {{{count - 1}}} {picks} : {{t}}, {{t}}"
+                kernel = f"shuffle_{name}_{element}_{lanes}"
+                cases.append(Case(kernel, text, (element,) * count, element, lanes))
     for op in ("addi", "subi", "muli", "andi", "ori", "xori", "minsi", "maxsi", "minui", "maxui"):
         cases += _all(op, f"arith.{op} {{0}}, {{1}} : {{t}}", I, 2)
     for op in ("addi", "muli", "andi", "ori", "xori"):
