@@ -35,6 +35,7 @@ PIPELINE: tuple[Stage, ...] = (
         "simplify",
         (
             "canonicalize",
+            "recognize-attention",
             "fold-constants",
             "fold-batch-norm",
             "quantize-weights",
@@ -61,6 +62,7 @@ PIPELINE: tuple[Stage, ...] = (
             "join-reductions",
             "round-neighbours",
             "exchange-gathers",
+            "shuffle-gathers",
             "matrix-products",
             "stream-stores",
         ),

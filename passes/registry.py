@@ -12,6 +12,7 @@ from .added import added_pass
 PASSES: dict[str, str] = {
     # graph -> graph
     "canonicalize": "graph.canonicalize:CanonicalizePass",
+    "recognize-attention": "graph.recognize_attention:RecognizeAttentionPass",
     "fold-constants": "graph.fold_constants:FoldConstantsPass",
     "fold-batch-norm": "graph.fold_batch_norm:FoldBatchNormPass",
     "quantize-weights": "graph.quantize_weights:QuantizeWeightsPass",
@@ -53,6 +54,7 @@ PASSES: dict[str, str] = {
     "round-neighbours": "loops.round_neighbours:RoundNeighboursPass",
     "logistic-divisors": "loops.logistic_divisors:LogisticDivisorsPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
+    "shuffle-gathers": "loops.shuffle_gathers:ShuffleGathersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",

@@ -15,6 +15,7 @@ Shape = tuple[int, int, int]
 LINEAR_FEATURES = [(384, 384), (1536, 384), (384, 1536), (768, 768), (3072, 768), (4096, 4096)]
 LINEAR_ROWS = [32, 128, 512]
 SKINNY_ROWS = [1, 4, 16]
+FEW_ROWS = [1, 2, 4, 7, 15, 23, 40, 64]
 # Tiny, thin, prime, one off a power of two, tall, wide, deep.
 ODD_SHAPES: list[Shape] = [
     *[(n, n, n) for n in (3, 7, 13, 17, 31, 33, 47, 63, 65, 97, 127, 129, 191, 251, 257, 383)],
@@ -53,6 +54,11 @@ def linear_cases() -> list[Case]:
 def skinny_cases() -> list[Case]:
     """Linear layers on few rows: bound by reading the weight."""
     return [_linear((m, 4096, 4096)) for m in SKINNY_ROWS]
+
+
+def few_rows_cases() -> list[Case]:
+    """Few rows and a large operand, both known at run time only."""
+    return [_matmul((m, n, n)) for n in (2048, 4096) for m in FEW_ROWS]
 
 
 def matmul_bf16_cases() -> list[Case]:

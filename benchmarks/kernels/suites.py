@@ -10,6 +10,7 @@ SUITES = {
     "matmul": "contractions:matmul_cases",
     "linear": "contractions:linear_cases",
     "skinny": "contractions:skinny_cases",
+    "few_rows": "contractions:few_rows_cases",
     "matmul_bf16": "contractions:matmul_bf16_cases",
     "linear_bf16": "contractions:linear_bf16_cases",
     "skinny_bf16": "contractions:skinny_bf16_cases",

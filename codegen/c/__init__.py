@@ -20,6 +20,7 @@ from . import (
     parallel_rules,
     reduction_rules,
     reverse_rules,
+    shuffle_rules,
     vector_rules,
 )
 from .program import emit_program, program_weight_symbols
@@ -54,6 +55,7 @@ _RULES = (
     parallel_rules,
     reduction_rules,
     reverse_rules,
+    shuffle_rules,
     unpack_rules,
     dot_rules,
     vector_rules,

@@ -18,8 +18,9 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from ...dialects import vector_arith
+from ...dialects.constants import splat_value
 from .c_types import scalar_type
-from .expression import Expr, call
+from .expression import Expr, call, integer
 from .function import FunctionEmitter
 from .prelude import Prelude
 from .registry import SIMD, LaneForm
@@ -34,6 +35,15 @@ WIDENING = (
     vector_arith.ExtSIOp,
     vector_arith.ExtUIOp,
 )
+DIVISIONS = (
+    arith.DivSIOp,
+    arith.RemSIOp,
+    arith.DivUIOp,
+    arith.RemUIOp,
+    arith.FloorDivSIOp,
+    arith.CeilDivSIOp,
+)
+LARGEST_DIVISOR = 128  # that all types of lanes hold
 Operand = VectorShape | str
 """A vector operand, or the C type of a scalar one."""
 
@@ -74,14 +84,24 @@ def vector_expression(
     attributes = [re.sub(r"\W", "_", str(a)) for a in _discriminators(op)]
     parts = [op.name.replace(".", "_"), *attributes]
     parts += dict.fromkeys(s.name for s in vectors)
+    divisor = constant_divisor(op)
+    if divisor is not None:
+        parts.append(f"by_{divisor}")
     name = lane_function(
         prelude,
         "tc_" + "_".join(parts),
         shapes,
         target,
         lambda lanes: form.rule(prelude, op, lanes),
+        divisor,
     )
     return call(name, *arguments)
+
+
+def constant_divisor(op: Operation) -> int | None:
+    """What all lanes are divided by, where that is known: compilers multiply by its inverse."""
+    number = splat_value(op.operands[1]) if isinstance(op, DIVISIONS) else None
+    return int(number) if number is not None and 0 < number < LARGEST_DIVISOR else None
 
 
 def half_register(prelude: Prelude, shape: VectorShape) -> str:
@@ -127,8 +147,12 @@ def lane_function(
     operands: Sequence[Operand],
     result: VectorShape,
     body: Callable[[list[Expr]], Expr],
+    divisor: int | None = None,
 ) -> str:
-    """Define a function that computes each lane of `result` by `body`; returns its name."""
+    """Define a function that computes each lane of `result` by `body`; returns its name.
+
+    All lanes of the last operand are `divisor`, where that is known.
+    """
 
     def text() -> str:
         parameters, lines, lanes = [], [], []
@@ -139,6 +163,10 @@ def lane_function(
                 lanes.append(Expr(letter))
                 continue
             parameters.append(f"{operand.c_type} {letter}")
+            if divisor is not None and index == len(operands) - 1:
+                lines.append(f"(void){letter};")
+                lanes.append(integer(divisor))
+                continue
             lines += unpack(prelude, operand, letter, f"{letter}_lane")
             lane = Expr(f"{letter}_lane[l]")
             lanes.append(Expr(f"({lane.text} != 0)") if operand.is_mask else lane)

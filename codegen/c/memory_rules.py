@@ -18,6 +18,7 @@ from .compare_rules import blend
 from .expression import Expr, add, binary, call, cast, integer, multiply
 from .function import FunctionEmitter
 from .lanes import pack, unpack
+from .late_reads import late_load
 from .masks import mask_for
 from .prelude import Prelude
 from .registry import emits
@@ -137,7 +138,7 @@ def emit_vector_load(emitter: FunctionEmitter, op: Operation) -> None:
     assert isinstance(op, vector.LoadOp)
     shape = emitter.prelude.shape(op.result.type)
     at = address(emitter, op.base, op.indices)
-    value = _load(emitter.prelude, shape, at)
+    value = late_load(emitter.prelude, op, shape, at) or _load(emitter.prelude, shape, at)
     emitter.bind(op.result, Expr(value.text, value.level, reads=True))
 
 

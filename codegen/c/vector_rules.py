@@ -13,7 +13,7 @@ from .constants import splat
 from .expression import UNARY, Expr, call, cast
 from .function import FunctionEmitter
 from .lanes import pack, unpack
-from .late_constants import late_constant
+from .late_reads import late_constant
 from .prelude import Prelude
 from .registry import emits
 from .vector_types import VectorShape

@@ -68,9 +68,18 @@ class Gaps:
 
 
 def has_rule(node: Node) -> bool:
-    """Whether the import knows the operator of `node`."""
+    """Whether the import knows the operator of `node`; interpolation of fixed sizes only."""
     name = operator_name(node)
+    if INTERPOLATION.match(name) and not _has_fixed_sizes(node):
+        return False
     return name in RULES or (isinstance(node.target, HigherOrderOperator) and name in CONTROL_FLOW)
+
+
+def _has_fixed_sizes(node: Node) -> bool:
+    """Whether the sizes of the first argument and of the result are numbers."""
+    values = [arg.meta.get("val") for arg in (node, node.args[0]) if isinstance(arg, Node)]
+    shapes = [value.shape for value in values if isinstance(value, torch.Tensor)]
+    return all(isinstance(n, int) for shape in shapes for n in shape)
 
 
 def decompose_missing(program: ExportedProgram) -> ExportedProgram:

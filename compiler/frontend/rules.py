@@ -38,6 +38,7 @@ FAMILIES = (
     "gradients",
     "pooling",
     "resampling",
+    "interpolation",
     "grid_sampling",
     "distances",
     "bags",

@@ -61,9 +61,14 @@ class OutputPool:
         is_fixed = not spec.is_dynamic
         self.pooled = is_fixed and spec.bytes >= POOLED_BYTES and use_count is not None
         self.buffers: list[Buffer] = []
+        # one like another takes half the time of one from a shape and a type
+        small = is_fixed and not self.pooled
+        self.pattern = torch.empty(self.shape, dtype=self.dtype) if small else None
 
     def take(self) -> Tensor:
         """A contiguous tensor with arbitrary content that nobody else sees."""
+        if self.pattern is not None:
+            return torch.empty_like(self.pattern)
         if not self.pooled:
             return torch.empty(self.shape, dtype=self.dtype)
         for buffer in self.buffers:

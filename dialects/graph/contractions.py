@@ -6,6 +6,7 @@ from xdsl.dialects.builtin import (
     BoolAttr,
     FloatAttr,
     TensorType,
+    UnitAttr,
     f64,
 )
 from xdsl.ir import SSAValue
@@ -13,6 +14,7 @@ from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
     opt_operand_def,
+    opt_prop_def,
     prop_def,
 )
 
@@ -62,12 +64,13 @@ class AttentionOp(GraphOp):
 
     An i1 mask keeps where true, a float mask is added; it has shape [B..., Lq, Lk] (views broadcast
     it before). `causal` keeps key j for query i where j <= i. Batch dims are equal.
-    A query that keeps no key gives zeros.
+    A query that keeps no key gives zeros, or NaN with `nan_if_hidden`, as a softmax does.
     """
 
     name = "graph.attention"
     scale = prop_def(FloatAttr)
     causal = prop_def(BoolAttr)
+    nan_if_hidden = opt_prop_def(UnitAttr)
     query = operand_def(TensorType)
     key = operand_def(TensorType)
     value = operand_def(TensorType)
@@ -82,10 +85,15 @@ class AttentionOp(GraphOp):
         scale: float,
         causal: bool,
         type: Tensor,
+        nan_if_hidden: bool = False,
     ) -> None:
         super().__init__(
             operands=[query, key, value, mask],
-            properties={"scale": FloatAttr(scale, f64), "causal": BoolAttr.from_bool(causal)},
+            properties={
+                "scale": FloatAttr(scale, f64),
+                "causal": BoolAttr.from_bool(causal),
+                "nan_if_hidden": UnitAttr() if nan_if_hidden else None,
+            },
             result_types=[type],
         )
 

@@ -333,8 +333,10 @@ def _attention(
     top = scores.max(axis=-1, keepdims=True)
     share = np.exp(scores - np.where(np.isneginf(top), 0, top))
     total = share.sum(axis=-1, keepdims=True)
-    # a query that may look at nothing gives zeros, as torch's safe softmax does
-    return np.asarray(share / np.where(np.isneginf(top), 1, total) @ value)
+    if op.nan_if_hidden is None:
+        # a query that may look at nothing gives zeros, as torch's safe softmax does
+        total = np.where(np.isneginf(top), 1, total)
+    return np.asarray(share / total @ value)
 
 
 @_meaning(EmbeddingOp)

@@ -318,6 +318,11 @@ def _exchange(op: ExchangeOp, *rows: Array) -> Any:
     return np.stack(rows, axis=1)
 
 
+@means(vector.ShuffleOp)
+def _shuffle(op: vector.ShuffleOp, a: Array, b: Array) -> Any:
+    return np.concatenate([a, b])[list(op.mask.get_values())]
+
+
 @means(StepOp)
 def _step(op: StepOp) -> Any:
     return np.arange(vector_arith.lanes_of(op.result.type))

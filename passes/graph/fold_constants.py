@@ -96,7 +96,7 @@ class _Folder:
             return
         causal = triangle or bool(op.causal.value.data)
         type, scale = type_of(op), op.scale.value.data
-        new = AttentionOp(op.query, op.key, op.value, None, scale, causal, type)
+        new = AttentionOp(op.query, op.key, op.value, None, scale, causal, type)  # hides no row
         new.attributes.update(op.attributes)
         block = op.parent_block()
         assert block is not None

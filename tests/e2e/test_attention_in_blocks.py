@@ -42,6 +42,14 @@ def from_rows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return causal(*heads).transpose(1, 2).flatten(2)
 
 
+def by_hand(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None = None) -> Tensor:
+    """Without a scale; what sees nothing is NaN."""
+    scores = q @ k.transpose(-1, -2)
+    if keep is not None:
+        scores = scores.masked_fill(~keep, -inf)
+    return scores.softmax(-1) @ v
+
+
 def hidden(queries: int, keys: int) -> Tensor:
     """A mask with a row that sees nothing, one that sees late keys only, and random ones."""
     keep = torch.rand(queries, keys, generator=torch.Generator().manual_seed(5)) < 0.5
@@ -59,9 +67,12 @@ def special(*arrays: Tensor) -> tuple[Tensor, ...]:
 
 FAST: dict[str, Case] = {
     "causal": (causal, qkv(2, 263, 263, 8)),
+    "by_hand": (by_hand, (*qkv(2, 9, 70, 8), hidden(9, 70))),
 }
 SLOW: dict[str, Case] = {
     "mask": (SDPA, (*qkv(2, 9, 1500, 8), hidden(9, 1500))),
+    "by_hand_in_blocks": (by_hand, (*qkv(2, 9, 1500, 8), hidden(9, 1500))),
+    "by_hand_without_a_mask": (by_hand, qkv(2, 600, 1100, 16)),
     "plain": (SDPA, qkv(2, 600, 1100, 16)),
     "more_queries_than_keys": (causal, qkv(1, 400, 270, 8)),
     "more_keys_than_queries": (causal, qkv(1, 130, 700, 8)),

@@ -146,6 +146,7 @@ POOLS: Table = {
         "upsample": lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
         "grid_sample": lambda x: F.grid_sample(x, x[:, 0, :4, :2, None].expand(-1, -1, -1, 2) / 2),
         "bilinear": lambda x: F.interpolate(x, size=(7, 12), mode="bilinear"),
+        "bilinear_by_2": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
     }.items()
 }
 

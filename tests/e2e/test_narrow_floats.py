@@ -74,6 +74,13 @@ FUNCTIONS: Table = {
         lambda x, w: (F.conv2d(x, w, padding=1), F.conv2d(x, w, stride=2).relu()),
         (normal(2, 3, 9, 11), normal(5, 3, 3, 3)),
     ),
+    "resizing": (
+        lambda x: (
+            F.interpolate(x, scale_factor=2, mode="bilinear"),
+            F.interpolate(x, size=(5, 13), mode="bilinear"),
+        ),
+        (normal(2, 3, 9, 11),),
+    ),
     "pools": (lambda x: (F.max_pool2d(x, 2), F.avg_pool2d(x, 3, 2, 1)), (normal(2, 3, 9, 11),)),
     "attention": (
         lambda q, k: (

@@ -1,6 +1,7 @@
 """Rule of graph.attention: scores, masked softmax without its division, values, one scaling.
 
-A row with nothing to attend to (all keys masked) gives zeros, as torch does.
+A row with nothing to attend to (all keys masked) gives zeros, as torch does; NaN where the op says
+so.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def convert_attention(op: AttentionOp, b: KernelBuilder) -> SSAValue:
         element,
         lambda s, x, largest: s.exp(s.sub(x, largest)),
     )
-    inverse = rows.per_row(b, rows.reduce(b, "sum", exponentials), _inverse_or_zero)
+    inverse_of = _inverse_or_zero if op.nan_if_hidden is None else _inverse
+    inverse = rows.per_row(b, rows.reduce(b, "sum", exponentials), inverse_of)
     weight = rounded_product if element_of(op.value) == bf16 else multiply_add
     weighted = contract(b, exponentials, op.value, transposed=False, body=weight)
     # Dividing after the second contraction touches fewer elements than dividing the scores.
@@ -80,4 +82,9 @@ def _finite_or_zero(s: ScalarBuilder, largest: SSAValue) -> SSAValue:
 
 def _inverse_or_zero(s: ScalarBuilder, total: SSAValue) -> SSAValue:
     zero = s.like(0, total)
-    return s.select(s.compare("eq", total, zero), zero, s.div(s.like(1, total), total))
+    return s.select(s.compare("eq", total, zero), zero, _inverse(s, total))
+
+
+def _inverse(s: ScalarBuilder, total: SSAValue) -> SSAValue:
+    """Infinity for 0; the sum that it scales is then 0 too, and 0 * infinity NaN."""
+    return s.div(s.like(1, total), total)

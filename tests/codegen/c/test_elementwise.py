@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ class Case:
     result: str
     lanes: int = 0
     ulps: int = 0
+    before: str = ""  # a line, with {t} as in `text`
 
     def kernel(self) -> str:
         def type_of(element: str) -> str:
@@ -43,6 +44,7 @@ class Case:
                 lines.append(f"%v{k} = memref.load {load}")
         names = [f"%v{k}" for k in range(len(self.operands))]
         types = {f"t{k}": type_of(e) for k, e in enumerate(self.operands)}
+        lines.append(self.before.format(t=type_of(self.result)))
         lines.append("%r = " + self.text.format(*names, t=type_of(self.result), **types))
         if self.lanes:
             lines.append(
@@ -98,8 +100,20 @@ def _cases() -> list[Case]:
     cases += [c for c in _all("vfnma", fnma, F, 3) if c.lanes]
     reverse = '"vector.reverse"({0}) : ({t}) -> {t}'
     cases += [c for c in _all("reverse", reverse, (*F, *I, "i1"), 1) if c.lanes]
+    for element in (*F, *I, "i1"):
+        for lanes in LANES[element]:
+            for name, step, count in (("near", 0.5, 1), ("both", 2, 2), ("far", -1, 2)):
+                picks = [int(k * step) % (2 * lanes) for k in range(lanes)]
+                text = f"vector.shuffle {{0}}, {{{count - 1}}} {picks} : {{t}}, {{t}}"
+                kernel = f"shuffle_{name}_{element}_{lanes}"
+                cases.append(Case(kernel, text, (element,) * count, element, lanes))
     for op in ("addi", "subi", "muli", "andi", "ori", "xori", "minsi", "maxsi", "minui", "maxui"):
         cases += _all(op, f"arith.{op} {{0}}, {{1}} : {{t}}", I, 2)
+    divisor = "%seven = arith.constant dense<7> : {t}"
+    for op in ("divsi", "remsi", "divui", "remui", "floordivsi", "ceildivsi"):
+        for case in _all(f"{op}_by_7", f"arith.{op} {{0}}, %seven : {{t}}", I, 1):
+            if case.lanes:
+                cases.append(replace(case, before=divisor))
     for op in ("addi", "muli", "andi", "ori", "xori"):
         cases += _all(op, f"arith.{op} {{0}}, {{1}} : {{t}}", ("i1",), 2)
     cases += _all("absi", "math.absi {0} : {t}", I, 1)

@@ -293,6 +293,17 @@ VIEWS: dict[str, Function] = {
     "pixel_shuffle": lambda x: F.pixel_shuffle(x.reshape(2, 12, 1, 5), 2),
     "upsample_nearest": lambda x: F.interpolate(x, scale_factor=2, mode="nearest"),
     "upsample_bilinear": lambda x: F.interpolate(x, size=(7, 9), mode="bilinear"),
+    "upsample_bilinear_by_2": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    "upsample_bilinear_by_4_and_1": lambda x: F.interpolate(x, size=(16, 5), mode="bilinear"),
+    "upsample_bilinear_by_3": lambda x: F.interpolate(x, scale_factor=3, mode="bilinear"),
+    "upsample_bilinear_smaller": lambda x: F.interpolate(x, size=(2, 3), mode="bilinear"),
+    "upsample_bilinear_scale": lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
+    "upsample_bilinear_corners": lambda x: F.interpolate(
+        x, scale_factor=2, mode="bilinear", align_corners=True
+    ),
+    "upsample_linear": lambda x: F.interpolate(x[0], scale_factor=8, mode="linear"),
+    "upsample_trilinear": lambda x: F.interpolate(x[None], scale_factor=2, mode="trilinear"),
+    "upsample_bilinear_f64": lambda x: F.interpolate(x.double(), scale_factor=2, mode="bilinear"),
     "meshgrid": lambda x: torch.meshgrid(x[0, 0, 0], x[0, 0, :, 0], indexing="ij"),
     "numpy_newaxis": lambda x: x[:, None, ..., None],
 }

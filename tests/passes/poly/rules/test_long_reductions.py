@@ -78,3 +78,28 @@ def test_columns_out_of_line_or_in_few_cache_sets_are_copied(
         assert ("pack(" in scop.schedule.data) == is_copied
         assert "split_reduction" not in scop.schedule.data
         kernel.check_lowered(scop)
+
+
+def test_few_rows_read_a_far_operand_in_order(build: Any, machines: dict[str, Any]) -> None:
+    """Sums over some rows of the operand for all columns, unless copies or caches serve better."""
+    few = replace(machines["avx2"], l1_bytes=1024, l2_bytes=4096)
+    many = replace(machines["avx512"], l1_bytes=1024, l2_bytes=4096)
+    for machine, rows, depth, columns, is_split in [
+        (few, 3, 40, 70, True),
+        (few, 7, 37, 70, True),
+        (few, 7, 31, 70, False),  # too short
+        (few, 7, 40, 8, False),  # a strip is all there is
+        (few, 1, 40, 70, False),
+        (few, 48, 40, 70, False),  # many tiles read a copy
+        (replace(few, l2_bytes=1 << 20), 7, 40, 70, False),  # near
+        (replace(few, l1_bytes=1 << 15), 7, 40, 70, False),  # strips stay for the next rows
+        (replace(few, l1_bytes=1 << 15), 3, 40, 70, True),  # which there are none of
+        (many, 3, 40, 70, True),
+        (many, 30, 40, 70, False),
+    ]:
+        kernel = build("matmul", rows, depth, columns)
+        scop = kernel.scop()
+        choose_schedule(scop, machine, 2, SHARED)
+        assert ("split_reduction(" in scop.schedule.data) == is_split, (rows, depth, columns)
+        assert "pack(" not in scop.schedule.data or not is_split
+        kernel.check_lowered(scop)

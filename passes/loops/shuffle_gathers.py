@@ -1,0 +1,141 @@
+"""Gathers of known lanes that lie near each other: load the vectors they lie in and shuffle these.
+
+before: %v = vector.gather %x[%i][0, 0, 1, 1, 2, 2, 3, 3]
+after:  %r = vector.maskedload %x[%i], (the first 4 lanes)
+        %v = vector.shuffle %r, %r [0, 0, 1, 1, 2, 2, 3, 3]
+
+Every second element takes two vectors. Inside of a Zen 3 a gather of 8 floats is 39 instructions,
+and images enlarged to their nearest pixels had one per vector. Nothing behind the last element that
+a lane reads is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects import arith, vector
+from xdsl.dialects.builtin import DenseArrayBase, IndexType, IntegerAttr, ModuleOp, VectorType, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from ...dialects.vector import ConstantMaskOp, GatherOp, StepOp
+from ..context import CompileContext
+from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
+from .exchange_gathers import constant_of
+
+_FUNCTIONS = {
+    arith.AddiOp: np.add,
+    arith.SubiOp: np.subtract,
+    arith.MuliOp: np.multiply,
+    arith.DivSIOp: np.floor_divide,
+    arith.RemSIOp: np.remainder,
+}
+ISAS = ("avx2", "avx512")
+BITS = 32  # of an element: shuffles of others take more instructions
+
+
+def lane_numbers(value: SSAValue, lanes: int) -> tuple[int, ...] | None:
+    """The integers of a vector of `lanes` lanes, where they are constants."""
+    op = value.owner
+    constant = constant_of(value)
+    if constant is not None:
+        return (constant,) * lanes
+    if isinstance(op, StepOp):
+        return tuple(range(lanes))
+    function = _FUNCTIONS.get(type(op))
+    if function is None:
+        return None
+    assert isinstance(op, Operation)
+    lhs, rhs = (lane_numbers(operand, lanes) for operand in op.operands)
+    if lhs is None or rhs is None:
+        return None
+    if isinstance(op, (arith.DivSIOp, arith.RemSIOp)) and (min(lhs) < 0 or min(rhs) <= 0):
+        return None  # these round towards zero
+    return tuple(int(n) for n in function(lhs, rhs))
+
+
+def live_lanes(mask: SSAValue, lanes: int) -> int:
+    """How many of the first lanes are set and alone; 0 where that is not known."""
+    if constant_of(mask) in (1, -1):
+        return lanes
+    return mask.owner.count.data if isinstance(mask.owner, ConstantMaskOp) else 0
+
+
+def near_lanes(op: GatherOp) -> tuple[int, ...] | None:
+    """The offsets of the live lanes, if two vectors hold them; one vector, if some are not live."""
+    assert isinstance(op.result.type, VectorType)
+    width = getattr(op.result.type.element_type, "bitwidth", 0)
+    lanes = op.result.type.get_shape()[0]
+    live = live_lanes(op.mask, lanes) if width == BITS else 0
+    found = lane_numbers(op.offsets, lanes) if live else None
+    if found is None:
+        return None
+    found = found[:live]
+    return found if max(found) - min(found) < (2 * lanes if live == lanes else lanes) else None
+
+
+def shuffle(op: GatherOp, offsets: Sequence[int]) -> None:
+    """Replace `op`, whose live lanes read at `offsets`, by one or two loads and a shuffle."""
+    type, first = op.result.type, min(offsets)
+    assert isinstance(type, VectorType)
+    lanes, made = type.get_shape()[0], list[Operation]()
+    *outer, last = op.indices
+
+    def load(start: int, count: int) -> SSAValue:
+        index = last
+        if start:
+            distance = arith.ConstantOp(IntegerAttr(start, IndexType()))
+            place = arith.AddiOp(last, distance.result)
+            made.extend([distance, place])
+            index = place.result
+        if count >= lanes:
+            whole = vector.LoadOp(op.base, [*outer, index], type)
+            made.append(whole)
+            return whole.results[0]
+        mask = ConstantMaskOp(count, lanes)
+        part = vector.MaskedLoadOp(op.base, [*outer, index], mask.result, op.pass_through, type)
+        made.extend([mask, part])
+        return part.results[0]
+
+    count = max(offsets) - first + 1
+    near = load(first, count)
+    far = load(first + lanes, count - lanes) if count > lanes else near
+    picks = [offset - first for offset in offsets]
+    if len(picks) < lanes:
+        far, others = op.pass_through, range(lanes + len(picks), 2 * lanes)
+        picks += others
+    numbers = DenseArrayBase.from_list(i64, picks)
+    made.append(vector.ShuffleOp(near, far, numbers, result_type=type))
+    block = op.parent_block()
+    assert block is not None
+    block.insert_ops_before(made, op)
+    op.result.replace_all_uses_with(made[-1].results[0])
+    Rewriter.erase_op(op)
+
+
+@dataclass(frozen=True)
+class ShuffleGathersPass(ModulePass):
+    """Turn gathers of known near lanes into loads and shuffles, where the machine shuffles."""
+
+    name = "shuffle-gathers"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        assert isinstance(ctx, CompileContext)
+        if ctx.machine.isa not in ISAS:
+            return
+        for func in op.ops:
+            if not isinstance(func, FuncOp) or not func.body.blocks:
+                continue
+            written = {stored_memref(one) for one in func.walk() if isinstance(one, STORES)}
+            for one in list(func.walk()):
+                # between the lanes lies what another thread may write
+                if isinstance(one, GatherOp) and one.base not in written:
+                    offsets = near_lanes(one)
+                    if offsets is not None:
+                        shuffle(one, offsets)
+            erase_unused(func.body.block)
