@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -118,6 +119,10 @@ def draw_product(rng: random.Random, x: Tensor, extents: tuple[int, ...]) -> Dra
         choices["mix rows"] = lambda t: rows @ t
         choices["einsum"] = lambda t: torch.einsum("...ij,kj->...ki", t, w)
     if x.ndim in (3, 4) and k <= 64:
+        hidden = torch.arange(x.shape[-2]) > x.shape[-2] // 2
+        choices["attention by hand"] = lambda t: (
+            (t @ t.flip(-2).mT * 0.3).masked_fill(hidden, -math.inf).softmax(-1) @ t
+        )
         choices["attention"] = lambda t: F.scaled_dot_product_attention(t, t.flip(-2), t)
         choices["causal attention"] = lambda t: F.scaled_dot_product_attention(
             t, t, t * 0.5, is_causal=True
@@ -157,6 +162,9 @@ def draw_window(rng: random.Random, x: Tensor) -> Drawn | None:
         f"max_pool {text}": lambda t: largest(t, size, stride, half),
         "adaptive_avg_pool 2": lambda t: adaptive(t, 2),
         "interpolate": lambda t: F.interpolate(t, scale_factor=2, mode="nearest"),
+        f"interpolate linearly by {stride + 1}": lambda t: F.interpolate(
+            t, scale_factor=stride + 1, mode="linear" if rank == 1 else "bilinear"
+        ),
         "batch norm": lambda t: F.batch_norm(
             t, b.new_full((c,), 0.1), b.new_full((c,), 1.5), eps=0.1
         ),
