@@ -18,9 +18,7 @@ THROUGH_MEMORY = 9.0  # more where a sum is stored and loaded again
 WINDOW = 256.0  # instructions among which a core finds one that can begin
 MOST_VECTORS = 4  # accumulators of a sum over lanes
 COMPILER_BYTES = (16, 32)  # vectors that the C compiler uses on its own
-BRANCH = (
-    4.0  # cycles of a choice between two numbers in scalar code, on data that nobody can foresee
-)
+BRANCH = 4.0  # cycles of a choice between two numbers in scalar code, which nobody can foresee
 MASKED = 28.0  # cycles until what was stored under a mask can be loaded
 MASKS = 4.0  # vectors with a mask for each that is missing: these miss a quarter of their lanes
 GATHER = 1.0  # times that of loading a whole vector for each lane that lies elsewhere
