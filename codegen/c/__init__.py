@@ -19,7 +19,6 @@ from . import (
     pair_rules,
     parallel_rules,
     reduction_rules,
-    reverse_rules,
     shuffle_rules,
     vector_rules,
 )
@@ -54,7 +53,6 @@ _RULES = (
     pair_rules,
     parallel_rules,
     reduction_rules,
-    reverse_rules,
     shuffle_rules,
     unpack_rules,
     dot_rules,

@@ -43,7 +43,7 @@ DIVISIONS = (
     arith.FloorDivSIOp,
     arith.CeilDivSIOp,
 )
-LARGEST_DIVISOR = 128  # that all types of lanes hold
+DIVISOR_LIMIT = 128  # all types of lanes hold what is below
 Operand = VectorShape | str
 """A vector operand, or the C type of a scalar one."""
 
@@ -101,7 +101,7 @@ def vector_expression(
 def constant_divisor(op: Operation) -> int | None:
     """What all lanes are divided by, where that is known: compilers multiply by its inverse."""
     number = splat_value(op.operands[1]) if isinstance(op, DIVISIONS) else None
-    return int(number) if number is not None and 0 < number < LARGEST_DIVISOR else None
+    return int(number) if number is not None and 0 < number < DIVISOR_LIMIT else None
 
 
 def half_register(prelude: Prelude, shape: VectorShape) -> str:

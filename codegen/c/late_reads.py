@@ -7,7 +7,7 @@ before: for (...) {
         }
 after:      ...
             const __m256 c = set1(tc_f32_40c00000);
-            const __m256 b = *(const volatile tc_late_8xf32 *)&bias[j];
+            const __m256 b = *(const volatile tc_late_f32x8 *)&bias[j];
             store(min(c, add(v, b))); ...
 
 gcc and clang move what is the same for all tiles out of the loop around the sums, into registers

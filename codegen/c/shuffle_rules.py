@@ -1,4 +1,4 @@
-"""Rule of vector.shuffle: lanes of one or two registers, chosen by constants."""
+"""Rules of vector.shuffle and vector.reverse: lanes of one or two vectors, chosen by constants."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xdsl.dialects import vector
 from xdsl.ir import Operation
 
+from ...dialects.vector import ReverseOp
 from .c_types import BYTES
 from .expression import Expr, call, integer
 from .function import FunctionEmitter
@@ -18,10 +19,9 @@ from .vector_types import VectorShape
 
 @emits(vector.ShuffleOp)
 def emit_shuffle(emitter: FunctionEmitter, op: Operation) -> None:
-    """Vectors of the result's type; 32-bit lanes of whole registers have instructions."""
+    """Vectors of the result's type."""
     assert isinstance(op, vector.ShuffleOp)
-    prelude = emitter.prelude
-    shape, picks = prelude.shape(op.result.type), [int(k) for k in op.mask.get_values()]
+    shape, picks = emitter.prelude.shape(op.result.type), [int(k) for k in op.mask.get_values()]
     vectors = [emitter.expr(op.v1), emitter.expr(op.v2)]
     if op.v1 is op.v2:
         picks = [pick % shape.lanes for pick in picks]
@@ -29,32 +29,47 @@ def emit_shuffle(emitter: FunctionEmitter, op: Operation) -> None:
         vectors = vectors[:1]
     elif min(picks) >= shape.lanes:
         vectors, picks = vectors[1:], [pick - shape.lanes for pick in picks]
-    if not shape.is_native or shape.is_mask or BYTES[shape.element] != 4 or shape.bits < 256:
-        name = _define_shuffle(prelude, shape, picks, len(vectors))
-        emitter.bind(op.result, call(name, *vectors))
-    elif len(vectors) == 1:
-        emitter.bind(op.result, _permuted(shape, vectors[0], picks))
-    elif shape.bits == 512:
-        first, second = vectors
-        emitter.bind(
-            op.result, shape.intrinsic("permutex2var", first, _lanes(shape, picks), second)
-        )
-    else:
-        low, high = (_permuted(shape, vector, picks) for vector in vectors)
-        from_second = sum(1 << k for k, pick in enumerate(picks) if pick >= shape.lanes)
-        emitter.bind(op.result, shape.intrinsic("blend", low, high, integer(from_second)))
+    emitter.bind(op.result, shuffled(emitter.prelude, shape, vectors, picks))
+
+
+@emits(ReverseOp)
+def emit_reverse(emitter: FunctionEmitter, op: Operation) -> None:
+    """The last lane first."""
+    assert isinstance(op, ReverseOp)
+    shape, source = emitter.prelude.shape(op.result.type), emitter.expr(op.source)
+    turned = range(shape.lanes - 1, -1, -1)
+    emitter.bind(op.result, shuffled(emitter.prelude, shape, [source], turned))
+
+
+def shuffled(
+    prelude: Prelude, shape: VectorShape, vectors: Sequence[Expr], picks: Sequence[int]
+) -> Expr:
+    """Lanes `picks` of one vector, or of two that are counted on. 32-bit lanes of whole registers
+    have instructions that cross these, 64-bit lanes of one vector too."""
+    is_wide = shape.is_native and not shape.is_mask and shape.bits >= 256
+    size = BYTES[shape.element] if is_wide else 0
+    if size < 4 or (size > 4 and len(vectors) > 1):
+        return call(_define_shuffle(prelude, shape, picks, len(vectors)), *vectors)
+    if len(vectors) == 1:
+        return _permuted(shape, vectors[0], picks)
+    if shape.bits == 512:
+        return shape.intrinsic("permutex2var", vectors[0], _lanes(shape, picks), vectors[1])
+    low, high = (_permuted(shape, one, [p % shape.lanes for p in picks]) for one in vectors)
+    from_second = sum(1 << k for k, pick in enumerate(picks) if pick >= shape.lanes)
+    return shape.intrinsic("blend", low, high, integer(from_second))
 
 
 def _permuted(shape: VectorShape, source: Expr, picks: Sequence[int]) -> Expr:
-    """Lanes `picks`, counted from the start of `source` again where they are of a second vector."""
-    lanes = _lanes(shape, [pick % shape.lanes for pick in picks])
+    if shape.lanes == 4:
+        places = integer(sum(pick << 2 * k for k, pick in enumerate(picks)))
+        return shape.intrinsic("permute4x64", source, places)
     if shape.bits == 512:
-        return shape.intrinsic("permutexvar", lanes, source)
-    return shape.intrinsic("permutevar8x32", source, lanes)
+        return shape.intrinsic("permutexvar", _lanes(shape, picks), source)
+    return shape.intrinsic("permutevar8x32", source, _lanes(shape, picks))
 
 
 def _lanes(shape: VectorShape, picks: Sequence[int]) -> Expr:
-    return call(f"{shape.prefix}_setr_epi32", *map(integer, picks))
+    return call(f"{shape.prefix}_setr_epi{8 * BYTES[shape.element]}", *map(integer, picks))
 
 
 def _define_shuffle(prelude: Prelude, shape: VectorShape, picks: Sequence[int], count: int) -> str:

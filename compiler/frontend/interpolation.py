@@ -72,23 +72,17 @@ class Axis:
         exprs[self.dim] = exprs[self.dim] + 1
         return first, b.view(source, exprs, shape)
 
-    def shares(self, b: Builder, element: Attribute) -> SSAValue:
-        """How much of what lies behind the positions each result has: computed in `element`."""
+    def shares(self, b: Builder, element: Attribute, rank: int) -> SSAValue:
+        """How much of what lies behind the positions each result has: computed in `element`, and
+        broadcast to tensors of `rank`."""
         count = len(self.positions)
         places = b.pointwise("add", b.cast(b.iota(count, i64), element), self.start)
         places = b.pointwise("sub", b.pointwise("mul", places, self.ratio), self.start)
         if self.factor is None:
             places = b.pointwise("maximum", places, 0.0)
         near = b.constant("positions", self.positions - (self.factor is not None))
-        return b.pointwise("sub", places, b.cast(near, element))
-
-    def mixed(self, b: Builder, first: SSAValue, second: SSAValue) -> SSAValue:
-        """(1 - share) * first + share * second."""
-        element = element_of(first)
-        ones = [1] * (len(shape_of(first)) - 1 - self.dim)
-        share = b.reshape(self.shares(b, element), [len(self.positions), *ones])
-        near = b.pointwise("mul", first, b.pointwise("sub", b.full(1.0, element), share))
-        return b.pointwise("add", near, b.pointwise("mul", second, share))
+        shares = b.pointwise("sub", places, b.cast(near, element))
+        return b.reshape(shares, [count, *[1] * (rank - 1 - self.dim)])
 
 
 def interpolated(
@@ -106,21 +100,25 @@ def interpolated(
     ]
     for axis in axes:
         if axis.factor is None:
-            value = axis.mixed(b, *axis.neighbours(b, value))
+            value = _mixed(b, value, [(axis, axis.shares(b, wide, len(shape)))])
     whole = [axis for axis in axes if axis.factor is not None]
     dims = [axis.dim for axis in whole]
     borders = [int(d in dims) for d in reversed(range(len(shape))) for _ in range(2)]
-    value = _interpolated_at_once(b, pad(b, value, borders, "replicate", None), whole)
+    value = pad(b, value, borders, "replicate", None)
+    value = _mixed(b, value, [(axis, axis.shares(b, wide, len(shape))) for axis in whole])
     return b.cast(value, b.out_element)
 
 
-def _interpolated_at_once(b: Builder, source: SSAValue, axes: Sequence[Axis]) -> SSAValue:
-    """All neighbours of every result as views of `source`, mixed along the last dim first."""
+def _mixed(b: Builder, source: SSAValue, axes: Sequence[tuple[Axis, SSAValue]]) -> SSAValue:
+    """(1 - share) * first + share * second of the neighbours along each axis with its shares, the
+    last axis first."""
     if not axes:
         return source
-    axis, *inner = axes
-    first, second = (_interpolated_at_once(b, x, inner) for x in axis.neighbours(b, source))
-    return axis.mixed(b, first, second)
+    (axis, share), *inner = axes
+    first, second = (_mixed(b, x, inner) for x in axis.neighbours(b, source))
+    rest = b.pointwise("sub", b.full(1.0, element_of(share)), share)
+    near = b.pointwise("mul", first, rest)
+    return b.pointwise("add", near, b.pointwise("mul", second, share))
 
 
 def axis_of(

@@ -87,10 +87,8 @@ def in_strips(loops: Loops) -> Loops:
         loops.free.copy(),
         loops.largest.copy(),
     )
-    arrays: tuple[npt.NDArray[Any], ...] = (
-        *(found.trips, found.kinds, found.lanes, found.axes, found.largest),
-    )
-    for array in arrays:
+    by_loop: list[npt.NDArray[Any]] = [found.trips, found.kinds, found.lanes, found.axes]
+    for array in [*by_loop, found.largest]:
         array[some] = np.take_along_axis(array[some], source[:, :DEPTH], axis=1)
     count = np.ceil(loops.trips[some, at] / loops.lanes[some, at] - 1e-9)
     found.trips[some, at], found.kinds[some, at], found.lanes[some, at] = count, STRIP, 1

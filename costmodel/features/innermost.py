@@ -4,6 +4,7 @@ seconds of one thread that arithmetic and the first cache take."""
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from .body import Body, innermost_body
 from .footprints import LINE_BYTES, WAY_BYTES, Footprints, Loops
@@ -41,19 +42,11 @@ def describe_body(
     size = facts.accesses[0].element_bytes
     full = hardware.lanes(size)
     trips = loops.trips[rows, np.maximum(body - 1, 0)]
-    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)], found.unrolled)
     is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
-    is_box = float(np.prod(facts.extents)) == facts.instances
-    may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
-    may &= (along <= 1).all(axis=1) & (not touches_own_array(facts)) & is_box
-    may &= ~around.is_watched & (found.unrolled == 1)
-    # Of a sum that is alone in its innermost loop, the loop around it.
-    outside = found.moved[rows, np.maximum(body - 2, 0)]
-    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
-    beside &= is_chain & (around.mates == 1) & (found.unrolled == 1) & is_box
-    around_trips = loops.trips[rows, np.maximum(body - 2, 0)]
-    by_compiler = np.where(may, compiler_lanes(trips, size), 1.0)
-    by_compiler = np.where(beside, compiler_lanes(around_trips, size), by_compiler)
+    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)], found.unrolled)
+    may, beside, by_compiler = vectorized_by_compiler(
+        facts, loops, found, around, is_chain, recurrence
+    )
     lanes = found.lanes * by_compiler  # where it vectorizes, the schedule does not
     is_short = lanes * 2 <= full
     # Of vectors that take two units, twice as many short ones begin in a cycle.
@@ -85,20 +78,14 @@ def describe_body(
     ) + facts.instances * branches / clock
     entered = facts.instances / np.maximum(found.unrolled * found.vectors * found.lanes * used, 1.0)
     loads = found.loads.sum(axis=1)
-    # A number for all lanes is a short load; stores take longer, beside the loads.
-    short = (along == 0) | is_short[:, None]
-    # What is gathered is loaded lane by lane, whatever the length of the vector.
-    gathered = (along > 1) & (found.lanes > 1)[:, None]
-    moved = np.where(gathered, GATHER, np.where(short, SHORT, 1.0)) * found.loads
-    loaded = moved[:, 1:].sum(axis=1) + facts.is_reduction * moved[:, 0]
     whole = full * size / hardware.speeds.bandwidth("l1", 1).read
-    busy = np.maximum(loaded, STORE * moved[:, 0])
+    busy = loads_at_once(facts, found, is_short)
     columns["seconds_l1"] = entered * found.lanes / lanes * busy * whole
     describe_issue(columns, facts, loops, found, touched, hardware, entered)
     columns["seconds_issue"] *= found.lanes / lanes
 
     columns["log_iterations"] = np.log1p(entered)
-    columns["log_innermost_trips"] = np.log1p(loops.trips[rows, np.maximum(body - 1, 0)])
+    columns["log_innermost_trips"] = np.log1p(trips)
     columns["innermost_is_loop"] = (body > 0).astype(np.float64)
     columns["log_unrolled"] = np.log1p(found.unrolled)
     columns["log_vectors"] = np.log1p(found.vectors)
@@ -151,6 +138,42 @@ def _unusual(
     columns["far"] = (along * sizes >= LINE_BYTES).sum(axis=1) * share
     collide = [(moved > 0) & (moved * sizes % WAY_BYTES == 0) for moved in (along, step)]
     columns["aliased"] = (collide[0] | collide[1]).sum(axis=1) * share
+
+
+def vectorized_by_compiler(
+    facts: StatementFacts,
+    loops: Loops,
+    found: Body,
+    around: Surroundings,
+    is_chain: npt.NDArray[np.bool_],
+    recurrence: Array,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], Array]:
+    """B: (whether the C compiler may vectorize the innermost loop; the loop around a sum that is
+    alone there; how many lanes it then uses, 1 where none)."""
+    rows, body, along = np.arange(len(loops.trips)), found.place, found.along
+    size = facts.accesses[0].element_bytes
+    is_box = float(np.prod(facts.extents)) == facts.instances
+    may = (found.lanes == 1) & (body > 0) & ~is_chain & (recurrence == 0) & (along[:, 0] == 1)
+    may &= (along <= 1).all(axis=1) & (not touches_own_array(facts)) & is_box
+    may &= ~around.is_watched & (found.unrolled == 1)
+    outside = found.moved[rows, np.maximum(body - 2, 0)]
+    beside = (body > 1) & (outside[:, 0] == 1) & (outside <= 1).all(axis=1) & (found.lanes == 1)
+    beside &= is_chain & (around.mates == 1) & (found.unrolled == 1) & is_box
+    inner, outer = (loops.trips[rows, np.maximum(body - k, 0)] for k in (1, 2))
+    lanes = np.where(may, compiler_lanes(inner, size), 1.0)
+    return may, beside, np.where(beside, compiler_lanes(outer, size), lanes)
+
+
+def loads_at_once(facts: StatementFacts, found: Body, is_short: npt.NDArray[np.bool_]) -> Array:
+    """B: how long a pass through the body keeps the first cache busy, in loads of whole vectors."""
+    # A number for all lanes is a short load; stores take longer, beside the loads.
+    short = (found.along == 0) | is_short[:, None]
+    # What is gathered is loaded lane by lane, whatever the length of the vector.
+    gathered = (found.along > 1) & (found.lanes > 1)[:, None]
+    moved = np.where(gathered, GATHER, np.where(short, SHORT, 1.0)) * found.loads
+    loaded = moved[:, 1:].sum(axis=1) + facts.is_reduction * moved[:, 0]
+    busy: Array = np.maximum(loaded, STORE * moved[:, 0])
+    return busy
 
 
 def overlapped_rows(facts: StatementFacts, body: Body) -> Array:

@@ -29,7 +29,6 @@ from xdsl.pattern_rewriter import (
 
 from ...dialects.graph import (
     AttentionOp,
-    FullOp,
     MatmulOp,
     PointwiseOp,
     ReshapeOp,
@@ -41,10 +40,10 @@ from ...dialects.graph import (
     shape_of,
     tensor_of,
 )
-from ...dialects.reference.graph import attribute_value
 from ...dialects.sizes import has_symbols
 from .replacement import copy_location
 from .simplify_map import broadcast_map
+from .simplify_pointwise import number_of
 
 MINUS_INFINITY = float("-inf")
 
@@ -171,12 +170,12 @@ def _changed(op: PointwiseOp, inner: Scores, k: int) -> Scores | None:
         return None
     match op.fn.data:
         case "mul" | "div":
-            number = _number(operands[1 - k])
+            number = number_of(operands[1 - k])
             if number is None or (op.fn.data == "div" and (k == 1 or number == 0)):
                 return None
             factor = number if op.fn.data == "mul" else 1 / number
             return replace(inner, scale=inner.scale * factor)
-        case "where" if _number(operands[3 - k]) == MINUS_INFINITY:
+        case "where" if number_of(operands[3 - k]) == MINUS_INFINITY:
             if k == 1:
                 return replace(inner, shown=operands[0])
             return replace(inner, hidden=operands[0])
@@ -192,11 +191,6 @@ def _keeps_rows(op: ReshapeOp) -> bool:
     """Whether a reshape changes batch dims alone, to others of known sizes."""
     before, after = shape_of(op.source), shape_of(op.result)
     return before[-2:] == after[-2:] and not has_symbols([*before, *after])
-
-
-def _number(value: SSAValue) -> float | None:
-    """The number that all elements of a constant are."""
-    return attribute_value(value.owner.value) if isinstance(value.owner, FullOp) else None
 
 
 def _is_weight(value: SSAValue) -> bool:

@@ -93,7 +93,7 @@ class DropIdentity(RewritePattern):
     def _kept(self, op: PointwiseOp) -> SSAValue | None:
         fn, operands = op.fn.data, list(op.operands_)
         if fn == "where":
-            chosen = _constant(operands[0])
+            chosen = number_of(operands[0])
             return None if chosen is None else operands[1 if chosen else 2]
         if fn == "add" and not isinstance(element_of(operands[0]), AnyFloat):
             neutral: int | None = 0  # in floating point -0.0 + 0.0 is +0.0
@@ -138,13 +138,14 @@ def _scalar(full: FullOp) -> FullOp:
     return FullOp(attribute_value(full.value), tensor_of(element_of(full.result), []))
 
 
-def _constant(value: SSAValue) -> float | int | None:
+def number_of(value: SSAValue) -> float | int | None:
+    """The number that all elements of a constant are; None for anything else."""
     return attribute_value(value.owner.value) if isinstance(value.owner, FullOp) else None
 
 
 def _is_constant(value: SSAValue, neutral: int) -> bool:
     """Whether all elements are `neutral`; -1 stands for all bits set."""
-    found = _constant(value)
+    found = number_of(value)
     if neutral == -1 and element_of(value) == i1:
         return found is not None and bool(found)
     if found is None or found != neutral:

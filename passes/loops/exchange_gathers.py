@@ -93,6 +93,16 @@ def blocks_of(ops: Iterable[Operation]) -> list[list[GatherOp]]:
     return found
 
 
+def moved(index: SSAValue, distance: int, made: list[Operation]) -> SSAValue:
+    """`index` + `distance`; the ops that compute it go to the end of `made`."""
+    if not distance:
+        return index
+    constant = arith.ConstantOp(IntegerAttr(distance, IndexType()))
+    place = arith.AddiOp(index, constant.result)
+    made += [constant, place]
+    return place.result
+
+
 def exchange(gathers: Sequence[GatherOp]) -> None:
     """Replace the gathers of one block by loads of its rows."""
     first = gathers[0]
@@ -102,12 +112,7 @@ def exchange(gathers: Sequence[GatherOp]) -> None:
     rows: list[Operation] = []
     made: list[Operation] = []
     for lane in range(len(gathers)):
-        index: SSAValue = last
-        if lane:
-            distance = arith.ConstantOp(IntegerAttr(lane * stride, IndexType()))
-            place = arith.AddiOp(last, distance.result)
-            made += [distance, place]
-            index = place.result
+        index = moved(last, lane * stride, made)
         assert isinstance(first.result.type, VectorType)
         row = vector.LoadOp(first.base, [*outer, index], first.result.type)
         rows.append(row)

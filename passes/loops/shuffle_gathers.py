@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects import arith, vector
-from xdsl.dialects.builtin import DenseArrayBase, IndexType, IntegerAttr, ModuleOp, VectorType, i64
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, VectorType, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
@@ -25,8 +25,9 @@ from xdsl.rewriter import Rewriter
 
 from ...dialects.vector import ConstantMaskOp, GatherOp, StepOp
 from ..context import CompileContext
+from .dead_lanes import live_lanes
 from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
-from .exchange_gathers import constant_of
+from .exchange_gathers import constant_of, moved
 
 _FUNCTIONS = {
     arith.AddiOp: np.add,
@@ -59,20 +60,13 @@ def lane_numbers(value: SSAValue, lanes: int) -> tuple[int, ...] | None:
     return tuple(int(n) for n in function(lhs, rhs))
 
 
-def live_lanes(mask: SSAValue, lanes: int) -> int:
-    """How many of the first lanes are set and alone; 0 where that is not known."""
-    if constant_of(mask) in (1, -1):
-        return lanes
-    return mask.owner.count.data if isinstance(mask.owner, ConstantMaskOp) else 0
-
-
 def near_lanes(op: GatherOp) -> tuple[int, ...] | None:
     """The offsets of the live lanes, if two vectors hold them; one vector, if some are not live."""
     assert isinstance(op.result.type, VectorType)
     width = getattr(op.result.type.element_type, "bitwidth", 0)
     lanes = op.result.type.get_shape()[0]
-    live = live_lanes(op.mask, lanes) if width == BITS else 0
-    found = lane_numbers(op.offsets, lanes) if live else None
+    live = lanes if constant_of(op.mask) in (1, -1) else live_lanes(op.mask)
+    found = lane_numbers(op.offsets, lanes) if live and width == BITS else None
     if found is None:
         return None
     found = found[:live]
@@ -87,12 +81,7 @@ def shuffle(op: GatherOp, offsets: Sequence[int]) -> None:
     *outer, last = op.indices
 
     def load(start: int, count: int) -> SSAValue:
-        index = last
-        if start:
-            distance = arith.ConstantOp(IntegerAttr(start, IndexType()))
-            place = arith.AddiOp(last, distance.result)
-            made.extend([distance, place])
-            index = place.result
+        index = moved(last, start, made)
         if count >= lanes:
             whole = vector.LoadOp(op.base, [*outer, index], type)
             made.append(whole)

@@ -94,7 +94,7 @@ def _steps(
         size = _block_size(extents[depth], lanes, about)
         return [*pack_wide, Pack(name, narrow, position, size), SplitReduction(name, depth, size)]
     step_bytes = _stride_bytes(update, wide, depth)
-    is_far = extents[depth] * step_bytes * OPERAND_SHARE > machine.l2_bytes
+    is_far = _is_far(machine, extents[depth], step_bytes)
     is_read_often = machine.has_few_registers and rows >= TILES_PER_COPY * tile.rows
     crosses_lines = step_bytes % machine.vector_bytes != 0
     crowds = share_sets(extents[depth], step_bytes, machine.l2_bytes)
@@ -116,13 +116,18 @@ def _reads_scattered_strips(
     step_bytes = _stride_bytes(update, wide, depth)
     given = _plain_position(scop, update, wide, depth) is not None
     is_scattered = step_bytes > strip and _stride_bytes(update, wide, column) == element
-    is_far = extents[depth] * step_bytes * OPERAND_SHARE > machine.l2_bytes
+    is_far = _is_far(machine, extents[depth], step_bytes)
     if not (given and is_scattered and is_far) or rows < 2 or extents[depth] < 2 * STREAMS:
         return False
     if rows <= tile.rows:
         return True
     stays = extents[depth] * strip * STRIP_SHARE < machine.l1_bytes
     return machine.has_few_registers and rows < TILES_OF_FEW_ROWS * tile.rows and not stays
+
+
+def _is_far(machine: Machine, rows: int, step_bytes: int) -> bool:
+    """Whether a wide operand of so many rows does not stay in the second-level cache."""
+    return rows * step_bytes * OPERAND_SHARE > machine.l2_bytes
 
 
 def share_sets(count: int, step_bytes: int, cache_bytes: int) -> bool:
