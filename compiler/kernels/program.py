@@ -82,6 +82,8 @@ def read_program(path: Path) -> KernelProgram:
         found = ", ".join(op.name for op in functions) or "nothing"
         raise InvalidInputError(f"{path}: expected one func.func of affine loops, found {found}")
     func = functions[0]
+    if func.is_declaration:
+        raise InvalidInputError(f"{path}: expected a body of @{func.sym_name.data}, found none")
     types: dict[str, Attribute] = {}
     for k, argument in enumerate(func.body.block.args):
         name = argument.name_hint or f"arg{k}"

@@ -51,7 +51,7 @@ def _is_element(value: SSAValue, part: StatementSlice, target: SSAValue, write: 
         isinstance(load, affine.LoadOp)
         and load not in part.kept
         and part.arrays[load.memref] is target
-        and part.indices.apply(load.map.data, load.indices) == write.results
+        and part.indices.element(load) == write.results
     )
 
 

@@ -185,7 +185,7 @@ class AffineScopBuilder:
         if domain.is_empty():
             return
         target = self.arrays[op.memref]
-        exprs = self.indices.apply(op.map.data, op.indices)
+        exprs = self.indices.element(op)
         write = self._map(domain, exprs)
         part = self._slice(domain)
         reduction = reduction_of(op, part, write, domain)
@@ -254,12 +254,12 @@ def extract_affine(func: FuncOp) -> ScopOp:
 
 @dataclass(frozen=True)
 class ExtractAffinePass(ModulePass):
-    """Replace functions of affine loops by scops."""
+    """Replace functions of affine loops by scops; declarations stay."""
 
     name = "extract-affine"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for func in [f for f in op.ops if isinstance(f, FuncOp)]:
+        for func in [f for f in op.ops if isinstance(f, FuncOp) and not f.is_declaration]:
             scop = extract_affine(func)
             op.body.block.insert_op_before(scop, func)
             Rewriter.erase_op(func)

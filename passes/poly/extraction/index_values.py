@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.dialects import affine, arith, memref
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import IntegerAttr, MemRefType
 from xdsl.ir import SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -48,6 +48,23 @@ class IndexValues:
             check_is_affine(result)
         return results
 
+    def element(self, op: affine.LoadOp | affine.StoreOp) -> tuple[AffineExpr, ...]:
+        """The subscripts of the element that `op` reads or writes; LoweringError where their number
+        is not the rank of its array."""
+        map, type = op.map.data, op.memref.type
+        assert isinstance(type, MemRefType)
+        if len(op.indices) != map.num_dims + map.num_symbols:
+            raise LoweringError(
+                f"extract-affine: the subscripts {map} of {op.name} expect "
+                f"{map.num_dims + map.num_symbols} values, found {len(op.indices)}"
+            )
+        if len(map.results) != len(type.get_shape()):
+            raise LoweringError(
+                f"extract-affine: {op.name} expects {len(type.get_shape())} subscripts of a "
+                f"{type}, found {len(map.results)}"
+            )
+        return self.apply(map, op.indices)
+
     def _computed(self, value: SSAValue) -> AffineExpr:
         match value.owner:
             case affine.ApplyOp() as op:
@@ -55,11 +72,12 @@ class IndexValues:
             case arith.ConstantOp(value=IntegerAttr() as number):
                 return AffineExpr.constant(number.value.data)
             case memref.DimOp() as op:
-                position = self.of(op.index)
-                if op.source in self.extents and isinstance(position, AffineConstantExpr):
-                    return self.extents[op.source][position.value]
+                position, extents = self.of(op.index), self.extents.get(op.source, ())
+                if isinstance(position, AffineConstantExpr) and 0 <= position.value < len(extents):
+                    return extents[position.value]
                 raise LoweringError(
-                    "extract-affine: memref.dim wants an array and a constant position"
+                    "extract-affine: memref.dim expects an array and the constant number of a "
+                    f"dimension, found {position} of {len(extents)}"
                 )
             case arith.AddiOp() as op:
                 return self.of(op.lhs) + self.of(op.rhs)

@@ -71,7 +71,7 @@ class StatementSlice:
         """The body argument for what `op` loads."""
         if op in self.kept:
             return self.access(self.kept[op], ())
-        return self.access(self.arrays[op.memref], self.indices.apply(op.map.data, op.indices))
+        return self.access(self.arrays[op.memref], self.indices.element(op))
 
     def value(self, value: SSAValue) -> SSAValue:
         """`value` computed in the body."""

@@ -155,6 +155,7 @@ def test_an_mlir_file_is_a_kernel(tmp_path: Path) -> None:
     [
         ("func.func @f(", "Expected"),
         ("builtin.module {}", "expected one func.func of affine loops, found nothing"),
+        ("func.func @f(%A: memref<4xf32>)", "expected a body of @f, found none"),
         (AFFINE + AFFINE.replace("@scale", "@again"), "found func.func, func.func"),
     ],
 )

@@ -80,3 +80,36 @@ func.func @carried(%A: memref<8xf32>, %v: f32) {
   }
   func.return
 }
+
+// -----
+
+// EXPECT-ERROR: affine.load expects 2 subscripts of a memref<4x5xf64>, found 1
+func.func @too_few_subscripts(%A: memref<4x5xf64>) {
+  affine.for %i = 0 to 4 {
+    %0 = affine.load %A[%i] : memref<4x5xf64>
+    affine.store %0, %A[%i, %i] : memref<4x5xf64>
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: of affine.store expect 2 values, found 1
+func.func @too_few_values(%A: memref<4x5xf64>, %v: f64) {
+  affine.for %i = 0 to 4 {
+    "affine.store"(%v, %A, %i) {map = affine_map<(d0, d1) -> (d0, d1)>} : (f64, memref<4x5xf64>, index) -> ()
+  }
+  func.return
+}
+
+// -----
+
+// EXPECT-ERROR: expects an array and the constant number of a dimension, found 1 of 1
+func.func @no_such_dimension(%A: memref<?xf32>, %v: f32) {
+  %1 = arith.constant 1 : index
+  %n = memref.dim %A, %1 : memref<?xf32>
+  affine.for %i = 0 to %n {
+    affine.store %v, %A[%i] : memref<?xf32>
+  }
+  func.return
+}
