@@ -116,6 +116,15 @@ def initial(program: KernelProgram, seed: int) -> Arrays:
     return arrays
 
 
+def widened(arrays: Arrays) -> Arrays:
+    """The arguments with floats of the most digits: what a sum in order of the program is off by,
+    which is far more than at random where it adds one number many times."""
+    return {
+        name: array.astype(np.longdouble if array.dtype.kind == "f" else array.dtype)
+        for name, array in arrays.items()
+    }
+
+
 def run_python(kernel: Kernel, arrays: Arrays) -> Arrays:
     """The arguments after a run in Python."""
     copies = {name: array.copy() for name, array in arrays.items()}
@@ -268,7 +277,8 @@ def compared(
     rng = np.random.default_rng(seed)
     try:
         expected = run_python(kernel, arrays)
-        nearby = [run_python(kernel, last_place_changed(arrays, rng)) for _ in range(2)]
+        others = [last_place_changed(arrays, rng), last_place_changed(arrays, rng), widened(arrays)]
+        nearby = [run_python(kernel, other) for other in others]
     except OverflowError as error:  # Python's integers do not wrap
         return ProgramOutcome(number, "invalid", f"Python: {error}")
     for variant in mine:
