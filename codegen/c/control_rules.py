@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import func, scf
+from xdsl.dialects.builtin import VectorType
 from xdsl.ir import Operation, SSAValue
 
 from ...dialects.errors import LoweringError
 from .captures import are_distinct, captured
 from .expression import Expr
 from .function import FunctionEmitter
+from .outlining import waits_for_calls
 from .parallel_regions import is_region
 from .registry import emits
 from .short_steps import unroll_pragma
@@ -60,6 +62,19 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
     assert emitter.scope is outer
     for result, name in zip(op.results, names, strict=True):
         emitter.set_variable(result, name)
+    _store_waiting_sums(emitter, op)
+
+
+def _store_waiting_sums(emitter: FunctionEmitter, op: scf.ForOp) -> None:
+    """Let vectors that calls after the loop would be saved around mean what lies in memory."""
+    for result in op.results:
+        if not isinstance(result.type, VectorType) or not waits_for_calls(result):
+            continue
+        shape = emitter.prelude.shape(result.type)
+        if shape.is_native and not shape.is_mask:
+            total = emitter.expr(result)
+            name = emitter.declare(result)
+            emitter.line(f"const volatile {shape.c_type} {name} = {total.text};")
 
 
 def _shared_variable(emitter: FunctionEmitter, op: scf.ForOp, position: int) -> str | None:

@@ -13,26 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects import math
-from xdsl.ir import Operation
-
+from ....dialects.functions import is_function
 from .loop_plan import LoopPlan
-
-INSTRUCTIONS = (
-    math.AbsFOp,
-    math.CeilOp,
-    math.CopySignOp,
-    math.FloorOp,
-    math.FmaOp,
-    math.RoundEvenOp,
-    math.SqrtOp,
-    math.TruncOp,
-)
-
-
-def is_function(op: Operation) -> bool:
-    """Whether `op` takes a few dozen instructions."""
-    return op.name.startswith("math.") and not isinstance(op, INSTRUCTIONS)
 
 
 def slow_epilogue(plan: LoopPlan, run: Sequence[str], update: str) -> list[str]:
