@@ -37,6 +37,9 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
+EMULATED = pytest.StashKey[bool]()  # on tests of AVX-512 that run on a CPU without it
+AVX2 = frozenset({"avx2", "fma", "f16c"})
+AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
 RUN = re.compile(r"^// RUN: (?P<command>tilecast-opt .*?)(?P<check>\s*\|\s*filecheck %s.*)?$")
 EXPECT_ERROR = re.compile(r"//\s*EXPECT-ERROR:\s*(.+?)\s*$", re.MULTILINE)
 
@@ -179,13 +182,34 @@ def cpu_features() -> frozenset[str]:
     return frozenset(archspec.cpu.host().features)
 
 
+def missing_features(item: pytest.Item) -> list[str]:
+    """What the CPU lacks of what the marks `isa(name)` of a test ask for."""
+    asked: list[str] = []
+    for mark in item.iter_markers("isa"):
+        asked += AVX512 if mark.args[0] == "avx512" else [mark.args[0]]
+    return [name for name in asked if name not in cpu_features()]
+
+
+def is_emulated(item: pytest.Item) -> bool:
+    """Whether a test of AVX-512 builds C with the fixture that has its intrinsics in C for AVX2."""
+    asked = {mark.args[0] for mark in item.iter_markers("isa")}
+    is_built = {"machine", "build"} <= set(getattr(item, "fixturenames", ()))
+    is_quick = item.get_closest_marker("slow") is None
+    return asked == {"avx512"} and is_built and is_quick and cpu_features() >= AVX2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs by emulation is slow."""
+    for item in items:
+        if missing_features(item) and is_emulated(item):
+            item.stash[EMULATED] = True
+            item.add_marker("slow")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Seed torch, and skip a test marked `isa(name)` where the CPU lacks the feature."""
     torch.manual_seed(0)  # the same numbers whichever tests ran before on this worker
-    for mark in item.iter_markers("isa"):
-        names = {"avx512": ["avx512f", "avx512bw", "avx512vl", "avx512dq"]}.get(
-            mark.args[0], [mark.args[0]]
-        )
-        missing = [name for name in names if name not in cpu_features()]
-        if missing:
-            pytest.skip(f"this CPU lacks {', '.join(missing)}")
+    missing = missing_features(item)
+    if missing and EMULATED not in item.stash:
+        pytest.skip(f"this CPU lacks {', '.join(missing)}")

@@ -7,12 +7,17 @@ import hashlib
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tilecast.costmodel.hardware import Machine
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from avx512_in_c import header
 
 MACHINES = {
     "scalar": Machine("scalar", "scalar"),
@@ -34,6 +39,7 @@ NEEDS = {
     "avx2": {"avx2", "fma"},
     "avx512": {"avx512f", "avx512bw", "avx512vl"},
 }
+EMULATED = ["-std=c11", "-O1", "-ffp-contract=off", "-march=x86-64-v3", "-Wno-psabi"]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 
 
@@ -61,16 +67,21 @@ def _run_compiler(compiler: str, arguments: Sequence[str]) -> None:
     scope="module",
 )
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """Each ISA that this CPU can run."""
-    if not NEEDS[request.param] <= _cpu_flags():
+    """Each ISA that this CPU can run; AVX-512 also in plain C (slow)."""
+    if not NEEDS[request.param] <= _cpu_flags() and request.param != "avx512":
         pytest.skip(f"this CPU lacks {request.param}")
     return MACHINES[request.param]
 
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ctypes.CDLL]:
-    """build(source, machine, *flags): a loaded library; warnings are errors."""
+    """build(source, machine, *flags): a loaded library; warnings are errors.
+
+    Where the CPU lacks AVX-512, its intrinsics are functions in C.
+    """
     folder = tmp_path_factory.mktemp("c")
+    emulated = folder / "avx512_in_c.h"
+    emulated.write_text(header())
 
     def compile_and_load(source: str, machine: Machine, *flags: str) -> ctypes.CDLL:
         stem = hashlib.blake2b((source + machine.isa).encode(), digest_size=8).hexdigest()
@@ -78,6 +89,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ctypes.CDLL
         path.write_text(source)
         library = path.with_suffix(".so")
         options = [*STRICT, "-O2", "-fno-math-errno", *flags, *FLAGS[machine.isa]]
+        if not NEEDS[machine.isa] <= _cpu_flags():
+            if "__asm__" in source:
+                pytest.skip("inline assembly needs AVX-512")
+            options = [*EMULATED, *flags, "-include", str(emulated)]
         gcc = shutil.which("gcc") or "cc"
         _run_compiler(gcc, [*options, "-shared", "-fPIC", str(path), "-o", str(library), "-lm"])
         return ctypes.CDLL(str(library))
