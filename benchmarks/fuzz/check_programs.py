@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .isolated import run_isolated
 from .minimize import minimized
-from .program_cases import ProgramCase, ProgramOutcome, run_cases
+from .program_cases import ProgramCase, ProgramOutcome, run_cases, steps_of
 from .random_program import RandomProgram
 from .report import Failure, Report
 
@@ -44,7 +44,7 @@ def smallest(case: ProgramCase, outcome: ProgramOutcome) -> Failure:
         case = replace(case, schedule="auto")
     if case.schedule not in ("random", "auto"):
         left = minimized(
-            case.schedule.split("; "),
+            steps_of(case.schedule),
             lambda many: fail([replace(case, schedule="; ".join(steps)) for steps in many]),
         )
         case = replace(case, schedule="; ".join(left))

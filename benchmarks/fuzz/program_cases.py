@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -158,9 +159,14 @@ def variants(program: KernelProgram, case: ProgramCase, number: int) -> list[Var
     return [*found, automatic(program, number, name)]
 
 
+def steps_of(text: str) -> list[str]:
+    """The steps of a schedule in one line; those that rearrange contain "; " themselves."""
+    return re.split(r"; (?=\w+\()", text)
+
+
 def given(scop: ScopOp, number: int, name: str, text: str) -> Variant:
     """The program under the steps `text`, separated by "; "."""
-    steps = parse_steps(text.replace("; ", "\n"))
+    steps = parse_steps("\n".join(steps_of(text)))
     rewritten, tree = apply_schedule(scop, steps)
     LegalityChecker(rewritten).check(tree)
     exact = not any(isinstance(step, Rfactor) for step in steps)

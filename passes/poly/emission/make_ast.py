@@ -1,8 +1,9 @@
 """isl's AST of a scheduled scop, with the accesses of every statement instance attached.
 
 isl lets statements that run in every other iteration share iterations, moved by one against each
-other, and forgets that a third statement runs between them. Where it moved one, the AST is made
-again for domains without strides, which become conditions.
+other, and forgets that a third statement runs between them, or that one of them runs in all. Where
+it moved one or lost instances, the AST is made again for domains without strides, which become
+conditions.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class AstMaker:
         self.loops: dict[str, list[Any]] = {}
         self.conditions: dict[str, IslSet] = {}
         self.is_moved = False
+        self.instances: dict[str, IslSet] = {}
         names = array_names(scop)
         self.accesses: dict[str, list[Any]] = {}
         for label, s in self.statements.items():
@@ -74,6 +76,8 @@ class AstMaker:
         schedule = build.get_schedule().as_map()
         label = schedule.get_tuple_name(isl.dim_type.in_)
         statement = self.statements[label]
+        ran = schedule.domain()
+        self.instances[label] = self.instances[label].union(ran) if label in self.instances else ran
         instance_at = isl.PwMultiAff.from_map(schedule.reverse())
         accesses: list[list[Expr]] = []
         for access in self.accesses[label]:
@@ -118,7 +122,7 @@ class AstMaker:
             exprs = [dict(band.exprs)[label] for band in bands]
             self.loops[label] = [dim_aff(label, ranks[label], expr) for expr in exprs]
         ast = self._build(schedule_of(tree, domains, ranks))
-        if self.is_moved:
+        if self.is_moved or self._are_lost(domains):
             hulls = {label: without_strides(domain) for label, domain in domains.items()}
             self.conditions = {
                 label: domain.gist(hulls[label])
@@ -126,10 +130,22 @@ class AstMaker:
                 if domain.involves_locals()
             }
             self.is_moved = False
+            self.instances.clear()
             ast = self._build(schedule_of(tree, hulls, ranks))
             if self.is_moved:
                 raise LoweringError("lower-scop: isl moves statements against each other")
+            if self._are_lost(domains):
+                raise LoweringError("lower-scop: isl loses instances of statements")
         return ast
+
+    def _are_lost(self, domains: dict[str, IslSet]) -> bool:
+        """Whether some instance of `domains` runs at no place of the AST."""
+        return not all(
+            domain.intersect_params(self.context).is_subset(self.instances[label])
+            if label in self.instances
+            else domain.intersect_params(self.context).is_empty()
+            for label, domain in domains.items()
+        )
 
     def _build(self, schedule: Any) -> AstNode:
         """isl's AST of `schedule`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tilecast.dialects.errors import LoweringError
 from tilecast.dialects.schedule import Rearrange, SplitDomain
 from tilecast.passes.poly.emission.make_ast import AstMaker, without_strides
 from tilecast.passes.poly.sets import isl
@@ -52,3 +53,25 @@ def test_isl_moves_them(check: Check, scop_text: Any, monkeypatch: pytest.Monkey
 def test_a_hull_has_the_bounds_of_the_domain() -> None:
     domain = isl.Set("{ S[i, j] : 0 <= i <= 9 and i mod 2 = 0 and 2*floor(i/2) <= j <= 7 }")
     assert without_strides(domain).is_equal(isl.Set("{ S[i, j] : 0 <= i <= 6 and i <= j <= 7 }"))
+
+
+def test_lost_instances_are_refused(check: Check, scop_text: Any) -> None:
+    """isl makes loops for the odd ones among the instances of S1 only: its dims i1 and i2
+    together are 2 i2 + i1 of a loop that S0 shares."""
+    s = scop_text(a="in 7x3x4xf32", x="inout 7x3x4xf32", y="out 7x3x4xf32")
+    inside = "i1 >= 1 and i1 <= 2 and i2 <= 3"
+    s.statement(f"{{ [i0, i1, i2] : i0 <= 5 and {inside} and 7 - i0 <= i2 }}",
+                "x[i0, i1, i2]", "a[i0, i1, i2]")  # fmt: skip
+    low = f"[i0, i1, i2] : i0 >= 0 and {inside} and 0 < i2 <= 6 - i0"
+    s.statement(f"{{ {low}; [i0 = 6, i1, i2] : {inside} and 0 < i2 }}",
+                "y[i0, i1, i2]", "a[i0, i1, i2]")  # fmt: skip
+    first, quotient = "-1*(i0) + 1*(i1) + 2*(i2)", "floor((1*(i0) + -1*(i1) + 1*(i2))/8)"
+    bands = (
+        (f"{first} + 1", first),
+        (f"2*({first}) + -1*(i0)",) * 2,
+        (f"-1*(i0) + {quotient}",) * 2,
+        (f"-2*({first}) + -1*(i0) + 1*(i1) + -1*(i2) + 8*{quotient}",) * 2,
+    )
+    loops = [f"for c{k}[S0: {a}; S1: {b}]" for k, (a, b) in enumerate(bands)]
+    with pytest.raises(LoweringError, match="isl loses instances"):
+        check(s.scop(), Rearrange(f"{' { '.join(loops)} {{ S0 S1 }} }} }} }}"))
