@@ -1,4 +1,4 @@
-"""What follows the sums of all tiles is read from memory there, where registers are few."""
+"""What follows the sums of all tiles is read from memory there, where they leave few registers."""
 
 from __future__ import annotations
 
@@ -51,6 +51,23 @@ NESTED = f"""
       scf.yield %g, %h : vector<8xf32>, vector<8xf32>
     }}
 """
+
+
+def many_sums(count: int) -> str:
+    """As SUMS, with so many of them, of which two are used."""
+    names = [f"%r{k}" for k in range(count - 2)]
+    results, vectors = ", ".join(["%r", "%s", *names]), ", ".join(["vector<8xf32>"] * count)
+    start = ", ".join(f"%a{k} = %v" for k in range(count))
+    fmas = " ".join(f"%c{k} = vector.fma %w, %v, %a{k} : vector<8xf32>\n" for k in range(count))
+    return f"""
+    {results} = scf.for %i = %zero to %n step %one iter_args({start}) -> ({vectors}) {{
+      %w = vector.load %x[%i, %zero] : memref<64x8xf32>, vector<8xf32>
+      {fmas}
+      scf.yield {", ".join(f"%c{k}" for k in range(count))} : {vectors}
+    }}
+"""
+
+
 NO_SUMS = """
     %r = arith.mulf %v, %v : vector<8xf32>
     %s = arith.addf %v, %v : vector<8xf32>
@@ -71,9 +88,11 @@ CASES = pytest.mark.parametrize(
         (NESTED, "x86-64-v3", True),
         (NO_SUMS, "x86-64-v3", False),
         (SUMS, "x86-64-v4", False),
+        (many_sums(20), "x86-64-v4", False),
+        (many_sums(28), "x86-64-v4", True),
         (SUMS, "c99", False),
     ],
-    ids=["sums", "nested", "none", "many registers", "scalar"],
+    ids=["sums", "nested", "none", "many registers", "enough left", "few left", "scalar"],
 )
 
 
