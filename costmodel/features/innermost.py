@@ -52,7 +52,9 @@ def describe_body(
     # Of vectors that take two units, twice as many short ones begin in a cycle.
     units = np.where(is_short, 2.0, hardware.units)
     work = sum(WEIGHTS.get(n, 1.0) * c for n, c in facts.operations.items())
-    choices = 0 if facts.is_reduction else facts.operations.get("compare", 0)
+    # Of two integers, compilers choose without a branch.
+    is_moved = facts.is_reduction or not element_is_float(facts)
+    choices = 0 if is_moved else facts.operations.get("compare", 0)
     branches = np.where(lanes == 1, BRANCH * choices, 0.0)
     # Sums over lanes have several accumulators.
     parts = np.clip(np.floor(trips / 2), 1.0, MOST_VECTORS)
