@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -38,8 +38,10 @@ settings.load_profile("repeatable")
 
 
 EMULATED = pytest.StashKey[bool]()  # on tests of AVX-512 that run on a CPU without it
-AVX2 = frozenset({"avx2", "fma", "f16c"})
-AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
+FEATURES = {
+    "avx2": ("avx2", "fma"),
+    "avx512": ("avx512f", "avx512bw", "avx512vl", "avx512dq"),
+}  # of an instruction set, where its name is not the only one
 RUN = re.compile(r"^// RUN: (?P<command>tilecast-opt .*?)(?P<check>\s*\|\s*filecheck %s.*)?$")
 EXPECT_ERROR = re.compile(r"//\s*EXPECT-ERROR:\s*(.+?)\s*$", re.MULTILINE)
 
@@ -182,12 +184,20 @@ def cpu_features() -> frozenset[str]:
     return frozenset(archspec.cpu.host().features)
 
 
+def lacking(isa: str) -> list[str]:
+    """What the CPU lacks of the features of an instruction set."""
+    return [name for name in FEATURES.get(isa, (isa,)) if name not in cpu_features()]
+
+
+@pytest.fixture(scope="session")
+def lacks() -> Callable[[str], list[str]]:
+    """lacks(isa): the features that the CPU lacks."""
+    return lacking
+
+
 def missing_features(item: pytest.Item) -> list[str]:
     """What the CPU lacks of what the marks `isa(name)` of a test ask for."""
-    asked: list[str] = []
-    for mark in item.iter_markers("isa"):
-        asked += AVX512 if mark.args[0] == "avx512" else [mark.args[0]]
-    return [name for name in asked if name not in cpu_features()]
+    return [name for mark in item.iter_markers("isa") for name in lacking(mark.args[0])]
 
 
 def is_emulated(item: pytest.Item) -> bool:
@@ -195,7 +205,7 @@ def is_emulated(item: pytest.Item) -> bool:
     asked = {mark.args[0] for mark in item.iter_markers("isa")}
     is_built = {"machine", "build"} <= set(getattr(item, "fixturenames", ()))
     is_quick = item.get_closest_marker("slow") is None
-    return asked == {"avx512"} and is_built and is_quick and cpu_features() >= AVX2
+    return asked == {"avx512"} and is_built and is_quick and not lacking("avx2") + lacking("f16c")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,7 @@ function. Inline assembly and the extensions for bytes, bf16 and matrices have n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import permutations, product
 
 SUFFIXES = {
     "ps": "float",
@@ -15,8 +16,9 @@ SUFFIXES = {
     **{f"epi{bits}": f"int{bits}_t" for bits in (8, 16, 32, 64)},
     **{f"epu{bits}": f"uint{bits}_t" for bits in (8, 16, 32, 64)},
 }
+FLOATS = {"ps": "f", "pd": ""}  # and how C's functions of them end
 SIGNED = ("epi8", "epi16", "epi32", "epi64")
-MOVED = ("ps", "pd", *SIGNED)  # every kind of lane: data that is moved has no sign
+MOVED = (*FLOATS, *SIGNED)  # every kind of lane: data that is moved has no sign
 BYTES = {
     **{f"{sign}int{bits}_t": bits // 8 for bits in (8, 16, 32, 64) for sign in ("", "u")},
     **{"float": 4, "double": 8},
@@ -102,38 +104,45 @@ class Header:
         )
 
     def lanes(
-        self, name: str, bits: int, element: str, operands: str, lane: str, more: str = ""
+        self,
+        op: str,
+        bits: int,
+        suffix: str,
+        lane: str,
+        first: str = "",
+        last: str = "",
+        **others: str,
     ) -> None:
-        """Each lane of the result `r` from those of the operands: "float a, int32_t b" are their
-        elements; `more` are scalar parameters, which come first if they end in a comma."""
-        pairs = [p.split() for p in operands.split(", ") if p]
+        """`_mm512_OP_SUFFIX`: each lane of the result from those of the operands a, b and c that
+        `lane` reads, of the type of the suffix or of `others`; scalar parameters around them."""
+        element = SUFFIXES[suffix]
+        pairs = [(others.get(v, element), v) for v in "abc" if f"{v}[" in lane]
         widest = max(BYTES[e] for e in (element, *(e for e, _ in pairs)))
         count = bits // 8 // widest
         given = [f"{register(count * BYTES[e] * 8, e)} {v}_" for e, v in pairs]
-        before, after = ([more.rstrip(", ")], []) if more.endswith(",") else ([], [more])
         result = register(count * BYTES[element] * 8, element)
-        loads = [
-            f"{e} {v}[{max(count, 16 // BYTES[e])}]; memcpy({v}, &{v}_, sizeof {v});"
-            for e, v in pairs
-        ]
         self.define(
             result,
-            name,
-            ", ".join(filter(None, [*before, *given, *after])) or "void",
-            *loads,
+            f"{PREFIX[bits]}_{op}_{suffix}",
+            ", ".join(filter(None, [first, *given, last])),
+            *(
+                f"{e} {v}[{max(count, 16 // BYTES[e])}]; memcpy({v}, &{v}_, sizeof {v});"
+                for e, v in pairs
+            ),
             f"{element} r[{max(count, 16 // BYTES[element])}] = {{0}};",
             f"for (int i = 0; i < {count}; ++i) r[i] = ({element})({lane});",
             f"{result} result; memcpy(&result, r, sizeof result); return result;",
         )
 
-    def bits_of(self, name: str, bits: int, element: str, lane: str, more: str = "") -> None:
-        """A mask with one bit for each pair of lanes of two operands."""
+    def bits_of(self, op: str, bits: int, suffix: str, lane: str, last: str = "") -> None:
+        """`_mm512_OP_SUFFIX_mask`: one bit for each pair of lanes of a and b."""
+        element = SUFFIXES[suffix]
         count = bits // 8 // BYTES[element]
         mask, type = f"__mmask{max(count, 8)}", register(bits, element)
         self.define(
             mask,
-            name,
-            f"{type} a_, {type} b_{more}",
+            f"{PREFIX[bits]}_{op}_{suffix}_mask",
+            f"{type} a_, {type} b_{last}",
             *(f"{element} {v}[{count}]; memcpy({v}, &{v}_, sizeof {v});" for v in "ab"),
             f"{mask} r = 0;",
             f"for (int i = 0; i < {count}; ++i) r |= ({mask})(({mask})({lane}) << i);",
@@ -144,68 +153,49 @@ class Header:
 def header() -> str:
     """The C text; for gcc with `-march=x86-64-v3`."""
     out = Header()
-    for bits, p in PREFIX.items():
-        add_masks(out, bits, p)
-        add_integers(out, bits, p)
-        add_gathers(out, bits, p)
-        for suffix, element in (("ps", "float"), ("pd", "double")):
-            f = "f" if suffix == "ps" else ""
-            add_exponents(out, bits, suffix, element, f)
-            if bits == 512:
-                add_floats(out, suffix, element, f)
-    add_data(out)
-    add_conversions(out)
+    for bits in PREFIX:
+        add_comparisons(out, bits)
+        add_selections(out, bits)
+        add_integers(out, bits)
+        add_gathers(out, bits)
+        add_exponents(out, bits)
+        add_conversions(out, bits)
+    add_floats(out)
+    add_lanes(out)
+    add_whole(out)
+    add_casts(out)
+    add_halves(out)
     return HEAD + "".join(out.text) + TAIL
 
 
-def add_masks(out: Header, bits: int, p: str) -> None:
-    """Comparisons, and what a mask selects."""
-    for suffix, element in SUFFIXES.items():
-        if suffix in ("ps", "pd"):
-            lane = "emulated_compare(a[i], b[i], k)"
-        else:
-            chain = [f"k == {k} ? a[i] {c} b[i]" for k, c in enumerate(COMPARED) if c]
-            lane = " : ".join(chain) + " : k == 7"
-        out.bits_of(f"{p}_cmp_{suffix}_mask", bits, element, lane, ", int k")
+def add_comparisons(out: Header, bits: int) -> None:
+    """Masks of what two vectors have in common."""
+    chain = [f"k == {k} ? a[i] {c} b[i]" for k, c in enumerate(COMPARED) if c]
+    integers = " : ".join(chain) + " : k == 7"
+    for suffix in SUFFIXES:
+        lane = "emulated_compare(a[i], b[i], k)" if suffix in FLOATS else integers
+        out.bits_of("cmp", bits, suffix, lane, ", int k")
         if suffix in SIGNED:
-            out.bits_of(f"{p}_test_{suffix}_mask", bits, element, "(a[i] & b[i]) != 0")
+            out.bits_of("test", bits, suffix, "(a[i] & b[i]) != 0")
+
+
+def add_selections(out: Header, bits: int) -> None:
+    """What a mask selects, loads and stores."""
+    p = PREFIX[bits]
     for suffix in MOVED:
         element = SUFFIXES[suffix]
         lanes = bits // 8 // BYTES[element]
         mask, type = f"__mmask{max(lanes, 8)} m", register(bits, element)
-        two = f"{element} a, {element} b"
-        out.lanes(
-            f"{p}_mask_blend_{suffix}", bits, element, two, "m >> i & 1 ? b[i] : a[i]", f"{mask},"
-        )
-        out.lanes(
-            f"{p}_maskz_mov_{suffix}",
-            bits,
-            element,
-            f"{element} a",
-            "m >> i & 1 ? a[i] : 0",
-            f"{mask},",
-        )
-        out.lanes(
-            f"{p}_maskz_set1_{suffix}",
-            bits,
-            element,
-            "",
-            "m >> i & 1 ? x : 0",
-            f"{mask}, {element} x",
-        )
+        is_set, load = "m >> i & 1", f"(({element} const *)q)[i]"
+        out.lanes("mask_blend", bits, suffix, f"{is_set} ? b[i] : a[i]", mask)
+        out.lanes("maskz_mov", bits, suffix, f"{is_set} ? a[i] : 0", mask)
+        out.lanes("maskz_set1", bits, suffix, f"{is_set} ? x : 0", f"{mask}, {element} x")
+        out.lanes("maskz_loadu", bits, suffix, f"{is_set} ? {load} : 0", f"{mask}, void const *q")
         out.define(
             type,
             f"{p}_mask_mov_{suffix}",
             f"{type} a, {mask}, {type} b",
             f"return emulated{p}_mask_blend_{suffix}(m, a, b);",
-        )
-        out.lanes(
-            f"{p}_maskz_loadu_{suffix}",
-            bits,
-            element,
-            "",
-            f"m >> i & 1 ? (({element} const *)q)[i] : 0",
-            f"{mask}, void const *q",
         )
         out.define(
             type,
@@ -218,192 +208,132 @@ def add_masks(out: Header, bits: int, p: str) -> None:
             f"{p}_mask_storeu_{suffix}",
             f"void *q, {mask}, {type} a_",
             f"{element} a[{lanes}]; memcpy(a, &a_, sizeof a);",
-            f"for (int i = 0; i < {lanes}; ++i) if (m >> i & 1) (({element} *)q)[i] = a[i];",
+            f"for (int i = 0; i < {lanes}; ++i) if ({is_set}) (({element} *)q)[i] = a[i];",
         )
 
 
-def add_integers(out: Header, bits: int, p: str) -> None:
+def add_integers(out: Header, bits: int) -> None:
     """Arithmetic that AVX2 lacks at this width."""
     is_new = bits == 512
     for suffix, element in SUFFIXES.items():
-        if suffix in ("ps", "pd"):
+        if suffix in FLOATS:
             continue
-        two, u = f"{element} a, {element} b", f"uint{8 * BYTES[element]}_t"
-        if is_new or suffix.endswith("64"):
-            out.lanes(f"{p}_max_{suffix}", bits, element, two, "a[i] > b[i] ? a[i] : b[i]")
-            out.lanes(f"{p}_min_{suffix}", bits, element, two, "a[i] < b[i] ? a[i] : b[i]")
-            if suffix in SIGNED:
-                out.lanes(
-                    f"{p}_abs_{suffix}",
-                    bits,
-                    element,
-                    f"{element} a",
-                    f"a[i] < 0 ? -({u})a[i] : ({u})a[i]",
-                )
-                out.lanes(
-                    f"{p}_mullo_{suffix}", bits, element, two, "(uint64_t)a[i] * (uint64_t)b[i]"
-                )
+        width = 8 * BYTES[element]
+        u = f"(uint{width}_t)"
+        if is_new or width == 64:
+            out.lanes("max", bits, suffix, "a[i] > b[i] ? a[i] : b[i]")
+            out.lanes("min", bits, suffix, "a[i] < b[i] ? a[i] : b[i]")
+        if suffix in SIGNED and (is_new or width == 64):
+            out.lanes("abs", bits, suffix, f"a[i] < 0 ? -{u}a[i] : {u}a[i]")
+            out.lanes("mullo", bits, suffix, "(uint64_t)a[i] * (uint64_t)b[i]")
         if suffix in ("epi32", "epi64"):
-            three = f"{element} a, {element} b, {element} c"
-            logic = f"emulated_logic(({u})a[i], ({u})b[i], ({u})c[i], k)"
-            out.lanes(f"{p}_ternarylogic_{suffix}", bits, element, three, logic, "int k")
-        if is_new and suffix in SIGNED:
-            out.lanes(f"{p}_add_{suffix}", bits, element, two, f"({u})a[i] + ({u})b[i]")
-            out.lanes(f"{p}_sub_{suffix}", bits, element, two, f"({u})a[i] - ({u})b[i]")
-            width, one = 8 * BYTES[element], f"{element} a"
-            out.lanes(
-                f"{p}_slli_{suffix}",
-                bits,
-                element,
-                one,
-                f"k < {width} ? (uint64_t)a[i] << k : 0",
-                "int k",
-            )
-            out.lanes(
-                f"{p}_srli_{suffix}",
-                bits,
-                element,
-                one,
-                f"k < {width} ? ({u})a[i] >> k : 0",
-                "int k",
-            )
-            out.lanes(
-                f"{p}_srai_{suffix}",
-                bits,
-                element,
-                one,
-                f"a[i] >> (k < {width} ? k : {width - 1})",
-                "int k",
-            )
+            logic = f"emulated_logic({u}a[i], {u}b[i], {u}c[i], k)"
+            out.lanes("ternarylogic", bits, suffix, logic, last="int k")
+        if suffix in SIGNED and is_new:
+            out.lanes("add", bits, suffix, f"{u}a[i] + {u}b[i]")
+            out.lanes("sub", bits, suffix, f"{u}a[i] - {u}b[i]")
+            for op, lane in (
+                ("slli", f"k < {width} ? (uint64_t)a[i] << k : 0"),
+                ("srli", f"k < {width} ? {u}a[i] >> k : 0"),
+                ("srai", f"a[i] >> (k < {width} ? k : {width - 1})"),
+            ):
+                out.lanes(op, bits, suffix, lane, last="int k")
 
 
-def add_floats(out: Header, suffix: str, element: str, f: str) -> None:
+def add_floats(out: Header) -> None:
     """Arithmetic of 512 bits."""
-    two = f"{element} a, {element} b"
-    lanes = {
-        **{"add": "a[i] + b[i]", "sub": "a[i] - b[i]", "mul": "a[i] * b[i]", "div": "a[i] / b[i]"},
-        "max": "a[i] > b[i] ? a[i] : b[i]",
-        "min": "a[i] < b[i] ? a[i] : b[i]",
-    }
-    for name, lane in lanes.items():
-        out.lanes(f"_mm512_{name}_{suffix}", 512, element, two, lane)
-    out.lanes(f"_mm512_sqrt_{suffix}", 512, element, f"{element} a", f"sqrt{f}(a[i])")
-    signs = {"fmadd": ("", ""), "fmsub": ("", "-"), "fnmadd": ("-", ""), "fnmsub": ("-", "-")}
-    for name, (product, sum) in signs.items():
-        lane = f"fma{f}({product}a[i], b[i], {sum}c[i])"
-        out.lanes(f"_mm512_{name}_{suffix}", 512, element, f"{two}, {element} c", lane)
+    for suffix, f in FLOATS.items():
+        for op, lane in {
+            **{"add": "a[i] + b[i]", "sub": "a[i] - b[i]"},
+            **{"mul": "a[i] * b[i]", "div": "a[i] / b[i]", "sqrt": f"sqrt{f}(a[i])"},
+            "max": "a[i] > b[i] ? a[i] : b[i]",
+            "min": "a[i] < b[i] ? a[i] : b[i]",
+            "fmadd": f"fma{f}(a[i], b[i], c[i])",
+            "fmsub": f"fma{f}(a[i], b[i], -c[i])",
+            "fnmadd": f"fma{f}(-a[i], b[i], c[i])",
+            "fnmsub": f"fma{f}(-a[i], b[i], -c[i])",
+        }.items():
+            out.lanes(op, 512, suffix, lane)
 
 
-def add_exponents(out: Header, bits: int, suffix: str, element: str, f: str) -> None:
+def add_exponents(out: Header, bits: int) -> None:
     """Rounding, and what takes floats apart."""
-    p, one = PREFIX[bits], f"{element} a"
     limited = "(int)fmax(-5e3, fmin(5e3, floor(b[i])))"
     special = "a[i] == 0 ? -INFINITY : a[i] * a[i]"
-    for name, operands, lane, more in (
-        ("roundscale", one, "emulated_round(a[i], k)", "int k"),
-        ("scalef", f"{one}, {element} b", f"isnan(b[i]) ? b[i] : scalbn{f}(a[i], {limited})", ""),
-        ("getexp", one, f"isfinite(a[i]) && a[i] != 0 ? logb{f}(a[i]) : {special}", ""),
-        ("getmant", one, "emulated_mantissa(a[i], k)", "int k, int sign"),
-    ):
-        out.lanes(f"{p}_{name}_{suffix}", bits, element, operands, lane, more)
+    for suffix, f in FLOATS.items():
+        for op, lane, last in (
+            ("roundscale", "emulated_round(a[i], k)", "int k"),
+            ("scalef", f"isnan(b[i]) ? b[i] : scalbn{f}(a[i], {limited})", ""),
+            ("getexp", f"isfinite(a[i]) && a[i] != 0 ? logb{f}(a[i]) : {special}", ""),
+            ("getmant", "emulated_mantissa(a[i], k)", "int k, int sign"),
+        ):
+            out.lanes(op, bits, suffix, lane, last=last)
 
 
-def add_data(out: Header) -> None:
-    """What is loaded, stored, set, cast, moved between lanes and gathered."""
+def add_lanes(out: Header) -> None:
+    """What is set, and moved between lanes."""
     for suffix in MOVED:
         element = SUFFIXES[suffix]
         count, type = 64 // BYTES[element], register(512, element)
-        is_float = suffix in ("ps", "pd")
         index = f"int{8 * BYTES[element]}_t"
-        out.lanes(f"_mm512_set1_{suffix}", 512, element, "", "x", f"{element} x")
-        out.lanes(
-            f"_mm512_permutexvar_{suffix}",
-            512,
-            element,
-            f"{index} a, {element} b",
-            f"b[a[i] & {count - 1}]",
-        )
-        out.lanes(
-            f"_mm512_permutex2var_{suffix}",
-            512,
-            element,
-            f"{element} a, {index} b, {element} c",
-            f"(b[i] & {count} ? c : a)[b[i] & {count - 1}]",
-        )
-        if BYTES[element] >= 4:
-            for name, order in (("setr", range(count)), ("set", range(count - 1, -1, -1))):
-                given = ", ".join(f"{element} x{i}" for i in range(count))
-                out.define(
-                    type,
-                    f"_mm512_{name}_{suffix}",
-                    given,
-                    f"const {element} r[] = {{{', '.join(f'x{i}' for i in order)}}};",
-                    f"{type} result; memcpy(&result, r, sizeof result); return result;",
-                )
-        names = [suffix] if is_float else ["si512", suffix] if suffix == "epi64" else [suffix]
-        for name in names:
-            for verb in ("loadu", "load"):
-                out.define(
-                    type,
-                    f"_mm512_{verb}_{name}",
-                    "void const *q",
-                    f"{type} r; memcpy(&r, q, sizeof r); return r;",
-                )
-            for verb in ("storeu", "store", "stream"):
-                out.define(
-                    "void",
-                    f"_mm512_{verb}_{name}",
-                    f"void *q, {type} r",
-                    "memcpy(q, &r, sizeof r);",
-                )
-            out.define(
-                type,
-                f"_mm512_setzero_{name}",
-                "void",
-                f"{type} r; memset(&r, 0, sizeof r); return r;",
-            )
-    for suffix in ("si512", "ps", "pd"):
-        type = "__m512" + {"si512": "i", "ps": "", "pd": "d"}[suffix]
-        for name, lane in (
-            ("and", "a & b"),
-            ("andnot", "~a & b"),
-            ("or", "a | b"),
-            ("xor", "a ^ b"),
-        ):
+        out.lanes("set1", 512, suffix, "x", f"{element} x")
+        out.lanes("permutexvar", 512, suffix, f"b[a[i] & {count - 1}]", a=index)
+        place = f"[b[i] & {count - 1}]"
+        out.lanes("permutex2var", 512, suffix, f"b[i] & {count} ? c{place} : a{place}", b=index)
+        if BYTES[element] < 4:
+            continue
+        for name, order in (("setr", range(count)), ("set", range(count - 1, -1, -1))):
             out.define(
                 type,
                 f"_mm512_{name}_{suffix}",
+                ", ".join(f"{element} x{i}" for i in range(count)),
+                f"const {element} r[] = {{{', '.join(f'x{i}' for i in order)}}};",
+                f"{type} result; memcpy(&result, r, sizeof result); return result;",
+            )
+
+
+def add_whole(out: Header) -> None:
+    """What takes no notice of lanes: registers in memory, and their bits."""
+    for suffix in (*MOVED, "si512"):
+        type = "__m512i" if suffix == "si512" else register(512, SUFFIXES[suffix])
+        moved, zero = "memcpy(&r, q, sizeof r); return r;", "memset(&r, 0, sizeof r); return r;"
+        for op in ("loadu", "load"):
+            out.define(type, f"_mm512_{op}_{suffix}", "void const *q", f"{type} r; {moved}")
+        for op in ("storeu", "store", "stream"):
+            stored = f"void *q, {type} r"
+            out.define("void", f"_mm512_{op}_{suffix}", stored, "memcpy(q, &r, sizeof r);")
+        out.define(type, f"_mm512_setzero_{suffix}", "void", f"{type} r; {zero}")
+        if suffix not in (*FLOATS, "si512"):
+            continue
+        for op, lane in {"and": "a & b", "andnot": "~a & b", "or": "a | b", "xor": "a ^ b"}.items():
+            out.define(
+                type,
+                f"_mm512_{op}_{suffix}",
                 f"{type} a_, {type} b_",
                 "int64_t r[8]; int64_t s[8]; memcpy(r, &a_, 64); memcpy(s, &b_, 64);",
                 "for (int i = 0; i < 8; ++i) { const int64_t a = r[i], b = s[i]; "
                 f"r[i] = {lane}; }}",
                 f"{type} result; memcpy(&result, r, 64); return result;",
             )
+
+
+def add_casts(out: Header) -> None:
+    """The same bits as another type, and parts of registers."""
     kinds = {"ps": "", "pd": "d", "si": "i"}
-    for a, b in ((a, b) for a in kinds for b in kinds):
-        wide = {k: f"{k}512" if k == "si" else k for k in kinds}
-        if a != b:
-            out.define(
-                f"__m512{kinds[b]}",
-                f"_mm512_cast{wide[a]}_{wide[b]}",
-                f"__m512{kinds[a]} x",
-                f"return (__m512{kinds[b]})x;",
-            )
-        for bits in (128, 256):
-            if a == b:
-                small, large = f"__m{bits}{kinds[a]}", f"__m512{kinds[a]}"
-                out.define(
-                    small,
-                    f"_mm512_cast{a}512_{a}{bits}",
-                    f"{large} x",
-                    f"{small} r; memcpy(&r, &x, sizeof r); return r;",
-                )
-                out.define(
-                    large,
-                    f"_mm512_cast{a}{bits}_{a}512",
-                    f"{small} x",
-                    f"{large} r; memset(&r, 0, sizeof r); memcpy(&r, &x, sizeof x); return r;",
-                )
+    for a, b in permutations(kinds, 2):
+        names = (f"{k}512" if k == "si" else k for k in (a, b))
+        out.define(
+            f"__m512{kinds[b]}",
+            f"_mm512_cast{'_'.join(names)}",
+            f"__m512{kinds[a]} x",
+            f"return (__m512{kinds[b]})x;",
+        )
+    for bits, (kind, letter) in product((128, 256), kinds.items()):
+        small, large = f"__m{bits}{letter}", f"__m512{letter}"
+        first = "memcpy(&r, &x, sizeof r); return r;"
+        rest = "memset(&r, 0, sizeof r); memcpy(&r, &x, sizeof x); return r;"
+        out.define(small, f"_mm512_cast{kind}512_{kind}{bits}", f"{large} x", f"{small} r; {first}")
+        out.define(large, f"_mm512_cast{kind}{bits}_{kind}512", f"{small} x", f"{large} r; {rest}")
     for part, kind in (("f32x8", "ps"), ("f64x4", "pd"), ("i32x8", "epi32"), ("i64x4", "epi64")):
         large, small = (f"__m{bits}{kinds.get(kind, 'i')}" for bits in (512, 256))
         out.define(
@@ -420,8 +350,9 @@ def add_data(out: Header) -> None:
         )
 
 
-def add_gathers(out: Header, bits: int, p: str) -> None:
+def add_gathers(out: Header, bits: int) -> None:
     """Lanes from and to addresses that are apart, under a mask."""
+    p = PREFIX[bits]
     for suffix in ("ps", "pd", "epi32", "epi64"):
         element = SUFFIXES[suffix]
         for index in (32, 64):
@@ -453,42 +384,28 @@ def add_gathers(out: Header, bits: int, p: str) -> None:
             )
 
 
-def add_conversions(out: Header) -> None:
+def add_conversions(out: Header, bits: int) -> None:
     """From one type of lane to another; as many lanes as fit of the wider one."""
-    for bits, p in PREFIX.items():
-        is_new = bits == 512
-        for a, source in SUFFIXES.items():
-            for b, target in SUFFIXES.items():
-                if "epu" in b or source == target or (a in ("ps", "pd") and "epi8" in b):
-                    continue
-                is_wide = BYTES[source] < BYTES[target] and a not in ("ps", "pd")
-                is_narrow = BYTES[source] > BYTES[target] and a in SIGNED
-                is_float = b in ("ps", "pd") and BYTES[source] >= 4
-                has_avx = (
-                    (is_wide and b in SIGNED)
-                    or (a == "epi32" and is_float)
-                    or ({a, b} == {"ps", "pd"})
-                )
-                if (is_float or (b in SIGNED and (is_wide or is_narrow))) and (
-                    is_new or not has_avx
-                ):
-                    out.lanes(f"{p}_cvt{a}_{b}", bits, target, f"{source} a", "a[i]")
-                if a in ("ps", "pd") and b in ("epi32", "epi64") and (is_new or b == "epi64"):
-                    width = 8 * BYTES[target]
-                    out.lanes(
-                        f"{p}_cvtt{a}_{b}",
-                        bits,
-                        target,
-                        f"{source} a",
-                        f"emulated_integer(trunc(a[i]), {width})",
-                    )
-                    out.lanes(
-                        f"{p}_cvt{a}_{b}",
-                        bits,
-                        target,
-                        f"{source} a",
-                        f"emulated_integer(nearbyint(a[i]), {width})",
-                    )
+    is_new = bits == 512
+    for a, b in product(SUFFIXES, (*FLOATS, *SIGNED)):
+        source, target = SUFFIXES[a], SUFFIXES[b]
+        is_wider, is_narrower = BYTES[source] < BYTES[target], BYTES[source] > BYTES[target]
+        if b in FLOATS:
+            has_avx = a == "epi32" or a in FLOATS
+            is_one = BYTES[source] >= 4 and a != b
+        else:
+            has_avx = is_wider
+            is_one = a not in FLOATS and (is_wider or (is_narrower and a in SIGNED))
+        if is_one and (is_new or not has_avx):
+            out.lanes(f"cvt{a}", bits, b, "a[i]", a=source)
+        if a in FLOATS and (b == "epi64" or (b == "epi32" and is_new)):
+            for op, rounded in ((f"cvtt{a}", "trunc"), (f"cvt{a}", "nearbyint")):
+                lane = f"emulated_integer({rounded}(a[i]), {8 * BYTES[target]})"
+                out.lanes(op, bits, b, lane, a=source)
+
+
+def add_halves(out: Header) -> None:
+    """From and to floats of 16 bits."""
     out.define(
         "__m512",
         "_mm512_cvtph_ps",
