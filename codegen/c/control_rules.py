@@ -12,7 +12,7 @@ from ...dialects.errors import LoweringError
 from .captures import are_distinct, captured
 from .expression import Expr
 from .function import FunctionEmitter
-from .outlining import waits_for_calls
+from .outlining import are_calls_after
 from .parallel_regions import is_region
 from .registry import emits
 from .short_steps import unroll_pragma
@@ -67,14 +67,22 @@ def emit_for(emitter: FunctionEmitter, op: Operation) -> None:
 
 def _store_waiting_sums(emitter: FunctionEmitter, op: scf.ForOp) -> None:
     """Let vectors that calls after the loop would be saved around mean what lies in memory."""
-    for result in op.results:
-        if not isinstance(result.type, VectorType) or not waits_for_calls(result):
-            continue
+    vectors = [result for result in op.results if isinstance(result.type, VectorType)]
+    if not vectors or not are_calls_after(op):
+        return
+    for result in vectors:
         shape = emitter.prelude.shape(result.type)
-        if shape.is_native and not shape.is_mask:
+        if shape.is_native and not shape.is_mask and _has_plain_users(result, op):
             total = emitter.expr(result)
             name = emitter.declare(result)
             emitter.line(f"const volatile {shape.c_type} {name} = {total.text};")
+
+
+def _has_plain_users(result: SSAValue, loop: scf.ForOp) -> bool:
+    """Whether only ops beside `loop` use its `result`, and neither loops nor branches do."""
+    users = [use.operation for use in result.uses]
+    is_plain = all(u.parent is loop.parent and u.results and not u.regions for u in users)
+    return bool(users) and is_plain
 
 
 def _shared_variable(emitter: FunctionEmitter, op: scf.ForOp, position: int) -> str | None:

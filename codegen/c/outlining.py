@@ -17,7 +17,7 @@ after:  for (k...) { sum = fmadd(..., sum); ... }
 from __future__ import annotations
 
 from xdsl.dialects import arith
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation
 
 from ...dialects.functions import is_function
 from .prelude import Prelude
@@ -42,17 +42,6 @@ def is_outlined(op: Operation) -> bool:
     """Whether the block of `op` has so many operations of its kind that they are calls."""
     block = op.parent
     return block is not None and sum(type(other) is type(op) for other in block.ops) >= MANY
-
-
-def waits_for_calls(total: SSAValue) -> bool:
-    """Whether `total`, a result of a loop, is used only by plain ops of the loop's block, after
-    which so many functions are called."""
-    loop = total.owner
-    if isinstance(loop, Block):
-        return False
-    users = [use.operation for use in total.uses]
-    is_plain = all(op.parent is loop.parent and op.results and not op.regions for op in users)
-    return bool(users) and is_plain and are_calls_after(loop)
 
 
 def are_calls_after(op: Operation) -> bool:

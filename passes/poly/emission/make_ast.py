@@ -76,8 +76,7 @@ class AstMaker:
         schedule = build.get_schedule().as_map()
         label = schedule.get_tuple_name(isl.dim_type.in_)
         statement = self.statements[label]
-        ran = schedule.domain()
-        self.instances[label] = self.instances[label].union(ran) if label in self.instances else ran
+        self.instances[label] = self.instances[label].union(schedule.domain())
         instance_at = isl.PwMultiAff.from_map(schedule.reverse())
         accesses: list[list[Expr]] = []
         for access in self.accesses[label]:
@@ -121,7 +120,7 @@ class AstMaker:
             bands = common_path(tree, {label})
             exprs = [dict(band.exprs)[label] for band in bands]
             self.loops[label] = [dim_aff(label, ranks[label], expr) for expr in exprs]
-        ast = self._build(schedule_of(tree, domains, ranks))
+        ast = self._build(tree, domains, ranks)
         if self.is_moved or self._are_lost(domains):
             hulls = {label: without_strides(domain) for label, domain in domains.items()}
             self.conditions = {
@@ -129,9 +128,7 @@ class AstMaker:
                 for label, domain in domains.items()
                 if domain.involves_locals()
             }
-            self.is_moved = False
-            self.instances.clear()
-            ast = self._build(schedule_of(tree, hulls, ranks))
+            ast = self._build(tree, hulls, ranks)
             if self.is_moved:
                 raise LoweringError("lower-scop: isl moves statements against each other")
             if self._are_lost(domains):
@@ -142,13 +139,13 @@ class AstMaker:
         """Whether some instance of `domains` runs at no place of the AST."""
         return not all(
             domain.intersect_params(self.context).is_subset(self.instances[label])
-            if label in self.instances
-            else domain.intersect_params(self.context).is_empty()
             for label, domain in domains.items()
         )
 
-    def _build(self, schedule: Any) -> AstNode:
-        """isl's AST of `schedule`."""
+    def _build(self, tree: Node, domains: dict[str, IslSet], ranks: dict[str, int]) -> AstNode:
+        """isl's AST of `tree` over `domains`."""
+        self.is_moved = False
+        self.instances = {k: isl.Set.empty(d.get_space()) for k, d in domains.items()}
         errors: list[Exception] = []
 
         def callback(node: Any, build: Any) -> Any:
@@ -160,7 +157,7 @@ class AstMaker:
 
         build, keep = isl.AstBuild.from_context(self.context).set_at_each_domain(callback)
         try:
-            node = build.node_from_schedule(schedule)
+            node = build.node_from_schedule(schedule_of(tree, domains, ranks))
         finally:
             del keep
         if errors:
