@@ -17,6 +17,7 @@ from ...dialects.graph import (
     CastOp,
     EmbeddingOp,
     FullOp,
+    GatherOp,
     IndexOp,
     IotaOp,
     PointwiseOp,
@@ -34,24 +35,26 @@ from .simplify_map import bounds, broadcast_map, reshape_map, simplify_map
 
 
 class IndexToView(RewritePattern):
-    """Rows picked at known, regular positions are a view."""
+    """What is picked at known, regular positions is a view."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         if isinstance(op, IndexOp):
-            source, indices = op.source, list(op.indices)
+            source, picked = op.source, dict(enumerate(op.indices))
         elif isinstance(op, EmbeddingOp):
-            source, indices = op.table, [op.indices]
+            source, picked = op.table, {0: op.indices}
+        elif isinstance(op, GatherOp):
+            source, picked = op.source, {op.dim.data % len(shape_of(op.source)): op.indices}
         else:
             return
-        shape = shape_of(op.result)
-        exprs = []
-        for value, extent in zip(indices, shape_of(source), strict=False):
+        shape, extents = shape_of(op.result), shape_of(source)
+        # the dims of source that are not picked are the last ones of the result
+        behind = len(shape) - len(extents)
+        exprs = [AffineExpr.dimension(d + behind) for d in range(len(extents))]
+        for dim, value in picked.items():
             expr = affine_value(value)
-            if expr is None or not _is_inside(expr, shape_of(value), extent):
+            if expr is None or not _is_inside(expr, shape_of(value), extents[dim]):
                 return
-            exprs.append(expr)
-        first = len(shape_of(indices[0]))
-        exprs += [AffineExpr.dimension(d) for d in range(first, len(shape))]
+            exprs[dim] = expr
         map = simplify_map(AffineMap(len(shape), 0, tuple(exprs)), shape)
         replace_with(op, ViewOp(source, AffineMapAttr(map), type_of(op)), rewriter)
 
