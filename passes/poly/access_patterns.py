@@ -27,6 +27,9 @@ FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.T
 FEW_ROWS = 4  # of an operand that share what lanes would gather
 LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
+COLUMNS = range(
+    2, 5
+)  # of a last dim whose neighbours are vectors that are interleaved in registers
 
 
 def coefficient(expr: AffineExpr, dim: int) -> int | None:
@@ -57,6 +60,26 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
             return None
         total += c * step
     return total
+
+
+def is_column(statement: StatementOp) -> bool:
+    """Whether `statement` writes one column of a short last dim, and sums nothing up."""
+    results = statement.write.data.results
+    if statement.reduction is not None or not results:
+        return False
+    is_short = largest_shape(statement.target)[-1] in COLUMNS
+    return is_short and isinstance(results[-1], AffineConstantExpr)
+
+
+def columns_dim(statement: StatementOp, extents: Sequence[int], dim: int) -> int | None:
+    """The dim over a short last dim that lies between neighbours along `dim`: vectors along `dim`,
+    one per iteration of it, fill all elements together."""
+    step = stride(statement.target, statement.write.data, dim)
+    if step not in COLUMNS or statement.reduction is not None:
+        return None
+    written = statement.write.data.results[-1]
+    d = plain_dim(written)
+    return d if d is not None and d != dim and extents[d] == step else None
 
 
 def panel_width(access: AffineMap, dim: int) -> int | None:
@@ -239,14 +262,17 @@ def is_weight(statement: StatementOp, array: SSAValue) -> bool:
     return scop.roles.data[array.index].data == "weight"
 
 
-def _score(statement: StatementOp, dim: int) -> int:
+def _score(statement: StatementOp, extents: Sequence[int], dim: int) -> int:
     """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost.
 
-    A reduction writes less often than it reads, so its write counts less. Panels are contiguous.
+    A reduction writes less often than it reads, so its write counts less. Panels are contiguous,
+    and so are columns that are interleaved.
     """
     weight = 4 if statement.reduction is None else 1
     write = stride(statement.target, statement.write.data, dim)
     if write is None and panel_width(statement.write.data, dim) is not None:
+        write = 1
+    if columns_dim(statement, extents, dim) is not None:
         write = 1
     score = {1: weight, 0: 0}.get(-1 if write is None else write, -weight)
     for array, access in zip(statement.sources, statement.read_maps, strict=True):
@@ -270,6 +296,8 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     ]
     if not candidates:
         return None
-    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(
+        candidates, key=lambda d: (_score(statement, extents, d), d in parallel, extents[d], d)
+    )
     # a chain of additions is quicker than lanes that are gathered and scattered
-    return None if carried and _score(statement, best) < 0 else best
+    return None if carried and _score(statement, extents, best) < 0 else best

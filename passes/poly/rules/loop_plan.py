@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xdsl.ir import SSAValue
+
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Fuse, Node, Reorder, Split, Step
-from ..access_patterns import Contraction, contraction_of, parallel_dims, vector_dim
+from ..access_patterns import (
+    Contraction,
+    contraction_of,
+    is_column,
+    parallel_dims,
+    vector_dim,
+)
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
 from ..primitives import apply_step, original_tree
@@ -44,9 +52,10 @@ def dim_classes(
         return x
 
     first_use: dict[tuple[object, int], Dim] = {}
+    columns = _columns(list(statements.values()))
     for name, s in statements.items():
         for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
-            if not isinstance(array.owner, ArrayOp):
+            if not isinstance(array.owner, ArrayOp) and array not in columns:
                 continue
             for p, expr in enumerate(access.results):
                 d = plain_dim(expr)
@@ -59,6 +68,14 @@ def dim_classes(
                     parent[here] = there
     ids: dict[Dim, int] = {}
     return {x: ids.setdefault(root(x), len(ids)) for x in parent}
+
+
+def _columns(statements: Sequence[StatementOp]) -> set[SSAValue]:
+    """Results whose last dim is so short that its elements, which statements of their own compute,
+    are written together: vectors of them are interleaved."""
+    written = {s.target for s in statements if is_column(s)}
+    others = {s.target for s in statements if not is_column(s)}
+    return written - others - {array for s in statements for array in s.sources}
 
 
 @dataclass
