@@ -24,7 +24,7 @@ from .array_shapes import largest_shape
 from .sets import box_extents
 
 FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
-FEW_ROWS = 4  # of an operand that share what lanes would gather
+FEW_ROWS = 6  # of an operand that share what lanes would gather; more are worth a copy in panels
 LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
 COLUMNS = range(
@@ -215,7 +215,7 @@ def lane_dim(statement: StatementOp, extents: Sequence[int], lanes: int) -> int 
 def contraction_of(statement: StatementOp) -> Contraction | None:
     """How to compute `statement` as a register-tiled contraction; None where it is none."""
     factors = _factors(statement)
-    if not factors:
+    if not factors or _sums_into_lanes(statement):
         return None
     maps, write = statement.read_maps, statement.write.data
     parallel = parallel_dims(statement)
@@ -234,6 +234,15 @@ def contraction_of(statement: StatementOp) -> Contraction | None:
     return None
 
 
+def _sums_into_lanes(statement: StatementOp) -> bool:
+    """Whether iterations are added up in lanes `d mod F`, which are to become a vector."""
+    match statement.write.data.results[-1:]:
+        case (AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mod, lhs=AffineDimExpr() as lane),):
+            return panel_width(statement.write.data, lane.position) is None
+        case _:
+            return False
+
+
 def _is_summed_along_rows(statement: StatementOp, found: Contraction) -> bool:
     """Whether each result is the sum of one contiguous row of an array that is computed or given.
 
@@ -244,7 +253,7 @@ def _is_summed_along_rows(statement: StatementOp, found: Contraction) -> bool:
     if stride(wide, access, found.vector_dim) in (0, 1, None) or is_weight(statement, wide):
         return False
     written = {plain_dim(e) for e in statement.write.data.results}
-    summed = [d for d in range(statement.rank) if d not in written]  # perhaps into lanes already
+    summed = [d for d in range(statement.rank) if d not in written]
     along = [d for d in summed if stride(wide, access, d) == 1]
     if not along:
         return False
