@@ -13,14 +13,12 @@ from xdsl.ir import SSAValue
 
 from ...dialects.graph import IndexOp, element_of, shape_of, tensor_of
 from .builder import Builder
+from .cubic import Neighbours, cubic
 from .rounding import rounds_once
 from .rules import UnsupportedUse, rule
 
 LINEAR, NEAREST, CUBIC = 0, 1, 2
 ZEROS, BORDER, REFLECTION = 0, 1, 2
-SLOPE = -0.75  # of torch's cubic kernel at 1 (Keys 1981, equation 4, where it is a)
-Neighbours = list[tuple[int, SSAValue]]
-"""Places beside the one below a position, and their weights."""
 
 
 @rule("aten.grid_sampler_2d.default", "aten.grid_sampler_3d.default")
@@ -61,27 +59,6 @@ def grid_sampler(
 def linear(b: Builder, above: SSAValue) -> Neighbours:
     """The two neighbours of what lies `above` the lower one."""
     return [(0, b.pointwise("sub", 1.0, above)), (1, above)]
-
-
-def cubic(b: Builder, above: SSAValue) -> Neighbours:
-    """Four neighbours, by a polynomial for those within 1 and one for those within 2."""
-    below = b.pointwise("sub", 1.0, above)
-    near, far = (SLOPE + 2.0, -(SLOPE + 3.0), 0.0, 1.0), (SLOPE, -5 * SLOPE, 8 * SLOPE, -4 * SLOPE)
-    places = [
-        (-1, b.pointwise("add", above, 1.0), far),
-        (0, above, near),
-        (1, below, near),
-        (2, b.pointwise("add", below, 1.0), far),
-    ]
-    return [(offset, polynomial(b, x, factors)) for offset, x, factors in places]
-
-
-def polynomial(b: Builder, x: SSAValue, factors: tuple[float, ...]) -> SSAValue:
-    """The polynomial with `factors`, the highest power first."""
-    value = b.full(factors[0], element_of(x))
-    for factor in factors[1:]:
-        value = b.pointwise("add", b.pointwise("mul", value, x), factor)
-    return value
 
 
 def in_elements(b: Builder, x: SSAValue, extent: int, align: bool) -> SSAValue:

@@ -62,13 +62,19 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
     return total
 
 
-def is_column(statement: StatementOp) -> bool:
-    """Whether `statement` writes one column of a short last dim, and sums nothing up."""
-    results = statement.write.data.results
-    if statement.reduction is not None or not results:
+def is_part(statement: StatementOp) -> bool:
+    """Whether `statement` copies or computes elements of a result one by one from neighbours that
+    lie near: nothing is summed up, transposed, or filled in."""
+    target, write = statement.target, statement.write.data
+    apart = {d: step for d in write.used_dims() if (step := stride(target, write, d))}
+    if statement.reduction is not None or not statement.sources or not apart:
         return False
-    is_short = largest_shape(statement.target)[-1] in COLUMNS
-    return is_short and isinstance(results[-1], AffineConstantExpr)
+    inner = min(apart, key=lambda d: abs(apart[d]))
+    steps = [
+        stride(array, access, inner)
+        for array, access in zip(statement.sources, statement.read_maps, strict=True)
+    ]
+    return all(step is not None and abs(step) <= max(COLUMNS) for step in steps)
 
 
 def columns_dim(statement: StatementOp, extents: Sequence[int], dim: int) -> int | None:
