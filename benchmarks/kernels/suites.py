@@ -18,6 +18,7 @@ SUITES = {
     "memory": "memory_bound:memory_cases",
     "attention": "attention:attention_cases",
     "recurrent": "recurrent:recurrent_cases",
+    "functions": "functions:function_cases",
 }
 
 
