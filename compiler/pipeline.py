@@ -63,6 +63,7 @@ PIPELINE: tuple[Stage, ...] = (
             "round-neighbours",
             "exchange-gathers",
             "shuffle-gathers",
+            "interleave-scatters",
             "matrix-products",
             "stream-stores",
         ),

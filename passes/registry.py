@@ -55,6 +55,7 @@ PASSES: dict[str, str] = {
     "logistic-divisors": "loops.logistic_divisors:LogisticDivisorsPass",
     "exchange-gathers": "loops.exchange_gathers:ExchangeGathersPass",
     "shuffle-gathers": "loops.shuffle_gathers:ShuffleGathersPass",
+    "interleave-scatters": "loops.interleave_scatters:InterleaveScattersPass",
     "matrix-products": "loops.matrix_products:MatrixProductsPass",
     "stream-stores": "loops.stream_stores:StreamStoresPass",
     "eliminate-dead-values": "loops.eliminate_dead_values:EliminateDeadValuesPass",

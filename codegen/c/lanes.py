@@ -116,6 +116,18 @@ def half_register(prelude: Prelude, shape: VectorShape) -> str:
     )
 
 
+def lower_half(prelude: Prelude, shape: VectorShape) -> str:
+    """A function that takes lanes from the lower half of a register; returns its name."""
+    name = f"tc_lower_{shape.name}"
+    return prelude.define(
+        name,
+        lambda: (
+            f"static inline {shape.struct} {name}(__m128i a)\n{{\n    {shape.struct} lanes;\n"
+            "    _mm_storel_epi64((__m128i *)&lanes, a);\n    return lanes;\n}\n"
+        ),
+    )
+
+
 def _discriminators(op: Operation) -> Sequence[object]:
     """What the lanes of ops of one class and type may differ in."""
     return [

@@ -1,4 +1,8 @@
-"""AVX2 masks between the lane width of a mask and that of the vector it applies to."""
+"""Masks: AVX2's between the lane width of a mask and that of the vector it applies to, and those of
+all x86 between registers and the bytes that booleans are in memory.
+
+Helpers are written with intrinsics: compilers vectorize loops over lanes at -O3 only.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +62,64 @@ def mask_not(mask: VectorShape, value: Expr) -> Expr:
         return cast(mask.c_type, unary("~", value))
     ones = call(f"{mask.prefix}_set1_epi32", Expr("-1"))
     return call(f"{mask.prefix}_xor_{mask.whole}", value, ones)
+
+
+def bytes_to_mask(shape: VectorShape) -> list[str]:
+    """Statements of a function that returns the mask of `shape.lanes` bytes at `p`, 0 or 1 each."""
+    lanes = shape.lanes
+    if lanes < 8:
+        load = ["int32_t bytes = 0;", f"memcpy(&bytes, p, {lanes});"]
+        load.append("const __m128i v = _mm_cvtsi32_si128(bytes);")
+    elif lanes == 8:
+        load = ["const __m128i v = _mm_loadl_epi64((const __m128i *)p);"]
+    else:
+        load = [f"const __m{8 * lanes}i v = {_BYTES[lanes]}_loadu_si{8 * lanes}((const void *)p);"]
+    if shape.isa == "avx512":
+        prefix = _BYTES.get(lanes, "_mm")
+        return [*load, f"return ({shape.c_type}){prefix}_test_epi8_mask(v, v);"]
+    bits = shape.mask_lane_bits
+    wide = "v" if bits == 8 else f"{shape.prefix}_cvtepu8_epi{bits}(v)"
+    zero = f"{shape.prefix}_setzero_{shape.whole}()"
+    return [*load, f"return {shape.prefix}_cmpgt_epi{bits}({wide}, {zero});"]
+
+
+def mask_to_bytes(shape: VectorShape) -> list[str]:
+    """Statements of a function that stores the mask `v` as `shape.lanes` bytes at `p`, 0 or 1."""
+    lanes, prefix = shape.lanes, _BYTES.get(shape.lanes, "_mm")
+    register = f"__m{max(128, 8 * lanes)}i"
+    if shape.isa == "avx512":
+        body = [f"const {register} b = {prefix}_maskz_set1_epi8(v, 1);"]
+    else:
+        body = [
+            *_NARROWED[shape.mask_lane_bits if lanes > 2 else 128],
+            f"const {register} b = {prefix}_and_si{max(128, 8 * lanes)}(n, {prefix}_set1_epi8(1));",
+        ]
+    if lanes < 8:
+        return [*body, "const int32_t low = _mm_cvtsi128_si32(b);", f"memcpy(p, &low, {lanes});"]
+    if lanes == 8:
+        return [*body, "_mm_storel_epi64((__m128i *)p, b);"]
+    return [*body, f"{prefix}_storeu_si{8 * lanes}((void *)p, b);"]
+
+
+_BYTES = {16: "_mm", 32: "_mm256", 64: "_mm512"}
+"""Lanes -> prefix of the intrinsics on registers of as many bytes."""
+# Lane bits of the mask `v` (128: two lanes of 64 bits) -> statements that declare its bytes `n`.
+_NARROWED = {
+    8: ["const __m256i n = v;"],
+    16: [
+        "const __m128i n = _mm_packs_epi16(_mm256_castsi256_si128(v), "
+        "_mm256_extracti128_si256(v, 1));"
+    ],
+    32: [
+        "const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(v), "
+        "_mm256_extracti128_si256(v, 1));",
+        "const __m128i n = _mm_packs_epi16(h, h);",
+    ],
+    64: [
+        "const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(v), "
+        "_mm256_extracti128_si256(v, 1));",
+        "const __m128i h = _mm_packs_epi32(w, w);",
+        "const __m128i n = _mm_packs_epi16(h, h);",
+    ],
+    128: ["const __m128i n = _mm_shuffle_epi8(v, _mm_cvtsi32_si128(0x0800));"],
+}

@@ -19,7 +19,7 @@ from .expression import Expr, add, binary, call, cast, integer, multiply
 from .function import FunctionEmitter
 from .lanes import pack, unpack
 from .late_reads import late_load
-from .masks import mask_for
+from .masks import bytes_to_mask, mask_for, mask_to_bytes
 from .prelude import Prelude
 from .registry import emits
 from .streaming_stores import is_streaming, streaming_store
@@ -158,15 +158,9 @@ def _define_lane_load(prelude: Prelude, shape: VectorShape) -> str:
         if not shape.is_mask or not shape.is_native:
             prelude.include("<string.h>")
             body = [f"{shape.c_type} v;", "memcpy(&v, p, sizeof v);", "return v;"]
-        elif shape.isa == "avx512" and shape.lanes >= 16:
-            prefix = {16: "_mm", 32: "_mm256", 64: "_mm512"}[shape.lanes]
-            whole = f"si{8 * shape.lanes}"
-            body = [
-                f"const __m{8 * shape.lanes}i v = {prefix}_loadu_{whole}((const void *)p);",
-                f"return {prefix}_test_epi8_mask(v, v);",
-            ]
         else:
-            body = [*pack(prelude, shape, "p", "v"), "return v;"]
+            prelude.include("<string.h>")
+            body = bytes_to_mask(shape)
         lines = "".join(f"    {line}\n" for line in body)
         head = f"static inline {shape.c_type} {name}(const {shape.lane_type} *p)"
         return f"{head}\n{{\n{lines}}}\n"
@@ -199,15 +193,8 @@ def _define_lane_store(prelude: Prelude, shape: VectorShape) -> str:
         prelude.include("<string.h>")
         if not shape.is_mask or not shape.is_native:
             body = ["memcpy(p, &v, sizeof v);"]
-        elif shape.isa == "avx512" and shape.lanes >= 16:
-            prefix = {16: "_mm", 32: "_mm256", 64: "_mm512"}[shape.lanes]
-            body = [
-                f"{prefix}_storeu_si{8 * shape.lanes}((void *)p, {prefix}_maskz_set1_epi8(v, 1));"
-            ]
         else:
-            body = [*unpack(prelude, shape, "v", "lane")]
-            body.append(f"for (int l = 0; l < {shape.lanes}; ++l) {{")
-            body += ["    p[l] = (unsigned char)(lane[l] != 0);", "}"]
+            body = mask_to_bytes(shape)
         lines = "".join(f"    {line}\n" for line in body)
         head = f"static inline void {name}({shape.lane_type} *p, {shape.c_type} v)"
         return f"{head}\n{{\n{lines}}}\n"

@@ -11,7 +11,7 @@ from ...dialects.vector import ReverseOp
 from .c_types import BYTES
 from .expression import Expr, call, integer
 from .function import FunctionEmitter
-from .lanes import pack, unpack
+from .lanes import half_register, lower_half, pack, unpack
 from .prelude import Prelude
 from .registry import emits
 from .vector_types import VectorShape
@@ -19,10 +19,14 @@ from .vector_types import VectorShape
 
 @emits(vector.ShuffleOp)
 def emit_shuffle(emitter: FunctionEmitter, op: Operation) -> None:
-    """Vectors of the result's type."""
+    """Vectors of the result's type; bytes may come from vectors of other lengths."""
     assert isinstance(op, vector.ShuffleOp)
     shape, picks = emitter.prelude.shape(op.result.type), [int(k) for k in op.mask.get_values()]
     vectors = [emitter.expr(op.v1), emitter.expr(op.v2)]
+    sources = [emitter.prelude.shape(value.type) for value in (op.v1, op.v2)]
+    if all(_is_bytes(one) for one in (shape, *sources)):
+        emitter.bind(op.result, _shuffled_bytes(emitter.prelude, shape, sources, vectors, picks))
+        return
     if op.v1 is op.v2:
         picks = [pick % shape.lanes for pick in picks]
     if max(picks) < shape.lanes:
@@ -30,6 +34,33 @@ def emit_shuffle(emitter: FunctionEmitter, op: Operation) -> None:
     elif min(picks) >= shape.lanes:
         vectors, picks = vectors[1:], [pick - shape.lanes for pick in picks]
     emitter.bind(op.result, shuffled(emitter.prelude, shape, vectors, picks))
+
+
+def _is_bytes(shape: VectorShape) -> bool:
+    """Whether a register of 128 bits, or half of one, holds the value, byte by byte."""
+    is_byte = not shape.is_mask and BYTES[shape.element] == 1
+    return is_byte and (shape.is_half or (shape.is_native and shape.bits == 128))
+
+
+def _shuffled_bytes(
+    prelude: Prelude,
+    shape: VectorShape,
+    sources: Sequence[VectorShape],
+    vectors: Sequence[Expr],
+    picks: Sequence[int],
+) -> Expr:
+    """Bytes `picks` of two vectors: those of each go to their places, zeros to the others."""
+    parts, start = [], 0
+    for source, one in zip(sources, vectors, strict=True):
+        places = [pick - start if start <= pick < start + source.lanes else -1 for pick in picks]
+        start += source.lanes
+        if any(place >= 0 for place in places):
+            places += [-1] * (16 - len(places))
+            register = call(half_register(prelude, source), one) if source.is_half else one
+            numbers = call("_mm_setr_epi8", *map(integer, places))
+            parts.append(call("_mm_shuffle_epi8", register, numbers))
+    found = parts[0] if len(parts) == 1 else call("_mm_or_si128", *parts)
+    return call(lower_half(prelude, shape), found) if shape.is_half else found
 
 
 @emits(ReverseOp)
@@ -54,9 +85,30 @@ def shuffled(
         return _permuted(shape, vectors[0], picks)
     if shape.bits == 512:
         return shape.intrinsic("permutex2var", vectors[0], _lanes(shape, picks), vectors[1])
+    first, second = vectors
+    if shape.element == "f32" and (found := _in_turn(shape, first, second, picks)) is not None:
+        return found
     low, high = (_permuted(shape, one, [p % shape.lanes for p in picks]) for one in vectors)
     from_second = sum(1 << k for k, pick in enumerate(picks) if pick >= shape.lanes)
     return shape.intrinsic("blend", low, high, integer(from_second))
+
+
+def _in_turn(shape: VectorShape, a: Expr, b: Expr, picks: Sequence[int]) -> Expr | None:
+    """Half of the lanes of two AVX2 registers in turn, or every second of all their lanes: shuffles
+    inside the halves of registers are quicker than permutations."""
+    lanes, half, picks = range(shape.lanes), shape.lanes // 2, list(picks)
+    for start, halves in ((0, 0x20), (half, 0x31)):
+        if picks == [start + k // 2 + k % 2 * shape.lanes for k in lanes]:
+            low, high = shape.intrinsic("unpacklo", a, b), shape.intrinsic("unpackhi", a, b)
+            return shape.intrinsic("permute2f128", low, high, integer(halves))
+    for start, places in ((0, 0x88), (1, 0xDD)):
+        if picks == [start + 2 * k for k in lanes]:
+            pairs = call(
+                f"{shape.prefix}_castps_pd", shape.intrinsic("shuffle", a, b, integer(places))
+            )
+            ordered = call(f"{shape.prefix}_permute4x64_pd", pairs, integer(0xD8))
+            return call(f"{shape.prefix}_castpd_ps", ordered)
+    return None
 
 
 def _permuted(shape: VectorShape, source: Expr, picks: Sequence[int]) -> Expr:

@@ -97,4 +97,4 @@ def pick(b: Builder, source: SSAValue, dim: int, positions: Positions) -> SSAVal
         if np.array_equal(pattern, positions):
             exprs = [expr if d == dim else AffineExpr.dimension(d) for d in range(len(shape))]
             return b.view(source, exprs, shape)
-    return index_select(b, source, dim, b.constant("positions", positions))
+    return index_select(b, source, dim, b.constant("positions", positions.astype(np.int32)))

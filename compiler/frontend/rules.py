@@ -39,6 +39,7 @@ FAMILIES = (
     "pooling",
     "resampling",
     "interpolation",
+    "cubic",
     "grid_sampling",
     "distances",
     "bags",

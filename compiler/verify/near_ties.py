@@ -133,9 +133,11 @@ def possible_results(
 
 
 def spread_of(reference: Array, runs: Sequence[Array]) -> Floats:
-    """How far runs with other rounding errors are from the reference, element by element."""
+    """How far runs with other rounding errors are from the reference, element by element; where one
+    has no number (a root of what is near zero), what the others say."""
     want = reference.astype(np.float64)
     with np.errstate(invalid="ignore"):
         distances = [np.abs(run.astype(np.float64) - want) for run in runs]
-    spread: Floats = np.nan_to_num(np.max(distances, 0), nan=0.0, posinf=0.0)
+    numbers = np.where(np.isfinite(distances), distances, 0.0)
+    spread: Floats = numbers.max(axis=0)
     return spread

@@ -31,7 +31,7 @@ from .simplify_pointwise import (
     SimplifyCast,
     SimplifyFull,
 )
-from .simplify_positions import DecideComparison, IndexToView, SingleIota
+from .simplify_positions import DecideComparison, IndexToView, NarrowComparison, SingleIota
 from .simplify_views import DropBroadcast, SimplifyReshape, SimplifyView
 
 PATTERNS: tuple[type[RewritePattern], ...] = (
@@ -40,6 +40,7 @@ PATTERNS: tuple[type[RewritePattern], ...] = (
     SimplifyReshape,
     IndexToView,
     DecideComparison,
+    NarrowComparison,
     SingleIota,
     DropBroadcast,
     SimplifyCast,

@@ -28,17 +28,19 @@ from ...dialects.graph import (
     FullOp,
     GraphOp,
     IotaOp,
+    ReshapeOp,
     SizeOp,
     ViewOp,
     WeightOp,
     element_of,
     is_dynamic,
     shape_of,
+    tensor_of,
 )
 from ...dialects.reference.graph import Evaluator
 from ..context import CompileContext
 from .canonicalize import drop_unused_ops
-from .replacement import type_of
+from .replacement import copy_location, type_of
 
 ALWAYS_SMALL = 64 * 1024
 LARGEST_MASK = 1 << 26
@@ -116,10 +118,10 @@ class _Folder:
         stored = self._stored(op)
         block = op.parent_block()
         assert block is not None
-        if "loc" in op.attributes:
-            stored.attributes["loc"] = op.attributes["loc"]
-        block.insert_op_before(stored, op)
-        op.result.replace_all_uses_with(stored.result)
+        for new in stored:
+            copy_location(op, new)
+        block.insert_ops_before(stored, op)
+        op.result.replace_all_uses_with(stored[-1].result)
 
     def _grows(self, op: GraphOp) -> bool:
         size = _bytes(op)
@@ -128,7 +130,8 @@ class _Folder:
         behind = {source for source in _cone(op) if isinstance(source, WeightOp)}
         return size > max(ALWAYS_SMALL, 2 * sum(_bytes(source) for source in behind))
 
-    def _stored(self, op: GraphOp) -> GraphOp:
+    def _stored(self, op: GraphOp) -> list[GraphOp]:
+        """The ops that give the value of `op`: one number, numbers in equal steps, or a weight."""
         assert isinstance(op.result.type, TensorType)
         with np.errstate(all="ignore"):
             array = np.ascontiguousarray(self._value(op)).reshape(shape_of(op.result))
@@ -137,10 +140,14 @@ class _Folder:
             flat.size
             and (flat.view(f"V{flat.itemsize}") == flat.view(f"V{flat.itemsize}")[0]).all()
         ):
-            return FullOp(flat[0].item(), op.result.type)
+            return [FullOp(flat[0].item(), op.result.type)]
+        if is_progression(flat) and max(array.shape) == flat.size:
+            row = tensor_of(op.result.type.element_type, flat.shape)
+            iota = IotaOp(int(flat[0]), int(flat[1]) - int(flat[0]), row)
+            return [iota, ReshapeOp(iota.result, op.result.type)] if array.ndim > 1 else [iota]
         names = [s.symbol.root_reference.data for s in _cone(op) if isinstance(s, WeightOp)]
         symbol = f"{names[0]}_folded" if names else "constant"
-        return WeightOp(self.weights.add(symbol, array), op.result.type)
+        return [WeightOp(self.weights.add(symbol, array), op.result.type)]
 
     def _value(self, op: Operation) -> npt.NDArray[Any]:
         if op not in self.results:
@@ -150,6 +157,16 @@ class _Folder:
                 operands.append(self._value(operand.owner))
             (self.results[op],) = self.evaluator.run(op, operands)
         return self.results[op]
+
+
+def is_progression(numbers: npt.NDArray[Any]) -> bool:
+    """Whether these are signed integers in equal steps."""
+    if numbers.dtype.kind != "i" or numbers.size < 2:
+        return False
+    count, step = numbers.size, int(numbers[1]) - int(numbers[0])
+    last = int(numbers[0]) + (count - 1) * step
+    steps = np.diff(numbers)  # wraps around where the last number does not agree
+    return int(numbers[-1]) == last and bool((steps == step).all())
 
 
 def _cone(op: Operation) -> list[Operation]:

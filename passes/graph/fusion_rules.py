@@ -167,9 +167,9 @@ class _Walk:
             shared = self.shared_rows(draft, op, common, reads, reduces)
             if shared is None or not all(_can_coarsen(other, shared) for other in merged):
                 continue
-            if self.may_join(op, [*merged, draft]):
-                merged.append(draft)
-                common = shared
+            together = [*merged, draft]
+            if self.may_join(op, together) and self.agree_on_rows(together, shared):
+                merged, common = together, shared
         reduces = reduces or common != rows or any(draft.reduces for draft in merged)
         self.join(op, merged, Draft([], common, reduces=reduces))
 
@@ -213,6 +213,23 @@ class _Walk:
             if all(reads_own_row(read, space, shared) for read in self.reads_of(draft, reads)):
                 return shared
         return None
+
+    def agree_on_rows(self, drafts: Sequence[Draft], rows: Shape) -> bool:
+        """Whether what one of `drafts` reads from another lies in its own row, too: they may have
+        stayed apart because it does not."""
+        if len(drafts) == 1:
+            return True
+        for draft in drafts:
+            for member in draft.ops:
+                homes = {self.home[p] for p in producers(member, self.position)} - {draft}
+                if homes.isdisjoint(drafts):
+                    continue
+                space = index_space(member)
+                for read in accesses(member, self.position):
+                    is_inside = self.draft_of(read.source) in drafts
+                    if is_inside and not reads_own_row(read, space, rows):
+                        return False
+        return True
 
     def reads_of(self, draft: Draft, reads: Iterable[Access]) -> list[Access]:
         """Those of `reads` that read a result of `draft`."""

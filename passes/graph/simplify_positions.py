@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import AffineMapAttr, IntegerType
+from xdsl.dialects.builtin import AffineMapAttr, IntegerType, i32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.ir.affine import AffineConstantExpr, AffineExpr, AffineMap
 from xdsl.pattern_rewriter import PatternRewriter, RewritePattern, op_type_rewrite_pattern
+from xdsl.rewriter import InsertPoint
 
 from ...dialects.graph import (
     CastOp,
     EmbeddingOp,
     FullOp,
+    GatherOp,
+    GraphOp,
     IndexOp,
     IotaOp,
     PointwiseOp,
@@ -24,34 +27,39 @@ from ...dialects.graph import (
     ViewOp,
     element_of,
     shape_of,
+    tensor_of,
 )
 from ...dialects.integers import holds_integers, is_unsigned
 from ...dialects.reference.graph import attribute_value
 from ...dialects.sizes import lower_bound
 from .layout_access import is_affine_reshape
-from .replacement import replace_with, type_of
+from .replacement import copy_location, replace_with, type_of
 from .simplify_map import bounds, broadcast_map, reshape_map, simplify_map
+
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 class IndexToView(RewritePattern):
-    """Rows picked at known, regular positions are a view."""
+    """What is picked at known, regular positions is a view."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         if isinstance(op, IndexOp):
-            source, indices = op.source, list(op.indices)
+            source, picked = op.source, dict(enumerate(op.indices))
         elif isinstance(op, EmbeddingOp):
-            source, indices = op.table, [op.indices]
+            source, picked = op.table, {0: op.indices}
+        elif isinstance(op, GatherOp):
+            source, picked = op.source, {op.dim.data % len(shape_of(op.source)): op.indices}
         else:
             return
-        shape = shape_of(op.result)
-        exprs = []
-        for value, extent in zip(indices, shape_of(source), strict=False):
+        shape, extents = shape_of(op.result), shape_of(source)
+        # the dims of source that are not picked are the last ones of the result
+        behind = len(shape) - len(extents)
+        exprs = [AffineExpr.dimension(d + behind) for d in range(len(extents))]
+        for dim, value in picked.items():
             expr = affine_value(value)
-            if expr is None or not _is_inside(expr, shape_of(value), extent):
+            if expr is None or not _is_inside(expr, shape_of(value), extents[dim]):
                 return
-            exprs.append(expr)
-        first = len(shape_of(indices[0]))
-        exprs += [AffineExpr.dimension(d) for d in range(first, len(shape))]
+            exprs[dim] = expr
         map = simplify_map(AffineMap(len(shape), 0, tuple(exprs)), shape)
         replace_with(op, ViewOp(source, AffineMapAttr(map), type_of(op)), rewriter)
 
@@ -75,6 +83,62 @@ class DecideComparison(RewritePattern):
             replace_with(op, FullOp(True, type_of(op)), rewriter)
         elif left[0] > right[1] or (strict and left[0] == right[1]):
             replace_with(op, FullOp(False, type_of(op)), rewriter)
+
+
+class NarrowComparison(RewritePattern):
+    """Positions of 64 bits that 32 hold are compared as such: twice as many lanes."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: PointwiseOp, rewriter: PatternRewriter) -> None:
+        if op.fn.data not in COMPARISONS or not any(element_of(v) == i64 for v in op.operands_):
+            return
+        made: list[GraphOp] = []
+        narrow = [_narrowed(value, made) for value in op.operands_]
+        sides = [value for value in narrow if value is not None]
+        if len(sides) < len(narrow):
+            return
+        for new in made:
+            copy_location(op, new)
+            rewriter.insert(new, InsertPoint.before(op))
+        replace_with(op, PointwiseOp(op.fn.data, sides, type_of(op)), rewriter)
+
+
+def _narrowed(value: SSAValue, made: list[GraphOp]) -> SSAValue | None:
+    """`value`, whose elements are affine in their position, in 32 bits; None where these do not
+    hold it. The ops that compute it go to the end of `made`."""
+    op = value.owner
+    expr = affine_value(value)
+    if expr is None or 0 in shape_of(value) or element_of(value) not in (i32, i64):
+        return None
+    if element_of(value) == i32:
+        return value
+    low, high = bounds(expr, shape_of(value))
+    if low < -(2**31) or high >= 2**31:
+        return None
+    type = tensor_of(i32, shape_of(value))
+    new: GraphOp
+    match op:
+        case FullOp():
+            new = FullOp(int(attribute_value(op.value)), type)
+        case IotaOp():
+            new = IotaOp(op.start.data, op.step.data, type)
+        case CastOp():
+            new = CastOp(op.source, type)
+        case ViewOp() | ReshapeOp() | PointwiseOp():
+            inner = [_narrowed(operand, made) for operand in op.operands]
+            sides = [side for side in inner if side is not None]
+            if len(sides) < len(inner):
+                return None
+            if isinstance(op, PointwiseOp):
+                new = PointwiseOp(op.fn.data, sides, type)
+            elif isinstance(op, ViewOp):
+                new = ViewOp(sides[0], op.map, type)
+            else:
+                new = ReshapeOp(sides[0], type)
+        case _:
+            return None
+    made.append(new)
+    return new.result
 
 
 class SingleIota(RewritePattern):

@@ -45,7 +45,7 @@ def lane_stride(offsets: SSAValue) -> int | None:
     return constant_of(rhs) if isinstance(lhs.owner, StepOp) else None
 
 
-def _place(index: SSAValue) -> tuple[SSAValue | None, int]:
+def place_of(index: SSAValue) -> tuple[SSAValue | None, int]:
     """`index` as (value, constant) whose sum it is."""
     constant = constant_of(index)
     if constant is not None:
@@ -67,7 +67,7 @@ def reads_all_lanes(op: GatherOp) -> bool:
 def root_of(op: GatherOp) -> tuple[Root, int]:
     """What gathers of one block have in common, and the column of `op` in it."""
     *outer, last = op.indices
-    value, column = _place(last)
+    value, column = place_of(last)
     return (op.base, op.offsets, op.pass_through, tuple(outer), value), column
 
 

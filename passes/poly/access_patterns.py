@@ -24,9 +24,12 @@ from .array_shapes import largest_shape
 from .sets import box_extents
 
 FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
-FEW_ROWS = 4  # of an operand that share what lanes would gather
+FEW_ROWS = 6  # of an operand that share what lanes would gather; more are worth a copy in panels
 LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
+COLUMNS = range(
+    2, 5
+)  # of a last dim whose neighbours are vectors that are interleaved in registers
 
 
 def coefficient(expr: AffineExpr, dim: int) -> int | None:
@@ -57,6 +60,32 @@ def stride(array: SSAValue, access: AffineMap, dim: int) -> int | None:
             return None
         total += c * step
     return total
+
+
+def is_part(statement: StatementOp) -> bool:
+    """Whether `statement` copies or computes elements of a result one by one from neighbours that
+    lie near: nothing is summed up, transposed, or filled in."""
+    target, write = statement.target, statement.write.data
+    apart = {d: step for d in write.used_dims() if (step := stride(target, write, d))}
+    if statement.reduction is not None or not statement.sources or not apart:
+        return False
+    inner = min(apart, key=lambda d: abs(apart[d]))
+    steps = [
+        stride(array, access, inner)
+        for array, access in zip(statement.sources, statement.read_maps, strict=True)
+    ]
+    return all(step is not None and abs(step) <= max(COLUMNS) for step in steps)
+
+
+def columns_dim(statement: StatementOp, extents: Sequence[int], dim: int) -> int | None:
+    """The dim over a short last dim that lies between neighbours along `dim`: vectors along `dim`,
+    one per iteration of it, fill all elements together."""
+    step = stride(statement.target, statement.write.data, dim)
+    if step not in COLUMNS or statement.reduction is not None:
+        return None
+    written = statement.write.data.results[-1]
+    d = plain_dim(written)
+    return d if d is not None and d != dim and extents[d] == step else None
 
 
 def panel_width(access: AffineMap, dim: int) -> int | None:
@@ -192,7 +221,7 @@ def lane_dim(statement: StatementOp, extents: Sequence[int], lanes: int) -> int 
 def contraction_of(statement: StatementOp) -> Contraction | None:
     """How to compute `statement` as a register-tiled contraction; None where it is none."""
     factors = _factors(statement)
-    if not factors:
+    if not factors or _sums_into_lanes(statement):
         return None
     maps, write = statement.read_maps, statement.write.data
     parallel = parallel_dims(statement)
@@ -211,6 +240,15 @@ def contraction_of(statement: StatementOp) -> Contraction | None:
     return None
 
 
+def _sums_into_lanes(statement: StatementOp) -> bool:
+    """Whether iterations are added up in lanes `d mod F`, which are to become a vector."""
+    match statement.write.data.results[-1:]:
+        case (AffineBinaryOpExpr(kind=AffineBinaryOpKind.Mod, lhs=AffineDimExpr() as lane),):
+            return panel_width(statement.write.data, lane.position) is None
+        case _:
+            return False
+
+
 def _is_summed_along_rows(statement: StatementOp, found: Contraction) -> bool:
     """Whether each result is the sum of one contiguous row of an array that is computed or given.
 
@@ -221,7 +259,7 @@ def _is_summed_along_rows(statement: StatementOp, found: Contraction) -> bool:
     if stride(wide, access, found.vector_dim) in (0, 1, None) or is_weight(statement, wide):
         return False
     written = {plain_dim(e) for e in statement.write.data.results}
-    summed = [d for d in range(statement.rank) if d not in written]  # perhaps into lanes already
+    summed = [d for d in range(statement.rank) if d not in written]
     along = [d for d in summed if stride(wide, access, d) == 1]
     if not along:
         return False
@@ -239,14 +277,17 @@ def is_weight(statement: StatementOp, array: SSAValue) -> bool:
     return scop.roles.data[array.index].data == "weight"
 
 
-def _score(statement: StatementOp, dim: int) -> int:
+def _score(statement: StatementOp, extents: Sequence[int], dim: int) -> int:
     """How well `dim` vectorizes: contiguous and uniform accesses count, strided ones cost.
 
-    A reduction writes less often than it reads, so its write counts less. Panels are contiguous.
+    A reduction writes less often than it reads, so its write counts less. Panels are contiguous,
+    and so are columns that are interleaved.
     """
     weight = 4 if statement.reduction is None else 1
     write = stride(statement.target, statement.write.data, dim)
     if write is None and panel_width(statement.write.data, dim) is not None:
+        write = 1
+    if columns_dim(statement, extents, dim) is not None:
         write = 1
     score = {1: weight, 0: 0}.get(-1 if write is None else write, -weight)
     for array, access in zip(statement.sources, statement.read_maps, strict=True):
@@ -270,6 +311,8 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     ]
     if not candidates:
         return None
-    best = max(candidates, key=lambda d: (_score(statement, d), d in parallel, extents[d], d))
+    best = max(
+        candidates, key=lambda d: (_score(statement, extents, d), d in parallel, extents[d], d)
+    )
     # a chain of additions is quicker than lanes that are gathered and scattered
-    return None if carried and _score(statement, best) < 0 else best
+    return None if carried and _score(statement, extents, best) < 0 else best

@@ -101,21 +101,15 @@ def convert_gather(op: GatherOp, b: KernelBuilder) -> SSAValue:
 
 @converts(IndexOp)
 def convert_index(op: IndexOp, b: KernelBuilder) -> SSAValue:
-    """out[i..., d...] = source[indices0[i...], indices1[i...], ..., d...]; negatives count back."""
+    """out[i..., d...] = source[indices0[i...], indices1[i...], ..., d...]."""
     shape = shape_of(op.result)
-    extents = shape_of(op.source)
     leading = len(shape_of(op.indices[0]))
     map = dims_map(len(shape), range(leading))
     reads: list[Read] = [(index, map) for index in op.indices]
     source = stored_source(b, op.source)
 
     def body(s: ScalarBuilder, *indices: SSAValue) -> SSAValue:
-        position = []
-        for index, extent in zip(indices, extents, strict=False):
-            from_end = s.add(index, s.like(extent, index))
-            is_negative = s.compare("lt", index, s.like(0, index))
-            position.append(s.to_index(s.select(is_negative, from_end, index)))
         inner = [s.iteration(d) for d in range(leading, len(shape))]
-        return extract(s, source, [*position, *inner])
+        return extract(s, source, [*(s.to_index(index) for index in indices), *inner])
 
     return b.map(reads, shape, element_of(op.result), body)

@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xdsl.ir import SSAValue
+
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ArrayOp, ScopOp, StatementOp
 from ....dialects.schedule import Fuse, Node, Reorder, Split, Step
-from ..access_patterns import Contraction, contraction_of, parallel_dims, vector_dim
+from ..access_patterns import (
+    Contraction,
+    contraction_of,
+    is_part,
+    parallel_dims,
+    vector_dim,
+)
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
 from ..primitives import apply_step, original_tree
@@ -44,13 +52,16 @@ def dim_classes(
         return x
 
     first_use: dict[tuple[object, int], Dim] = {}
+    shared = _shared_outer(statements, extents)
     for name, s in statements.items():
         for array, access in zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True):
-            if not isinstance(array.owner, ArrayOp):
+            if not isinstance(array.owner, ArrayOp) and array not in shared:
                 continue
             for p, expr in enumerate(access.results):
                 d = plain_dim(expr)
                 if d is None or extents[name][d] != shape_of(array)[p]:
+                    continue
+                if p >= shared.get(array, p + 1):
                     continue
                 here = root((name, d))
                 there = root(first_use.setdefault((array, p), here))
@@ -59,6 +70,36 @@ def dim_classes(
                     parent[here] = there
     ids: dict[Dim, int] = {}
     return {x: ids.setdefault(root(x), len(ids)) for x in parent}
+
+
+def _shared_outer(
+    statements: dict[str, StatementOp], extents: dict[str, tuple[int, ...]]
+) -> dict[SSAValue, int]:
+    """Results that several statements write parts of -> how many of their outer dims all of these
+    run over: parts of one row are written by one thread, and columns side by side are interleaved.
+
+    Sums are not parts, nor are fills, whose place is beside one nest (`border_fills.py`).
+    """
+    writers: dict[SSAValue, list[str]] = {}
+    for name, s in statements.items():
+        writers.setdefault(s.target, []).append(name)
+    read = {array for s in statements.values() for array in s.sources}
+    found = {}
+    for array, names in writers.items():
+        parts = [statements[name] for name in names]
+        if len(parts) > 1 and array not in read and all(map(is_part, parts)):
+            common = [_whole_dims(statements[name], extents[name]) for name in names]
+            found[array] = min(common)
+    return found
+
+
+def _whole_dims(statement: StatementOp, extents: tuple[int, ...]) -> int:
+    """How many outer dims of what it writes `statement` runs over from end to end."""
+    for p, expr in enumerate(statement.write.data.results):
+        d = plain_dim(expr)
+        if d is None or extents[d] != shape_of(statement.target)[p]:
+            return p
+    return len(statement.write.data.results)
 
 
 @dataclass

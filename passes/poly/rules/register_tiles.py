@@ -11,7 +11,7 @@ from ....costmodel.matrix_unit import LEAST_ROWS, ROWS, WORDS, has_matrix_unit, 
 from ....dialects.pairs import DotOp
 from ....dialects.poly import StatementOp
 from ....dialects.schedule import Split, Unroll, Vectorize
-from ..access_patterns import Contraction, panel_width, reduction_dims, stride
+from ..access_patterns import Contraction, columns_dim, panel_width, reduction_dims, stride
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
 from ..sets import Extent, box_extents
@@ -129,7 +129,10 @@ def _tile_vectors(
     """Fuse `outer`, the vector loop innermost."""
     order = [c for c in outer if c != vector]
     across = None
+    columns: dict[str, list[str]] = {name: [] for name in group}
     if vector is not None:
+        columns = {name: _unrolled_columns(plan, name, vector) for name in group}
+        order = [c for c in order if any(plan.band(name, c) is not None for name in group)]
         most = choice_of(plan.machine).wide or POINTWISE_VECTORS
         vectors = min(most, max(1, plan.extent(group[-1], vector) // plan.lanes))
         panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
@@ -142,7 +145,8 @@ def _tile_vectors(
     if across is not None:
         order.append(IN_BLOCK)
     for name in group:
-        inner = [] if across is None else _split_columns(plan, name, across)
+        inner = columns[name]
+        inner += [] if across is None else _split_columns(plan, name, across)
         inner += [] if vector is None else _split_vectors(plan, name, vector, vectors)
         plan.reorder(name, order, inner)
     for cls in order:
@@ -182,6 +186,19 @@ def _split_columns(plan: LoopPlan, name: str, cls: int) -> list[str]:
     column = plan.split(name, IN_BLOCK, plan.lanes)
     plan.step(Unroll(column))
     return [column]
+
+
+def _unrolled_columns(plan: LoopPlan, name: str, vector: int) -> list[str]:
+    """The loop over the columns that vectors of class `vector` are interleaved with, unrolled."""
+    dim = plan.dim(name, vector)
+    assert dim is not None
+    columns = columns_dim(plan.statements[name], plan.extents[name], dim)
+    cls = None if columns is None else plan.class_of[name, columns]
+    if plan.lanes == 1 or cls is None or plan.band(name, cls) is None:
+        return []
+    band = plan.close(name, cls)
+    plan.step(Unroll(band))
+    return [band]
 
 
 def panel_of_copy(plan: LoopPlan, name: str) -> int | None:

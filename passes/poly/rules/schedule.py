@@ -21,7 +21,14 @@ from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
 from ....dialects.poly import ScopOp
 from ....dialects.schedule import Rewrite, Step
-from ..access_patterns import contraction_of, lane_dim, reduced_block, stride, vector_dim
+from ..access_patterns import (
+    FEW_ROWS,
+    contraction_of,
+    lane_dim,
+    reduced_block,
+    stride,
+    vector_dim,
+)
 from ..array_shapes import check_accesses_are_inside
 from ..dependences.dependences import dependences_of
 from ..dependences.legality import check_schedule_is_legal
@@ -79,7 +86,10 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
             columns = extents[contraction.vector_dim]
             in_unit = is_for_matrix_unit(machine, lanes, s, contraction.narrow)
             tile = register_tile(machine, lanes, rows, columns, in_unit)
-            copies = {"rule": lanes > 1 and rows > tile.rows, "always": True, "never": False}
+            wide, access = s.sources[contraction.wide], s.read_maps[contraction.wide]
+            gathers = stride(wide, access, contraction.vector_dim) not in (0, 1)
+            is_worth_it = lanes > 1 and (rows > tile.rows or (gathers and rows > FEW_ROWS))
+            copies = {"rule": is_worth_it, "always": True, "never": False}
             width = tile.vectors * lanes
             pack_wide_operand(scop, s, width, copies=copies[choice.copy])
             if not in_unit:  # which reads a row after the other

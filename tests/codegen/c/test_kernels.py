@@ -182,6 +182,28 @@ func.func @tail_{element}_{lanes}(%x: {m}, %y: {m}, %g: {m}, %s: {m})
 }}""".replace("%n = arith", "%c2 = arith.constant 2 : index\n  %n = arith", 1)
 
 
+def _booleans(element: str, lanes: int) -> str:
+    """A mask is read as bytes, and another one is written."""
+    vec, mask = f"vector<{lanes}x{element}>", f"vector<{lanes}xi1>"
+    m, b = f"memref<{lanes}x{element}>", f"memref<{lanes}xi1>"
+    compare = '"vector.cmpf"({}) <{{predicate = 4 : i64}}>'
+    if element.startswith("i"):
+        compare = '"vector.cmpi"({}) <{{predicate = 2 : i64}}>'
+    return f"""
+func.func @booleans_{element}_{lanes}(%x: {m}, %y: {m}, %m: {b}, %r: {m}, %o: {b})
+    attributes {{tilecast.roles = ["in", "in", "in", "out", "out"]}} {{
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%c0] : {m}, {vec}
+  %u = vector.load %y[%c0] : {m}, {vec}
+  %mask = vector.load %m[%c0] : {b}, {mask}
+  %s = "vector.select"(%mask, %v, %u) : ({mask}, {vec}, {vec}) -> {vec}
+  vector.store %s, %r[%c0] : {m}, {vec}
+  %less = {compare.format("%v, %u")} : ({vec}, {vec}) -> {mask}
+  vector.store %less, %o[%c0] : {b}, {mask}
+  func.return
+}}"""
+
+
 def _reduction(kind: str, element: str, lanes: int) -> str:
     vec = f"vector<{lanes}x{element}>"
     return f"""
@@ -204,6 +226,9 @@ def _all_kernels() -> str:
     for element, widths in {"f32": (4, 8, 16, 32), "f64": (2, 4, 8), "i1": (8, 16, 32), "i8": (16,),
                             "i32": (4, 8, 16), "i64": (4, 8)}.items():  # fmt: skip
         text += "".join(_tail(element, lanes) for lanes in widths)
+    for element, widths in {"f64": (2, 4, 8), "f32": (4, 8, 16), "i16": (16,),
+                            "i8": (32, 64)}.items():  # fmt: skip
+        text += "".join(_booleans(element, lanes) for lanes in widths)
     for element, widths in {"f32": (4, 8, 16, 32), "f64": (2, 4, 8)}.items():
         for kind in ("add", "mul", "maxnumf", "minnumf", "maximumf", "minimumf"):
             text += "".join(_reduction(kind, element, lanes) for lanes in widths)

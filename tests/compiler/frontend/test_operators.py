@@ -301,6 +301,12 @@ VIEWS: dict[str, Function] = {
     "upsample_bilinear_corners": lambda x: F.interpolate(
         x, scale_factor=2, mode="bilinear", align_corners=True
     ),
+    "upsample_bicubic": lambda x: F.interpolate(x, size=(7, 9), mode="bicubic"),
+    "upsample_bicubic_smaller": lambda x: F.interpolate(x, size=(2, 3), mode="bicubic"),
+    "upsample_bicubic_scale": lambda x: F.interpolate(x, scale_factor=1.7, mode="bicubic"),
+    "upsample_bicubic_corners": lambda x: F.interpolate(
+        x, scale_factor=2, mode="bicubic", align_corners=True
+    ),
     "upsample_linear": lambda x: F.interpolate(x[0], scale_factor=8, mode="linear"),
     "upsample_trilinear": lambda x: F.interpolate(x[None], scale_factor=2, mode="trilinear"),
     "upsample_bilinear_f64": lambda x: F.interpolate(x.double(), scale_factor=2, mode="bilinear"),

@@ -34,6 +34,24 @@ def test_volumes_are_read_at_positions(equals_torch: Any, name: str) -> None:
     equals_torch(VOLUMES, name, 1e-10, 1e-10)
 
 
+IMAGES = {
+    mode: (
+        lambda x, at, mode=mode: tuple(
+            F.grid_sample(x, at, mode, padding, align_corners=align)
+            for padding in ("zeros", "border", "reflection")
+            for align in (False, True)
+        ),
+        (normal(2, 3, 4, 5), 3 * normal(2, 6, 3, 2)),
+    )
+    for mode in ("bilinear", "nearest", "bicubic")
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_are_read_at_positions(equals_torch: Any, name: str) -> None:
+    equals_torch(IMAGES, name, 1e-10, 1e-10)
+
+
 NUMBERS = torch.tensor([[3, 1, 3, 1, 2], [5, 5, 4, 4, 4], [-1, 7, 0, 9, 2]])
 MODES = {
     f"{axis}_{keep}": (lambda x, axis=axis, keep=keep: torch.mode(x, axis, keep), (numbers,))

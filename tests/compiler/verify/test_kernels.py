@@ -8,8 +8,15 @@ from tilecast.compiler.runtime.cache import Store
 from tilecast.compiler.runtime.library import CALL_SOURCE, Library, call_unit
 from tilecast.compiler.runtime.toolchain import build_library, find_toolchain
 from tilecast.compiler.target import native_machine
-from tilecast.compiler.verify.kernels import check_kernels, index_limits, random_argument
+from tilecast.compiler.verify.kernels import (
+    check_kernels,
+    index_limits,
+    possible_references,
+    random_argument,
+)
+from tilecast.compiler.verify.near_ties import spread_of
 from tilecast.compiler.verify.reduction_length import reduction_length
+from tilecast.dialects.reference.linalg import evaluate_kernel
 from tilecast.passes.context import CompileContext
 from xdsl.dialects.func import FuncOp
 from xdsl.parser import Parser
@@ -96,6 +103,18 @@ def test_right_kernel_passes(check):
 def test_each_defect_is_found(check, defect):
     (result,) = check(ROWSUM, ROWSUM_LOOPS, ROWSUM_C.format(**RIGHT | defect))
     assert not result.passed
+
+
+def test_what_cancels_is_judged_by_what_rounding_errors_do():
+    func = next(iter(Parser(CompileContext(), ROWSUM).parse_module().ops))
+    x = np.random.default_rng(0).random((3, 40), np.float32) + 1
+    x[1, 20:] = -x[1, :20]
+    inputs = [x, np.ones(40, np.float32)]
+    (reference,) = evaluate_kernel(func, inputs)
+    spread = spread_of(reference, [run[0] for run in possible_references(func, inputs)])
+    assert reference[1] == 0.0
+    assert 1e-6 < spread[1] < 1e-4
+    assert spread.max() < 1e-5 * np.abs(reference).max()  # larger errors stay errors
 
 
 PACKED_LOOPS = """

@@ -67,3 +67,8 @@ def test_sums_that_cancel_are_off_by_the_errors_of_their_terms(dtype: torch.dtyp
     native = reference.astype(kind)
     assert not compare("model", "y", found.astype(kind), reference, native, 3).passed
     assert compare("model", "y", found.astype(kind), reference, native, 3, spread).passed
+
+
+def test_a_run_without_a_number_leaves_the_word_to_the_others() -> None:
+    runs = [np.array([np.nan, 2.0]), np.array([1.5, np.inf]), np.array([np.nan, np.nan])]
+    assert spread_of(np.array([1.0, 2.0]), runs).tolist() == [0.5, 0.0]

@@ -18,6 +18,7 @@ from tilecast.dialects.graph import (
     ReshapeOp,
     ViewOp,
     WeightOp,
+    element_of,
     shape_of,
 )
 from tilecast.dialects.reference.graph import evaluate
@@ -286,3 +287,34 @@ def test_weights_are_left_alone() -> None:
     context = CompileContext(weights=WeightStore({"w": np.ones(3)}))
     CanonicalizePass().apply(context, ModuleOp([]))
     assert list(context.weights) == ["w"]
+
+
+def compared(function: Function, *inputs: Tensor) -> set[str]:
+    """The types that comparisons read."""
+    module = canonical(Wrapped(function), *inputs)
+    ops = [op for op in module.walk() if isinstance(op, PointwiseOp) and op.fn.data == "le"]
+    assert ops
+    return {str(element_of(v)) for op in ops for v in op.operands_}
+
+
+def test_positions_are_compared_in_32_bits() -> None:
+    x = torch.randn(5, 5)
+    rows, columns = torch.arange(5)[:, None], torch.arange(5)
+    assert compared(lambda x: torch.where(rows.neg() * 3 - 1 <= columns, x, 0.0), x) == {"i64"}
+
+    def triangle(x: Tensor) -> Tensor:
+        n = x.shape[0]
+        rows = torch.arange(n)[:, None] * 3 - 1
+        return torch.where(rows <= torch.arange(n), x, 0.0)
+
+    assert compared(triangle, x) == {"i32"}
+
+
+def test_positions_that_32_bits_do_not_hold_stay() -> None:
+    def far(x: Tensor) -> Tensor:
+        return torch.where(torch.arange(5) * 2**30 <= torch.arange(5), x, 0.0)
+
+    assert compared(far, torch.randn(5)) == {"i64"}
+    assert compared(
+        lambda x, i: torch.where(i <= torch.arange(5), x, 0.0), torch.randn(5), torch.arange(5)
+    ) == {"i64"}  # numbers that are data

@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from tilecast.compiler.frontend.export import export_model
 from tilecast.compiler.frontend.program import import_program
-from tilecast.dialects.graph import AttentionOp, FullOp, GraphOp, WeightOp
+from tilecast.dialects.graph import AttentionOp, FullOp, GraphOp, IotaOp, WeightOp
 from tilecast.dialects.reference.graph import evaluate
 from tilecast.dialects.weights import WeightStore
 from tilecast.passes.context import CompileContext
 from tilecast.passes.graph.canonicalize import CanonicalizePass
-from tilecast.passes.graph.fold_constants import FoldConstantsPass
+from tilecast.passes.graph.fold_constants import FoldConstantsPass, is_progression
 from torch import Tensor, nn
 from xdsl.dialects.builtin import ModuleOp
 
@@ -160,3 +160,31 @@ def test_graphs_without_constants_stay() -> None:
     assert names(module) == ["pointwise"]
     assert not weights
     assert not any(isinstance(op, WeightOp) for op in module.walk())
+
+
+def test_integers_in_equal_steps_are_computed() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("at", torch.tensor([7, 4, 1, -2]))
+            self.register_buffer("other", torch.tensor([7, 4, 1, -1]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + (self.at[:, None] * 2 + 1) - (self.other[:, None] * 2 + 1)
+
+    module, weights = folded(Model(), torch.randint(0, 9, (4, 3)))
+    found = [op for op in module.walk() if isinstance(op, IotaOp)]
+    assert [(op.start.data, op.step.data) for op in found] == [(15, -6)]
+    assert names(module).count("weight") == 1
+    assert [name for name in weights if name.endswith("folded")] == ["other_folded"]
+
+
+def test_progressions() -> None:
+    largest = np.iinfo(np.int64).max
+    assert is_progression(np.array([3, 3]))
+    assert is_progression(np.arange(5, dtype=np.int8))
+    assert is_progression(np.array([-largest - 1, -1, largest - 1]))
+    assert not is_progression(np.array([3]))
+    assert not is_progression(np.array([0, 1, 3]))
+    assert not is_progression(np.array([0.0, 1.0]))
+    assert not is_progression(np.array([0, largest, -2]))  # in steps that wrap around

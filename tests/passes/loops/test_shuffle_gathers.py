@@ -110,6 +110,48 @@ def test_other_gathers_stay(module: ModuleOp) -> None:
     assert loads(module) == ["gather"]
 
 
+def bytes_kernel(stride: int, lanes: int) -> ModuleOp:
+    """Bytes `stride` apart, from the middle of an array on, whose last one is the last lane's."""
+    vector, extent = f"vector<{lanes}xui8>", 7 + stride * (lanes - 1) + 1
+    text = f"""
+    func.func @k(%x: memref<{extent}xui8>, %y: memref<{lanes}xui8>) {{
+      %c0 = arith.constant 0 : index
+      %c7 = arith.constant 7 : index
+      %n = arith.constant {stride} : index
+      %ns = vector.broadcast %n : index to vector<{lanes}xindex>
+      %true = arith.constant true
+      %all = vector.broadcast %true : i1 to vector<{lanes}xi1>
+      %z = memref.load %x[%c0] : memref<{extent}xui8>
+      %zero = vector.broadcast %z : ui8 to {vector}
+      %step = "vector.step"() : () -> vector<{lanes}xindex>
+      %at = arith.muli %step, %ns : vector<{lanes}xindex>
+      %v = "vector.gather"(%x, %c7, %at, %all, %zero) : (memref<{extent}xui8>, index,
+          vector<{lanes}xindex>, vector<{lanes}xi1>, {vector}) -> {vector}
+      vector.store %v, %y[%c0] : memref<{lanes}xui8>, {vector}
+      func.return
+    }}"""
+    module = Parser(CompileContext(), text).parse_module()
+    module.verify()
+    return module
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+@pytest.mark.parametrize("stride", [2, 3, 4, 5])
+def test_bytes_a_few_apart_are_shuffled(stride: int, lanes: int) -> None:
+    module = bytes_kernel(stride, lanes)
+    ShuffleGathersPass().apply(CompileContext(machine=AVX2), module)
+    module.verify()
+    (func,) = module.ops
+    assert isinstance(func, FuncOp)
+    x = np.arange(7 + stride * (lanes - 1) + 1, dtype=np.uint8)  # nothing behind it may be read
+    y = np.zeros(lanes, np.uint8)
+    run_kernel(func, [x, y])
+    assert y.tolist() == x[7::stride].tolist()
+    kinds = [op.name for op in module.walk()]
+    is_far = stride * (lanes - 1) + 1 > 64
+    assert ("vector.gather" in kinds) == is_far
+
+
 def test_wide_elements_and_other_machines_keep_gathers() -> None:
     assert loads(kernel(HALVES, element="f64"), np.float64) == ["gather"]
     assert loads(kernel(HALVES), isa="neon") == ["gather"]
@@ -125,6 +167,25 @@ class Picks(nn.Module):
             x[..., :-1:2] + x[..., 1::2],
             x.flip(-1),
         )
+
+
+class Image(nn.Module):
+    """Pixels of bytes, channels innermost, become floats, channels outermost."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.float() / 255).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", "c99"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_images_agree_with_torch(target: str, channels: int) -> None:
+    if target == "x86-64-v4" and native_machine().isa != "avx512":
+        pytest.skip("the machine has no AVX-512")
+    x = torch.randint(0, 256, (9, 37, channels), dtype=torch.uint8)
+    compiled = tilecast.compile(Image(), (x,), target=target)
+    torch.testing.assert_close(compiled(x), Image()(x))
+    if target == "x86-64-v3":
+        assert any("shuffle_epi8" in text for text in compiled.sources.values())
 
 
 @pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", "c99"])

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tilecast
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tilecast.dialects.poly import ScopOp
@@ -89,3 +91,20 @@ def test_a_reduction_without_initializer_is_not_factored(scop_text: Any, run_pla
     s.statement("3", "y[i0]", "z[i0]", "copy")
     s.statement("3 x 5", "y[i0]", "y[i0]; x[i0, i1]", "add", "add")
     assert not factored(s.scop(), run_plain, 1, 1, 4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6, 7])
+def test_few_rows_times_rows_of_an_operand_are_computed_in_vectors(rows: int) -> None:
+    """Up to six rows of products are sums in lanes along what both have; more are worth a copy."""
+
+    class Product(torch.nn.Module):
+        def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+            return x @ w.t()
+
+    x, w = torch.randn(rows, 70), torch.randn(37, 70)
+    compiled = tilecast.compile(Product(), (x, w), target="x86-64-v3")
+    torch.testing.assert_close(compiled(x, w), x @ w.t())
+    [source] = [text for name, text in compiled.sources.items() if "matmul" in name]
+    assert "fmadd" in source
+    assert "fmaf" not in source
+    assert ("tc_reduce_add" in source) == (rows <= 6)
