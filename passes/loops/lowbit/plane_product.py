@@ -51,8 +51,8 @@ def planes_of(element: Element) -> list[int]:
     levels = element.levels
     if not levels.size:
         return list(range(PLANES))
-    used = levels.view(np.uint8).reshape(-1, PLANES).any(axis=0)
-    return [plane for plane in range(PLANES) if used[plane]]
+    bytes = levels.view(np.uint8).reshape(-1, PLANES)
+    return [plane for plane in range(PLANES) if bytes[:, plane].any()]
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ class PlaneRow:
         """The levels of four elements: bytes to halves, halves to numbers."""
         bytes = [p if p is None else b.insert(LookupBytesOp(codes, p)) for p in self.planes]
         low, high = (
-            [self.interleaved(b, *pair, 8, half) for half in (0, 1)]
-            for pair in (bytes[:2], bytes[2:])
+            [self.interleaved(b, bytes[k], bytes[k + 1], 8, half) for half in (0, 1)]
+            for k in (0, 2)
         )
         words = [self.interleaved(b, low[k], high[k], 16, half) for k in (0, 1) for half in (0, 1)]
         zero = self.lanes.constant(b, 0, i32)
@@ -175,5 +175,5 @@ class PlaneRow:
         if first is None and second is None:
             return None
         zero = self.lanes.constant(b, 0, i32)
-        both = (zero if value is None else value for value in (first, second))
-        return b.insert(InterleaveOp(*both, bits, half))
+        first, second = (zero if value is None else value for value in (first, second))
+        return b.insert(InterleaveOp(first, second, bits, half))
