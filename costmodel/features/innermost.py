@@ -43,7 +43,8 @@ def describe_body(
     full = hardware.lanes(size)
     trips = loops.trips[rows, np.maximum(body - 1, 0)]
     is_chain = facts.is_reduction & (step[:, 0] == 0) & (body > 0)
-    recurrence = recurrences(facts, loops.steps[rows, np.maximum(body - 1, 0)], found.unrolled)
+    steps = loops.steps[rows, np.maximum(body - 1, 0)]
+    recurrence, cycles = recurrences(facts, steps, found.unrolled)
     may, beside, by_compiler = vectorized_by_compiler(
         facts, loops, found, around, is_chain, recurrence
     )
@@ -70,7 +71,9 @@ def describe_body(
     overlap = np.where(around.is_watched, overlap, overlap * around.mates)
     waits = latency * units / (accumulators * overlap) / (max(work, 0.5) / 2)
     chain = np.where(is_chain, np.maximum(1.0, waits), 1.0)
-    chain = np.maximum(chain, LATENCY * units * recurrence)
+    # An iteration needs what the one before wrote, which compilers keep in a register.
+    waits = cycles * units / np.where(around.is_watched, 1.0, around.mates)
+    chain = np.maximum(chain, waits / (max(work, 0.5) / 2))
     waits = MASKED * units / registers[:, 0] / (max(work, 0.5) / 2)
     chain += overlapped_rows(facts, found) * np.maximum(waits - chain, 0.0)
     used = np.maximum(found.use, 0.05)
@@ -187,13 +190,13 @@ def overlapped_rows(facts: StatementFacts, body: Body) -> Array:
     return found
 
 
-def recurrences(facts: StatementFacts, step: Array, unrolled: Array) -> Array:
-    """B: 1 / n where an instance reads what the statement wrote n instances before, in an earlier
+def recurrences(facts: StatementFacts, step: Array, unrolled: Array) -> tuple[Array, Array]:
+    """B: (1 / n where an instance reads what the statement wrote n instances before, in an earlier
     iteration of a loop that moves the dims by `step` or among the `unrolled` ones of the same, so
-    that it cannot begin earlier; 0 where it does not."""
+    that it cannot begin earlier; 0 where it does not; the cycles that an instance then takes)."""
     write, *reads = facts.accesses
-    found = np.zeros(len(step))
-    for read in reads:
+    share, cycles = np.zeros(len(step)), np.zeros(len(step))
+    for read, path in zip(reads, facts.paths, strict=True):
         if read.array != write.array or read.indices != write.indices:
             continue
         distance = np.full(len(step), np.nan)
@@ -211,8 +214,10 @@ def recurrences(facts: StatementFacts, step: Array, unrolled: Array) -> Array:
         with np.errstate(divide="ignore"):
             before |= (distance > 0) & (distance < 1) & (1 / distance <= np.ceil(unrolled))
         is_one &= before
-        found = np.maximum(found, np.where(is_one, 1 / np.where(is_one, distance, 1.0), 0.0))
-    return np.minimum(found / np.maximum(unrolled, 1.0), 1.0)
+        found = np.where(is_one, 1 / np.where(is_one, distance, 1.0), 0.0)
+        share, cycles = np.maximum(share, found), np.maximum(cycles, found * path)
+    beside = np.maximum(unrolled, 1.0)
+    return np.minimum(share / beside, 1.0), cycles / beside
 
 
 def element_is_float(facts: StatementFacts) -> bool:

@@ -45,7 +45,8 @@ class Access:
 @dataclass(frozen=True)
 class StatementFacts:
     """A statement before it has loops. `instances` is the size of its domain, `operations` what one
-    instance computes, by `OPERATIONS`; `element` is the type that most of that is in."""
+    instance computes, by `OPERATIONS`; `element` is the type that most of that is in; `paths` has
+    the cycles from each of the reads, which follow the write in `accesses`, to the result."""
 
     name: str
     extents: tuple[int, ...]
@@ -54,6 +55,7 @@ class StatementFacts:
     element: str
     is_reduction: bool
     accesses: tuple[Access, ...]
+    paths: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from .nests import Array, ScheduledProgram, StatementNest
 from .reuse import Around, stacked_surroundings, surroundings
 from .statement import STATEMENT_NAMES, TIMES, statement_features
 
-SCHEMA = 6
+SCHEMA = 7
 LONGEST = 2  # statements whose features are given one by one
 TINY = 1e-9
 CALL = 1e-7  # seconds to enter and leave a function

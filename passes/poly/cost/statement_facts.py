@@ -30,6 +30,10 @@ COMPARISONS = (
     *(arith.CmpfOp, arith.CmpiOp, arith.SelectOp),
     *(arith.MaximumfOp, arith.MinimumfOp, arith.MaxnumfOp, arith.MinnumfOp),
 )
+LATENCIES: dict[str | None, float] = {
+    **{"add": 4.0, "mul": 4.0, "div": 13.0, "compare": 1.0},
+    **{"special": 20.0, "integer": 1.0, "other": 1.0},
+}
 
 
 def facts_of(scop: ScopOp) -> dict[str, StatementFacts]:
@@ -59,7 +63,31 @@ def statement_facts(statement: StatementOp, numbers: dict[SSAValue, int]) -> Sta
             access_of(array, map, numbers[array], is_write=k == 0)
             for k, (array, map) in enumerate(zip(arrays, maps, strict=True))
         ),
+        paths_of(statement),
     )
+
+
+def paths_of(statement: StatementOp) -> tuple[float, ...]:
+    """The latency in cycles of the longest path from each read to what is written.
+
+    A product that is only added to something is part of a multiply-add.
+    """
+    block = statement.body.block
+    behind: dict[SSAValue, float] = {}
+    for op in reversed(list(block.ops)):
+        after = max((behind.get(result, 0.0) for result in op.results), default=0.0)
+        for value in op.operands:
+            behind[value] = max(behind.get(value, 0.0), after + latency_of(op))
+    return tuple(behind.get(value, 0.0) for value in block.args[: len(statement.sources)])
+
+
+def latency_of(op: Operation) -> float:
+    """Cycles from the operands of `op` to its result."""
+    if operation_class(op) == "mul" and all(
+        operation_class(use.operation) == "add" for use in op.results[0].uses
+    ):
+        return 0.0
+    return LATENCIES.get(operation_class(op), 0.0)
 
 
 @lru_cache(maxsize=4096)

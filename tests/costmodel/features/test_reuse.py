@@ -36,7 +36,8 @@ def access(array: int, columns: int, is_write: bool = False) -> Access:
 def nest(written: int, read: int, axes: tuple[int, ...], columns: int, kind=FOR) -> StatementNest:
     """written[i, j] = read[i, j] in a loop over i and one over j."""
     accesses = (access(written, columns, is_write=True), access(read, columns))
-    facts = StatementFacts("S", (64, columns), 64.0 * columns, {"add": 1}, "f32", False, accesses)
+    count = 64.0 * columns
+    facts = StatementFacts("S", (64, columns), count, {"add": 1}, "f32", False, accesses, (4.0,))
     kinds, lanes = np.array([kind, FOR]), np.ones(2, np.int64)
     free = np.array([[64.0, columns], [1.0, columns], [1.0, 1.0]])
     trips = np.array([64.0, columns])
@@ -101,7 +102,7 @@ def test_a_sum_that_another_statement_touches_in_its_loop_goes_through_memory():
     """s[i] += a[i, j], beside a statement that reads s or none that does."""
     row = Access(0, True, False, 4, (64,), ((Term((1, 0)),),), (1,), (0,))
     facts = StatementFacts(
-        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64))
+        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64)), (4.0, 4.0)
     )
     reduction = nest(0, 1, (0, 1), 64)
     reduction = replace(reduction, facts=facts)
@@ -139,7 +140,7 @@ def test_a_statement_with_one_instance_in_a_loop_stands_beside_it():
     """s[i] = 0 before s[i] += a[i, j] in one loop over i and j: the sum stays in a register."""
     row = Access(0, True, False, 4, (64,), ((Term((1, 0)),),), (1,), (0,))
     facts = StatementFacts(
-        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64))
+        "S", (64, 64), 4096.0, {"add": 1}, "f32", True, (row, row, access(1, 64)), (4.0, 4.0)
     )
     reduction = replace(nest(0, 1, (0, 1), 64), facts=facts)
     every = nest(0, 2, (0, 1), 64)

@@ -20,7 +20,7 @@ from tilecast.costmodel.models.loop_trees import LoopTrees
 from tilecast.costmodel.models.tokens import WORDS, statement_tokens
 from tilecast.dialects.errors import InvalidInputError, OptionError
 
-FACTS = StatementFacts("S", (8, 8), 64.0, {"add": 1}, "f32", False, ())
+FACTS = StatementFacts("S", (8, 8), 64.0, {"add": 1}, "f32", False, (), ())
 
 
 def program(depth: int) -> ScheduledProgram:
