@@ -1,6 +1,6 @@
 """C emission: one rule per op."""
 
-from ..lowbit import dot_rules, unpack_rules
+from ..lowbit import block_rules, dot_rules, unpack_rules
 from . import (
     cast_rules,
     compare_rules,
@@ -55,6 +55,7 @@ _RULES = (
     reduction_rules,
     shuffle_rules,
     unpack_rules,
+    block_rules,
     dot_rules,
     vector_rules,
 )

@@ -1,7 +1,8 @@
 """`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
 
-`quant.linear` belongs to the graph level; `quant.field`, `field_number`, `lookup`, `dot`,
-`pair_dot`, `add_pairs` and `half` to loops, on scalars or one-dimensional vectors.
+`quant.linear` belongs to the graph level; `quant.field`, `field_number`, `lookup`, `lookup_bytes`,
+`interleave`, `dot`, `pair_dot`, `add_pairs` and `half` to loops, on scalars or one-dimensional
+vectors.
 """
 
 from __future__ import annotations
@@ -49,7 +50,13 @@ from .scale_types import SCALE_TYPES
 from .weight_format import PERIOD, WeightFormat, parse_format
 
 Array = npt.NDArray[Any]
-PACKERS = {"bits": pack_words, "bytes": pack_bytes, "quads": pack_quads}
+PACKERS = {
+    "bits": pack_words,
+    "bytes": pack_bytes,
+    "quads": pack_quads,
+    "transposed": pack_bytes,
+}
+BLOCK = 4  # lanes of i32 whose bytes are looked up and interleaved
 PAIR_BITS = 7  # of codes of which two products with signed bytes fit 16 bits
 
 
@@ -59,8 +66,9 @@ class BitPackAttr(ParametrizedAttribute):
 
     A row's elements lie in its lane in periods of 32, `width` bits each: one after the other
     (`order` is "bits": `bit_fields`), or four to the bytes of a word, in parts of a power of two
-    ("bytes": `byte_fields`) or whole where they have room ("quads": `quad_fields`). Rows and
-    elements that pad the last tile and period have code 0.
+    ("bytes": `byte_fields`) or whole where they have room ("quads": `quad_fields`). With
+    "transposed" four lanes have the bytes of "bytes" by element and not by row: lane 4 i + j has
+    byte j of rows 4 i .. 4 i + 3. Rows and elements that pad the last tile and period have code 0.
     """
 
     name = "quant.bit_pack"
@@ -85,7 +93,18 @@ class BitPackAttr(ParametrizedAttribute):
         padded[: codes.shape[0], : codes.shape[1]] = codes.view(np.uint8)
         pack = PACKERS[self.order.data]
         packed = pack(padded, self.width.data).reshape(tiles, panel, words)
-        return np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
+        words_first = np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
+        if self.order.data != "transposed":
+            return words_first
+        bytes = words_first.view(np.uint8).reshape(tiles, words, panel // BLOCK, BLOCK, 4)
+        by_element = np.ascontiguousarray(bytes.swapaxes(-1, -2))
+        return by_element.view(np.int32).reshape(words_first.shape)
+
+    def verify(self) -> None:
+        if self.order.data not in PACKERS:
+            raise VerifyException(f"{self.name}: order is one of {', '.join(PACKERS)}")
+        if self.order.data == "transposed" and self.panel.data % BLOCK:
+            raise VerifyException(f"{self.name}: transposed panels have a multiple of {BLOCK} rows")
 
 
 @irdl_op_definition
@@ -163,8 +182,8 @@ class QuantizedLinearOp(OpaqueOp):
         if operand is self.zeros:
             values = rng.uniform(-2.0, 2.0, shape).astype(np.float32)
             return SCALE_TYPES[format.zero].encode(values)
-        if operand is self.levels and isinstance(element, FloatElement):
-            return element.levels  # kernels may know them without reading
+        if operand is self.levels and element.levels.size:
+            return element.levels  # not fitted: kernels may know them without reading
         return None
 
     def verify_(self) -> None:
@@ -267,6 +286,64 @@ class LookupOp(IRDLOperation):
         count = len(self.tables)
         if count not in (1, 2, 4, 8) or any(t.type != self.result.type for t in self.tables):
             raise VerifyException(f"{self.name}: expected 1, 2, 4 or 8 tables like the result")
+
+
+class BlockOp(IRDLOperation, ABC):
+    """An op on the sixteen bytes of each four i32 lanes."""
+
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def verify_(self) -> None:
+        type = self.result.type
+        lanes = type.get_shape()[0] if isinstance(type, VectorType) else 0
+        if lanes % BLOCK or any(value.type != type for value in self.operands):
+            raise VerifyException(
+                f"{self.name}: expected operands and result of one type, of a multiple of {BLOCK} "
+                f"lanes"
+            )
+
+
+@irdl_op_definition
+class LookupBytesOp(BlockOp):
+    """result.i = table.(codes.i) for the bytes i of each block of four lanes.
+
+    Codes are less than 16; every block is looked up in the table's own block.
+    """
+
+    name = "quant.lookup_bytes"
+    codes = operand_def(VectorType)
+    table = operand_def(VectorType)
+
+    def __init__(self, codes: SSAValue, table: SSAValue) -> None:
+        super().__init__(operands=[codes, table], result_types=[codes.type])
+
+
+@irdl_op_definition
+class InterleaveOp(BlockOp):
+    """Parts of `bits` bits of two vectors in turn, for each block of four lanes.
+
+    result.(2 i) = first.i, result.(2 i + 1) = second.i, of the lower half of the parts of a block,
+    or with `half` 1 of the upper one.
+    """
+
+    name = "quant.interleave"
+    bits = prop_def(IntAttr)
+    half = prop_def(IntAttr)
+    first = operand_def(VectorType)
+    second = operand_def(VectorType)
+
+    def __init__(self, first: SSAValue, second: SSAValue, bits: int, half: int) -> None:
+        super().__init__(
+            operands=[first, second],
+            properties={"bits": IntAttr(bits), "half": IntAttr(half)},
+            result_types=[first.type],
+        )
+
+    def verify_(self) -> None:
+        super().verify_()
+        if self.bits.data not in (8, 16) or self.half.data not in (0, 1):
+            raise VerifyException(f"{self.name}: expected 8 or 16 bits, and half 0 or 1")
 
 
 @irdl_op_definition
@@ -382,6 +459,8 @@ Quant = Dialect(
         FieldOp,
         FieldNumberOp,
         LookupOp,
+        LookupBytesOp,
+        InterleaveOp,
         DotOp,
         PairDotOp,
         AddPairsOp,

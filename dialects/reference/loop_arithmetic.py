@@ -28,7 +28,18 @@ from xdsl.utils.type import get_element_type_or_self
 from .. import pairs, vector_arith
 from ..errors import LoweringError
 from ..logistic import DivisorOp
-from ..quant.ops import AddPairsOp, DotOp, FieldNumberOp, FieldOp, HalfOp, LookupOp, PairDotOp
+from ..quant.ops import (
+    BLOCK,
+    AddPairsOp,
+    DotOp,
+    FieldNumberOp,
+    FieldOp,
+    HalfOp,
+    InterleaveOp,
+    LookupBytesOp,
+    LookupOp,
+    PairDotOp,
+)
 from ..vector import FnmaOp
 from .number_types import FLOATS, integer_dtype
 
@@ -341,6 +352,25 @@ def _field_number(op: FieldNumberOp, word: Any) -> Any:
 def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
     table = np.concatenate(tables)
     return table[np.asarray(codes) % table.size]
+
+
+@means(LookupBytesOp)
+def _lookup_bytes(op: LookupBytesOp, codes: Any, table: Any) -> Any:
+    blocks = _blocks(table, np.uint8)
+    found = np.take_along_axis(blocks, _blocks(codes, np.uint8) % blocks.shape[1], axis=1)
+    return found.view(np.int32).reshape(-1)
+
+
+@means(InterleaveOp)
+def _interleave(op: InterleaveOp, first: Any, second: Any) -> Any:
+    parts = [_blocks(value, np.dtype(f"u{op.bits.data // 8}")) for value in (first, second)]
+    half = np.split(np.stack(parts, axis=-1), 2, axis=1)[op.half.data]
+    return np.ascontiguousarray(half).reshape(-1).view(np.int32)
+
+
+def _blocks(words: Any, dtype: Any) -> Any:
+    """The parts of each block of lanes that are a `dtype`, a row per block."""
+    return np.ascontiguousarray(words, np.int32).view(dtype).reshape(len(words) // BLOCK, -1)
 
 
 @means(DotOp)

@@ -280,6 +280,12 @@ def add_lanes(out: Header) -> None:
         out.lanes("permutexvar", 512, suffix, f"b[a[i] & {count - 1}]", a=index)
         place = f"[b[i] & {count - 1}]"
         out.lanes("permutex2var", 512, suffix, f"b[i] & {count} ? c{place} : a{place}", b=index)
+        block = 16 // BYTES[element]
+        for half, op in enumerate(("unpacklo", "unpackhi") if suffix in SIGNED else ()):
+            place = f"[i / {block} * {block} + {half * block // 2} + i % {block} / 2]"
+            out.lanes(op, 512, suffix, f"i % 2 ? b{place} : a{place}")
+        if suffix == "epi8":
+            out.lanes("shuffle", 512, suffix, "b[i] < 0 ? 0 : a[i / 16 * 16 + (b[i] & 15)]")
         if BYTES[element] < 4:
             continue
         for name, order in (("setr", range(count)), ("set", range(count - 1, -1, -1))):

@@ -31,13 +31,15 @@ def lower_float_product(
     shape: TileShape,
     product: Callable[[PanelAccess, Decoder, FloatRows], TileProduct],
     zeros_meet_sums: bool,
+    order: str = "bits",
 ) -> None:
     """The activations in the order they are read in, then one tile of outputs after the other.
 
-    `zeros_meet_sums` says that zero points are taken off by sums of activations.
+    `zeros_meet_sums` says that zero points are taken off by sums of activations, `order` how codes
+    are packed.
     """
     source = float_source(op, kernel, b)
-    panels = pack_panels(op, kernel, shape, "bits")
+    panels = pack_panels(op, kernel, shape, order)
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     decoder = Decoder(op.weight_format, lanes, kernel.machine, panels.levels)
     with_sums = zeros_meet_sums and panels.zeros is not None

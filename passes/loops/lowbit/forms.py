@@ -22,10 +22,12 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .apart import is_crowded
 from .block_product import lower_block_product, scales_sums
+from .decode import MOST_CODEBOOK_TABLES
 from .dots import Dots, has_pairs
 from .integer_product import BYTES, lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
+from .plane_product import ELEMENTS, WIDTH, lower_plane_product, planes_of
 from .quads import pieces_of
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
@@ -71,10 +73,15 @@ class Problem:
     @property
     def decoding(self) -> float:
         """Steps that decode an element of one vector: two for integers in place and tables, more
-        for codebooks, where what two registers have is chosen among all pairs of registers."""
+        for codebooks, where what two registers have is chosen among all pairs of registers. AVX2
+        permutes one register, in two steps, and moves the bit that chooses to the sign."""
         element = self.format.element
         if isinstance(element, IntegerElement):
             return 2.0 if self.machine.isa == "avx512" else 3.0  # where and-or is two
+        if self.machine.isa == "avx2" and not isinstance(element, FloatElement):
+            registers = (1 << element.width) / self.lanes
+            if 1 < registers <= MOST_CODEBOOK_TABLES["avx2"]:
+                return 1 + 2 * registers + 2 * (registers - 1)
         pairs = (1 << element.width) / self.lanes / 2
         is_long = not isinstance(element, FloatElement) and pairs > 1
         return 1 + pairs + 2 * (pairs - 1) if is_long else 3.0
@@ -173,6 +180,15 @@ def _table_cycles(problem: Problem) -> float:
     return problem.rows * lookups * (2 * STEP + FMA + is_far * FAR_TABLE)
 
 
+def _plane_cycles(problem: Problem) -> float:
+    """Four vectors take a lookup per plane, two steps that interleave bytes for each pair of planes
+    and four for halves; masks and shifts are per word."""
+    planes = planes_of(problem.format.element)
+    pairs = len({plane // 2 for plane in planes})
+    steps = (len(planes) + 2 * pairs + 4) / 4 + 3 / ELEMENTS
+    return problem.rows * PERIOD * (steps * STEP + FMA) * problem.pace
+
+
 def _arranging(problem: Problem) -> float:
     """Every activation is read and stored."""
     return 2.0 * PERIOD
@@ -269,6 +285,16 @@ def _has_table_form(problem: Problem) -> bool:
     )
 
 
+def _has_plane_form(problem: Problem) -> bool:
+    """Where registers have 256 bits: longer ones hold a table of sixteen f32."""
+    element = problem.format.element
+    return (
+        problem.machine.isa == "avx2"
+        and not isinstance(element, IntegerElement)
+        and element.width == WIDTH
+    )
+
+
 FORMS = (
     Form("registers", lower_register_product, lambda p: True, _register_cycles, _arranging),
     Form(
@@ -278,6 +304,7 @@ FORMS = (
         _block_cycles,
         _arranging,
     ),
+    Form("planes", lower_plane_product, _has_plane_form, _plane_cycles, _arranging),
     Form("tables", lower_table_product, _has_table_form, _table_cycles, _making_tables, waits=0.4),
     Form("integers", lower_integer_product, _has_integer_form, _integer_cycles, _rounding),
     Form("digits", lower_digit_product, _has_digit_form, _digit_cycles, _cutting),

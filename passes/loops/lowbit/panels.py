@@ -18,7 +18,7 @@ from ....costmodel.matrix_unit import WORDS, most_rows
 from ....dialects.graph import element_of, shape_of
 from ....dialects.poly import PackAttr
 from ....dialects.quant import PERIOD, WeightFormat
-from ....dialects.quant.ops import BitPackAttr, QuantizedLinearOp
+from ....dialects.quant.ops import BLOCK, BitPackAttr, QuantizedLinearOp
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 
@@ -125,7 +125,10 @@ class Panels:
 
 
 def pack_panels(op: QuantizedLinearOp, kernel: OpaqueKernel, tile: TileShape, order: str) -> Panels:
-    """Have the weights of the kernel packed, codes in the `order` of `BitPackAttr`."""
+    """Have the weights of the kernel packed, codes in the `order` of `BitPackAttr`.
+
+    Levels repeat until they fill a register; with "transposed" every block of a register has four.
+    """
     outputs, columns = shape_of(op.codes)
     rows = shape_of(op.source)[0]
     format = op.weight_format
@@ -144,8 +147,12 @@ def pack_panels(op: QuantizedLinearOp, kernel: OpaqueKernel, tile: TileShape, or
         kernel.pack(op.bias, pack, [tiles, tile.panel], element_of(op.bias))
     if op.levels is not None:
         (count,) = shape_of(op.levels)
-        repeated = PackAttr.of(AffineMap(1, 0, (tile_dim % count,)), [count])
-        kernel.pack(op.levels, repeated, [max(count, tile.lanes)], element_of(op.levels))
+        level, size = tile_dim % count, max(count, tile.lanes)
+        if order == "transposed":
+            level = tile_dim // tile.lanes * BLOCK + tile_dim % BLOCK
+            size = count // BLOCK * tile.lanes
+        repeated = PackAttr.of(AffineMap(1, 0, (level,)), [count])
+        kernel.pack(op.levels, repeated, [size], element_of(op.levels))
     arrays = (None if v is None else kernel.arrays[v] for v in (op.zeros, op.levels, op.bias))
     zeros, levels, bias = arrays
     return Panels(

@@ -68,6 +68,22 @@ def test_instructions_for_bytes_make_digits_of_f32(bits: int, rows: int, form: s
     assert choose_form(problem(bits, rows)).name == form
 
 
+@pytest.mark.parametrize("format", ["nf4:g64", "e2m1:mx", "iq4nl:g8", "kmeans4"])
+def test_tables_of_sixteen_are_planes_of_bytes_where_no_register_holds_them(format: str) -> None:
+    def chosen(rows: int, machine: Machine) -> str:
+        return choose_form(Problem(parse_format(format), "f32", rows, 4096, 4096, machine)).name
+
+    assert chosen(1, AVX2) == "planes"
+    assert chosen(8, AVX2) != "planes"
+    assert chosen(1, AVX512) == chosen(1, PLAIN) == "registers"
+
+
+@pytest.mark.parametrize("format", ["u4:g64", "kmeans3:g64", "e2m2:mx"])
+def test_other_tables_are_no_planes(format: str) -> None:
+    wide = Problem(parse_format(format), "f32", 1, 4096, 4096, AVX2)
+    assert "planes" not in [form.name for form in possible_forms(wide)]
+
+
 def test_floats_are_not_multiplied_in_digits() -> None:
     floats = Problem(parse_format("e2m1:mx"), "f32", 64, 4096, 4096, AVX512)
     assert "digits" not in [form.name for form in possible_forms(floats)]
