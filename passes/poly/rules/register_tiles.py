@@ -129,10 +129,9 @@ def _tile_vectors(
     """Fuse `outer`, the vector loop innermost."""
     order = [c for c in outer if c != vector]
     across = None
-    columns: dict[str, list[str]] = {name: [] for name in group}
+    columns = None if vector is None else _columns_class(plan, group, vector)
     if vector is not None:
-        columns = {name: _unrolled_columns(plan, name, vector) for name in group}
-        order = [c for c in order if any(plan.band(name, c) is not None for name in group)]
+        order = [c for c in order if c != columns]
         most = choice_of(plan.machine).wide or POINTWISE_VECTORS
         vectors = min(most, max(1, plan.extent(group[-1], vector) // plan.lanes))
         panel = panel_of_copy(plan, group[0]) if len(group) == 1 else None
@@ -145,7 +144,7 @@ def _tile_vectors(
     if across is not None:
         order.append(IN_BLOCK)
     for name in group:
-        inner = columns[name]
+        inner = [] if columns is None else [_unrolled(plan, name, columns)]
         inner += [] if across is None else _split_columns(plan, name, across)
         inner += [] if vector is None else _split_vectors(plan, name, vector, vectors)
         plan.reorder(name, order, inner)
@@ -188,17 +187,25 @@ def _split_columns(plan: LoopPlan, name: str, cls: int) -> list[str]:
     return [column]
 
 
-def _unrolled_columns(plan: LoopPlan, name: str, vector: int) -> list[str]:
-    """The loop over the columns that vectors of class `vector` are interleaved with, unrolled."""
-    dim = plan.dim(name, vector)
-    assert dim is not None
-    columns = columns_dim(plan.statements[name], plan.extents[name], dim)
-    cls = None if columns is None else plan.class_of[name, columns]
-    if plan.lanes == 1 or cls is None or plan.band(name, cls) is None:
-        return []
+def _columns_class(plan: LoopPlan, group: Sequence[str], vector: int) -> int | None:
+    """The class of the columns that vectors of class `vector` are interleaved with, where all of
+    `group` have them."""
+    found = set()
+    for name in group:
+        dim = plan.dim(name, vector)
+        assert dim is not None
+        columns = columns_dim(plan.statements[name], plan.extents[name], dim)
+        found.add(None if columns is None else plan.class_of[name, columns])
+    cls = found.pop()
+    is_open = cls is not None and all(plan.band(name, cls) is not None for name in group)
+    return cls if is_open and not found and plan.lanes > 1 else None
+
+
+def _unrolled(plan: LoopPlan, name: str, cls: int) -> str:
+    """The loop of `cls`, closed and unrolled."""
     band = plan.close(name, cls)
     plan.step(Unroll(band))
-    return [band]
+    return band
 
 
 def panel_of_copy(plan: LoopPlan, name: str) -> int | None:
