@@ -10,7 +10,7 @@ a cycle or two per lane; loads and shuffles of a whole block take a third of a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -126,14 +126,13 @@ def exchange(gathers: Sequence[GatherOp]) -> None:
         Rewriter.erase_op(gather)
 
 
-def exchange_in_block(block: Block) -> None:
-    """Rewrite the gathers of `block` and of the regions in it."""
+def blocks_in(block: Block) -> Iterator[Block]:
+    """The blocks of all regions in `block`, inner ones first, and itself."""
     for op in list(block.ops):
         for region in op.regions:
             for inner in region.blocks:
-                exchange_in_block(inner)
-    for gathers in blocks_of(block.ops):
-        exchange(gathers)
+                yield from blocks_in(inner)
+    yield block
 
 
 @dataclass(frozen=True)
@@ -145,5 +144,7 @@ class ExchangeGathersPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for func in op.ops:
             if isinstance(func, FuncOp) and func.body.blocks:
-                exchange_in_block(func.body.block)
+                for block in blocks_in(func.body.block):
+                    for gathers in blocks_of(block.ops):
+                        exchange(gathers)
                 erase_unused(func.body.block)

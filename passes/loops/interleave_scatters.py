@@ -18,7 +18,7 @@ from xdsl.context import Context
 from xdsl.dialects import vector
 from xdsl.dialects.builtin import DenseArrayBase, MemRefType, ModuleOp, VectorType, i64
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import is_side_effect_free
@@ -28,7 +28,7 @@ from ..context import CompileContext
 from ..poly.affine_maps import row_major_strides
 from .dead_lanes import live_lanes
 from .eliminate_common_subexpressions import LOADS, STORES, erase_unused, stored_memref
-from .exchange_gathers import constant_of, lane_stride, moved, place_of
+from .exchange_gathers import blocks_in, constant_of, lane_stride, moved, place_of
 from .shuffle_gathers import BITS, ISAS
 
 MOST = 4  # vectors that are interleaved: each takes a shuffle per vector that is stored
@@ -156,16 +156,6 @@ def _mixed(values: Sequence[SSAValue], numbers: range, made: list[Operation]) ->
     return found
 
 
-def interleave_in_block(block: Block) -> None:
-    """Rewrite the scatters of `block` and of the regions in it."""
-    for op in list(block.ops):
-        for region in op.regions:
-            for inner in region.blocks:
-                interleave_in_block(inner)
-    for columns in groups_of(block.ops):
-        interleave(columns)
-
-
 @dataclass(frozen=True)
 class InterleaveScattersPass(ModulePass):
     """Turn scatters that fill all elements together into stores, where the machine shuffles."""
@@ -178,5 +168,7 @@ class InterleaveScattersPass(ModulePass):
             return
         for func in op.ops:
             if isinstance(func, FuncOp) and func.body.blocks:
-                interleave_in_block(func.body.block)
+                for block in blocks_in(func.body.block):
+                    for columns in groups_of(block.ops):
+                        interleave(columns)
                 erase_unused(func.body.block)
