@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from xdsl.dialects import affine
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
@@ -21,6 +22,7 @@ def parse_ir(context: CompileContext, text: str, source: str) -> ModuleOp:
     try:
         module = Parser(context, text, source).parse_module()
         module.verify()
+        check_subscripts(module)
     except (ParseError, DiagnosticException, VerifyException) as error:
         raise InvalidInputError(f"{source}: {error}") from error
     except Exception as error:  # the parser raises whatever it meets first in damaged text
@@ -28,6 +30,20 @@ def parse_ir(context: CompileContext, text: str, source: str) -> ModuleOp:
             f"{source}: expected IR text, found what cannot be read: {error!r}"
         ) from error
     return module
+
+
+def check_subscripts(module: ModuleOp) -> None:
+    """VerifyException where a load or store has more or fewer indices than its map takes: xDSL
+    checks that of other ops, and prints such a one by an index that is not there."""
+    for op in module.walk():
+        if not isinstance(op, (affine.LoadOp, affine.StoreOp)) or op.map is None:
+            continue
+        map, found = op.map.data, len(op.indices)
+        if found != map.num_dims + map.num_symbols:
+            raise VerifyException(
+                f"{op.name}: the map {map} takes {map.num_dims + map.num_symbols} indices, "
+                f"found {found}"
+            )
 
 
 def check_strings(text: str, source: str) -> None:

@@ -14,6 +14,12 @@ from tilecast.passes.context import CompileContext
         ('func.func @f() { "' + "a" * 60 + "\n}", "line|string"),
         ('builtin.module { "\v' + "a" * 60 + '"() : () -> () }', "string"),
         ("func.func @f(%x: memref<4xf32>", "memref|expected|Expected"),
+        (
+            'func.func @f(%x: memref<4xf32>, %i: index) { %v = "affine.load"(%x, %i)'
+            " <{map = affine_map<(a, b) -> (a + b)>}>"
+            " : (memref<4xf32>, index) -> f32\nfunc.return }",
+            "takes 2 indices, found 1",
+        ),
         ('"builtin.module"() ({ "arith.constant"() <{value = 1}> : () -> i32 }) : () -> ()', ""),
     ],
 )

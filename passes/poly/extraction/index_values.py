@@ -53,11 +53,6 @@ class IndexValues:
         is not the rank of its array."""
         map, type = op.map.data, op.memref.type
         assert isinstance(type, MemRefType)
-        if len(op.indices) != map.num_dims + map.num_symbols:
-            raise LoweringError(
-                f"extract-affine: the subscripts {map} of {op.name} expect "
-                f"{map.num_dims + map.num_symbols} values, found {len(op.indices)}"
-            )
         if len(map.results) != len(type.get_shape()):
             raise LoweringError(
                 f"extract-affine: {op.name} expects {len(type.get_shape())} subscripts of a "

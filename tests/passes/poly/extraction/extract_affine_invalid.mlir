@@ -94,7 +94,7 @@ func.func @too_few_subscripts(%A: memref<4x5xf64>) {
 
 // -----
 
-// EXPECT-ERROR: of affine.store expect 2 values, found 1
+// EXPECT-ERROR: affine.store: the map (d0, d1) -> (d0, d1) takes 2 indices, found 1
 func.func @too_few_values(%A: memref<4x5xf64>, %v: f64) {
   affine.for %i = 0 to 4 {
     "affine.store"(%v, %A, %i) {map = affine_map<(d0, d1) -> (d0, d1)>} : (f64, memref<4x5xf64>, index) -> ()
