@@ -27,8 +27,9 @@ Entry = tuple[str, Callable[..., Any], Inputs]
 
 def _images() -> list[Entry]:
     image, small = random_tensors(IMAGE), random_tensors((1, 16, 56, 56))
-    grid = torch.rand(1, 64, 64, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    photo = torch.randint(0, 256, (480, 640, 3), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.rand(1, 64, 64, 2, generator=generator) * 2 - 1
+    photo = torch.randint(0, 256, (480, 640, 3), dtype=torch.uint8, generator=generator)
     resize = functional.interpolate
     return [
         ("pixel_shuffle by 2", lambda x: functional.pixel_shuffle(x, 2), image),

@@ -12,23 +12,36 @@ from .expression import Expr, call, cast, unary
 from .prelude import Prelude
 from .vector_types import VectorShape
 
-# (mask lane bits, vector lane bits) -> helper body on `m`.
+
+def _packed(bits: int, name: str) -> str:
+    """The lanes of `bits` bits of the register `name`, half as wide."""
+    halves = f"_mm256_castsi256_si128({name}), _mm256_extracti128_si256({name}, 1)"
+    return f"_mm_packs_epi{bits}({halves})"
+
+
+# (mask lane bits, vector lane bits) -> the value of a narrower mask, an __m128i, from `m`.
 _NARROW = {
-    (64, 32): (
-        "__m128i",
-        "_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(m, "
-        "_mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6)))",
-    ),
-    (32, 16): (
-        "__m128i",
-        "_mm_packs_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1))",
-    ),
-    (16, 8): (
-        "__m128i",
-        "_mm_packs_epi16(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1))",
-    ),
+    (64, 32): "_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(m, "
+    "_mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6)))",
+    (32, 16): _packed(32, "m"),
+    (16, 8): _packed(16, "m"),
 }
 _WIDEN = {(32, 64): "cvtepi32_epi64", (16, 32): "cvtepi16_epi32", (8, 16): "cvtepi8_epi16"}
+
+# Lanes of an AVX2 mask `v` -> statements that declare its bytes `n`.
+_LANE_BYTES = {
+    2: ["const __m128i n = _mm_shuffle_epi8(v, _mm_cvtsi32_si128(0x0800));"],
+    4: [
+        f"const __m128i w = {_packed(32, 'v')};",
+        "const __m128i h = _mm_packs_epi32(w, w);",
+        "const __m128i n = _mm_packs_epi16(h, h);",
+    ],
+    8: [f"const __m128i h = {_packed(32, 'v')};", "const __m128i n = _mm_packs_epi16(h, h);"],
+    16: [f"const __m128i n = {_packed(16, 'v')};"],
+    32: ["const __m256i n = v;"],
+}
+# Bytes -> prefix of the intrinsics on registers of as many.
+_BYTES = {16: "_mm", 32: "_mm256", 64: "_mm512"}
 
 
 def mask_for(prelude: Prelude, shape: VectorShape, mask: Expr) -> Expr:
@@ -38,10 +51,9 @@ def mask_for(prelude: Prelude, shape: VectorShape, mask: Expr) -> Expr:
         return mask
     if (have, want) not in _NARROW:
         raise LoweringError(f"no mask of {shape.name} on {shape.isa}")
-    ctype, body = _NARROW[have, want]
-    name = f"tc_mask_{have}_to_{want}"
+    name, body = f"tc_mask_{have}_to_{want}", _NARROW[have, want]
     prelude.define(
-        name, lambda: f"static inline {ctype} {name}(__m256i m)\n{{\n    return {body};\n}}\n"
+        name, lambda: f"static inline __m128i {name}(__m256i m)\n{{\n    return {body};\n}}\n"
     )
     return call(name, mask)
 
@@ -91,7 +103,7 @@ def mask_to_bytes(shape: VectorShape) -> list[str]:
         body = [f"const {register} b = {prefix}_maskz_set1_epi8(v, 1);"]
     else:
         body = [
-            *_NARROWED[shape.mask_lane_bits if lanes > 2 else 128],
+            *_LANE_BYTES[lanes],
             f"const {register} b = {prefix}_and_si{max(128, 8 * lanes)}(n, {prefix}_set1_epi8(1));",
         ]
     if lanes < 8:
@@ -99,27 +111,3 @@ def mask_to_bytes(shape: VectorShape) -> list[str]:
     if lanes == 8:
         return [*body, "_mm_storel_epi64((__m128i *)p, b);"]
     return [*body, f"{prefix}_storeu_si{8 * lanes}((void *)p, b);"]
-
-
-_BYTES = {16: "_mm", 32: "_mm256", 64: "_mm512"}
-"""Lanes -> prefix of the intrinsics on registers of as many bytes."""
-# Lane bits of the mask `v` (128: two lanes of 64 bits) -> statements that declare its bytes `n`.
-_NARROWED = {
-    8: ["const __m256i n = v;"],
-    16: [
-        "const __m128i n = _mm_packs_epi16(_mm256_castsi256_si128(v), "
-        "_mm256_extracti128_si256(v, 1));"
-    ],
-    32: [
-        "const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(v), "
-        "_mm256_extracti128_si256(v, 1));",
-        "const __m128i n = _mm_packs_epi16(h, h);",
-    ],
-    64: [
-        "const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(v), "
-        "_mm256_extracti128_si256(v, 1));",
-        "const __m128i h = _mm_packs_epi32(w, w);",
-        "const __m128i n = _mm_packs_epi16(h, h);",
-    ],
-    128: ["const __m128i n = _mm_shuffle_epi8(v, _mm_cvtsi32_si128(0x0800));"],
-}

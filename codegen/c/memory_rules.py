@@ -155,11 +155,10 @@ def _define_lane_load(prelude: Prelude, shape: VectorShape) -> str:
     name = f"tc_load_{shape.name}"
 
     def text() -> str:
+        prelude.include("<string.h>")
         if not shape.is_mask or not shape.is_native:
-            prelude.include("<string.h>")
             body = [f"{shape.c_type} v;", "memcpy(&v, p, sizeof v);", "return v;"]
         else:
-            prelude.include("<string.h>")
             body = bytes_to_mask(shape)
         lines = "".join(f"    {line}\n" for line in body)
         head = f"static inline {shape.c_type} {name}(const {shape.lane_type} *p)"

@@ -16,6 +16,7 @@ from ...dialects.errors import SymbolicSizeError
 from ...dialects.graph import (
     CastOp,
     FullOp,
+    GatherOp,
     GraphOp,
     IndexOp,
     IotaOp,
@@ -218,10 +219,16 @@ class Builder:
         return self.view(source, exprs, [n for d, n in enumerate(shape) if d != dim])
 
     def pick(self, source: SSAValue, dim: int, positions: SSAValue) -> SSAValue:
-        """Slices at `positions` (not negative) along `dim`, which becomes the dims of positions."""
-        rank, taken = len(shape_of(source)), len(shape_of(positions))
+        """Slices at `positions` (not negative) along `dim`, which becomes the dims of positions. A
+        row of them along an inner dim is a `graph.gather`, whose result lies as the source does."""
+        extents, places = shape_of(source), shape_of(positions)
+        rank, taken = len(extents), len(places)
+        if taken == 1 and dim > 0:
+            shape = (*extents[:dim], *places, *extents[dim + 1 :])
+            along = self.expand(self.reshape(positions, [*places, *[1] * (rank - 1 - dim)]), shape)
+            return self.emit(GatherOp(source, along, dim, tensor_of(element_of(source), shape)))
         front = self.permute(source, [dim, *(d for d in range(rank) if d != dim)])
-        shape = (*shape_of(positions), *shape_of(front)[1:])
+        shape = (*places, *shape_of(front)[1:])
         found = self.emit(IndexOp(front, [positions], tensor_of(element_of(source), shape)))
         before = range(taken, taken + dim)
         return self.permute(found, [*before, *range(taken), *range(taken + dim, len(shape))])

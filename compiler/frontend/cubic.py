@@ -7,15 +7,14 @@ torch's -0.75: one polynomial of the distance for neighbours within 1, one for t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import f32, f64, i64
+from xdsl.dialects.builtin import f32, f64
 from xdsl.ir import SSAValue
 
 from ...dialects.graph import element_of, shape_of
 from .builder import Builder
-from .resampling import pick
+from .resampling import computed_places, pick, places_of, sampling
 from .rules import rule
 
 SLOPE = -0.75
@@ -54,14 +53,8 @@ def upsample_bicubic(
     value = b.cast(source, element_of(source) if element_of(source) == f64 else f32)
     first = len(shape_of(source)) - len(scales)
     for dim, scale in enumerate(scales, start=first):
-        wanted = b.shape[dim]
-        if align_corners:
-            ratio = (shape_of(value)[dim] - 1) / (wanted - 1) if wanted > 1 else 0.0
-            value = _resized(b, value, dim, ratio, 0.0)
-        else:
-            value = _resized(
-                b, value, dim, 1 / scale if scale else shape_of(value)[dim] / wanted, 0.5
-            )
+        ratio, start = sampling(shape_of(value)[dim], b.shape[dim], align_corners, scale)
+        value = _resized(b, value, dim, ratio, start)
     return b.cast(value, b.out_element)
 
 
@@ -80,18 +73,15 @@ def upsample_bicubic_vec(
 def _resized(b: Builder, source: SSAValue, dim: int, ratio: float, start: float) -> SSAValue:
     """One dim, whose element i lies at (i + start) * ratio - start of the source: the sum of four
     picks."""
-    shape, element = shape_of(source), element_of(source)
-    wanted, last = b.shape[dim], shape[dim] - 1
-    dtype: Any = np.float64 if element == f64 else np.float32
-    at = (np.arange(wanted, dtype=dtype) + dtype(start)) * dtype(ratio) - dtype(start)
+    shape, element, wanted = shape_of(source), element_of(source), b.shape[dim]
+    at = places_of(wanted, ratio, start, np.float64 if element == f64 else np.float32)
     low = np.floor(at).astype(np.int64)
-    places = b.pointwise("add", b.cast(b.iota(wanted, i64), element), start)
-    places = b.pointwise("sub", b.pointwise("mul", places, ratio), start)
-    above = b.pointwise("sub", places, b.cast(b.constant("positions", low), element))
+    near = b.cast(b.constant("positions", low), element)
+    above = b.pointwise("sub", computed_places(b, wanted, ratio, start, element), near)
     along = b.reshape(above, [wanted, *[1] * (len(shape) - 1 - dim)])
     total: SSAValue | None = None
     for offset, weight in cubic(b, along):
-        taken = pick(b, source, dim, np.clip(low + offset, 0, last))
+        taken = pick(b, source, dim, np.clip(low + offset, 0, shape[dim] - 1))
         term = b.pointwise("mul", taken, weight)
         total = term if total is None else b.pointwise("add", total, term)
     assert total is not None

@@ -64,12 +64,11 @@ def index(b: Builder, source: SSAValue, indices: Sequence[SSAValue | None]) -> S
 
 
 def _index(b: Builder, source: SSAValue, picked: dict[int, SSAValue]) -> SSAValue:
-    """Indexed dims first, `graph.index`, then the index dims to where torch puts them; slices along
-    one inner dim are `graph.gather`, whose result lies as the source does."""
+    """Indexed dims first, `graph.index`, then the index dims to where torch puts them."""
     rank = len(shape_of(source))
     dims = sorted(picked)
-    if len(dims) == 1 and dims[0] > 0 and len(shape_of(picked[dims[0]])) == 1:
-        return _slices(b, source, dims[0], picked[dims[0]])
+    if len(dims) == 1:
+        return b.pick(source, dims[0], picked[dims[0]])
     rest = [d for d in range(rank) if d not in picked]
     shape = broadcast_shapes([shape_of(picked[d]) for d in dims])
     positions = [b.expand(b.cast(picked[d], i64), shape) for d in dims]
@@ -97,12 +96,3 @@ def _is_never_negative(value: SSAValue) -> bool:
     while isinstance(owner, (ViewOp, ReshapeOp, CastOp)):
         owner = owner.source.owner
     return isinstance(owner, IotaOp) and owner.start.data >= 0 and owner.step.data >= 0
-
-
-def _slices(b: Builder, source: SSAValue, dim: int, positions: SSAValue) -> SSAValue:
-    """Slices along `dim` at the positions of a rank-1 tensor."""
-    shape = list(shape_of(source))
-    shape[dim] = shape_of(positions)[0]
-    along = b.reshape(positions, [shape[dim], *[1] * (len(shape) - 1 - dim)])
-    type = tensor_of(element_of(source), shape)
-    return b.emit(GatherOp(source, b.expand(along, shape), dim, type))

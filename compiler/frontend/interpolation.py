@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from xdsl.dialects.builtin import f32, f64, i64
+from xdsl.dialects.builtin import f32, f64
 from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import element_of, shape_of
 from .builder import Builder
 from .joins import pad
-from .resampling import Positions, pick
+from .resampling import Positions, computed_places, pick, places_of, sampling
 from .rules import rule
 
 
@@ -76,8 +76,7 @@ class Axis:
         """How much of what lies behind the positions each result has: computed in `element`, and
         broadcast to tensors of `rank`."""
         count = len(self.positions)
-        places = b.pointwise("add", b.cast(b.iota(count, i64), element), self.start)
-        places = b.pointwise("sub", b.pointwise("mul", places, self.ratio), self.start)
+        places = computed_places(b, count, self.ratio, self.start, element)
         if self.factor is None:
             places = b.pointwise("maximum", places, 0.0)
         near = b.constant("positions", self.positions - (self.factor is not None))
@@ -135,10 +134,7 @@ def axis_of(
     if is_exact and not align_corners and not factor & (factor - 1):
         positions = (np.arange(wanted) + factor // 2) // factor
         return Axis(dim, extent, positions, 1 / factor, 0.5, factor)
-    if align_corners:
-        ratio, start = ((extent - 1) / (wanted - 1) if wanted > 1 else 0.0), 0.0
-    else:
-        ratio, start = (1 / scale if scale else extent / wanted), 0.5
-    places = (np.arange(wanted).astype(dtype) + dtype(start)) * dtype(ratio) - dtype(start)
+    ratio, start = sampling(extent, wanted, align_corners, scale)
+    places = places_of(wanted, ratio, start, dtype)
     positions = np.clip(places.astype(np.int64), 0, extent - 1)
     return Axis(dim, extent, positions, ratio, start)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import i64
+from xdsl.ir import Attribute, SSAValue
 from xdsl.ir.affine import AffineExpr
 
 from ...dialects.graph import shape_of
@@ -98,3 +100,27 @@ def pick(b: Builder, source: SSAValue, dim: int, positions: Positions) -> SSAVal
             exprs = [expr if d == dim else AffineExpr.dimension(d) for d in range(len(shape))]
             return b.view(source, exprs, shape)
     return index_select(b, source, dim, b.constant("positions", positions.astype(np.int32)))
+
+
+def sampling(
+    extent: int, wanted: int, align_corners: bool, scale: float | None
+) -> tuple[float, float]:
+    """(ratio, start) of a resized dim, whose element i lies at (i + start) * ratio - start of the
+    source; a scale, where given, wins over the ratio of the extents."""
+    if align_corners:
+        return ((extent - 1) / (wanted - 1) if wanted > 1 else 0.0), 0.0
+    return (1 / scale if scale else extent / wanted), 0.5
+
+
+def places_of(count: int, ratio: float, start: float, dtype: Any) -> npt.NDArray[Any]:
+    """Where the elements of a resized dim lie, in the precision of the data, as torch does."""
+    at: npt.NDArray[Any] = (np.arange(count).astype(dtype) + dtype(start)) * dtype(ratio)
+    return np.asarray(at - dtype(start))
+
+
+def computed_places(
+    b: Builder, count: int, ratio: float, start: float, element: Attribute
+) -> SSAValue:
+    """The same as a tensor that is computed, in whatever precision the graph is."""
+    at = b.pointwise("add", b.cast(b.iota(count, i64), element), start)
+    return b.pointwise("sub", b.pointwise("mul", at, ratio), start)

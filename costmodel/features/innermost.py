@@ -57,25 +57,7 @@ def describe_body(
     is_moved = facts.is_reduction or not element_is_float(facts)
     choices = 0 if is_moved else facts.operations.get("compare", 0)
     branches = np.where(lanes == 1, BRANCH * choices, 0.0)
-    # Sums over lanes have several accumulators.
-    parts = np.clip(np.floor(trips / 2), 1.0, MOST_VECTORS)
-    across = (along[:, 0] == 0) & (found.lanes > 1)
-    accumulators = np.where(across, parts, np.maximum(registers[:, 0], 1.0))
-    instructions = max(work, 0.5) * found.unrolled * found.vectors + 2.0
-    fullness = np.sqrt(max(facts.instances, 1.0) / max(float(np.prod(facts.extents)), 1.0))
-    overlap = np.maximum(1.0, WINDOW / (trips * min(fullness, 1.0) * instructions))
-    # Statements in one loop wait at the same time, and so do its next iterations; but where another
-    # one touches the sum, it goes through memory every time.
-    is_fused = facts.operations.get("mul", 0) > 0 and element_is_float(facts)
-    latency = (LATENCY if is_fused else SUM_LATENCY) + THROUGH_MEMORY * around.is_watched
-    overlap = np.where(around.is_watched, overlap, overlap * around.mates)
-    waits = latency * units / (accumulators * overlap) / (max(work, 0.5) / 2)
-    chain = np.where(is_chain, np.maximum(1.0, waits), 1.0)
-    # An iteration needs what the one before wrote, which compilers keep in a register.
-    waits = cycles * units / np.where(around.is_watched, 1.0, around.mates)
-    chain = np.maximum(chain, waits / (max(work, 0.5) / 2))
-    waits = MASKED * units / registers[:, 0] / (max(work, 0.5) / 2)
-    chain += overlapped_rows(facts, found) * np.maximum(waits - chain, 0.0)
+    chain = chained(facts, found, around, is_chain, trips, cycles, units, work)
     used = np.maximum(found.use, 0.05)
     clock = hardware.clock(facts.element, size)
     columns["seconds_arithmetic"] = (
@@ -124,6 +106,41 @@ def describe_body(
     columns["log_overrun"] = np.log(total)
     columns["depth"] = (loops.trips > 1.001).sum(axis=1).astype(np.float64)
     return found
+
+
+def chained(
+    facts: StatementFacts,
+    found: Body,
+    around: Surroundings,
+    is_chain: npt.NDArray[np.bool_],
+    trips: Array,
+    cycles: Array,
+    units: Array,
+    work: float,
+) -> Array:
+    """B: how many times as long as its `work` an instance takes, because it waits: in a sum of
+    `trips` iterations for the accumulator, in a recurrence `cycles`, in a row of vectors for the
+    masked end of the row before."""
+    registers, half = found.registers[:, 0], max(work, 0.5) / 2
+    # Sums over lanes have several accumulators.
+    parts = np.clip(np.floor(trips / 2), 1.0, MOST_VECTORS)
+    across = (found.along[:, 0] == 0) & (found.lanes > 1)
+    accumulators = np.where(across, parts, np.maximum(registers, 1.0))
+    instructions = max(work, 0.5) * found.unrolled * found.vectors + 2.0
+    fullness = np.sqrt(max(facts.instances, 1.0) / max(float(np.prod(facts.extents)), 1.0))
+    overlap = np.maximum(1.0, WINDOW / (trips * min(fullness, 1.0) * instructions))
+    # Statements in one loop wait at the same time, and so do its next iterations; but where another
+    # one touches the sum, it goes through memory every time.
+    mates = np.where(around.is_watched, 1.0, around.mates)
+    is_fused = facts.operations.get("mul", 0) > 0 and element_is_float(facts)
+    latency = (LATENCY if is_fused else SUM_LATENCY) + THROUGH_MEMORY * around.is_watched
+    waits = latency * units / (accumulators * (overlap * mates)) / half
+    chain = np.where(is_chain, np.maximum(1.0, waits), 1.0)
+    # An iteration needs what the one before wrote, which compilers keep in a register.
+    chain = np.maximum(chain, cycles * units / mates / half)
+    waits = MASKED * units / registers / half
+    waiting: Array = chain + overlapped_rows(facts, found) * np.maximum(waits - chain, 0.0)
+    return waiting
 
 
 def _unusual(

@@ -217,18 +217,13 @@ class _Walk:
     def agree_on_rows(self, drafts: Sequence[Draft], rows: Shape) -> bool:
         """Whether what one of `drafts` reads from another lies in its own row, too: they may have
         stayed apart because it does not."""
-        if len(drafts) == 1:
-            return True
         for draft in drafts:
-            for member in draft.ops:
-                homes = {self.home[p] for p in producers(member, self.position)} - {draft}
-                if homes.isdisjoint(drafts):
-                    continue
-                space = index_space(member)
-                for read in accesses(member, self.position):
-                    is_inside = self.draft_of(read.source) in drafts
-                    if is_inside and not reads_own_row(read, space, rows):
-                        return False
+            others = [other for other in drafts if other is not draft]
+            for member in draft.ops if others else ():
+                space, reads = index_space(member), accesses(member, self.position)
+                crossing = [read for other in others for read in self.reads_of(other, reads)]
+                if not all(reads_own_row(read, space, rows) for read in crossing):
+                    return False
         return True
 
     def reads_of(self, draft: Draft, reads: Iterable[Access]) -> list[Access]:

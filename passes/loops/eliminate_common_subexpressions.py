@@ -28,9 +28,10 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import IsolatedFromAbove, is_side_effect_free
 
-from ...dialects.constants import integer_of, splat_value
+from ...dialects.constants import splat_value
 from ...dialects.tile.launch import LaunchOp
 from ...dialects.vector import GatherOp, ScatterOp
+from .lane_accesses import is_full
 
 LOADS = (memref.LoadOp, vector.LoadOp, vector.MaskedLoadOp, GatherOp)
 STORES = (
@@ -60,18 +61,11 @@ def _place(op: Operation) -> Hashable:
             return op.base, *op.indices, op.result.type
         case vector.StoreOp():
             return op.base, *op.indices, op.vector.type
-        case GatherOp() if _is_full(op.mask):
+        case GatherOp() if is_full(op.mask):
             return op.base, *op.indices, op.offsets, op.result.type
-        case ScatterOp() if _is_full(op.mask):
+        case ScatterOp() if is_full(op.mask):
             return op.base, *op.indices, op.offsets, op.value.type
     return None
-
-
-def _is_full(mask: SSAValue) -> bool:
-    """Whether `mask` is true in all lanes."""
-    if not isinstance(mask.owner, vector.BroadcastOp):
-        return False
-    return integer_of(mask.owner.source) not in (None, 0)
 
 
 def _loaded(op: Operation) -> SSAValue:

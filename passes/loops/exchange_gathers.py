@@ -10,58 +10,27 @@ a cycle or two per lane; loads and shuffles of a whole block take a third of a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects import arith, vector
-from xdsl.dialects.builtin import IndexType, IntegerAttr, ModuleOp, VectorType
+from xdsl.dialects import vector
+from xdsl.dialects.builtin import ModuleOp, VectorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.constants import integer_of
-from ...dialects.vector import ExchangeOp, GatherOp, StepOp
+from ...dialects.vector import ExchangeOp, GatherOp
 from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
+from .lane_accesses import blocks_in, is_full, lane_bits, lane_stride, moved, place_of
 
 Root = tuple[SSAValue, SSAValue, SSAValue, tuple[SSAValue, ...], SSAValue | None]
 
 
-def constant_of(value: SSAValue) -> int | None:
-    """The integer that `value` or every lane of it is, where it is a constant."""
-    if isinstance(value.owner, vector.BroadcastOp):
-        return constant_of(value.owner.source)
-    return integer_of(value)
-
-
-def lane_stride(offsets: SSAValue) -> int | None:
-    """s where `offsets` is s * (0, 1, 2, ...)."""
-    if isinstance(offsets.owner, StepOp):
-        return 1
-    if not isinstance(offsets.owner, arith.MuliOp):
-        return None
-    lhs, rhs = offsets.owner.lhs, offsets.owner.rhs
-    return constant_of(rhs) if isinstance(lhs.owner, StepOp) else None
-
-
-def place_of(index: SSAValue) -> tuple[SSAValue | None, int]:
-    """`index` as (value, constant) whose sum it is."""
-    constant = constant_of(index)
-    if constant is not None:
-        return None, constant
-    if isinstance(index.owner, arith.AddiOp):
-        constant = constant_of(index.owner.rhs)
-        if constant is not None:
-            return index.owner.lhs, constant
-    return index, 0
-
-
 def reads_all_lanes(op: GatherOp) -> bool:
     """Whether no lane of `op` is masked, at a constant stride of 32 or 64 bit elements."""
-    assert isinstance(op.result.type, VectorType)
-    width = getattr(op.result.type.element_type, "bitwidth", 0)
-    return constant_of(op.mask) in (1, -1) and width in (32, 64) and bool(lane_stride(op.offsets))
+    return is_full(op.mask) and lane_bits(op.result) in (32, 64) and bool(lane_stride(op.offsets))
 
 
 def root_of(op: GatherOp) -> tuple[Root, int]:
@@ -93,16 +62,6 @@ def blocks_of(ops: Iterable[Operation]) -> list[list[GatherOp]]:
     return found
 
 
-def moved(index: SSAValue, distance: int, made: list[Operation]) -> SSAValue:
-    """`index` + `distance`; the ops that compute it go to the end of `made`."""
-    if not distance:
-        return index
-    constant = arith.ConstantOp(IntegerAttr(distance, IndexType()))
-    place = arith.AddiOp(index, constant.result)
-    made += [constant, place]
-    return place.result
-
-
 def exchange(gathers: Sequence[GatherOp]) -> None:
     """Replace the gathers of one block by loads of its rows."""
     first = gathers[0]
@@ -124,15 +83,6 @@ def exchange(gathers: Sequence[GatherOp]) -> None:
     for gather, column in zip(gathers, columns.results, strict=True):
         gather.result.replace_all_uses_with(column)
         Rewriter.erase_op(gather)
-
-
-def blocks_in(block: Block) -> Iterator[Block]:
-    """The blocks of all regions in `block`, inner ones first, and itself."""
-    for op in list(block.ops):
-        for region in op.regions:
-            for inner in region.blocks:
-                yield from blocks_in(inner)
-    yield block
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,21 @@ from xdsl.rewriter import Rewriter
 from xdsl.traits import is_side_effect_free
 
 from ...dialects.vector import ConstantMaskOp, ScatterOp
+from ...dialects.vector_arith import lanes_of
 from ..context import CompileContext
+from ..poly.access_patterns import COLUMNS
 from ..poly.affine_maps import row_major_strides
-from .dead_lanes import live_lanes
 from .eliminate_common_subexpressions import LOADS, STORES, erase_unused, stored_memref
-from .exchange_gathers import blocks_in, constant_of, lane_stride, moved, place_of
-from .shuffle_gathers import BITS, ISAS
-
-MOST = 4  # vectors that are interleaved: each takes a shuffle per vector that is stored
+from .lane_accesses import (
+    BITS,
+    ISAS,
+    blocks_in,
+    known_lanes,
+    lane_bits,
+    lane_stride,
+    moved,
+    place_of,
+)
 
 
 @dataclass(frozen=True)
@@ -48,19 +55,17 @@ class Column:
 
 def column_of(op: ScatterOp) -> Column | None:
     """`op` as a column, if its lanes are a few elements apart and known to be live."""
-    memref, type = op.base.type, op.value.type
-    assert isinstance(memref, MemRefType)
-    assert isinstance(type, VectorType)
-    stride, lanes = lane_stride(op.offsets), type.get_shape()[0]
-    live = lanes if constant_of(op.mask) in (1, -1) else live_lanes(op.mask)
-    if getattr(type.element_type, "bitwidth", 0) != BITS or not live or -1 in memref.get_shape():
+    assert isinstance(op.base.type, MemRefType)
+    shape, stride, live = op.base.type.get_shape(), lane_stride(op.offsets), known_lanes(op.mask)
+    if stride is None or stride not in COLUMNS or not live:
         return None
-    if stride is None or not 2 <= stride <= MOST:
+    if lane_bits(op.value) != BITS or -1 in shape:
         return None
     places = [place_of(index) for index in op.indices]
-    strides = row_major_strides(memref.get_shape())
+    strides = row_major_strides(shape)
     place = sum(constant * n for (_, constant), n in zip(places, strides, strict=True))
-    return Column(op, tuple(value for value, _ in places), place, stride, live, lanes)
+    root = tuple(value for value, _ in places)
+    return Column(op, root, place, stride, live, lanes_of(op.value.type))
 
 
 def neighbours(columns: Sequence[Column]) -> list[list[Column]]:

@@ -25,7 +25,8 @@ from ...dialects.pairs import JoinOp, NarrowOp, RoundOp
 from ...dialects.vector import GatherOp
 from ..context import CompileContext
 from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
-from .exchange_gathers import lane_stride, reads_all_lanes, root_of
+from .exchange_gathers import reads_all_lanes, root_of
+from .lane_accesses import lane_stride
 
 BF16_VECTOR = VectorType(bf16, [16])  # of f32 in a register of 512 bits
 

@@ -15,77 +15,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from xdsl.context import Context
-from xdsl.dialects import arith, vector
+from xdsl.dialects import vector
 from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, VectorType, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from ...dialects.vector import ConstantMaskOp, GatherOp, StepOp
+from ...dialects.vector import ConstantMaskOp, GatherOp
+from ...dialects.vector_arith import lanes_of
 from ..context import CompileContext
-from .dead_lanes import live_lanes
 from .eliminate_common_subexpressions import STORES, erase_unused, stored_memref
-from .exchange_gathers import constant_of, moved
+from .lane_accesses import BITS, ISAS, is_full, known_lanes, lane_bits, lane_numbers, moved
 
-_FUNCTIONS = {
-    arith.AddiOp: np.add,
-    arith.SubiOp: np.subtract,
-    arith.MuliOp: np.multiply,
-    arith.DivSIOp: np.floor_divide,
-    arith.RemSIOp: np.remainder,
-}
-ISAS = ("avx2", "avx512")
-BITS = 32  # of an element: shuffles of others take more instructions
 BYTES = (8, 16)  # that are loaded together and shuffled by one instruction
 MOST_BYTES = 64  # that lanes lie in
 
 
-def lane_numbers(value: SSAValue, lanes: int) -> tuple[int, ...] | None:
-    """The integers of a vector of `lanes` lanes, where they are constants."""
-    op = value.owner
-    constant = constant_of(value)
-    if constant is not None:
-        return (constant,) * lanes
-    if isinstance(op, StepOp):
-        return tuple(range(lanes))
-    function = _FUNCTIONS.get(type(op))
-    if function is None:
-        return None
-    assert isinstance(op, Operation)
-    lhs, rhs = (lane_numbers(operand, lanes) for operand in op.operands)
-    if lhs is None or rhs is None:
-        return None
-    if isinstance(op, (arith.DivSIOp, arith.RemSIOp)) and (min(lhs) < 0 or min(rhs) <= 0):
-        return None  # these round towards zero
-    return tuple(int(n) for n in function(lhs, rhs))
-
-
 def near_lanes(op: GatherOp) -> tuple[int, ...] | None:
     """The offsets of the live lanes, if two vectors hold them; one vector, if some are not live."""
-    assert isinstance(op.result.type, VectorType)
-    lanes = op.result.type.get_shape()[0]
-    live = lanes if constant_of(op.mask) in (1, -1) else live_lanes(op.mask)
-    found = lane_numbers(op.offsets, lanes) if live and _width(op) == BITS else None
+    lanes, live = lanes_of(op.result.type), known_lanes(op.mask)
+    found = lane_numbers(op.offsets, lanes) if live and lane_bits(op.result) == BITS else None
     if found is None:
         return None
     found = found[:live]
     return found if max(found) - min(found) < (2 * lanes if live == lanes else lanes) else None
 
 
-def _width(op: GatherOp) -> int:
-    """The bits of an element."""
-    assert isinstance(op.result.type, VectorType)
-    return getattr(op.result.type.element_type, "bitwidth", 0)
-
-
 def near_bytes(op: GatherOp) -> tuple[int, ...] | None:
     """The offsets of the lanes, if they are bytes that some vectors hold."""
-    assert isinstance(op.result.type, VectorType)
-    lanes = op.result.type.get_shape()[0]
-    if _width(op) != 8 or lanes not in BYTES or constant_of(op.mask) not in (1, -1):
+    lanes = lanes_of(op.result.type)
+    if lane_bits(op.result) != 8 or lanes not in BYTES or not is_full(op.mask):
         return None
     found = lane_numbers(op.offsets, lanes)
     is_near = found is not None and min(BYTES) <= max(found) - min(found) + 1 <= MOST_BYTES

@@ -27,9 +27,8 @@ FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.T
 FEW_ROWS = 6  # of an operand that share what lanes would gather; more are worth a copy in panels
 LONG_ROW = 32  # elements, so that folding the lanes of a sum costs less than they save
 SHORT_REDUCTION = 8  # reductions over fewer iterations are not worth lanes
-COLUMNS = range(
-    2, 5
-)  # of a last dim whose neighbours are vectors that are interleaved in registers
+# Of a short last dim, which are interleaved in registers: each takes a shuffle per vector.
+COLUMNS = range(2, 5)
 
 
 def coefficient(expr: AffineExpr, dim: int) -> int | None:

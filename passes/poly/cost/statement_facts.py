@@ -30,10 +30,8 @@ COMPARISONS = (
     *(arith.CmpfOp, arith.CmpiOp, arith.SelectOp),
     *(arith.MaximumfOp, arith.MinimumfOp, arith.MaxnumfOp, arith.MinnumfOp),
 )
-LATENCIES: dict[str | None, float] = {
-    **{"add": 4.0, "mul": 4.0, "div": 13.0, "compare": 1.0},
-    **{"special": 20.0, "integer": 1.0, "other": 1.0},
-}
+LATENCIES = {"add": 4.0, "mul": 4.0, "div": 13.0, "special": 20.0}  # in cycles
+SHORT_LATENCY = 1.0  # of others
 
 
 def facts_of(scop: ScopOp) -> dict[str, StatementFacts]:
@@ -83,11 +81,12 @@ def paths_of(statement: StatementOp) -> tuple[float, ...]:
 
 def latency_of(op: Operation) -> float:
     """Cycles from the operands of `op` to its result."""
-    if operation_class(op) == "mul" and all(
-        operation_class(use.operation) == "add" for use in op.results[0].uses
-    ):
+    name = operation_class(op)
+    if name is None:
         return 0.0
-    return LATENCIES.get(operation_class(op), 0.0)
+    users = [operation_class(use.operation) for use in op.results[0].uses]
+    is_fused = name == "mul" and all(user == "add" for user in users)
+    return 0.0 if is_fused else LATENCIES.get(name, SHORT_LATENCY)
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from tilecast.dialects.reference.loops import run_kernel
 from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.interleave_scatters import InterleaveScattersPass
 from torch import Tensor, nn
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.parser import Parser
 
@@ -119,8 +119,9 @@ STORE = "memref.store %f, %y[%n, %c1, %c0] : memref<6x12x2xf32>"
 def test_other_scatters_stay(module: ModuleOp) -> None:
     (func,) = module.ops
     assert isinstance(func, FuncOp)
-    shape = func.args[2].type
-    found = stores(module, shape.get_shape()[-1])  # type: ignore[attr-defined]
+    memref = func.args[2].type
+    assert isinstance(memref, MemRefType)
+    found = stores(module, memref.get_shape()[-1])
     assert set(found) == {"scatter"}
 
 
