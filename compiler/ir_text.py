@@ -14,11 +14,13 @@ from ..passes.context import CompileContext
 
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 NOT_PRINTABLE = re.compile(r"[\v\f]")
+HUGE_INTEGER = re.compile(r"\b[su]?i\d{6,}\b")
 
 
 def parse_ir(context: CompileContext, text: str, source: str) -> ModuleOp:
     """The module that `text`, from `source`, describes; InvalidInputError where there is none."""
     check_strings(text, source)
+    check_integer_types(text, source)
     try:
         module = Parser(context, text, source).parse_module()
         module.verify()
@@ -53,3 +55,12 @@ def check_strings(text: str, source: str) -> None:
         rest = NOT_PRINTABLE.sub('"', STRING.sub("", line)).partition("//")[0]
         if '"' in rest:
             raise InvalidInputError(f"{source}:{number}: a string does not end on its line: {line}")
+
+
+def check_integer_types(text: str, source: str) -> None:
+    """InvalidInputError for an integer type of so many bits that xDSL would spend gigabytes on the
+    range of its values."""
+    if found := HUGE_INTEGER.search(text):
+        raise InvalidInputError(
+            f"{source}: expected integers of at most 64 bits, found the type {found[0][:40]}"
+        )

@@ -20,6 +20,7 @@ from tilecast.passes.context import CompileContext
             " : (memref<4xf32>, index) -> f32\nfunc.return }",
             "takes 2 indices, found 1",
         ),
+        ("%x = arith.constant 1 : i" + "6" * 10, "at most 64 bits, found the type i6666666666"),
         ('"builtin.module"() ({ "arith.constant"() <{value = 1}> : () -> i32 }) : () -> ()', ""),
     ],
 )
