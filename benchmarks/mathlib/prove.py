@@ -89,7 +89,8 @@ def prove(name: str, size: int, isas: list[str], share: int = 1) -> dict[str, An
         library.prove(
             ctypes.c_uint64(first), ctypes.c_uint64(first + CHUNK), worst, where, different
         )
-    row: dict[str, Any] = {"inputs": INPUTS // share, "seconds": round(time.monotonic() - start, 1)}
+    seconds = round(time.monotonic() - start, 1)
+    row: dict[str, Any] = {"isa": isas[0], "inputs": INPUTS // share, "seconds": seconds}
     for k, level in enumerate(LEVELS):
         row[f"max_ulp_{level}"] = round(worst[k], 4)
         row[f"at_{level}"] = float(where[k]).hex()

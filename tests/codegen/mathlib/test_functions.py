@@ -26,8 +26,10 @@ CASES = [(n, e) for n, f in sorted(FUNCTIONS.items()) for e in f.elements]
 EDGES = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1.1754944e-38, 1.0, -1.0, 0.5, -0.5]
 EDGES += [88.72283, 88.722839, -87.33655, -103.97208, -103.97209, 128.0, 127.99999, -126.0]
 EDGES += [-149.0, -150.0, 3.4028235e38, -3.4028235e38, 0.99999994, 1.0000001, 9.01, 4.0, 70000.0]
+EDGES += [-16.956106]
 # Wrong in torch itself: it overflows where the function does not.
 TORCH_OVERFLOWS = {"sigmoid": -700.0, "cosh": 709.0, "sinh": 709.0}
+ROUNDED_ONCE_MORE = {"logistic_divisor": 0.5}  # the sum with a power that was rounded
 
 
 def _lanes(isa: str, element: str) -> list[int]:
@@ -140,6 +142,7 @@ def test_error_is_within_the_bound(name, element, library, machine, call):
         worst = error.argmax()
         # In f64 the reference has an error of its own.
         bound = accuracy if element == "f32" else accuracy + 1.0
+        bound += ROUNDED_ONCE_MORE.get(name, 0.0)
         inputs = [a[worst] for a in arguments]
         assert error[worst] <= bound, f"{name}({inputs}) = {y[worst]!r}: {error[worst]} ulp"
 

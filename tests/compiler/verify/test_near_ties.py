@@ -34,6 +34,22 @@ def test_equal_and_distant_numbers_have_one_order() -> None:
     assert orders(torch.tensor([2.0, 0.5, 2.0, 9.0, 0.5])) == {(1, 4, 0, 2, 3)}
 
 
+class Equal(nn.Module):
+    """Equality of a computed number, and of a given one."""
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x * 3.0 == y * 3.0, x == y
+
+
+def test_computed_numbers_may_be_equal_and_given_ones_may_not() -> None:
+    x = torch.tensor([0.5, 1.5, 1.5])
+    y = torch.tensor([0.5, 1.5 + 2.0**-22, 2.0])
+    runs = possible_results(export_model(Equal(), (x, y)), [x, y], seed=3)
+    computed, given = ({tuple(run[k].tolist()) for run in runs} for k in (0, 1))
+    assert computed >= {(True, True, False), (False, False, False)}
+    assert given == {(True, False, False)}
+
+
 class InPlace(nn.Module):
     """A comparison of what was written through a view."""
 
