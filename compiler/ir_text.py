@@ -12,7 +12,7 @@ from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyExcepti
 from ..dialects.errors import InvalidInputError
 from ..passes.context import CompileContext
 
-STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+STRING = re.compile(r'"(?:[^"\\]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"')
 NOT_PRINTABLE = re.compile(r"[\v\f]")
 HUGE_INTEGER = re.compile(r"\b[su]?i\d{6,}\b")
 
@@ -49,12 +49,15 @@ def check_subscripts(module: ModuleOp) -> None:
 
 
 def check_strings(text: str, source: str) -> None:
-    """InvalidInputError for a string that does not end on its line: xDSL's lexer would take time
-    that is exponential in what follows it."""
+    """InvalidInputError for a string that does not end on its line or has an escape that is none:
+    xDSL's lexer would take time that is exponential in its length."""
     for number, line in enumerate(text.split("\n"), 1):
         rest = NOT_PRINTABLE.sub('"', STRING.sub("", line)).partition("//")[0]
         if '"' in rest:
-            raise InvalidInputError(f"{source}:{number}: a string does not end on its line: {line}")
+            raise InvalidInputError(
+                f"{source}:{number}: expected strings that end on their line, with the escapes "
+                f'\\", \\\\, \\n, \\t and two hexadecimal digits; found {line.strip()}'
+            )
 
 
 def check_integer_types(text: str, source: str) -> None:

@@ -13,6 +13,7 @@ from tilecast.passes.context import CompileContext
     [
         ('func.func @f() { "' + "a" * 60 + "\n}", "line|string"),
         ('builtin.module { "\v' + "a" * 60 + '"() : () -> () }', "string"),
+        ('builtin.module { "\\v' + "a" * 60 + '"() : () -> () }', "hexadecimal"),
         ("func.func @f(%x: memref<4xf32>", "memref|expected|Expected"),
         (
             'func.func @f(%x: memref<4xf32>, %i: index) { %v = "affine.load"(%x, %i)'
