@@ -10,19 +10,26 @@ from ..c.function import FunctionEmitter
 from ..c.lanes import lane_function, operand_shape
 from ..c.registry import emits
 
+SPREAD_BLOCK = {256: "broadcastsi128_si256", 512: "broadcast_i32x4"}
+
 
 @emits(LookupBytesOp)
 def emit_lookup_bytes(emitter: FunctionEmitter, op: Operation) -> None:
-    """vpshufb, whose table is its first operand."""
+    """vpshufb, whose table is its first operand; a table of one block is loaded to all of them."""
     assert isinstance(op, LookupBytesOp)
     shape = emitter.prelude.shape(op.result.type)
     codes, table = emitter.atom(op.codes), emitter.atom(op.table)
     if shape.is_native:
+        if op.is_shared:
+            spread = SPREAD_BLOCK[shape.bits]
+            table = call(f"{shape.prefix}_{spread}", table)
         emitter.bind(op.result, call(f"{shape.prefix}_shuffle_epi8", table, codes))
         return
     code = "((uint32_t)a_lane[l] >> {place} & 15)"
-    terms = [_part("b", code.format(place=8 * byte), 8, 8 * byte) for byte in range(4)]
-    _emit_lanes(emitter, op, f"tc_lookup_bytes_{shape.name}", terms)
+    block = "" if op.is_shared else "l / 4 * 4 + "
+    terms = [_part("b", code.format(place=8 * byte), 8, 8 * byte, block) for byte in range(4)]
+    name = f"tc_lookup_bytes_{shape.name}" + "_shared" * op.is_shared
+    _emit_lanes(emitter, op, name, terms)
 
 
 @emits(InterleaveOp)
@@ -48,10 +55,10 @@ def emit_interleave(emitter: FunctionEmitter, op: Operation) -> None:
     _emit_lanes(emitter, op, f"tc_interleave_{bits}_{half}_{shape.name}", terms)
 
 
-def _part(operand: str, index: str, bits: int, place: int) -> str:
+def _part(operand: str, index: str, bits: int, place: int, block: str = "l / 4 * 4 + ") -> str:
     """Part `index`, of `bits` bits, of the block of an operand, moved to bit `place`."""
     per_lane = 32 // bits
-    lane = f"(uint32_t){operand}_lane[l / 4 * 4 + {index} / {per_lane}]"
+    lane = f"(uint32_t){operand}_lane[{block}{index} / {per_lane}]"
     return f"({lane} >> {bits} * ({index} % {per_lane}) & {(1 << bits) - 1}) << {place}"
 
 

@@ -1,14 +1,15 @@
 """Rules of products of bytes.
 
 `quant.dot` is VNNI where the C compiler may use it, else multiply-adds of 16-bit pairs;
-`quant.pair_dot` and `quant.add_pairs` are what machines without VNNI have instead of it.
+`quant.pair_dot` and `quant.add_pairs` are what machines without VNNI have instead of it, and
+`quant.add_odd_bytes` sums bytes that were looked up.
 """
 
 from __future__ import annotations
 
 from xdsl.ir import Operation
 
-from ...dialects.quant.ops import PAIR_BITS, AddPairsOp, DotOp, PairDotOp
+from ...dialects.quant.ops import PAIR_BITS, AddOddBytesOp, AddPairsOp, DotOp, PairDotOp
 from ..c.expression import Expr, call, integer
 from ..c.function import FunctionEmitter
 from ..c.lanes import emit_elementwise
@@ -120,6 +121,23 @@ static inline int32_t tc_add_pairs(int32_t pairs, int32_t acc, int32_t factor)
     return call(name, *_with_acc(args, 2), integer(op.factor.data))
 
 
+@elementwise(AddOddBytesOp, repeats=True)
+def add_odd_bytes_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
+    """Both halves."""
+
+    def text() -> str:
+        return """\
+static inline int32_t tc_add_odd_bytes(int32_t bytes, int32_t acc)
+{
+    const uint32_t low = (uint32_t)acc + ((uint32_t)bytes >> 8 & 255);
+    const uint32_t high = ((uint32_t)acc >> 16) + ((uint32_t)bytes >> 24);
+    return (int32_t)((low & 0xffff) | high << 16);
+}
+"""
+
+    return call(prelude.define("tc_add_odd_bytes", text), *args)
+
+
 def _with_acc(args: list[Expr], count: int) -> list[Expr]:
     """`args`, a zero for the accumulator that is not given."""
     return args if len(args) == count else [*args, integer(0)]
@@ -149,7 +167,33 @@ def add_pairs_simd(
     return _multiply_add(prelude, "tc_add_pairs", shape, "vpmaddwd", "vpaddd", factors_args)
 
 
-@emits(PairDotOp, AddPairsOp)
+@simd(AddOddBytesOp)
+def add_odd_bytes_simd(
+    prelude: Prelude, op: Operation, shape: VectorShape, args: list[Expr]
+) -> Expr | None:
+    """vpmaddubsw by 0 and 1, as shifts run where lookups do, and vpaddw, in order as below. The sum
+    stays in its register: where it may not, each costs a copy."""
+    if shape.bits not in (256, 512):
+        return None
+    vector, register = shape.c_type, "v" if shape.bits == 512 else "x"
+    name = f"tc_add_odd_bytes_{shape.name}"
+
+    def text() -> str:
+        return f"""\
+static inline {vector} {name}({vector} bytes, {vector} acc)
+{{
+    const {vector} factors = {shape.prefix}_set1_epi16(256);
+    {vector} odd;
+    __asm__("vpmaddubsw %3, %2, %1\\n\\tvpaddw %1, %0, %0" : "+{register}"(acc), "=&{register}"(odd)
+            : "{register}"(bytes), "{register}m"(factors));
+    return acc;
+}}
+"""
+
+    return call(prelude.define(name, text), *args)
+
+
+@emits(PairDotOp, AddPairsOp, AddOddBytesOp)
 def emit_in_order(emitter: FunctionEmitter, op: Operation) -> None:
     """A statement of its own: products wait in no register for the sum they belong to."""
     emit_elementwise(emitter, op, LANES[type(op)])

@@ -10,11 +10,13 @@ from .byte_fields import (
     unpack_bytes,
 )
 from .elements import CodebookElement, Element, FloatElement, IntegerElement
+from .nibble_fields import NIBBLES, pack_nibbles, unpack_nibbles
 from .quad_fields import QUADS, QuadPiece, pack_quads, quad_pieces, unpack_quads
 from .quantized_tensor import QuantizedTensor
 from .weight_format import PERIOD, WeightFormat, parse_format
 
 __all__ = [
+    "NIBBLES",
     "PERIOD",
     "QUADS",
     "BitField",
@@ -31,11 +33,13 @@ __all__ = [
     "byte_pieces",
     "byte_words",
     "pack_bytes",
+    "pack_nibbles",
     "pack_quads",
     "pack_words",
     "parse_format",
     "quad_pieces",
     "unpack_bytes",
+    "unpack_nibbles",
     "unpack_quads",
     "unpack_words",
 ]

@@ -1,8 +1,8 @@
 """`quant` dialect: the product with a quantized weight, how it is packed, and how lanes unpack it.
 
 `quant.linear` belongs to the graph level; `quant.field`, `field_number`, `lookup`, `lookup_bytes`,
-`interleave`, `dot`, `pair_dot`, `add_pairs` and `half` to loops, on scalars or one-dimensional
-vectors.
+`interleave`, `dot`, `pair_dot`, `add_pairs`, `add_odd_bytes` and `half` to loops, on scalars or
+one-dimensional vectors.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     VectorType,
     f32,
+    i32,
 )
 from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, SSAValue
 from xdsl.irdl import (
@@ -45,6 +46,7 @@ from .activations import ACTIVATIONS
 from .bit_fields import EXACT, pack_words
 from .byte_fields import pack_bytes
 from .elements import FloatElement, IntegerElement
+from .nibble_fields import pack_nibbles
 from .quad_fields import pack_quads
 from .scale_types import SCALE_TYPES
 from .weight_format import PERIOD, WeightFormat, parse_format
@@ -55,8 +57,10 @@ PACKERS = {
     "bytes": pack_bytes,
     "quads": pack_quads,
     "transposed": pack_bytes,
+    "nibbles": pack_nibbles,
 }
 BLOCK = 4  # lanes of i32 whose bytes are looked up and interleaved
+ONE_BLOCK = VectorType(i32, [BLOCK])
 PAIR_BITS = 7  # of codes of which two products with signed bytes fit 16 bits
 
 
@@ -68,7 +72,10 @@ class BitPackAttr(ParametrizedAttribute):
     (`order` is "bits": `bit_fields`), or four to the bytes of a word, in parts of a power of two
     ("bytes": `byte_fields`) or whole where they have room ("quads": `quad_fields`). With
     "transposed" four lanes have the bytes of "bytes" by element and not by row: lane 4 i + j has
-    byte j of rows 4 i .. 4 i + 3. Rows and elements that pad the last tile and period have code 0.
+    byte j of rows 4 i .. 4 i + 3. In "nibbles" (`nibble_fields`), of one bit, each byte of a period
+    has registers of its own: [tile, 4 period + r, lane] is byte r of rows t * panel + lane, of
+    those a quarter of a panel behind, and so on. Rows and elements that pad the last tile and
+    period have code 0.
     """
 
     name = "quant.bit_pack"
@@ -83,28 +90,38 @@ class BitPackAttr(ParametrizedAttribute):
 
     def packed_shape(self, rows: int, columns: int) -> tuple[int, int, int]:
         """The shape of the packed words."""
-        panel = self.panel.data
-        return -(-rows // panel), -(-columns // PERIOD) * self.width.data, panel
+        panel, parts = self.panel.data, BLOCK if self.order.data == "nibbles" else 1
+        words = -(-columns // PERIOD) * self.width.data
+        return -(-rows // panel), words * parts, panel // parts
 
     def pack(self, codes: Array) -> npt.NDArray[np.int32]:
         """The words of `codes`, a [N, K] array of bytes."""
-        tiles, words, panel = self.packed_shape(*codes.shape)
-        padded = np.zeros((tiles * panel, words // self.width.data * PERIOD), np.uint8)
+        panel, shape = self.panel.data, self.packed_shape(*codes.shape)
+        tiles, periods = shape[0], -(-codes.shape[1] // PERIOD)
+        words = periods * self.width.data
+        padded = np.zeros((tiles * panel, periods * PERIOD), np.uint8)
         padded[: codes.shape[0], : codes.shape[1]] = codes.view(np.uint8)
         pack = PACKERS[self.order.data]
         packed = pack(padded, self.width.data).reshape(tiles, panel, words)
         words_first = np.ascontiguousarray(packed.transpose(0, 2, 1)).view(np.int32)
-        if self.order.data != "transposed":
+        bytes = words_first.view(np.uint8)
+        if self.order.data == "transposed":
+            bytes = bytes.reshape(tiles, words, panel // BLOCK, BLOCK, 4).swapaxes(-1, -2)
+        elif self.order.data == "nibbles":
+            bytes = bytes.reshape(tiles, words, BLOCK, panel // BLOCK, 4).swapaxes(-1, -3)
+        else:
             return words_first
-        bytes = words_first.view(np.uint8).reshape(tiles, words, panel // BLOCK, BLOCK, 4)
-        by_element = np.ascontiguousarray(bytes.swapaxes(-1, -2))
-        return by_element.view(np.int32).reshape(words_first.shape)
+        return np.ascontiguousarray(bytes).view(np.int32).reshape(shape)
 
     def verify(self) -> None:
         if self.order.data not in PACKERS:
             raise VerifyException(f"{self.name}: order is one of {', '.join(PACKERS)}")
-        if self.order.data == "transposed" and self.panel.data % BLOCK:
-            raise VerifyException(f"{self.name}: transposed panels have a multiple of {BLOCK} rows")
+        if self.order.data in ("transposed", "nibbles") and self.panel.data % BLOCK:
+            raise VerifyException(
+                f"{self.name}: panels of {self.order.data} have a multiple of {BLOCK} rows"
+            )
+        if self.order.data == "nibbles" and self.width.data != 1:
+            raise VerifyException(f"{self.name}: nibbles have codes of 1 bit")
 
 
 @irdl_op_definition
@@ -289,15 +306,19 @@ class LookupOp(IRDLOperation):
 
 
 class BlockOp(IRDLOperation, ABC):
-    """An op on the sixteen bytes of each four i32 lanes."""
+    """An op on the sixteen bytes of each four i32 lanes, a block."""
 
     result = result_def(VectorType)
     traits = traits_def(Pure())
 
     def verify_(self) -> None:
+        self.check_blocks(*self.operands)
+
+    def check_blocks(self, *operands: SSAValue) -> None:
+        """Raise unless the result, and operands like it, are whole blocks."""
         type = self.result.type
         lanes = type.get_shape()[0] if isinstance(type, VectorType) else 0
-        if lanes % BLOCK or any(value.type != type for value in self.operands):
+        if lanes % BLOCK or any(value.type != type for value in operands):
             raise VerifyException(
                 f"{self.name}: expected operands and result of one type, of a multiple of {BLOCK} "
                 f"lanes"
@@ -308,7 +329,8 @@ class BlockOp(IRDLOperation, ABC):
 class LookupBytesOp(BlockOp):
     """result.i = table.(codes.i) for the bytes i of each block of four lanes.
 
-    Codes are less than 16; every block is looked up in the table's own block.
+    Codes are less than 16; every block is looked up in the table's own block, or in the only one
+    that the table has.
     """
 
     name = "quant.lookup_bytes"
@@ -317,6 +339,14 @@ class LookupBytesOp(BlockOp):
 
     def __init__(self, codes: SSAValue, table: SSAValue) -> None:
         super().__init__(operands=[codes, table], result_types=[codes.type])
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether one table serves several blocks."""
+        return self.table.type != self.codes.type
+
+    def verify_(self) -> None:
+        self.check_blocks(self.codes, *() if self.table.type == ONE_BLOCK else (self.table,))
 
 
 @irdl_op_definition
@@ -434,6 +464,25 @@ class AddPairsOp(IRDLOperation):
 
 
 @irdl_op_definition
+class AddOddBytesOp(IRDLOperation):
+    """Every other byte, from the second on, added in 16 bits: result.h = acc.h + bytes.(2 h + 1)
+    for the halves h of each i32 lane, modulo 2^16; bytes are unsigned."""
+
+    name = "quant.add_odd_bytes"
+    bytes = operand_def()
+    acc = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, bytes: SSAValue, acc: SSAValue) -> None:
+        super().__init__(operands=[bytes, acc], result_types=[acc.type])
+
+    def verify_(self) -> None:
+        if not self.bytes.type == self.acc.type == self.result.type:
+            raise VerifyException(f"{self.name}: expected operands and result of one type")
+
+
+@irdl_op_definition
 class HalfOp(IRDLOperation):
     """The f16 whose bits an i16 holds, as f32."""
 
@@ -464,6 +513,7 @@ Quant = Dialect(
         DotOp,
         PairDotOp,
         AddPairsOp,
+        AddOddBytesOp,
         HalfOp,
     ],
     [BitPackAttr],

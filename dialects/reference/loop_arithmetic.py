@@ -30,6 +30,7 @@ from ..errors import LoweringError
 from ..logistic import DivisorOp
 from ..quant.ops import (
     BLOCK,
+    AddOddBytesOp,
     AddPairsOp,
     DotOp,
     FieldNumberOp,
@@ -356,8 +357,9 @@ def _lookup(op: LookupOp, codes: Any, *tables: Any) -> Any:
 
 @means(LookupBytesOp)
 def _lookup_bytes(op: LookupBytesOp, codes: Any, table: Any) -> Any:
-    blocks = _blocks(table, np.uint8)
-    found = np.take_along_axis(blocks, _blocks(codes, np.uint8) % blocks.shape[1], axis=1)
+    places = _blocks(codes, np.uint8) % (4 * BLOCK)
+    blocks = np.broadcast_to(_blocks(table, np.uint8), places.shape)
+    found = np.take_along_axis(blocks, places, axis=1)
     return found.view(np.int32).reshape(-1)
 
 
@@ -396,6 +398,12 @@ def _byte_pair_dot(op: PairDotOp, codes: Any, values: Any, acc: Any = 0) -> Any:
 def _add_pairs(op: AddPairsOp, pairs: Any, acc: Any = 0) -> Any:
     sums = _bytes(pairs, np.int16).astype(np.int32).sum(axis=-1, dtype=np.int32)
     return acc + np.int32(op.factor.data) * sums
+
+
+@means(AddOddBytesOp)
+def _add_odd_bytes(op: AddOddBytesOp, bytes: Any, acc: Any) -> Any:
+    sums = _bytes(acc, np.uint16) + _bytes(bytes, np.uint8)[..., 1::2]
+    return np.ascontiguousarray(sums, np.uint16).view(np.int32)[..., 0]
 
 
 def _bytes(words: Any, dtype: Any) -> Any:

@@ -97,7 +97,7 @@ def test_ops_within_blocks(
     ("text", "message"),
     [
         ("(vector<6xi32>, vector<6xi32>) -> vector<6xi32>", "a multiple of 4 lanes"),
-        ("(vector<8xi32>, vector<4xi32>) -> vector<8xi32>", "of one type"),
+        ("(vector<8xi32>, vector<16xi32>) -> vector<8xi32>", "of one type"),
     ],
 )
 def test_other_vectors_are_refused(text: str, message: str) -> None:
