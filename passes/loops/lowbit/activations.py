@@ -221,6 +221,14 @@ def scale_of(
     return factor, b.mul(largest, b.constant(float(np.float32(1 / most)), f32))
 
 
+def rounded(b: LoopBuilder, lanes: Lanes, value: SSAValue, factor: SSAValue) -> SSAValue:
+    """The integer that a number times `factor` becomes."""
+    whole = b.insert(math.RoundEvenOp(b.mul(value, lanes.splat(b, factor))))
+    if lanes.count == 1:
+        return b.insert(arith.FPToSIOp(whole, i32))
+    return b.insert(FPToSIOp(whole, lanes.type(i32)))
+
+
 @dataclass(frozen=True)
 class IntegerRows:
     """Activations as integers: `quads`, their `sums` by group, and the worth of one, `steps`.
@@ -339,7 +347,7 @@ class Rounding:
         self, b: LoopBuilder, values: list[SSAValue], at: SSAValue, totals: list[SSAValue]
     ) -> list[SSAValue]:
         """Round up to four numbers per lane and store them; `totals` plus them."""
-        lanes, whole = self.lanes, [self.rounded(b, value) for value in values]
+        lanes, whole = self.lanes, [rounded(b, self.lanes, v, self.factor) for v in values]
         ones, found = lanes.constant(b, 0x01010101, i32), []
         for digit, total in enumerate(totals):
             packed = self.packed(b, whole, self.found.digits - 1 - digit)
@@ -357,14 +365,6 @@ class Rounding:
         offsets = b.insert(arith.ConstantOp(places))
         mask = lanes.constant(b, True, IntegerType(1))
         return b.insert(GatherOp(self.source, at, offsets, mask, lanes.constant(b, 0.0, f32)))
-
-    def rounded(self, b: LoopBuilder, value: SSAValue) -> SSAValue:
-        """The integer that a number becomes."""
-        lanes = self.lanes
-        whole = b.insert(math.RoundEvenOp(b.mul(value, lanes.splat(b, self.factor))))
-        if lanes.count == 1:
-            return b.insert(arith.FPToSIOp(whole, i32))
-        return b.insert(FPToSIOp(whole, lanes.type(i32)))
 
     def packed(self, b: LoopBuilder, integers: list[SSAValue], place: int) -> SSAValue:
         """The digits of 256^place, -128 .. 127, of up to four integers as the bytes of an i32."""

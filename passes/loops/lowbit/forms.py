@@ -22,7 +22,9 @@ from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
 from .apart import is_crowded
 from .block_product import lower_block_product, scales_sums
+from .byte_table_product import VECTORS, lower_byte_table_product
 from .decode import MOST_CODEBOOK_TABLES
+from .digit_tables import PIECE, TABLE_DIGITS
 from .dots import Dots, has_pairs
 from .integer_product import BYTES, lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
@@ -45,6 +47,8 @@ CHAINS = 8  # sums that keep the multiply-adds busy
 TOTALS = 3.5  # of a period: sums of 32 bits that those of 16 bits leave no registers for
 JOINING = 2.5  # a digit's sum is rid of its zero point, converted and added
 SHARED = 1.15  # multiply-adds that wait for the steps of decoding between them
+LOOKUP = 2.5  # of bytes: a table is read, and half of three additions of what two have
+JOINED = 12.0  # digits of a sum become a number
 FAR_TABLE = 2.0  # a table that the second-level cache does not hold, by vector that uses it
 CORE_BYTES = 4.0  # that a core reads from memory per cycle, all cores reading
 LONGEST_EXACT = 2**31 - 1
@@ -189,6 +193,14 @@ def _plane_cycles(problem: Problem) -> float:
     return problem.rows * PERIOD * (steps * STEP + FMA) * problem.pace
 
 
+def _byte_table_cycles(problem: Problem) -> float:
+    """A lookup per nibble, digit and register of four vectors; sums of pieces are put together from
+    their digits."""
+    lookups = NIBBLES * TABLE_DIGITS / VECTORS
+    piece = min(PIECE, (problem.format.group or problem.columns) / PERIOD)
+    return problem.rows * (lookups * LOOKUP + JOINED / piece) * problem.pace
+
+
 def _arranging(problem: Problem) -> float:
     """Every activation is read and stored."""
     return 2.0 * PERIOD
@@ -198,6 +210,11 @@ def _making_tables(problem: Problem) -> float:
     """Every part of an element is in one table."""
     width = problem.format.element.width
     return PERIOD * len(byte_parts(width)) * FMA + 2 * width * NIBBLES * STORE
+
+
+def _making_byte_tables(problem: Problem) -> float:
+    """Sixteen sums are made, cut into digits and interleaved for eight lanes at a time."""
+    return 9.0 * PERIOD
 
 
 def _rounding(problem: Problem) -> float:
@@ -285,6 +302,17 @@ def _has_table_form(problem: Problem) -> bool:
     )
 
 
+def _has_byte_table_form(problem: Problem) -> bool:
+    """Registers of 256 bits have the nibbles of a period in their lanes."""
+    return (
+        problem.machine.isa == "avx2"
+        and problem.activations == "f32"
+        and problem.format.element.width == 1
+        and isinstance(problem.format.element, IntegerElement)
+        and not problem.format.has_short_groups
+    )
+
+
 def _has_plane_form(problem: Problem) -> bool:
     """Where registers have 256 bits: longer ones hold a table of sixteen f32."""
     element = problem.format.element
@@ -305,6 +333,14 @@ FORMS = (
         _arranging,
     ),
     Form("planes", lower_plane_product, _has_plane_form, _plane_cycles, _arranging),
+    Form(
+        "byte tables",
+        lower_byte_table_product,
+        _has_byte_table_form,
+        _byte_table_cycles,
+        _making_byte_tables,
+        waits=0.1,
+    ),
     Form("tables", lower_table_product, _has_table_form, _table_cycles, _making_tables, waits=0.4),
     Form("integers", lower_integer_product, _has_integer_form, _integer_cycles, _rounding),
     Form("digits", lower_digit_product, _has_digit_form, _digit_cycles, _cutting),

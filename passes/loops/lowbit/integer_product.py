@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import f32, i32
 from xdsl.ir import SSAValue
 
 from ....costmodel.hardware import Machine
-from ....dialects.quant import IntegerElement
+from ....dialects.quant import IntegerElement, WeightFormat
 from ....dialects.quant.ops import QuantizedLinearOp
 from ....dialects.quant.quad_fields import QUADS
 from ..opaque_rules.kernel import OpaqueKernel
@@ -295,7 +295,7 @@ class IntegerTask:
             scale = access.scale(b, self.tile, g, vector, 1.0)
             has_zero = self.product.panels.zeros is not None
             scales.append((scale, access.zero(b, self.tile, g, vector) if has_zero else None))
-        result, digits = [], x.digits
+        result, digits, format = [], x.digits, self.product.panels.format
         if not x.by_group and digits > 1:
             part, digits = self.joined(b, lanes, part, self.vectors), 1
             if self.element.offset or self.product.panels.zeros is not None:
@@ -303,10 +303,12 @@ class IntegerTask:
         for at in range(self.rows * self.vectors):
             row, vector = divmod(at, self.vectors)
             scale, zero = scales[vector]
-            high, *lower = range(row * digits, (row + 1) * digits)
-            value = self.value(b, part[high * self.vectors + vector], sums[high], zero)
-            for digit in lower:
-                next = self.value(b, part[digit * self.vectors + vector], sums[digit], zero)
+            values = [
+                worth(b, lanes, format, part[digit * self.vectors + vector], sums[digit], zero)
+                for digit in range(row * digits, (row + 1) * digits)
+            ]
+            value = values[0]
+            for next in values[1:]:
                 value = lanes.fma(b, value, base, next)
             if steps:
                 scale = b.mul(scale, steps[row])
@@ -327,25 +329,33 @@ class IntegerTask:
             found.append(high)
         return found
 
-    def value(
-        self, b: LoopBuilder, part: SSAValue, sum: SSAValue, zero: SSAValue | None
-    ) -> SSAValue:
-        """What the codes of a group are worth, in units of its scale."""
-        lanes, element = self.lanes, self.element
-        if zero is not None and self.product.panels.format.zero == "int":
-            part = b.sub(part, b.mul(zero, lanes.splat(b, sum)))
-            return lanes.convert(b, self.stepped(b, part))
-        part = self.stepped(b, part)
-        if element.offset:
-            offset = b.mul(sum, b.constant(element.offset, i32))
-            part = b.add(part, lanes.splat(b, offset))
-        value = lanes.convert(b, part)
-        if zero is None:
-            return value
-        whole = lanes.splat(b, Lanes(1, False).convert(b, sum))
-        return lanes.subtract_product(b, value, zero, whole)
 
-    def stepped(self, b: LoopBuilder, part: SSAValue) -> SSAValue:
-        """Codes in units of one."""
-        step = self.element.step
-        return part if step == 1 else b.mul(part, self.lanes.constant(b, step, i32))
+def worth(
+    b: LoopBuilder,
+    lanes: Lanes,
+    format: WeightFormat,
+    part: SSAValue,
+    sum: SSAValue,
+    zero: SSAValue | None,
+) -> SSAValue:
+    """What codes are worth, in units of their scale, from their products with integers whose sum is
+    `sum`: in f32, exactly but for zero points that are floats."""
+    element = format.element
+    assert isinstance(element, IntegerElement)
+
+    def stepped(part: SSAValue) -> SSAValue:
+        step = element.step
+        return part if step == 1 else b.mul(part, lanes.constant(b, step, i32))
+
+    if zero is not None and format.zero == "int":
+        part = b.sub(part, b.mul(zero, lanes.splat(b, sum)))
+        return lanes.convert(b, stepped(part))
+    part = stepped(part)
+    if element.offset:
+        offset = b.mul(sum, b.constant(element.offset, i32))
+        part = b.add(part, lanes.splat(b, offset))
+    value = lanes.convert(b, part)
+    if zero is None:
+        return value
+    whole = lanes.splat(b, Lanes(1, False).convert(b, sum))
+    return lanes.subtract_product(b, value, zero, whole)

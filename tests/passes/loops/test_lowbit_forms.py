@@ -38,14 +38,18 @@ def test_the_form_follows_bits_and_rows(bits: int, rows: int, form: str) -> None
 @pytest.mark.parametrize(
     ("bits", "rows", "form"),
     [
-        (1, 1, "digits"),
+        (1, 1, "byte tables"),
+        (1, 64, "byte tables"),
+        (2, 1, "digits"),
         (4, 2, "digits"),
         (8, 2, "registers"),
         (4, 4, "registers"),
         (4, 64, "blocks"),
     ],
 )
-def test_sums_of_pairs_make_digits_of_few_rows_and_bits(bits: int, rows: int, form: str) -> None:
+def test_machines_without_products_of_bytes_look_up_or_take_digits(
+    bits: int, rows: int, form: str
+) -> None:
     assert choose_form(problem(bits, rows, machine=AVX2)).name == form
 
 
@@ -76,6 +80,13 @@ def test_tables_of_sixteen_are_planes_of_bytes_where_no_register_holds_them(form
     assert chosen(1, AVX2) == "planes"
     assert chosen(8, AVX2) != "planes"
     assert chosen(1, AVX512) == chosen(1, PLAIN) == "registers"
+
+
+def test_tables_of_bytes_are_for_registers_that_hold_no_table_of_floats() -> None:
+    assert "byte tables" in [form.name for form in possible_forms(problem(1, 1, machine=AVX2))]
+    for machine in (PLAIN, AVX512):
+        forms = possible_forms(problem(1, 1, machine=machine))
+        assert "byte tables" not in [form.name for form in forms]
 
 
 @pytest.mark.parametrize("format", ["u4:g64", "kmeans3:g64", "e2m2:mx"])
