@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from tilecast.compiler.frontend import complex_rules
 from tilecast.compiler.frontend.decompositions import decomposition_of
 from tilecast.compiler.frontend.rules import load_rules
 
@@ -19,8 +20,6 @@ WITHOUT: dict[str, str] = {
     "aten.max_pool2d_with_indices_backward.default": GRADIENT,
     "aten.native_group_norm_backward.default": GRADIENT,
     "aten.native_layer_norm_backward.default": GRADIENT,
-    "aten._fft_c2r.default": "complex numbers",
-    "aten._fft_r2c.default": "complex numbers",
     "aten._local_scalar_dense.default": "a number that later shapes or branches depend on",
     "aten.nonzero.default": "the shape of the result depends on data",
     "aten.as_strided.default": "memory layout",
@@ -58,9 +57,12 @@ def core_operators() -> Iterator[torch._ops.OpOverload]:
 
 
 def way_of(operator: torch._ops.OpOverload) -> str:
-    """How a program with `operator` is imported: rule, decomposed, refused or missing."""
+    """How a program with `operator` is imported: rule, parts (of complex numbers), decomposed,
+    refused or missing."""
     if str(operator) in load_rules():
         return "rule"
+    if complex_rules.has_rule(operator):
+        return "parts"
     if str(operator) in WITHOUT:
         return "refused"
     return "decomposed" if decomposition_of(operator) is not None else "missing"

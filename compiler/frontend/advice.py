@@ -23,7 +23,7 @@ TAGS = {
 KINDS = (
     (
         r"_?fft_|stft|istft|real|imag|complex|conj|polar|view_as_(real|complex)",
-        "complex numbers are not supported: compute real and imaginary parts, or do it before",
+        "no rule for complex numbers here: compute with real and imaginary parts",
     ),
     (
         r"_?linalg_|cholesky|lu_|_lu|qr|svd|geqrf|orgqr|ormqr|triangular_solve|inverse|det|logdet",

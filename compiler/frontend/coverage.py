@@ -14,7 +14,9 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from ...dialects.errors import UnsupportedOperatorError
+from . import complex_rules
 from .advice import advice_for
+from .complex_rules import touches_complex
 from .control_flow import CONTROL_FLOW
 from .decompositions import calls, decomposition_of, operator_name
 from .location import module_path, source_line
@@ -69,6 +71,8 @@ class Gaps:
 
 def has_rule(node: Node) -> bool:
     """Whether the import knows the operator of `node`; interpolation of fixed sizes only."""
+    if touches_complex(node):
+        return complex_rules.has_rule(node.target)
     name = operator_name(node)
     if INTERPOLATION.match(name) and not _has_fixed_sizes(node):
         return False

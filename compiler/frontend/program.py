@@ -21,6 +21,7 @@ from ...dialects.graph.control import program_function
 from ...dialects.weights import WeightStore
 from .builder import Builder
 from .carried_numbers import computes_with_carried, import_number, is_number
+from .complex_parts import with_real_parts
 from .control_flow import CONTROL_FLOW, tensors
 from .coverage import Gaps, decompose_missing
 from .decompositions import operator_name
@@ -38,7 +39,7 @@ def import_program(program: ExportedProgram) -> ImportedModel:
     """Import `program`; UnsupportedOperatorError lists all that cannot be."""
     load_rules()
     narrowed = narrowed_ranges(program)  # taking operators apart loses the conditions
-    program = decompose_missing(program)
+    program = with_real_parts(decompose_missing(program))
     gaps = Gaps()
     importer = _Importer(program, gaps, narrowed)
     importer.run()
