@@ -13,7 +13,7 @@ from xdsl.utils.type import get_element_type_or_self
 from ..mathlib.ops import ExponentOp, LookupOp, RareOp, ScaleOp, SignificandOp
 from .c_types import BYTES, C_TYPES, element_name, float_literal
 from .elementary_writer import LAYOUTS, Writer
-from .expression import Expr, binary, call, integer, ternary
+from .expression import Expr, binary, call, cast, integer, ternary
 from .prelude import Prelude
 from .registry import elementwise, simd
 from .vector_types import VectorShape
@@ -260,11 +260,12 @@ def lookup_simd(
 
 @elementwise(RareOp, repeats=True)
 def rare_lane(prelude: Prelude, op: Operation, args: list[Expr]) -> Expr:
-    """A condition."""
+    """A condition. The function is that of double: tanf of glibc is off by 1.5 units."""
     assert isinstance(op, RareOp)
     prelude.include("<math.h>")
-    name = op.callee.data + ("f" if _element(op) == "f32" else "")
-    return ternary(args[0], call(name, args[2]), args[1])
+    found = call(op.callee.data, args[2])
+    narrowed = cast("float", found) if _element(op) == "f32" else found
+    return ternary(args[0], narrowed, args[1])
 
 
 @simd(RareOp)
@@ -273,7 +274,7 @@ def rare_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Ex
     assert isinstance(op, RareOp)
     target = prelude.shape(op.results[0].type)
     prelude.include("<math.h>")
-    libm = op.callee.data + ("f" if target.element == "f32" else "")
+    libm, narrowed = op.callee.data, "(float)" if target.element == "f32" else ""
     ctype, lane, p, s = target.c_type, C_TYPES[target.element], target.prefix, target.suffix
     mask_type = prelude.shape(op.operands[0].type).c_type
     slow = f"tc_rare_{libm}_{target.name}"
@@ -292,8 +293,8 @@ def rare_simd(prelude: Prelude, op: Operation, shape: VectorShape, args: list[Ex
             f"    {lane} v[{target.lanes}], a[{target.lanes}];\n"
             f"    {p}_storeu_{s}(v, value);\n    {p}_storeu_{s}(a, x);\n"
             f"    for (int l = 0; l < {target.lanes}; ++l) {{\n"
-            f"        if (bits >> l & 1u) {{\n            v[l] = {libm}(a[l]);\n        }}\n"
-            "    }\n"
+            f"        if (bits >> l & 1u) {{\n"
+            f"            v[l] = {narrowed}{libm}(a[l]);\n        }}\n    }}\n"
             f"    return {p}_loadu_{s}(v);\n}}\n\n"
             f"static inline {ctype} {slow}({mask_type} mask, {ctype} value, {ctype} x)\n{{\n"
             f"    return {test} ? {slow}_lanes({as_bits}, value, x) : value;\n}}\n"

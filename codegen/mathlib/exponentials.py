@@ -37,6 +37,8 @@ def reduce_with_tail(f: Formula, x: SSAValue) -> tuple[SSAValue, SSAValue, SSAVa
     if not f.is_exact:
         return n, r, f.mul(square, f.program("exp_tail", r))
     left_out = f.fma(n, f.number(-low), f.sub(coarse, r))
+    # The first term is r^2 / 2, of which the rounded square lacks this.
+    left_out = f.fma(f.fma(r, r, f.negate(square)), f.number(0.5), left_out)
     return n, r, f.fma(square, f.program("exp_tail", r), left_out)
 
 
@@ -99,8 +101,9 @@ def _hyperbolic(f: Formula, x: SSAValue, is_odd: bool) -> SSAValue:
     total = named(f.fma(of_sine, r, of_cosine), "total")
     # What that sum dropped is exact where r is not much larger than the rest.
     dropped = f.fma(of_sine, r, f.sub(of_cosine, total))
-    if f.is_exact and not is_odd:
-        dropped = f.add(dropped, f.sub(q, f.sub(of_cosine, one)))
+    if f.is_exact:  # what 1 + q or 1 - q was rounded by
+        lost = f.sub(f.sub(one, of_cosine), q) if is_odd else f.sub(q, f.sub(of_cosine, one))
+        dropped = f.add(dropped, lost)
     small = f.fma(of_sine, sine_tail, f.fma(of_cosine, bend, dropped))
     return f.scale(f.add(total, small), f.sub(n, one))
 

@@ -91,12 +91,16 @@ def atan(f: Formula, x: SSAValue) -> SSAValue:
         is_ordinary = f.compare("olt", magnitude, f.number(2.0**20))
         low = f.select(is_ordinary, f.mul(inverse, missing), f.number(0.0))
         low = f.mul(low, _slope(f, square))
-    curve = f.mul(f.program("atan", square), square)
+    bend = f.program("atan", square)
+    curve = f.mul(bend, square)
+    if low is not None:  # z is about 1 where the curve is so large that its rounding counts
+        low = f.add(low, f.fma(bend, square, f.negate(curve)))
     near = f.fma(curve, z, z)
     high_part, low_part = half_pi(f)
     large = f.sub(f.number(high_part), z)
     lost = f.sub(f.sub(f.number(high_part), large), z)
-    tail = f.add(_product_and(f, curve, z, low), f.number(-low_part))
+    rest = f.number(-low_part)
+    tail = f.fma(curve, z, rest if low is None else f.add(low, rest))
     far = f.add(large, f.sub(lost, tail))
     return f.with_sign_of(f.select(is_far, far, near), x)
 

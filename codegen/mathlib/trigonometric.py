@@ -15,6 +15,8 @@ from .formula import Formula, named
 
 PI_F32 = (3.1415927410125732, -8.7422776573475858e-08, -3.4302490650093317e-15)
 PI_F64 = (3.141592653589793116, 1.2246467991473532e-16, -2.9947698097183397e-33)
+THIRD_F32 = (0.3333333432674408, -9.934107462565103e-09)  # the sum of two
+THIRD_F64 = (1 / 3, 1.850371707708594e-17)
 BOUND_F32, BOUND_F64 = 2.0**16, 2.0**22
 
 
@@ -123,14 +125,15 @@ def tan(f: Formula, x: SSAValue) -> SSAValue:
         t = f.fma(curve, f.mul(square, r), r)
         value = f.select(is_odd, f.div(f.number(-1.0), t), t)
     else:
-        # tan'(r) low = low (1 + tan^2 r), and tan^2 r is 3/2 r^2 near enough.
+        # tan'(r) low = low (1 + tan^2 r), and tan^2 r is square + square^2 near enough.
+        slope = f.fma(f.mul(low, square), f.add(square, f.number(1.0)), low)
+        # cube / 3 lacks what the square and the third were rounded by.
+        third, left = THIRD_F32 if f.element == "f32" else THIRD_F64
+        lost = f.mul(f.fma(r, r, f.negate(square)), f.number(third))
+        slope = f.fma(f.fma(square, f.number(left), lost), r, slope)
         cube = f.mul(square, r)
-        tail = f.fma(
-            f.mul(f.program("tan_fifth", square), square),
-            cube,
-            f.fma(f.mul(low, square), f.number(1.5), low),
-        )
-        tail = f.fma(cube, f.number(1 / 3), tail)
+        tail = f.fma(f.mul(f.program("tan_fifth", square), square), cube, slope)
+        tail = f.fma(cube, f.number(third), tail)
         t = named(f.add(r, tail), "t")
         rest = f.sub(tail, f.sub(t, r))
         inverse = f.div(f.number(-1.0), t)
