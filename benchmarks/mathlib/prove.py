@@ -2,8 +2,9 @@
 
 `python -m benchmarks.mathlib.prove exp log --json FILE` adds rows to the file. The reference is
 libmvec in f64, which is within 4 units of its own last place. The same run compares the code of
-narrower instruction sets (the scalar code, with --scalar) with that of the widest vectors here, bit
-for bit. Functions with tables of several sizes have a row for each ("erf", "erf.8").
+narrower instruction sets (the scalar code, with --scalar) with that of the widest vectors here,
+bit for bit, and finds the error of libmvec's f32 function. Functions with tables of several sizes
+have a row for each ("erf", "erf.8").
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tilecast.codegen.mathlib.formula import LARGEST_TABLE
 from tilecast.codegen.mathlib.piecewise import PIECES
 from tilecast.compiler.target import native_machine
 
+from .peers import peer_address
 from .unit import LEVELS as UNIT_LEVELS
 from .unit import MACHINES, Variant, build_library, build_loops, loop
 
@@ -30,6 +32,7 @@ CHUNK = 1 << 18
 LEVELS: tuple[Accuracy, ...] = (1, 4)
 OF_POWER = {"logistic_divisor": "1.0 + y[k]", "sigmoid": "1.0 / (1.0 + y[k])"}  # y: e^-x
 LOADED = {"avx512": ("_mm512", "__m512d", "e", 8), "avx2": ("_mm256", "__m256d", "d", 4)}
+PEER = "libmvec"
 
 
 def reference_text(name: str, isa: str) -> str:
@@ -48,11 +51,27 @@ def reference_text(name: str, isa: str) -> str:
     )
 
 
-def build_proof(name: str, size: int, isas: list[str]) -> ctypes.CDLL:
-    """The library with `prove` for one function; the first of `isas` is what errors are of."""
+def peer_text(name: str, isa: str) -> str | None:
+    """C text of the loop of libmvec's f32 function; None where it has none."""
+    if peer_address(isa, PEER, name, "f32", 1) is None:
+        return None
+    prefix, vector, letter, lanes = LOADED[isa]
+    callee, vector = f"_ZGV{letter}N{2 * lanes}v_{name}f", vector.removesuffix("d")
+    return (
+        f"{vector} {callee}({vector});\n"
+        f"static void {PEER}(const float *x, float *y, int64_t n)\n{{\n"
+        f"    for (int64_t k = 0; k < n; k += {2 * lanes}) {{\n"
+        f"        {prefix}_storeu_ps(y + k, {callee}({prefix}_loadu_ps(x + k)));\n    }}\n}}\n"
+    )
+
+
+def build_proof(name: str, size: int, isas: list[str], peer: str | None) -> ctypes.CDLL:
+    """The library with `prove` for one function; the first of `isas` is what errors are of, besides
+    those of the `peer_text`."""
     isa, *narrower = isas
     kernels = {f"level_{a}": Variant(name, "f32", a, isa, table_size=size) for a in LEVELS}
-    listed = " ".join(f"X({k}, {symbol})" for k, symbol in enumerate(kernels))
+    judged = [*kernels, *([PEER] if peer else [])]
+    listed = " ".join(f"X({k}, {symbol})" for k, symbol in enumerate(judged))
     symbols = [f"other_{other}" for other in narrower]
     externs = "".join(f"void {s}(const float *x, float *out, int64_t n);\n" for s in symbols)
     same = " ".join(f"X({k}, {symbol})" for k, symbol in enumerate(symbols))
@@ -68,6 +87,7 @@ def build_proof(name: str, size: int, isas: list[str]) -> ctypes.CDLL:
             *loops,
             externs,
             reference_text(name, isa),
+            peer or "",
             f"#define KERNELS(X) {listed}\n#define SAME(X) {same}\n",
             Path(__file__).with_name("proof.c").read_text(),
         ]
@@ -80,9 +100,10 @@ def prove(name: str, size: int, isas: list[str], share: int = 1) -> dict[str, An
 
     Of the 2^14 runs of 2^18 neighbouring bit patterns, every `share`-th is taken.
     """
-    library = build_proof(name, size, isas)
-    worst = (ctypes.c_double * len(LEVELS))()
-    where = (ctypes.c_float * len(LEVELS))()
+    peer = peer_text(name, isas[0])
+    library = build_proof(name, size, isas, peer)
+    worst = (ctypes.c_double * (len(LEVELS) + 1))()
+    where = (ctypes.c_float * (len(LEVELS) + 1))()
     different = (ctypes.c_uint64 * len(isas))()
     start = time.monotonic()
     for first in range(0, INPUTS, CHUNK * share):
@@ -94,6 +115,8 @@ def prove(name: str, size: int, isas: list[str], share: int = 1) -> dict[str, An
     for k, level in enumerate(LEVELS):
         row[f"max_ulp_{level}"] = round(worst[k], 4)
         row[f"at_{level}"] = float(where[k]).hex()
+    if peer:
+        row[f"max_ulp_{PEER}"] = round(worst[len(LEVELS)], 4)
     for k, isa in enumerate(isas[1:]):
         row[f"different_bits_{isa}"] = different[k]
     return row

@@ -4,7 +4,6 @@ from .bit_fields import BitField, bit_fields, pack_words, unpack_words
 from .byte_fields import (
     BytePart,
     byte_parts,
-    byte_pieces,
     byte_words,
     pack_bytes,
     unpack_bytes,
@@ -30,7 +29,6 @@ __all__ = [
     "WeightFormat",
     "bit_fields",
     "byte_parts",
-    "byte_pieces",
     "byte_words",
     "pack_bytes",
     "pack_nibbles",

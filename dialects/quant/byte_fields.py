@@ -1,4 +1,4 @@
-"""Where codes lie for tables and VNNI: 32 elements of `width` bits fill `width` words.
+"""Where codes lie for tables: 32 elements of `width` bits fill `width` words.
 
 Each byte of a word holds codes of its own, so that one shift and one mask bring four codes to the
 four bytes of a lane. A width is a sum of powers of two, and a code is cut in parts of so many bits
@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .quad_fields import QUADS, QuadPiece
+from .quad_fields import QUADS
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,6 @@ def byte_parts(width: int) -> tuple[BytePart, ...]:
         parts.append(BytePart(bits, done, words))
         done += bits
     return tuple(parts)
-
-
-@cache
-def byte_pieces(width: int) -> tuple[tuple[QuadPiece, ...], ...]:
-    """The parts of the codes of each quad of a period."""
-    return tuple(
-        tuple(QuadPiece(*part.place(quad), part.width, part.position) for part in byte_parts(width))
-        for quad in range(QUADS)
-    )
 
 
 @cache

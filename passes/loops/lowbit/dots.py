@@ -45,12 +45,6 @@ class Dots:
         return ((0, low), (low, self.bits - low))
 
     @property
-    def order(self) -> str:
-        """The order of codes: few steps for each quad where sums leave few registers, else words
-        that are shared by quads."""
-        return "quads" if self.in_pairs else "bytes"
-
-    @property
     def quads(self) -> int | None:
         """How many quads a sum of 16 bits holds; None where sums have 32 bits."""
         if not self.in_pairs:

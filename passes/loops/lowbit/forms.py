@@ -16,7 +16,7 @@ from ....dialects.graph import shape_of
 from ....dialects.quant import PERIOD, FloatElement, IntegerElement, WeightFormat, byte_parts
 from ....dialects.quant.activations import LARGEST, MOST
 from ....dialects.quant.ops import QuantizedLinearOp
-from ....dialects.quant.quad_fields import QUADS
+from ....dialects.quant.quad_fields import QUADS, quad_pieces
 from ..opaque_rules.kernel import OpaqueKernel
 from ..opaque_rules.loop_builder import LoopBuilder
 from .activations import DIGITS
@@ -30,7 +30,6 @@ from .integer_product import BYTES, lower_digit_product, lower_integer_product
 from .matrix_unit_product import lower_matrix_unit_product
 from .panels import block_tile, integer_tile, register_tile
 from .plane_product import ELEMENTS, WIDTH, lower_plane_product, planes_of
-from .quads import pieces_of
 from .register_product import lower_register_product
 from .table_product import ENTRIES, NIBBLES, lower_table_product
 
@@ -108,7 +107,7 @@ class Problem:
     @property
     def unpacking(self) -> float:
         """Cycles that the quads of a period take to be decoded once: a shift and a mask a piece."""
-        pieces = sum(map(len, pieces_of(self.format.element.width, self.dots.order)))
+        pieces = sum(map(len, quad_pieces(self.format.element.width)))
         return 2 * pieces * STEP * self.pace
 
     @property

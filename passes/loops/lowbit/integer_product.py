@@ -58,7 +58,7 @@ def _lower(op: QuantizedLinearOp, kernel: OpaqueKernel, b: LoopBuilder, digits: 
     source = kernel.stored(b, op.source)
     dots = Dots(op.weight_format.element.width, has_pairs(kernel.machine))
     tile = integer_tile(kernel.machine, op.rows, digits)
-    panels = pack_panels(op, kernel, tile, dots.order)
+    panels = pack_panels(op, kernel, tile, "quads")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels, digits)
     access = PanelAccess(panels, lanes, kernel.out)
@@ -256,7 +256,7 @@ class IntegerTask:
         """One per vector."""
         access = self.product.access
         words = [PeriodWords(access, self.tile, period, v) for v in range(self.vectors)]
-        return [QuadDecoder(each, self.product.dots.order) for each in words]
+        return [QuadDecoder(each) for each in words]
 
     def quads(
         self,

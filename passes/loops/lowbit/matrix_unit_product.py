@@ -36,7 +36,7 @@ def lower_matrix_unit_product(op: QuantizedLinearOp, kernel: OpaqueKernel, b: Lo
     """Round the activations, then one tile of outputs after the other."""
     source = kernel.stored(b, op.source)
     dots = Dots(op.weight_format.element.width, in_pairs=False)
-    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), dots.order)
+    panels = pack_panels(op, kernel, matrix_unit_tile(op.rows), "quads")
     lanes = Lanes(panels.tile.lanes, kernel.machine.has_fma)
     rows = integer_rows(b, kernel, source, panels)
     product = MatrixUnitProduct(PanelAccess(panels, lanes, kernel.out), rows, dots)
@@ -150,7 +150,7 @@ class _Group:
                 PeriodWords(product.access, self.tile, b.add(first, p), vector)
                 for vector in range(product.panels.tile.vectors)
             ]
-            decoders = [QuadDecoder(each, product.dots.order) for each in words]
+            decoders = [QuadDecoder(each) for each in words]
             start = b.mul(p, b.index(QUADS))
             for quad in range(QUADS):
                 values = [decoder.quad(b, quad) for decoder in decoders]

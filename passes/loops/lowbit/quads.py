@@ -6,17 +6,10 @@ from dataclasses import dataclass, field
 
 from xdsl.ir import SSAValue
 
-from ....dialects.quant import QuadPiece, byte_pieces, quad_pieces
+from ....dialects.quant import QuadPiece, quad_pieces
 from ....dialects.vector import PrefetchOp
 from ..opaque_rules.loop_builder import LoopBuilder
 from .panel_access import PanelAccess
-
-Pieces = tuple[tuple[QuadPiece, ...], ...]
-
-
-def pieces_of(width: int, order: str) -> Pieces:
-    """The pieces of all quads of a period in an order of `BitPackAttr`."""
-    return quad_pieces(width) if order == "quads" else byte_pieces(width)
 
 
 @dataclass
@@ -52,32 +45,28 @@ class PeriodWords:
 class QuadDecoder:
     """The quads of one period for one vector of lanes, one after the other.
 
-    A quad whose bits lie in several words of the order "quads" is joined as the words come, so that
-    none of them waits in a register for the last one. Those of "bytes" wait for all their quads.
+    A quad whose bits lie in several words is joined as the words come, so that none of them waits
+    in a register for the last one.
     """
 
     words: PeriodWords
-    order: str
     joined: dict[int, SSAValue] = field(default_factory=dict)
     read: int = 0
 
     @property
-    def pieces(self) -> Pieces:
+    def pieces(self) -> tuple[tuple[QuadPiece, ...], ...]:
         """Where the quads lie."""
-        return pieces_of(self.words.access.panels.format.element.width, self.order)
+        return quad_pieces(self.words.access.panels.format.element.width)
 
     def quad(self, b: LoopBuilder, quad: int) -> SSAValue:
         """The codes of elements 4 quad .. 4 quad + 3."""
-        first, *others = pieces = self.pieces[quad]
-        if self.order == "quads" and others:
-            while self.read <= pieces[-1].word:
-                self.join(b, self.read)
-                self.read += 1
-            return self.joined[quad]
-        code = self.piece(b, first)
-        for piece in others:
-            code = b.either(code, self.piece(b, piece))
-        return code
+        pieces = self.pieces[quad]
+        if len(pieces) == 1:
+            return self.piece(b, pieces[0])
+        while self.read <= pieces[-1].word:
+            self.join(b, self.read)
+            self.read += 1
+        return self.joined[quad]
 
     def join(self, b: LoopBuilder, word: int) -> None:
         """Add what a word holds of quads that lie in several."""
