@@ -1,4 +1,4 @@
-"""A recursive LSTM over the loop tree that corrects the roofline."""
+"""A recursive LSTM over the loop tree that corrects the roofline, with the program's features."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..features.hardware import HARDWARE_NAMES
 from ..features.nests import Array
 from ..features.program import TINY
 from ..features.statement import STATEMENT_NAMES, TIMES
 from .corrections import CorrectionModel
-from .interface import Candidates
+from .interface import INPUT_NAMES, Candidates, inputs
 from .loop_trees import LoopTrees
 from .tree_network import TreeNetwork
 
@@ -26,16 +25,16 @@ class RecursiveModel(CorrectionModel):
 
     def new_network(self) -> TreeNetwork:
         """With random weights."""
-        return TreeNetwork(len(STATEMENT_NAMES), len(HARDWARE_NAMES), WIDTH)
+        return TreeNetwork(len(STATEMENT_NAMES), len(INPUT_NAMES), WIDTH)
 
     def widths(self) -> dict[str, int]:
-        """Features of a statement and of a machine."""
-        return {"statement": len(STATEMENT_NAMES), "machine": len(HARDWARE_NAMES)}
+        """Features of a statement and of a program."""
+        return {"statement": len(STATEMENT_NAMES), "program": len(INPUT_NAMES)}
 
     def inputs(self, candidates: Candidates) -> dict[str, Array]:
         """A row per statement, a row per program."""
         rows = np.concatenate([logarithmic(s) for s in candidates.statements])
-        return {"statement": rows, "machine": candidates.features[:, -len(HARDWARE_NAMES) :]}
+        return {"statement": rows, "program": inputs(candidates)}
 
     def structure(self, candidates: Candidates) -> LoopTrees:
         """The loop trees."""

@@ -1,7 +1,8 @@
 """A Conv1D stack over the scheduled loops as tokens, after the MLIR cost model (Das et al. 2023).
 
 A statement is its operations and accesses, then its loops from the outermost on; numbers are tokens
-of their order of magnitude, so the vocabulary is fixed and small.
+of their order of magnitude, so the vocabulary is fixed and small. Features of the program, which
+know the machine, join what the stack makes of them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..features.hardware import HARDWARE_NAMES
 from ..features.nests import KINDS, OPERATIONS, Array, ScheduledProgram, StatementNest
 from .corrections import CorrectionModel
-from .interface import Candidates
+from .interface import INPUT_NAMES, Candidates, inputs
 
 MAGNITUDES = 40  # half powers of two
 ELEMENTS = ("f64", "f32")
@@ -80,20 +80,20 @@ class TokenNetwork(nn.Module):
             nn.ELU(),
         )
         self.program = nn.Sequential(
-            nn.Linear(2 * WIDTH + len(HARDWARE_NAMES), WIDTH), nn.ELU(), nn.Linear(WIDTH, 1)
+            nn.Linear(2 * WIDTH + len(INPUT_NAMES), WIDTH), nn.ELU(), nn.Linear(WIDTH, 1)
         )
 
     def forward(self, rows: dict[str, Tensor], tokens: Tensor) -> Tensor:
         """log(seconds / roofline) of each program."""
         channels = self.layers(self.embedding(tokens).transpose(1, 2))
         pooled = channels.amax(dim=2)
-        result: Tensor = self.program(torch.cat([pooled, rows["machine"]], dim=1))[:, 0]
+        result: Tensor = self.program(torch.cat([pooled, rows["program"]], dim=1))[:, 0]
         return result
 
 
 @dataclass
 class TokensModel(CorrectionModel):
-    """Nothing but the text of the loops and the machine."""
+    """The text of the loops, and the features of the program."""
 
     name: str = "tokens"
 
@@ -102,12 +102,12 @@ class TokensModel(CorrectionModel):
         return TokenNetwork()
 
     def widths(self) -> dict[str, int]:
-        """Features of a machine."""
-        return {"machine": len(HARDWARE_NAMES)}
+        """Features of a program."""
+        return {"program": len(INPUT_NAMES)}
 
     def inputs(self, candidates: Candidates) -> dict[str, Array]:
         """A row per program."""
-        return {"machine": candidates.features[:, -len(HARDWARE_NAMES) :]}
+        return {"program": inputs(candidates)}
 
     def structure(self, candidates: Candidates) -> Tensor:
         """The tokens, padded with the end."""

@@ -13,9 +13,9 @@ from .loop_trees import LOOP_FEATURES, Level, LoopTrees
 
 
 class TreeNetwork(nn.Module):
-    """Features of statements and machine, and loop trees, to one number per program."""
+    """Features of statements and programs, and loop trees, to one number per program."""
 
-    def __init__(self, statement_features: int, machine_features: int, width: int) -> None:
+    def __init__(self, statement_features: int, program_features: int, width: int) -> None:
         super().__init__()
         self.width = width
         self.statement = nn.Sequential(
@@ -27,7 +27,7 @@ class TreeNetwork(nn.Module):
         self.inside = nn.LSTM(width, width, batch_first=True)
         self.loop = nn.Sequential(nn.Linear(width + LOOP_FEATURES, width), nn.ELU())
         self.program = nn.Sequential(
-            nn.Linear(width + machine_features, width), nn.ELU(), nn.Linear(width, 1)
+            nn.Linear(width + program_features, width), nn.ELU(), nn.Linear(width, 1)
         )
 
     def forward(self, rows: dict[str, Tensor], trees: LoopTrees) -> Tensor:
@@ -36,7 +36,7 @@ class TreeNetwork(nn.Module):
         deeper = leaves.new_zeros((0, self.width))
         for level in reversed(trees.levels):
             deeper = self._embed(level, leaves, deeper)
-        result: Tensor = self.program(torch.cat([deeper, rows["machine"]], dim=1))[:, 0]
+        result: Tensor = self.program(torch.cat([deeper, rows["program"]], dim=1))[:, 0]
         return result
 
     def _embed(self, level: Level, leaves: Tensor, deeper: Tensor) -> Tensor:

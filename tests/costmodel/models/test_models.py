@@ -53,9 +53,10 @@ def samples(tasks: int, each: int, seed: int) -> tuple[Candidates, np.ndarray]:
 def trained():
     """The trained models by name."""
     gbdt, recursive = new_model("gbdt"), new_model("recursive")
-    gbdt.rounds, gbdt.ranking_rounds, recursive.epochs = 60, 90, 25
-    for model in (gbdt, recursive):
-        model.update(*samples(30, 20, 0))
+    gbdt.rounds, gbdt.ranking_rounds, recursive.epochs = 60, 90, 15
+    recursive.trust = 1.0  # all tasks are alike here
+    gbdt.update(*samples(30, 20, 0))
+    recursive.update(*samples(60, 20, 0))
     several = new_model("ensemble")
     several.ranking_rounds = 60
     with pytest.MonkeyPatch.context() as patch:
@@ -87,6 +88,18 @@ def test_updates_add_to_what_was_learned(trained):
         return np.abs(np.log(model.seconds(unseen) / seconds)).mean()
 
     assert error(twice) < error(once)
+
+
+def test_a_correction_is_made_by_the_share_that_is_trusted():
+    known, seconds = samples(3, 5, 0)
+    found = []
+    for trust in (1.0, 0.25):
+        model = new_model("recursive")
+        model.epochs, model.trust = 2, trust
+        model.update(known, seconds)
+        found.append(np.log(model.seconds(known)) - known.features[:, ROOFLINE])
+    assert np.abs(found[0]).max() > 1e-4
+    assert found[1] == pytest.approx(found[0] / 4, rel=1e-3, abs=1e-6)
 
 
 def test_models_come_back_from_their_files(trained, tmp_path):
