@@ -37,6 +37,7 @@ FEATURES = (
 )
 OF_RECORDS = {"records": TABLE, "records_of_task": INDEX}
 LARGEST_ROW = 2**16
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)  # the messages of SQLite quote damaged names
 
 
 class Database:
@@ -58,7 +59,7 @@ class Database:
             self._check()
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-        except (sqlite3.Error, OSError) as error:
+        except (*UNREADABLE, OSError) as error:
             raise refused(path, str(error)) from error
         except InvalidInputError:
             self._connection.close()
@@ -84,7 +85,7 @@ class Database:
                 before = self._connection.total_changes
                 self._connection.executemany(statement, rows)
                 return self._connection.total_changes - before
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise refused(self.path, str(error)) from error
 
     def records(
@@ -98,17 +99,20 @@ class Database:
         try:
             rows = self._connection.execute(query, list(given.values())).fetchall()
             return [Record(*row) for row in rows]
-        except (sqlite3.Error, InvalidInputError) as error:
+        except (*UNREADABLE, InvalidInputError) as error:
             raise refused(self.path, str(error)) from error
 
     def remove(self, records: Iterable[Record]) -> int:
         """Forget records; how many there were."""
         rows = [(record.identity,) for record in records]
-        with self._transaction():
-            self._connection.executemany("DELETE FROM features WHERE identity = ?", rows)
-            before = self._connection.total_changes
-            self._connection.executemany("DELETE FROM records WHERE identity = ?", rows)
-            return self._connection.total_changes - before
+        try:
+            with self._transaction():
+                self._connection.executemany("DELETE FROM features WHERE identity = ?", rows)
+                before = self._connection.total_changes
+                self._connection.executemany("DELETE FROM records WHERE identity = ?", rows)
+                return self._connection.total_changes - before
+        except UNREADABLE as error:
+            raise refused(self.path, str(error)) from error
 
     def add_features(self, record: Record, schema: str, row: bytes) -> None:
         """Store the features of what was measured for `record`, as bytes of the schema."""
@@ -118,7 +122,7 @@ class Database:
                     "INSERT OR IGNORE INTO features VALUES (?, ?, ?)",
                     (record.identity, schema, row),
                 )
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise refused(self.path, str(error)) from error
 
     def features(self, schema: str, target: str, threads: int) -> list[tuple[Record, bytes]]:
@@ -132,7 +136,7 @@ class Database:
         try:
             rows = self._connection.execute(query, (schema, target, threads)).fetchall()
             return [(Record(*row[:-1]), bytes(row[-1])) for row in rows]
-        except (sqlite3.Error, InvalidInputError, TypeError) as error:
+        except (*UNREADABLE, InvalidInputError, TypeError) as error:
             raise refused(self.path, str(error)) from error
 
     @contextlib.contextmanager

@@ -167,6 +167,10 @@ def garbled(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def unreadable_name(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"records", b"re\xffords", 1))
+
+
 def grown(path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(2**40)  # a sparse file: no disk is used
@@ -182,6 +186,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "blob": tampered("UPDATE records SET steps = zeroblob(1000)"),
     "truncated": cut,
     "garbled": garbled,
+    "a name that is no text": unreadable_name,
     "absurd size": grown,
     "pickle": lambda path: path.write_bytes(pickle.dumps([1])) and None,  # type: ignore[func-returns-value]
     "text": lambda path: path.write_text("SELECT 1") and None,  # type: ignore[func-returns-value]
