@@ -22,19 +22,29 @@ def _libraries() -> tuple[ctypes.CDLL | None, ctypes.CDLL]:
     return vector_math, ctypes.CDLL(str(torch_library))
 
 
+def lanes_of(isa: str, element: str) -> int:
+    """Lanes of a full register."""
+    lanes = VECTORS[isa][1]
+    return lanes if element == "f32" else lanes // 2
+
+
+def libmvec_symbol(isa: str, name: str, element: str, arity: int = 1) -> str:
+    """The name of a function of libmvec on full registers (vector function ABI)."""
+    ending = "f" if element == "f32" else ""
+    return f"_ZGV{VECTORS[isa][0]}N{lanes_of(isa, element)}{'v' * arity}_{name}{ending}"
+
+
 def peer_address(isa: str, peer: str, name: str, element: str, arity: int) -> int | None:
     """The entry point of a function on full registers of `isa`, None where the peer has none.
 
     `peer` is "libmvec" (bound 4 ULP), "sleef_u10" (1 ULP, what torch calls) or "sleef_u35".
     """
     vector_math, torch_library = _libraries()
-    (letter, lanes), is_single = VECTORS[isa], element == "f32"
-    lanes //= 1 if is_single else 2
     if peer == "libmvec":
-        ending = f"{name}{'f' if is_single else ''}"
-        library, symbol = vector_math, f"_ZGV{letter}N{lanes}{'v' * arity}_{ending}"
+        library, symbol = vector_math, libmvec_symbol(isa, name, element, arity)
     else:
-        ending = f"{'f' if is_single else 'd'}{lanes}_{peer.removeprefix('sleef_')}"
+        kind = "f" if element == "f32" else "d"
+        ending = f"{kind}{lanes_of(isa, element)}_{peer.removeprefix('sleef_')}"
         library, symbol = torch_library, f"Sleef_{name}{ending}"
     if library is None:
         return None

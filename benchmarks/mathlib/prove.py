@@ -23,46 +23,48 @@ from tilecast.codegen.mathlib.formula import LARGEST_TABLE
 from tilecast.codegen.mathlib.piecewise import PIECES
 from tilecast.compiler.target import native_machine
 
-from .peers import peer_address
+from .peers import lanes_of, libmvec_symbol, peer_address
+from .unit import C_TYPES, MACHINES, Variant, build_library, build_loops, loop
 from .unit import LEVELS as UNIT_LEVELS
-from .unit import MACHINES, Variant, build_library, build_loops, loop
 
 INPUTS = 1 << 32
 CHUNK = 1 << 18
 LEVELS: tuple[Accuracy, ...] = (1, 4)
 OF_POWER = {"logistic_divisor": "1.0 + y[k]", "sigmoid": "1.0 / (1.0 + y[k])"}  # y: e^-x
-LOADED = {"avx512": ("_mm512", "__m512d", "e", 8), "avx2": ("_mm256", "__m256d", "d", 4)}
+BITS = {"avx512": 512, "avx2": 256}  # of a register
 PEER = "libmvec"
+
+
+def libmvec_loop(symbol: str, name: str, element: str, isa: str, after: str = "") -> str:
+    """C text of `symbol(x, y, n)`, a function of libmvec over an array, and then what is `after`;
+    of -x where there is something after."""
+    callee, lanes = libmvec_symbol(isa, name, element), lanes_of(isa, element)
+    ctype, suffix = C_TYPES[element], "ps" if element == "f32" else "pd"
+    prefix, vector = f"_mm{BITS[isa]}", f"__m{BITS[isa]}{'' if element == 'f32' else 'd'}"
+    read = f"{prefix}_loadu_{suffix}(x + k)"
+    if after:
+        read = f"{prefix}_sub_{suffix}({prefix}_setzero_{suffix}(), {read})"
+    return (
+        f"{vector} {callee}({vector});\n"
+        f"static void {symbol}(const {ctype} *x, {ctype} *y, int64_t n)\n{{\n"
+        f"    for (int64_t k = 0; k < n; k += {lanes}) {{\n"
+        f"        {prefix}_storeu_{suffix}(y + k, {callee}({read}));\n    }}\n    {after}\n}}\n"
+    )
 
 
 def reference_text(name: str, isa: str) -> str:
     """C text of `reference`; what is computed from e^-x is, as that fits in f64."""
-    prefix, vector, letter, lanes = LOADED[isa]
-    callee = f"_ZGV{letter}N{lanes}v_{'exp' if name in OF_POWER else name}"
-    read, after = f"{prefix}_loadu_pd(x + k)", ""
-    if name in OF_POWER:
-        after = f"for (int64_t k = 0; k < n; ++k) {{ y[k] = {OF_POWER[name]}; }}"
-        read = f"{prefix}_sub_pd({prefix}_setzero_pd(), {read})"
-    return (
-        f"{vector} {callee}({vector});\n"
-        "static void reference(const double *x, double *y, int64_t n)\n{\n"
-        f"    for (int64_t k = 0; k < n; k += {lanes}) {{\n"
-        f"        {prefix}_storeu_pd(y + k, {callee}({read}));\n    }}\n    {after}\n}}\n"
-    )
+    if name not in OF_POWER:
+        return libmvec_loop("reference", name, "f64", isa)
+    after = f"for (int64_t k = 0; k < n; ++k) {{ y[k] = {OF_POWER[name]}; }}"
+    return libmvec_loop("reference", "exp", "f64", isa, after)
 
 
 def peer_text(name: str, isa: str) -> str | None:
     """C text of the loop of libmvec's f32 function; None where it has none."""
     if peer_address(isa, PEER, name, "f32", 1) is None:
         return None
-    prefix, vector, letter, lanes = LOADED[isa]
-    callee, vector = f"_ZGV{letter}N{2 * lanes}v_{name}f", vector.removesuffix("d")
-    return (
-        f"{vector} {callee}({vector});\n"
-        f"static void {PEER}(const float *x, float *y, int64_t n)\n{{\n"
-        f"    for (int64_t k = 0; k < n; k += {2 * lanes}) {{\n"
-        f"        {prefix}_storeu_ps(y + k, {callee}({prefix}_loadu_ps(x + k)));\n    }}\n}}\n"
-    )
+    return libmvec_loop(PEER, name, "f32", isa)
 
 
 def build_proof(name: str, size: int, isas: list[str], peer: str | None) -> ctypes.CDLL:

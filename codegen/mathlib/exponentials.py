@@ -37,8 +37,8 @@ def reduce_with_tail(f: Formula, x: SSAValue) -> tuple[SSAValue, SSAValue, SSAVa
     if not f.is_exact:
         return n, r, f.mul(square, f.program("exp_tail", r))
     left_out = f.fma(n, f.number(-low), f.sub(coarse, r))
-    # The first term is r^2 / 2, of which the rounded square lacks this.
-    left_out = f.fma(f.fma(r, r, f.negate(square)), f.number(0.5), left_out)
+    # The first term is r^2 / 2.
+    left_out = f.fma(f.lost(r, r, square), f.number(0.5), left_out)
     return n, r, f.fma(square, f.program("exp_tail", r), left_out)
 
 

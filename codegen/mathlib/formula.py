@@ -120,6 +120,10 @@ class Formula:
         """a * b + c, rounded once."""
         return math.FmaOp(a, b, c).result
 
+    def lost(self, a: SSAValue, b: SSAValue, product: SSAValue) -> SSAValue:
+        """a * b - product, exact: what the product was rounded by."""
+        return self.fma(a, b, self.negate(product))
+
     def floor(self, a: SSAValue) -> SSAValue:
         """The whole number below."""
         return math.FloorOp(a).result

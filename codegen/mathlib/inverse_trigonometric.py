@@ -94,7 +94,7 @@ def atan(f: Formula, x: SSAValue) -> SSAValue:
     bend = f.program("atan", square)
     curve = f.mul(bend, square)
     if low is not None:  # z is about 1 where the curve is so large that its rounding counts
-        low = f.add(low, f.fma(bend, square, f.negate(curve)))
+        low = f.add(low, f.lost(bend, square, curve))
     near = f.fma(curve, z, z)
     high_part, low_part = half_pi(f)
     large = f.sub(f.number(high_part), z)

@@ -126,13 +126,13 @@ def tan(f: Formula, x: SSAValue) -> SSAValue:
         value = f.select(is_odd, f.div(f.number(-1.0), t), t)
     else:
         # tan'(r) low = low (1 + tan^2 r), and tan^2 r is square + square^2 near enough.
-        slope = f.fma(f.mul(low, square), f.add(square, f.number(1.0)), low)
+        rest = f.fma(f.mul(low, square), f.add(square, f.number(1.0)), low)
         # cube / 3 lacks what the square and the third were rounded by.
         third, left = THIRD_F32 if f.element == "f32" else THIRD_F64
-        lost = f.mul(f.fma(r, r, f.negate(square)), f.number(third))
-        slope = f.fma(f.fma(square, f.number(left), lost), r, slope)
+        lost = f.mul(f.lost(r, r, square), f.number(third))
+        rest = f.fma(f.fma(square, f.number(left), lost), r, rest)
         cube = f.mul(square, r)
-        tail = f.fma(f.mul(f.program("tan_fifth", square), square), cube, slope)
+        tail = f.fma(f.mul(f.program("tan_fifth", square), square), cube, rest)
         tail = f.fma(cube, f.number(third), tail)
         t = named(f.add(r, tail), "t")
         rest = f.sub(tail, f.sub(t, r))

@@ -23,7 +23,7 @@ from ...dialects.errors import InvalidInputError
 from ..features.nests import Array
 from ..features.program import ROOFLINE
 from .files import write_description
-from .interface import Candidates
+from .interface import INPUT_NAMES, Candidates, inputs
 from .pair_loss import UNSURE
 
 EPOCHS = 24
@@ -78,13 +78,13 @@ class CorrectionModel(ABC):
         *_, last = self.network.modules()
         return last
 
-    @abstractmethod
     def inputs(self, candidates: Candidates) -> dict[str, Array]:
-        """Rows of numbers by name, to be scaled."""
+        """Rows of numbers by name, to be scaled: one per program, with its features."""
+        return {"program": inputs(candidates)}
 
-    @abstractmethod
     def widths(self) -> dict[str, int]:
         """The length of the rows of each input."""
+        return {"program": len(INPUT_NAMES)}
 
     @abstractmethod
     def structure(self, candidates: Candidates) -> Any:

@@ -10,7 +10,7 @@ from ..features.nests import Array
 from ..features.program import TINY
 from ..features.statement import STATEMENT_NAMES, TIMES
 from .corrections import CorrectionModel
-from .interface import INPUT_NAMES, Candidates, inputs
+from .interface import INPUT_NAMES, Candidates
 from .loop_trees import LoopTrees
 from .tree_network import TreeNetwork
 
@@ -28,13 +28,13 @@ class RecursiveModel(CorrectionModel):
         return TreeNetwork(len(STATEMENT_NAMES), len(INPUT_NAMES), WIDTH)
 
     def widths(self) -> dict[str, int]:
-        """Features of a statement and of a program."""
-        return {"statement": len(STATEMENT_NAMES), "program": len(INPUT_NAMES)}
+        """Features of a statement too."""
+        return {"statement": len(STATEMENT_NAMES), **super().widths()}
 
     def inputs(self, candidates: Candidates) -> dict[str, Array]:
-        """A row per statement, a row per program."""
+        """A row per statement too."""
         rows = np.concatenate([logarithmic(s) for s in candidates.statements])
-        return {"statement": rows, "program": inputs(candidates)}
+        return {"statement": rows, **super().inputs(candidates)}
 
     def structure(self, candidates: Candidates) -> LoopTrees:
         """The loop trees."""

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..features.nests import KINDS, OPERATIONS, Array, ScheduledProgram, StatementNest
+from ..features.nests import KINDS, OPERATIONS, ScheduledProgram, StatementNest
 from .corrections import CorrectionModel
-from .interface import INPUT_NAMES, Candidates, inputs
+from .interface import INPUT_NAMES, Candidates
 
 MAGNITUDES = 40  # half powers of two
 ELEMENTS = ("f64", "f32")
@@ -100,14 +100,6 @@ class TokensModel(CorrectionModel):
     def new_network(self) -> TokenNetwork:
         """With random weights."""
         return TokenNetwork()
-
-    def widths(self) -> dict[str, int]:
-        """Features of a program."""
-        return {"program": len(INPUT_NAMES)}
-
-    def inputs(self, candidates: Candidates) -> dict[str, Array]:
-        """A row per program."""
-        return {"program": inputs(candidates)}
 
     def structure(self, candidates: Candidates) -> Tensor:
         """The tokens, padded with the end."""
