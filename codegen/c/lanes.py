@@ -105,14 +105,20 @@ def constant_divisor(op: Operation) -> int | None:
 
 
 def half_register(prelude: Prelude, shape: VectorShape) -> str:
-    """A function that puts lanes into the lower half of a register; returns its name."""
+    """A function that puts lanes into the lower half of a register; returns its name.
+
+    With masks, as a float64: gcc 12 fails with "could not split insn" where an integer that is
+    loaded so is widened and then blended.
+    """
     name = f"tc_low_{shape.name}"
+    body = "    return _mm_loadl_epi64((const __m128i *)&a);\n"
+    if shape.isa == "avx512":
+        body = (
+            "    double bits;\n    memcpy(&bits, &a, sizeof bits);\n"
+            "    return _mm_castpd_si128(_mm_set_sd(bits));\n"
+        )
     return prelude.define(
-        name,
-        lambda: (
-            f"static inline __m128i {name}({shape.struct} a)\n{{\n"
-            "    return _mm_loadl_epi64((const __m128i *)&a);\n}\n"
-        ),
+        name, lambda: f"static inline __m128i {name}({shape.struct} a)\n{{\n{body}}}\n"
     )
 
 

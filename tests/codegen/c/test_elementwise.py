@@ -166,6 +166,13 @@ def _cases() -> list[Case]:
             cases.append(
                 Case(f"select_{element}_{lanes}", text, ("i1", element, element), element, lanes)
             )
+    # gcc 12 failed where what is widened from half a register is blended
+    for op in ("extui", "extsi"):
+        for wide in ("i32", "i64"):
+            before = f'%w = "vector.{op}"(%v1) : (vector<8xi8>) -> {{t}}'
+            text = '"vector.select"({0}, %w, {2}) : ({t0}, {t2}, {t2}) -> {t}'
+            operands = ("i1", "i8", wide)
+            cases.append(Case(f"select_{op}_{wide}", text, operands, wide, 8, before=before))
     for op, source, target in _conversions():
         for lanes in (0, 2, 4, 8, 16, 32):
             text = (
