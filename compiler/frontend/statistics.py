@@ -111,7 +111,7 @@ def logsumexp(b: Builder, source: SSAValue, dims: Dims, keep: bool) -> SSAValue:
     """log(sum(exp(x))) around the largest element; an infinite maximum is left out."""
     over = normalize_dims(dims, len(shape_of(source)))
     x = b.cast(source, b.out_element)
-    top = b.reduce("max", x, over, True)
+    top = b.reduce("maxnum", x, over, True)
     top = b.pointwise("where", b.pointwise("isinf", top), 0.0, top)
     total = b.reduce("sum", b.pointwise("exp", b.pointwise("sub", x, top)), over, keep)
     return b.pointwise("add", b.pointwise("log", total), b.reshape(top, shape_of(total)))

@@ -36,13 +36,16 @@ from .base import (
 
 @irdl_op_definition
 class ReduceOp(GraphOp):
-    """`fn` in {sum, prod, max, min, any, all} over `dims`, which disappear."""
+    """`fn` in {sum, prod, max, min, any, all, maxnum} over `dims`, which disappear.
+
+    `maxnum` is a maximum that need not hand on NaN, as what exponentials are shifted by.
+    """
 
     name = "graph.reduce"
     fn = prop_def(StringAttr)
     dims = prop_def(Ints)
     source = operand_def(TensorType)
-    FUNCTIONS: ClassVar = ("sum", "prod", "max", "min", "any", "all")
+    FUNCTIONS: ClassVar = ("sum", "prod", "max", "min", "any", "all", "maxnum")
 
     def __init__(self, fn: str, source: SSAValue, dims: Sequence[int], type: Tensor) -> None:
         super().__init__(

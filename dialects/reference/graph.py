@@ -67,6 +67,7 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "min": np.min,
     "any": np.any,
     "all": np.all,
+    "maxnum": np.fmax.reduce,
 }
 MEANINGS: dict[type[Operation], Meaning] = {}
 

@@ -32,6 +32,7 @@ from .simplify_pointwise import (
     SimplifyFull,
 )
 from .simplify_positions import DecideComparison, IndexToView, NarrowComparison, SingleIota
+from .simplify_softmax import PickBeforeSoftmax
 from .simplify_views import DropBroadcast, SimplifyReshape, SimplifyView
 
 PATTERNS: tuple[type[RewritePattern], ...] = (
@@ -47,6 +48,7 @@ PATTERNS: tuple[type[RewritePattern], ...] = (
     DropIdentity,
     DropSingleParts,
     ShrinkFullOperand,
+    PickBeforeSoftmax,
     FlattenLinear,
     HoistRowwise,
     HoistPointwise,

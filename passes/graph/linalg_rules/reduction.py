@@ -44,6 +44,8 @@ def accumulator(fn: str, element: Attribute) -> tuple[Number, Body]:
         return 1, lambda s, x, acc: s.mul(acc, x)
     if fn == "max":
         return smallest(element), lambda s, x, acc: s.maximum(acc, x)
+    if fn == "maxnum":
+        return smallest(element), lambda s, x, acc: s.plain_maximum(acc, x)
     if fn == "min":
         return largest(element), lambda s, x, acc: s.minimum(acc, x)
     if fn == "any" and is_truth(element):
@@ -82,8 +84,7 @@ class Rows:
         It need not hand on NaN: the exponential of NaN is NaN whatever it is shifted by, and so is
         the sum.
         """
-        init, reads = smallest(element_of(source)), [(source, self.identity)]
-        return self.accumulate(b, reads, init, lambda s, x, acc: s.plain_maximum(acc, x))
+        return self.reduce(b, "maxnum", source)
 
     def per_row(self, b: KernelBuilder, rows: SSAValue, body: Body) -> SSAValue:
         """body(s, row value) for each row."""

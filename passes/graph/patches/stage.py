@@ -21,7 +21,7 @@ from .regions import FIRST_AXIS, axes_of
 from .steps import Program, aligned, bytes_of
 
 # Reductions of parts, reduced once more, are those of the whole.
-COMBINABLE = {"sum", "prod", "max", "min"}
+COMBINABLE = {"sum", "prod", "max", "min", "maxnum"}
 
 
 @dataclass(frozen=True)

@@ -318,3 +318,40 @@ def test_positions_that_32_bits_do_not_hold_stay() -> None:
     assert compared(
         lambda x, i: torch.where(i <= torch.arange(5), x, 0.0), torch.randn(5), torch.arange(5)
     ) == {"i64"}  # numbers that are data
+
+
+def test_picks_from_a_log_softmax_need_only_its_sums() -> None:
+    """As of a cross-entropy; kept where the softmax is read besides, and along another dim."""
+    x, rows = torch.randn(6, 9), torch.tensor([[0, 3], [8, 8], [2, 1], [0, 0], [5, 7], [4, 3]])
+
+    def picked(x: Tensor, i: Tensor) -> Tensor:
+        return torch.log_softmax(x, 1).gather(1, i)
+
+    assert "softmax" not in names(canonical(Wrapped(picked), x, rows))
+    assert "softmax" not in names(
+        canonical(Wrapped(torch.nn.functional.cross_entropy), x, rows[:, 0])
+    )
+    image, labels = torch.randn(2, 5, 3, 4), torch.randint(0, 5, (2, 3, 4))
+    assert "softmax" not in names(
+        canonical(Wrapped(torch.nn.functional.cross_entropy), image, labels)
+    )
+    whole: list[Function] = [
+        lambda x, i: torch.log_softmax(x, 0).gather(1, i),
+        lambda x, i: torch.softmax(x, 1).gather(1, i),
+        lambda x, i: (torch.log_softmax(x, 1), torch.log_softmax(x, 1).gather(1, i)),  # type: ignore[dict-item]
+    ]
+    for function in whole:
+        assert "softmax" in names(canonical(Wrapped(function), x, rows))
+
+
+def test_picks_behind_flattened_rows_need_only_sums_too() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 7)
+
+        def forward(self, x: Tensor, i: Tensor) -> Tensor:
+            return torch.log_softmax(self.head(x), -1).gather(-1, i[..., None])
+
+    module = canonical(Tokens(), X, torch.randint(0, 7, (2, 3)))
+    assert "softmax" not in names(module)
