@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects import arith
+from xdsl.dialects.builtin import AnyFloat, FixedBitwidthType
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import (
     AffineBinaryOpExpr,
@@ -22,6 +23,7 @@ from ...dialects.poly import ScopOp, StatementOp, YieldOp
 from .affine_maps import plain_dim, row_major_strides
 from .array_shapes import largest_shape
 from .sets import box_extents
+from .storage import element_bytes
 
 FACTORS_OF = arith.MulfOp | arith.MuliOp | arith.NegfOp | arith.ExtFOp | arith.TruncFOp | DotOp
 FEW_ROWS = 6  # of an operand that share what lanes would gather; more are worth a copy in panels
@@ -315,3 +317,21 @@ def vector_dim(statement: StatementOp, extents: Sequence[int]) -> int | None:
     )
     # a chain of additions is quicker than lanes that are gathered and scattered
     return None if carried and _score(statement, extents, best) < 0 else best
+
+
+def widest_in_lanes(statement: StatementOp, dim: int) -> int:
+    """Bytes of the widest element that differs between lanes along `dim`; floats that `statement`
+    computes count."""
+    accesses = zip(
+        (statement.target, *statement.sources),
+        (statement.write.data, *statement.read_maps),
+        strict=True,
+    )
+    widths = [element_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
+    widths += [
+        type.bitwidth // 8
+        for op in statement.body.block.ops
+        for type in op.result_types
+        if isinstance(type, FixedBitwidthType) and isinstance(type, AnyFloat)
+    ]
+    return max(widths, default=1)

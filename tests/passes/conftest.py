@@ -205,7 +205,8 @@ class ScopText:
             for a in map(str.strip, accesses)
         ]
         types = [f"memref<{self.arrays[a][1]}>" for a in arrays]
-        arguments = ", ".join(f"%a{k}: f32" for k in range(len(accesses) - 1))
+        elements = [self.arrays[a][1].split("x")[-1] for a in arrays]
+        arguments = ", ".join(f"%a{k}: {element}" for k, element in enumerate(elements[1:]))
         label = f"^bb0({arguments}):" if arguments else ""
         kind = f', reduction = "{reduction}"' if reduction else ""
         result = "%r" if self.BODIES[body] else "%a0"
@@ -213,7 +214,7 @@ class ScopText:
             f'"poly.statement"({", ".join("%" + a for a in arrays)}) <{{sym_name = "{name}", '
             f'domain = "{domain}", write = {maps[0]}, '
             f"reads = [{', '.join(maps[1:])}]{kind}}}> ({{\n{label}\n"
-            f'{self.BODIES[body]}\n"poly.yield"({result}) : (f32) -> ()\n'
+            f'{self.BODIES[body]}\n"poly.yield"({result}) : ({elements[0]}) -> ()\n'
             f"}}) : ({', '.join(types)}) -> ()"
         )
 

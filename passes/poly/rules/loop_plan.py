@@ -21,6 +21,7 @@ from ..access_patterns import (
     is_part,
     parallel_dims,
     vector_dim,
+    widest_in_lanes,
 )
 from ..affine_maps import plain_dim
 from ..array_shapes import shape_of
@@ -163,9 +164,13 @@ class LoopPlan:
         )
 
     def vector_class(self, name: str) -> int | None:
-        """The class that `name` wants as vector lanes."""
-        d = vector_dim(self.statements[name], self.extents[name])
-        return None if d is None else self.class_of[name, d]
+        """The class that `name` wants as vector lanes; None where its elements are wider than
+        those that the lanes were chosen for, too."""
+        s = self.statements[name]
+        d = vector_dim(s, self.extents[name])
+        if d is None or self.machine.lanes(widest_in_lanes(s, d)) < self.lanes:
+            return None
+        return self.class_of[name, d]
 
     def shared(self, group: Sequence[str]) -> list[int]:
         """Classes that are open and parallel in all of `group`, in the order of its last member."""

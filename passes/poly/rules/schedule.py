@@ -9,13 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from math import prod
+from math import inf, prod
 
-from xdsl.dialects.builtin import (
-    AnyFloat,
-    FixedBitwidthType,
-    StringAttr,
-)
+from xdsl.dialects.builtin import StringAttr
 
 from ....costmodel.hardware import Machine
 from ....dialects.errors import IllegalScheduleError
@@ -28,6 +24,7 @@ from ..access_patterns import (
     reduced_block,
     stride,
     vector_dim,
+    widest_in_lanes,
 )
 from ..array_shapes import check_accesses_are_inside
 from ..dependences.dependences import dependences_of
@@ -39,7 +36,6 @@ from ..simplification.collapse_dims import collapse_dims
 from ..simplification.inline_statements import inline_statements
 from ..softmax.key_blocks import MASKED_VECTORS, block_keys, keys_per_granule, masked_sums
 from ..softmax.skip_masked_keys import skip_masked_keys
-from ..storage import element_bytes
 from .choice import RULES, RuleChoice, TunedMachine, choice_of, parse_recorded
 from .long_reductions import block_long_reductions
 from .pack_operands import pack_narrow_weight, pack_wide_operand
@@ -50,25 +46,22 @@ from .tile_and_fuse import tile_and_fuse
 from .window_passes import cut_into_passes
 
 MANY_ROWS = 8  # that a core works on at the same time
+LITTLE = 64  # of the instances of the largest statement, a part that is not worth fewer lanes
 
 
 def lanes_for(scop: ScopOp, machine: Machine) -> int:
-    """Vector lanes that suit the widest element that differs between lanes."""
-    widths = [4]
+    """Vector lanes that suit the widest element that differs between lanes, but for statements
+    that do little of the work, as once per row of it."""
+    found = []
     for s in scop.statements:
         extents = box_extents(s.domain.data)
         dim = vector_dim(s, extents) if extents is not None else None
-        if dim is None:
-            continue
-        accesses = zip((s.target, *s.sources), (s.write.data, *s.read_maps), strict=True)
-        widths += [element_bytes(array) for array, map in accesses if stride(array, map, dim) != 0]
-        widths += [
-            result.bitwidth // 8
-            for op in s.body.block.ops
-            for result in op.result_types
-            if isinstance(result, FixedBitwidthType) and isinstance(result, AnyFloat)
-        ]
-    return machine.lanes(max(widths))
+        if extents is not None and dim is not None:
+            instances = inf if contraction_of(s) is not None else prod(extents)
+            found.append((instances, widest_in_lanes(s, dim)))
+    most = max((instances for instances, _ in found if instances < inf), default=0)
+    counted = [width for instances, width in found if instances * LITTLE > most]
+    return machine.lanes(max([4, *counted]))
 
 
 def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
@@ -96,7 +89,9 @@ def prepare(scop: ScopOp, machine: Machine, lanes: int) -> None:
                 pack_narrow_weight(scop, s, tile.rows)
         elif lanes > 1:
             dim = vector_dim(s, extents)
-            if dim is not None and reduced_block(s, dim) is not None and extents[dim] >= lanes:
+            if dim is None or machine.lanes(widest_in_lanes(s, dim)) < lanes:
+                continue
+            if reduced_block(s, dim) is not None and extents[dim] >= lanes:
                 rfactor(scop, s, dim, lanes, choice.chains or chains_for(extents, dim, lanes))
 
 

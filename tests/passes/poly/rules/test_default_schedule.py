@@ -12,7 +12,7 @@ from tilecast.passes.context import CompileContext
 from tilecast.passes.loops.eliminate_common_subexpressions import EliminateCommonSubexpressionsPass
 from tilecast.passes.loops.promote_buffers import PromoteBuffersPass
 from tilecast.passes.poly.emission.lower_scop import lower_scop
-from tilecast.passes.poly.rules.schedule import choose_schedule
+from tilecast.passes.poly.rules.schedule import choose_schedule, lanes_for
 from xdsl.dialects.builtin import ModuleOp
 
 ODD = st.sampled_from([1, 2, 3, 5, 9, 17, 33])
@@ -50,6 +50,25 @@ def test_register_tiles_with_a_partial_vector_need_no_selection(
     assert "memref.alloca" not in text
     assert "vector.select" not in text
     kernel.check_loops(module.body.block.first_op)
+
+
+@pytest.mark.parametrize(("shape", "lanes"), [("100", 16), ("100x64", 8)])
+def test_wide_elements_of_little_work_do_not_halve_the_lanes(
+    scop_text: Any, machines: dict[str, Any], shape: str, lanes: int
+) -> None:
+    """Labels of rows, as of a cross-entropy, are read one by one."""
+    text = scop_text(
+        x="in 100x64xf32", y="out 100x64xf32", i=f"in {shape}xi64", j=f"out {shape}xi64"
+    )
+    text.statement("100 x 64", "y[i0, i1]", "x[i0, i1]")
+    place = "i0, i1" if "x" in shape else "i0"
+    text.statement(shape, f"j[{place}]", f"i[{place}]")
+    scop = text.scop()
+    assert lanes_for(scop, machines["avx512"]) == lanes
+    choose_schedule(scop, machines["avx512"], 1)
+    loops = str(lower_scop(scop))
+    assert f"vector<{lanes}xf32>" in loops
+    assert ("xi64>, vector<" in loops) == (lanes == 8)
 
 
 @settings(max_examples=12)
