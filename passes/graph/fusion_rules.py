@@ -208,7 +208,7 @@ class _Walk:
         candidates = [rows] if reduces else [draft.rows, _common_prefix(draft.rows, rows)]
         for shared in candidates:
             fits = rows[: len(shared)] == shared and _can_coarsen(draft, shared)
-            if not fits or not (reduces or shared == rows or _worth_sharing(space, shared)):
+            if not fits or not (reduces or shared == rows or worth_sharing(space, shared)):
                 continue
             if all(reads_own_row(read, space, shared) for read in self.reads_of(draft, reads)):
                 return shared
@@ -329,7 +329,7 @@ def _most(shape: Shape) -> int:
     return prod(upper_bound(n) for n in shape)
 
 
-def _worth_sharing(space: Shape, rows: Shape) -> bool:
+def worth_sharing(space: Shape, rows: Shape) -> bool:
     """Whether pointwise work over `space` may go to the threads by whole `rows`."""
     count, work = _most(rows), _most(space)
     return count >= MANY_ROWS or work <= LITTLE_WORK or (count >= SOME_ROWS and work >= MUCH_WORK)

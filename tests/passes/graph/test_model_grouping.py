@@ -46,7 +46,7 @@ class Blocks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(32, 128) for _ in range(2))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, 128) for _ in range(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for norm in self.norms:
