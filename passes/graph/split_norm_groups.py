@@ -102,9 +102,8 @@ class _Groups:
         for value, small in zip(op.operands, shapes, strict=True):
             if small is None:
                 return
-            operands.append(
-                self.known[value].value if value in self.known else self.reshaped(value, small, op)
-            )
+            parts = self.known[value].value if value in self.known else value
+            operands.append(self.reshaped(parts, small, op))
         type = tensor_of(element_of(op.result), split)
         if isinstance(op, CastOp):
             new: GraphOp = CastOp(operands[0], type)

@@ -38,6 +38,8 @@ class PrefetchRowsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
+        if ctx.machine.is_gpu:
+            return
         for func in op.ops:
             if not isinstance(func, FuncOp) or not func.body.blocks:
                 continue

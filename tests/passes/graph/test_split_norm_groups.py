@@ -79,6 +79,18 @@ def test_an_operand_that_differs_along_a_part_of_the_rest_stays() -> None:
     assert shape_of(product.result) == (1, 8, 3, 4)
 
 
+def test_norms_of_other_groups_meet() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.GroupNorm(4, 12), nn.GroupNorm(6, 12)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.one(x) + self.other(x))
+
+    split(Sum(), torch.randn(2, 12, 3, 5))
+
+
 def test_few_large_groups_stay() -> None:
     """The threads would have nothing to share."""
     module = nn.Sequential(nn.GroupNorm(2, 8), nn.SiLU())
