@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import (
@@ -11,12 +12,14 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntAttr,
     MemRefType,
+    ModuleOp,
     StringAttr,
     TensorType,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 
+from ...costmodel.hardware import Machine
 from ...dialects.errors import LoweringError
 from ...dialects.graph import is_dynamic
 from ...dialects.sizes import Size
@@ -39,6 +42,21 @@ def element_bytes(element: Attribute) -> int:
 def bytes_of(type: MemRefType[Attribute]) -> int:
     """Size in memory; negative for a flat memref of unknown size."""
     return math.prod(type.get_shape()) * element_bytes(type.element_type)
+
+
+def uncached_arguments(
+    module: ModuleOp, machine: Machine
+) -> Iterator[tuple[FuncOp, SSAValue, MemRefType[Attribute]]]:
+    """Arguments of kernels, of known size, that the last-level cache cannot hold."""
+    for func in module.ops:
+        if not isinstance(func, FuncOp) or not func.body.blocks:
+            continue
+        for array in func.body.block.args:
+            type = array.type
+            if not isinstance(type, MemRefType) or not type.has_static_shape():
+                continue
+            if bytes_of(type) >= machine.l3_bytes:
+                yield func, array, type
 
 
 def largest_bytes(type: Attribute) -> int:

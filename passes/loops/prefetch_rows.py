@@ -23,7 +23,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from ...dialects.vector import PrefetchOp
 from ..context import CompileContext
-from .kernel_interface import bytes_of, element_bytes
+from .kernel_interface import element_bytes, uncached_arguments
 from .places import LinearIndex
 
 LINE_BYTES = 64
@@ -40,17 +40,9 @@ class PrefetchRowsPass(ModulePass):
         assert isinstance(ctx, CompileContext)
         if ctx.machine.is_gpu:
             return
-        for func in op.ops:
-            if not isinstance(func, FuncOp) or not func.body.blocks:
-                continue
-            for array in func.body.block.args:
-                type = array.type
-                if not isinstance(type, MemRefType) or not type.has_static_shape():
-                    continue
-                if bytes_of(type) < ctx.machine.l3_bytes:
-                    continue
-                for rows in _outer_loops(func):
-                    _prefetch(array, type, rows, ctx.machine.l2_bytes // ROWS_OF_CACHE)
+        for func, array, type in uncached_arguments(op, ctx.machine):
+            for rows in _outer_loops(func):
+                _prefetch(array, type, rows, ctx.machine.l2_bytes // ROWS_OF_CACHE)
 
 
 def _outer_loops(func: FuncOp) -> Iterator[Block]:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import vector
-from xdsl.dialects.builtin import BoolAttr, MemRefType, ModuleOp
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.builtin import BoolAttr, ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from ..context import CompileContext
-from .kernel_interface import bytes_of
+from .kernel_interface import uncached_arguments
 
 
 def _stores_only(array: SSAValue) -> list[vector.StoreOp] | None:
@@ -41,14 +40,6 @@ class StreamStoresPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         assert isinstance(ctx, CompileContext)
-        for func in op.ops:
-            if not isinstance(func, FuncOp) or not func.body.blocks:
-                continue
-            for array in func.body.block.args:
-                type = array.type
-                if not isinstance(type, MemRefType) or not type.has_static_shape():
-                    continue
-                if bytes_of(type) < ctx.machine.l3_bytes:
-                    continue
-                for store in _stores_only(array) or []:
-                    store.properties["nontemporal"] = BoolAttr.from_bool(True)
+        for _, array, _ in uncached_arguments(op, ctx.machine):
+            for store in _stores_only(array) or []:
+                store.properties["nontemporal"] = BoolAttr.from_bool(True)
