@@ -78,7 +78,7 @@ def read_part(folder: Path, name: str, described: Any) -> bytes:
         if len(data) != size or digest(data) != described["blake2b"]:
             raise ValueError("its content is not what was written")
         return data
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{path} is damaged: {error}") from error
 
 

@@ -176,6 +176,9 @@ HOSTILE = {
     "kind of another type": lambda f: rewrite(f, kind=["gbdt"]),
     "path as a name": lambda f: rewrite(f, parts={"../ranker": {"bytes": 1, "blake2b": ""}}),
     "absurd size": lambda f: rewrite(f, parts={"ranker": {"bytes": 10**15, "blake2b": ""}}),
+    "an infinite size": lambda f: rewrite(
+        f, parts={"ranker": {"bytes": float("inf"), "blake2b": ""}}
+    ),
     "negative size": lambda f: rewrite(f, parts={"ranker": {"bytes": -1, "blake2b": ""}}),
     "deep nesting": lambda f: (f / DESCRIPTION).write_text("[" * 100_000),
     "a large description": lambda f: (f / DESCRIPTION).write_text(" " * (2**20 + 1)),
